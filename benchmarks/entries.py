@@ -28,8 +28,8 @@ from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.registries.entries.change_plan import ChangeRequest
 from registry_pipeline.registries.entries.references import insert_or_update_entry
 from registry_pipeline.registries.entries.service import GivenEntry, add_entries
-from registry_pipeline.yaml.compose import read_yaml, same_value
-from registry_pipeline.yaml.document import rewrite
+from registry_pipeline.yaml.compose import is_same_value, parse_yaml
+from registry_pipeline.yaml.document import edit_yaml
 
 PATH = "modules/overview/instance_registry.yaml"
 MANY = 5000
@@ -64,7 +64,7 @@ def new_entry(count: int) -> dict[str, Any]:
 
 def changed_entry(data: bytes, count: int) -> dict[str, Any]:
     """Return an entry of the middle, with one other field."""
-    (document,) = read_yaml(data)
+    (document,) = parse_yaml(data)
     return {**document.value["instances"][count // 2], "status": "deprecated"}
 
 
@@ -85,11 +85,11 @@ def script(data: bytes, entry: dict[str, Any]) -> bytes:
 
 def ours(data: bytes, entry: dict[str, Any]) -> bytes:
     """Return what our writer proves: read, splice, read again, compare."""
-    documents = read_yaml(data)
+    documents = parse_yaml(data)
     value = documents[0].value
     entries = list(value["instances"])
     insert_or_update_entry(entries, "module_id", entry)
-    return rewrite(data, [{**value, "instances": entries}], PATH, documents)
+    return edit_yaml(data, [{**value, "instances": entries}], PATH, documents)
 
 
 def removed_lines(before: bytes, after: bytes) -> int:
@@ -101,8 +101,8 @@ def removed_lines(before: bytes, after: bytes) -> int:
 
 def compare(data: bytes, entry: dict[str, Any], kept: int) -> None:
     """Make sure that both ways say the same, and that ours took no more than `kept` lines."""
-    both = [[node.value for node in read_yaml(way(data, entry))] for way in (script, ours)]
-    assert same_value(*both), "the two ways disagree"
+    both = [[node.value for node in parse_yaml(way(data, entry))] for way in (script, ours)]
+    assert is_same_value(*both), "the two ways disagree"
     assert removed_lines(data, ours(data, entry)) <= kept, "a line that should have stayed is gone"
 
 

@@ -17,7 +17,7 @@ from registry_pipeline.canonical import StrictCsvError, StrictJsonError, read_st
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.values import field, value_type
-from registry_pipeline.yaml.compose import StrictYamlError, read_yaml
+from registry_pipeline.yaml.compose import StrictYamlError, parse_yaml
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
@@ -185,13 +185,13 @@ def _document_problems(data: bytes, validate: Validator, place: str) -> Iterator
 
 def _yaml_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
     try:
-        documents = read_yaml(data)
+        documents = parse_yaml(data)
     except StrictYamlError as error:
         yield FileProblem(UNPARSABLE, f"line {error.location}", str(error))
         return
     for node in documents:
         for problem in validate(node.value):
-            place = f"line {node.at(problem.path).location} {problem.pointer}".strip()
+            place = f"line {node.find_nearest(problem.path).location} {problem.pointer}".strip()
             yield FileProblem(VIOLATION, place, problem.message)
 
 

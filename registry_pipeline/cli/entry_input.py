@@ -13,7 +13,7 @@ import click
 
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.registries.entries.service import GivenEntry
-from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_yaml
+from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, parse_yaml
 
 # A JSON escape; group 1 is longer than one character for a surrogate pair.
 _ESCAPE: Final = re.compile(rb"\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|.)")
@@ -77,7 +77,7 @@ def _parse_documents(origin: str, data: bytes) -> list[YamlNode]:
     """Return the YAML or JSON documents of a source that are not null; raise RefusedError if it is not valid."""
     # JSON is parsed as YAML, so that findings have a line and a column.
     try:
-        return [node for node in read_yaml(_join_surrogates(data)) if node.value is not None]
+        return [node for node in parse_yaml(_join_surrogates(data)) if node.value is not None]
     except StrictYamlError as error:
         raise RefusedError(f"{origin}:{error.location}: {error}", "correct the input; nothing changed") from None
 

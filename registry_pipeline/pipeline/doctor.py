@@ -26,7 +26,7 @@ from registry_pipeline.pointers.recovery import complete_pending, remove_leftove
 from registry_pipeline.pointers.state import intent_path, read_chain_state
 from registry_pipeline.registries.base.drift import make_git_unreadable_finding
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root
-from registry_pipeline.registries.entries.library import content_paths
+from registry_pipeline.registries.entries.library import find_content_paths
 from registry_pipeline.registries.entries.schemas import AGENTS_PATH, COORDINATION_PATH, ENTRY_TYPES, SCHEMA_FOLDER
 from registry_pipeline.runs.sealed_run import Refusal
 from registry_pipeline.runs.writer import find_leftovers, quarantine_folder
@@ -47,7 +47,7 @@ def _list_known_files(repository: Repository) -> Iterator[str]:
     config = repository.config
     yield from (CONFIG_NAME, config.pointers, config.roles.pack, config.run_index.path, config.run_index.overrides)
     yield from (*config.operations_catalog, *config.coverage_matrix, AGENTS_PATH, COORDINATION_PATH)
-    yield from content_paths(repository, ENTRY_TYPES.values())
+    yield from find_content_paths(repository, ENTRY_TYPES.values())
 
 
 def _list_other_folders(repository: Repository) -> Iterator[Path]:

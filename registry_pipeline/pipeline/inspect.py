@@ -17,7 +17,7 @@ from registry_pipeline.registries.base.drift import file_pathspecs
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift, count_operations
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
-from registry_pipeline.registries.entries.schemas import entry_pathspecs
+from registry_pipeline.registries.entries.schemas import make_entry_pathspecs
 from registry_pipeline.registries.system_health.build import HealthFacts, HealthState, find_health_state
 from registry_pipeline.registries.validation import verify_with_artifacts
 from registry_pipeline.runs.envelope import Inputs
@@ -142,4 +142,4 @@ def summarize_operations(
 def list_evidence_pathspecs(config: Config) -> tuple[str, ...]:
     """Return the git pathspecs of all evidence: run folders, pointer file, role pack, logs and registry entries."""
     files = (config.pointers, config.roles.pack, config.run_index.path, config.run_index.overrides)
-    return (*file_pathspecs(*config.run_roots, *files), *entry_pathspecs(config))
+    return (*file_pathspecs(*config.run_roots, *files), *make_entry_pathspecs(config))

@@ -34,8 +34,8 @@ Kind = Literal["scalar", "mapping", "sequence", "alias"]
 ErrorKind = Literal["invalid", "duplicate_key"]
 
 
-def read_plain_scalar(text: str) -> Any:
-    """Return the value of a scalar without quotes and tag.
+def parse_plain_scalar(text: str) -> Any:
+    """Return the value of a scalar without quotes and tag: None, a boolean, a number, or else the text itself.
 
     Raises:
         ValueError: a number that JSON cannot represent, or one of too many digits.
@@ -62,10 +62,11 @@ def read_plain_scalar(text: str) -> Any:
     return text
 
 
-def _read_tagged_scalar(tag: str, text: str) -> Any:
+def _parse_tagged_scalar(tag: str, text: str) -> Any:
+    """Return the value of a scalar with one of YAML's own tags; raise ValueError if the text is not of that type."""
     if tag == f"{_CORE}str":
         return text
-    value = read_plain_scalar(text)
+    value = parse_plain_scalar(text)
     if tag not in _TYPES_BY_TAG:
         raise ValueError(f"the tag {tag} is not supported; only YAML's own tags are")
     if type(value) not in _TYPES_BY_TAG[tag]:
@@ -128,8 +129,8 @@ class YamlNode(NamedTuple):
         """Return the keys and values of a mapping, in order."""
         return tuple(zip(self.members[::2], self.members[1::2], strict=True))
 
-    def at(self, path: Iterable[str | int]) -> YamlNode:
-        """Return the node at a path, or its nearest existing ancestor."""
+    def find_nearest(self, path: Iterable[str | int]) -> YamlNode:
+        """Return the node at a path of keys and indexes, or its nearest existing ancestor."""
         node = self
         for step in path:
             child = None
@@ -143,8 +144,8 @@ class YamlNode(NamedTuple):
         return node
 
 
-def read_yaml(data: bytes) -> tuple[YamlNode, ...]:
-    """Return the root node of each document; an empty text has none.
+def parse_yaml(data: bytes) -> tuple[YamlNode, ...]:
+    """Return the root node of each document; a text of comments and blank lines has none.
 
     Raises:
         StrictYamlError: not UTF-8, not YAML, a duplicate key, or a value that JSON cannot represent.
@@ -155,7 +156,7 @@ def read_yaml(data: bytes) -> tuple[YamlNode, ...]:
     gc_was_enabled = gc.isenabled()
     gc.disable()  # parsing creates many objects and no cycles; collecting would take half of the time
     try:
-        return tuple(_compose(text, yaml))
+        return tuple(_compose_documents(text, yaml))
     except yaml.MarkedYAMLError as error:
         # Some errors have the mark of their context only, and some have none.
         mark = error.problem_mark or error.context_mark
@@ -179,18 +180,19 @@ def _decode(data: bytes) -> str:
         raise StrictYamlError(f"not UTF-8: {error.reason}", f"{line}:{column}") from None
 
 
-def read_yaml_values(data: bytes) -> list[Any]:
-    """Return the value of each document, as `read_yaml` does without positions."""
-    return [node.value for node in read_yaml(data)]
+def parse_yaml_values(data: bytes) -> list[Any]:
+    """Return the value of each document, without positions; raises as `parse_yaml`."""
+    return [node.value for node in parse_yaml(data)]
 
 
-def same_value(left: Any, right: Any) -> bool:
+def is_same_value(left: Any, right: Any) -> bool:
     """Return whether two values are equal as JSON: `1`, `1.0` and `true` differ, the order of keys does not matter."""
     # Python's comparison is much faster, and values that differ for Python differ for JSON too.
     return bool(left == right) and json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
 
 
-def _compose(text: str, yaml: Any) -> Iterator[YamlNode]:
+def _compose_documents(text: str, yaml: Any) -> Iterator[YamlNode]:
+    """Yield the root node of each document, made from the events of libyaml."""
     scalar, mapping_end, sequence_end = yaml.ScalarEvent, yaml.MappingEndEvent, yaml.SequenceEndEvent
     starts = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
     anchors: dict[str, YamlNode | None] = {}
@@ -199,7 +201,7 @@ def _compose(text: str, yaml: Any) -> Iterator[YamlNode]:
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         kind = type(event)
         if kind is scalar:
-            node, anchor = _scalar(event), event.anchor
+            node, anchor = _make_scalar(event), event.anchor
         elif kind in starts:
             if len(stack) == _MAX_DEPTH:
                 _refuse(event.start_mark, f"nested deeper than {_MAX_DEPTH} levels")
@@ -209,9 +211,9 @@ def _compose(text: str, yaml: Any) -> Iterator[YamlNode]:
             continue
         elif kind is mapping_end or kind is sequence_end:
             start, members = stack.pop()
-            node, anchor = _collection(start, members, event, is_mapping=kind is mapping_end), start.anchor
+            node, anchor = _make_collection(start, members, event, is_mapping=kind is mapping_end), start.anchor
         elif kind is yaml.AliasEvent:
-            node, anchor = _alias(event, anchors), None
+            node, anchor = _make_alias(event, anchors), None
         else:
             # Anchors are valid in one document only.
             anchors = {} if kind is yaml.DocumentStartEvent else anchors
@@ -224,14 +226,14 @@ def _compose(text: str, yaml: Any) -> Iterator[YamlNode]:
             yield node
 
 
-def _scalar(event: Any) -> YamlNode:
+def _make_scalar(event: Any) -> YamlNode:
     value: Any = event.value
     plain = not event.style and event.implicit[0]
     try:
         if plain:
-            value = read_plain_scalar(value)
+            value = parse_plain_scalar(value)
         elif event.tag is not None and event.tag != "!":
-            value = _read_tagged_scalar(event.tag, value)
+            value = _parse_tagged_scalar(event.tag, value)
     except ValueError as error:
         # Python's own message names a setting of the interpreter.
         message = "a number of too many digits" if "int_max_str_digits" in str(error) else str(error)
@@ -239,8 +241,8 @@ def _scalar(event: Any) -> YamlNode:
     return YamlNode("scalar", value, event.start_mark, event.end_mark, False, plain)
 
 
-def _collection(start: Any, members: list[YamlNode], end: Any, *, is_mapping: bool) -> YamlNode:
-    value = _mapping_value(members) if is_mapping else [node.value for node in members]
+def _make_collection(start: Any, members: list[YamlNode], end: Any, *, is_mapping: bool) -> YamlNode:
+    value = _make_mapping_value(members) if is_mapping else [node.value for node in members]
     if start.tag is not None and start.tag not in ("!", f"{_CORE}{'map' if is_mapping else 'seq'}"):
         _refuse(start.start_mark, f"the tag {start.tag} is not supported; only YAML's own tags are")
     flow = bool(start.flow_style)
@@ -254,7 +256,8 @@ def _collection(start: Any, members: list[YamlNode], end: Any, *, is_mapping: bo
     return YamlNode(kind, value, start.start_mark, stop, flow, False, weight, tuple(members))
 
 
-def _mapping_value(members: list[YamlNode]) -> dict[str, Any]:
+def _make_mapping_value(members: list[YamlNode]) -> dict[str, Any]:
+    """Return the dictionary of alternating keys and values, with the members that merge keys bring."""
     own: dict[str, Any] = {}
     merged: list[YamlNode] = []
     for key, value in zip(members[::2], members[1::2], strict=True):
@@ -274,7 +277,7 @@ def _mapping_value(members: list[YamlNode]) -> dict[str, Any]:
     return own
 
 
-def _alias(event: Any, anchors: dict[str, YamlNode | None]) -> YamlNode:
+def _make_alias(event: Any, anchors: dict[str, YamlNode | None]) -> YamlNode:
     target = anchors.get(event.anchor)
     if target is None:
         reason = "is inside its own anchor" if event.anchor in anchors else "has no anchor"

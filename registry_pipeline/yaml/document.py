@@ -18,10 +18,10 @@ from registry_pipeline.files.atomic_write import read_own_file, refuse_missing_f
 from registry_pipeline.yaml.compose import (
     StrictYamlError,
     YamlNode,
-    read_plain_scalar,
-    read_yaml,
-    read_yaml_values,
-    same_value,
+    is_same_value,
+    parse_plain_scalar,
+    parse_yaml,
+    parse_yaml_values,
 )
 from registry_pipeline.yaml.edit import EditError, edit_text
 from registry_pipeline.yaml.emit import measure_style
@@ -46,18 +46,18 @@ def load_yaml(path: str | os.PathLike[str]) -> Any:
     """
     file = Path(path)
     data = read_yaml_file(file)
-    nodes = _read_nodes(data, str(file))
+    nodes = _parse_nodes(data, str(file))
     if not nodes:
         return None
     documents = _load_round_trip(data.decode("utf-8"))
     # The data comes from another parser; a value that it reads differently would be written back unnoticed.
-    if documents is None or not same_value([node.value for node in nodes], documents):
+    if documents is None or not is_same_value([node.value for node in nodes], documents):
         raise RefusedError(f"{file}: two YAML parsers read different values", "quote what is ambiguous, and try again")
     return documents[0] if len(documents) == 1 else YamlDocuments(documents)
 
 
 def dump_yaml(path: str | os.PathLike[str], data: Any) -> None:
-    """Change a YAML file to contain `data`; lines that need no change keep their bytes.
+    """Write `data` into a YAML file, which keeps the bytes of lines that need no change; equal values write nothing.
 
     `data` is what `load_yaml` returned, or plain values. The comments are those of the file: each stays with its
     entry. A missing file is created, in block style.
@@ -71,7 +71,7 @@ def dump_yaml(path: str | os.PathLike[str], data: Any) -> None:
     file = Path(path)
     before = read_own_file(file, MAX_BYTES)
     values = [_to_plain(document) for document in (data if isinstance(data, YamlDocuments) else [data])]
-    after = rewrite(before or b"", values, str(file))
+    after = edit_yaml(before or b"", values, str(file))
     # The hash detects a change of the file since it was read.
     if after != before:
         refuse_missing_folder(file)
@@ -91,25 +91,25 @@ def read_yaml_file(path: Path) -> bytes:
     return data
 
 
-def rewrite(before: bytes, after: Sequence[Any], name: str, nodes: Sequence[YamlNode] | None = None) -> bytes:
-    """Return a file's bytes with the documents `after`; the same bytes if it contains these values already.
+def edit_yaml(before: bytes, after: Sequence[Any], name: str, nodes: Sequence[YamlNode] | None = None) -> bytes:
+    """Return the bytes `before`, edited to contain the documents `after`; the same bytes if they do already.
 
-    `name` is the file in messages; `nodes` are the documents of `before`, if the caller has parsed them.
+    Nothing is written. `name` is the file in messages; `nodes` are the documents of `before`, if already parsed.
 
     Raises:
-        RefusedError: `before` is not strict YAML, or no verified result was possible (exit 5).
+        RefusedError: `before` is not strict YAML, or no edit gives exactly the new values (exit 5).
     """
-    documents = _read_nodes(before, name) if nodes is None else nodes
+    documents = _parse_nodes(before, name) if nodes is None else nodes
     values = list(after)
-    if same_value([node.value for node in documents], values) or (not documents and values == [None]):
+    if is_same_value([node.value for node in documents], values) or (not documents and values == [None]):
         return before
     text = before.decode("utf-8")
     # (1) edits keep most of the text, (2) the round trip handles more layouts
-    for method in (edit_text, _round_trip):
+    for method in (edit_text, _edit_by_round_trip):
         try:
             result = method(text, documents, values).encode("utf-8")
             # Neither method is trusted: the result must parse to exactly the new values.
-            if same_value(read_yaml_values(result), values):
+            if is_same_value(parse_yaml_values(result), values):
                 return result
         except (EditError, StrictYamlError):
             continue
@@ -119,24 +119,25 @@ def rewrite(before: bytes, after: Sequence[Any], name: str, nodes: Sequence[Yaml
     )
 
 
-def _read_nodes(data: bytes, name: str) -> Sequence[YamlNode]:
+def _parse_nodes(data: bytes, name: str) -> Sequence[YamlNode]:
     try:
-        return read_yaml(data)
+        return parse_yaml(data)
     except StrictYamlError as error:
         raise RefusedError(
             f"{name}:{error.location}: {error}", "correct the file, then run `registry-pipeline entries check`"
         ) from None
 
 
-def _round_trip(text: str, documents: Sequence[YamlNode], values: Sequence[Any]) -> str:
+def _edit_by_round_trip(text: str, documents: Sequence[YamlNode], values: Sequence[Any]) -> str:
+    """Return the text that ruamel.yaml writes for the new values; raise EditError if a comment would be lost."""
     if len(documents) != len(values) and documents:
         raise EditError("documents are added or removed")
     loaded = _load_round_trip(text)
     if loaded is None:
         raise EditError("ruamel.yaml cannot read it")
-    merged = [_merge(old, new) for old, new in zip(loaded or [None], values, strict=True)]
+    merged = [_merge_value(old, new) for old, new in zip(loaded or [None], values, strict=True)]
     stream = io.StringIO()
-    style, yaml = measure_style(documents, "\n"), _round_trip_parser()
+    style, yaml = measure_style(documents, "\n"), _make_round_trip_parser()
     yaml.indent(mapping=style.mapping, sequence=style.sequence + 2, offset=style.sequence)
     try:
         yaml.dump_all(merged, stream)
@@ -149,23 +150,25 @@ def _round_trip(text: str, documents: Sequence[YamlNode], values: Sequence[Any])
     return result
 
 
-def _merge(old: Any, new: Any) -> Any:
+def _merge_value(old: Any, new: Any) -> Any:
+    """Change a loaded value to equal a new one, and return it; a value of another kind is replaced by the new one."""
     # What does not change keeps its layout and comments.
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [name for name in old if name not in new]:
             del old[name]
         for name, value in new.items():
             # Assigning an equal value would drop its comments.
-            if name not in old or not same_value(old[name], value):
-                old[name] = _merge(old.get(name), value)
+            if name not in old or not is_same_value(old[name], value):
+                old[name] = _merge_value(old.get(name), value)
         return old
     if isinstance(old, list) and isinstance(new, list):
-        old[:] = [_merge(old[at], value) if at < len(old) else value for at, value in enumerate(new)]
+        old[:] = [_merge_value(old[at], value) if at < len(old) else value for at, value in enumerate(new)]
         return old
     return new
 
 
 def _to_plain(value: Any) -> Any:
+    """Return a copy of a value in plain dicts, lists and scalars; raise RefusedError if JSON cannot represent it."""
     if isinstance(value, dict):
         for name in value:
             if not isinstance(name, str):
@@ -184,26 +187,27 @@ def _to_plain(value: Any) -> Any:
 
 
 def _load_round_trip(text: str) -> list[Any] | None:
+    """Return the documents in ruamel.yaml's types, or None if it cannot read the text."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about redefined anchors, which YAML allows
         try:
-            return list(_round_trip_parser().load_all(text))
+            return list(_make_round_trip_parser().load_all(text))
         except Exception:  # noqa: BLE001 - any failure of the library means: not readable by it
             return None
 
 
-def _round_trip_parser() -> Any:
+def _make_round_trip_parser() -> Any:
     from ruamel.yaml import YAML  # noqa: PLC0415 - most changes need only edits
 
     yaml = YAML(typ="rt", pure=True)
-    yaml.Resolver = _core_resolver()
+    yaml.Resolver = _make_core_resolver()
     yaml.preserve_quotes = True
     yaml.width = 1 << 20  # never fold a line
     return yaml
 
 
 @cache
-def _core_resolver() -> Any:
+def _make_core_resolver() -> Any:
     from ruamel.yaml.resolver import VersionedResolver  # noqa: PLC0415
     from ruamel.yaml.tag import Tag  # noqa: PLC0415
 
@@ -213,7 +217,7 @@ def _core_resolver() -> Any:
         # ruamel.yaml also reads dates, `=` and digits with underscores, which YAML 1.2 does not have.
         def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
             if isinstance(value, str) and implicit[0] and value != "<<":
-                name = names.get(type(read_plain_scalar(value)), "str")
+                name = names.get(type(parse_plain_scalar(value)), "str")
                 return Tag(suffix=f"tag:yaml.org,2002:{name}")
             return super().resolve(kind, value, implicit)
 

@@ -27,7 +27,7 @@ class Style:
 
 
 def measure_style(documents: Sequence[YamlNode], newline: str) -> Style:
-    """Return the style of a file, measured at the first list and the first mapping inside a mapping."""
+    """Return the style of a file: the first list and mapping inside a mapping count; 2 columns if there are none."""
     indents: dict[str, int] = {}
     queue = [node for node in documents if not node.flow]
     for _ in range(1000):  # a large file shows its layout early
@@ -41,30 +41,30 @@ def measure_style(documents: Sequence[YamlNode], newline: str) -> Style:
     return Style(indents.get("sequence", 2), indents.get("mapping", 2), newline)
 
 
-def block_lines(value: Any, column: int, style: Style) -> list[str]:
+def format_block_lines(value: Any, column: int, style: Style) -> list[str]:
     """Return the lines of a mapping or list that is not empty, each indented to `column` (from 0)."""
     if isinstance(value, dict):
-        return [line for key, member in value.items() for line in member_lines(str(key), member, column, style)]
-    return [line for item in value for line in item_lines(item, column, style)]
+        return [line for key, member in value.items() for line in format_member_lines(str(key), member, column, style)]
+    return [line for item in value for line in format_item_lines(item, column, style)]
 
 
-def member_lines(key: str, value: Any, column: int, style: Style) -> list[str]:
+def format_member_lines(key: str, value: Any, column: int, style: Style) -> list[str]:
     """Return the lines of one key with its value."""
-    head = " " * column + scalar_text(key)
+    head = " " * column + format_scalar(key)
     if is_block(value):
         indent = style.mapping if isinstance(value, dict) else style.sequence
-        return [f"{head}:", *block_lines(value, column + indent, style)]
-    first, *rest = inline_text(value, column + style.mapping)
+        return [f"{head}:", *format_block_lines(value, column + indent, style)]
+    first, *rest = format_inline_lines(value, column + style.mapping)
     return [f"{head}: {first}", *rest]
 
 
-def item_lines(item: Any, column: int, style: Style) -> list[str]:
+def format_item_lines(item: Any, column: int, style: Style) -> list[str]:
     """Return the lines of one list item, with its dash at `column`."""
     dash = f"{' ' * column}- "
     if is_block(item):
-        first, *rest = block_lines(item, column + 2, style)
+        first, *rest = format_block_lines(item, column + 2, style)
         return [dash + first[column + 2 :], *rest]
-    first, *rest = inline_text(item, column + 2)
+    first, *rest = format_inline_lines(item, column + 2)
     return [dash + first, *rest]
 
 
@@ -73,27 +73,27 @@ def is_block(value: Any) -> bool:
     return isinstance(value, dict | list) and bool(value)
 
 
-def inline_text(value: Any, column: int) -> list[str]:
+def format_inline_lines(value: Any, column: int) -> list[str]:
     """Return the lines that follow `key: ` or `- `: a value on one line, or a literal block indented to `column`."""
     # A literal block keeps a text of several lines readable.
     if isinstance(value, str) and "\n" in value and _is_literal(value):
         indent = " " * column
         lines = value.removesuffix("\n").split("\n")
         return ["|" if value.endswith("\n") else "|-", *(f"{indent}{line}" if line else "" for line in lines)]
-    return [flow_text(value)]
+    return [format_flow(value)]
 
 
-def flow_text(value: Any) -> str:
+def format_flow(value: Any) -> str:
     """Return a value on one line; collections are written as `[...]` and `{...}`."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{scalar_text(str(k), flow=True)}: {flow_text(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{format_scalar(str(k), flow=True)}: {format_flow(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(flow_text(item) for item in value) + "]"
-    return scalar_text(value, flow=True)
+        return "[" + ", ".join(format_flow(item) for item in value) + "]"
+    return format_scalar(value, flow=True)
 
 
-def scalar_text(value: Any, *, flow: bool = False) -> str:
-    """Return a scalar on one line, quoted if needed; `flow` is set inside brackets."""
+def format_scalar(value: Any, *, flow: bool = False) -> str:
+    """Return a scalar on one line; a text is quoted unless YAML 1.1 and 1.2 read it plain (`flow`: in brackets)."""
     if not isinstance(value, str):
         return json.dumps(value)
     if _is_plain(value) and not (flow and _FLOW_SIGNS.intersection(value)):

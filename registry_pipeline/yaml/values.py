@@ -26,8 +26,12 @@ class UnreadableError(ValueError):
         self.location = location
 
 
-def read_json_values(data: bytes) -> tuple[Any, dict[str, int]]:
-    """Return the value of a YAML document as JSON values, and the line of every node by JSON pointer."""
+def parse_json_values(data: bytes) -> tuple[Any, dict[str, int]]:
+    """Return a YAML document as JSON values, and the line (from 1) of every value by JSON pointer; None if empty.
+
+    Raises:
+        UnreadableError: not UTF-8, not one YAML document, an anchor, a duplicate key, or no JSON value.
+    """
     from ruamel.yaml import YAML  # noqa: PLC0415 - only a repository with a YAML catalog pays for it
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
 
@@ -46,7 +50,7 @@ def read_json_values(data: bytes) -> tuple[Any, dict[str, int]]:
 
 
 def _to_json(node: Any, pointer: str, lines: dict[str, int]) -> Any:
-    """Return a YAML node as a JSON value, and record the lines of all nodes in it."""
+    """Return a YAML node as a JSON value, and add the lines of all values in it to `lines`, by JSON pointer."""
     # An alias refers to a node with an anchor, which precedes it and is refused first.
     if node.anchor is not None:
         _refuse(node, "anchors and aliases are not allowed: write the value out")
@@ -86,8 +90,8 @@ def _refuse(node: Any, message: str) -> NoReturn:
     raise UnreadableError(message, format_location(node.start_mark))
 
 
-def read_text_values(text: str) -> Any:
-    """Return the value of a YAML text: dictionaries, lists and texts.
+def parse_text_values(text: str) -> Any:
+    """Return the value of a YAML text with each scalar as its text: `no` is "no"; None if it is empty.
 
     Raises:
         ValueError: the text is not YAML, or has duplicate keys.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.cli.main import add_entry
-from registry_pipeline.yaml.compose import read_yaml_values
+from registry_pipeline.yaml.compose import parse_yaml_values
 from registry_pipeline_tests.cli.conftest import CommandResult, Repository, environment
 from registry_pipeline_tests.command_line import run_command, run_process
 from registry_pipeline_tests.entries.small import INSTANCES, TYPES
@@ -48,7 +48,7 @@ def test_an_entry_is_written_and_reported(empty: Repository) -> None:
 
     assert document["verdict"] == "pass"
     assert document["changed_files"] == [TYPES]
-    assert read_yaml_values((empty.root / TYPES).read_bytes()) == [{"types": [json.loads(GAUGE)]}]
+    assert parse_yaml_values((empty.root / TYPES).read_bytes()) == [{"types": [json.loads(GAUGE)]}]
 
 
 def test_the_second_time_nothing_changes(two: Repository) -> None:
@@ -148,7 +148,7 @@ def test_an_entry_comes_from_standard_input(empty: Repository, source: tuple[str
     result = run_command(*words, cwd=empty.root, env=environment(empty.home), stdin=text.encode())
 
     assert result.code == 0
-    assert len(read_yaml_values((empty.root / TYPES).read_bytes())[0]["types"]) == 2
+    assert len(parse_yaml_values((empty.root / TYPES).read_bytes())[0]["types"]) == 2
 
 
 def test_json_with_its_own_escapes_is_read_as_json(empty: Repository) -> None:
@@ -159,7 +159,7 @@ def test_json_with_its_own_escapes_is_read_as_json(empty: Repository) -> None:
         == 0
     )
 
-    assert read_yaml_values((empty.root / TYPES).read_bytes())[0]["types"][0]["description"] == description
+    assert parse_yaml_values((empty.root / TYPES).read_bytes())[0]["types"][0]["description"] == description
 
 
 def test_a_family_name_selects_the_exact_type(empty: Repository) -> None:

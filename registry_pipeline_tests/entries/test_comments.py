@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from registry_pipeline.yaml.compose import read_yaml_values
-from registry_pipeline.yaml.document import rewrite
+from registry_pipeline.yaml.compose import parse_yaml_values
+from registry_pipeline.yaml.document import edit_yaml
 
 BETWEEN = """\
 types: # kinds
@@ -27,7 +27,7 @@ types: # kinds
 
 
 def changed(text: str, after: object) -> str:
-    return rewrite(text.encode(), [after], "types.yaml").decode()
+    return edit_yaml(text.encode(), [after], "types.yaml").decode()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def changed(text: str, after: object) -> str:
     ],
 )
 def test_removing_an_entry_removes_its_own_comments_only(gone: str, lost: str) -> None:
-    (data,) = read_yaml_values(BETWEEN.encode())
+    (data,) = parse_yaml_values(BETWEEN.encode())
     kept = [each for each in data["types"] if each["id"] != gone]
 
     assert changed(BETWEEN, {"types": kept}) == BETWEEN.replace(lost, "")
@@ -80,7 +80,7 @@ FLOW = "types: [ # all\n  {id: a}, # of a\n  {id: c}\n] # end\nx-more:\n  - {id:
     ],
 )
 def test_a_list_in_brackets_over_several_lines_keeps_its_lines(before: str, new: str, after: str) -> None:
-    (data,) = read_yaml_values(before.encode())
+    (data,) = parse_yaml_values(before.encode())
     types = sorted([*data["types"], {"id": new}], key=lambda each: each["id"])
 
     assert changed(before, {**data, "types": types}) == after

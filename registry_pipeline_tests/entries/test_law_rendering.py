@@ -6,17 +6,17 @@ from typing import Any
 
 from hypothesis import given
 
-from registry_pipeline.yaml.compose import read_yaml_values, same_value
+from registry_pipeline.yaml.compose import is_same_value, parse_yaml_values
 from registry_pipeline.yaml.document import _load_round_trip, _to_plain
-from registry_pipeline.yaml.emit import Style, block_lines, flow_text
+from registry_pipeline.yaml.emit import Style, format_block_lines, format_flow
 from registry_pipeline_tests.entries.yaml_texts import VALUES
 
 
 @given(VALUES)
 def test_a_written_value_is_read_back(value: Any) -> None:
-    block = "\n".join(block_lines({"k": value}, 0, Style())) + "\n"
-    flow = f"k: {flow_text(value)}\n"
+    block = "\n".join(format_block_lines({"k": value}, 0, Style())) + "\n"
+    flow = f"k: {format_flow(value)}\n"
 
     for text in (block, flow):
-        assert same_value(read_yaml_values(text.encode()), [{"k": value}])
-        assert same_value(_to_plain(_load_round_trip(text)), [{"k": value}])
+        assert is_same_value(parse_yaml_values(text.encode()), [{"k": value}])
+        assert is_same_value(_to_plain(_load_round_trip(text)), [{"k": value}])

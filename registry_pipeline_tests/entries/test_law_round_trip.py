@@ -8,15 +8,15 @@ from typing import Any
 from hypothesis import assume, given
 
 from registry_pipeline.registries.entries.references import insert_or_update_entry
-from registry_pipeline.yaml.compose import read_yaml_values, same_value
-from registry_pipeline.yaml.document import _round_trip_parser, _to_plain
+from registry_pipeline.yaml.compose import is_same_value, parse_yaml_values
+from registry_pipeline.yaml.document import _make_round_trip_parser, _to_plain
 from registry_pipeline_tests.entries.test_law_idempotent import inserted
 from registry_pipeline_tests.entries.yaml_texts import entries, files
 
 
 def dumped(document: Any) -> str:
     stream = io.StringIO()
-    _round_trip_parser().dump(document, stream)
+    _make_round_trip_parser().dump(document, stream)
     return stream.getvalue()
 
 
@@ -26,14 +26,14 @@ def test_both_ways_of_writing_give_the_same_values(
 ) -> None:
     spliced = inserted(file[0].encode(), entry)
 
-    yaml = _round_trip_parser()
+    yaml = _make_round_trip_parser()
     document = yaml.load(file[0])
     assume(
-        same_value(_to_plain(yaml.load(dumped(document))), _to_plain(document))
+        is_same_value(_to_plain(yaml.load(dumped(document))), _to_plain(document))
     )  # it does not keep every number and key
     insert_or_update_entry(document["types"], "id", entry)
     text = dumped(document)
 
-    assume(same_value(_to_plain(yaml.load(text)), _to_plain(document)))  # nor those of the entry
-    assert same_value(read_yaml_values(spliced), [_to_plain(document)])
-    assert same_value(read_yaml_values(spliced), read_yaml_values(text.encode()))
+    assume(is_same_value(_to_plain(yaml.load(text)), _to_plain(document)))  # nor those of the entry
+    assert is_same_value(parse_yaml_values(spliced), [_to_plain(document)])
+    assert is_same_value(parse_yaml_values(spliced), parse_yaml_values(text.encode()))

@@ -9,17 +9,21 @@ import pytest
 
 from registry_pipeline.config import Entries
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
+from registry_pipeline.findings.finding import Severity
 from registry_pipeline.registries.entries.schemas import (
     ENTRY_TYPES,
     EVENTS,
     NEEDS_APPROVAL,
+    SCHEMA_FOLDER,
     EntryType,
     content_path,
-    entry_validator,
+    make_entry_validator,
+    read_entry_schemas,
     validate_entry,
 )
 from registry_pipeline.schema import schema_bytes, schema_folder
-from registry_pipeline.yaml.compose import read_yaml_values
+from registry_pipeline.yaml.compose import parse_yaml_values
+from registry_pipeline_tests.entries.small import make_small
 
 FIELDS = {
     "module_type": {"inbound", "outbound"},
@@ -42,7 +46,7 @@ FIELDS = {
 
 
 def schema_of(entry_type: EntryType) -> dict[str, Any]:
-    (document,) = read_yaml_values(schema_bytes(f"entries/{entry_type.schema_name}"))
+    (document,) = parse_yaml_values(schema_bytes(f"entries/{entry_type.schema_name}"))
     assert isinstance(document, dict)
     return document
 
@@ -114,7 +118,7 @@ def test_an_unusable_schema_is_reported(tmp_path: Path, data: bytes) -> None:
     place.write_bytes(data)
 
     with pytest.raises(ValueError, match=r"."):
-        entry_validator(data)
+        make_entry_validator(data)
     with pytest.raises(RegistryPipelineError, match="not a usable schema"):
         validate_entry({}, place)
 
@@ -122,3 +126,19 @@ def test_an_unusable_schema_is_reported(tmp_path: Path, data: bytes) -> None:
 def test_a_missing_schema_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         validate_entry({}, tmp_path / "none.schema.yaml")
+
+
+@pytest.mark.parametrize(("name", "severity"), [("gadget", Severity.ERROR), ("hook", Severity.WARNING)])
+def test_a_linked_schema_is_an_error_unless_a_shipped_schema_replaces_it(
+    tmp_path: Path, name: str, severity: Severity
+) -> None:
+    repository = make_small(tmp_path)
+    folder = tmp_path / SCHEMA_FOLDER
+    folder.mkdir(parents=True)
+    (folder / "text.yaml").write_text("type: object\nx-key: id\nx-content: own/gadgets.yaml\nx-list: gadgets\n")
+    (folder / f"{name}.schema.yaml").symlink_to("text.yaml")
+
+    (unusable,) = read_entry_schemas(repository).findings
+
+    assert (unusable.code, unusable.path) == ("EN003", f"{SCHEMA_FOLDER}/{name}.schema.yaml")
+    assert unusable.severity is severity

@@ -10,8 +10,8 @@ import pytest
 
 from registry_pipeline.errors import NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.registries.entries.references import insert_or_update_entry
-from registry_pipeline.yaml.compose import read_yaml, read_yaml_values
-from registry_pipeline.yaml.document import YamlDocuments, _round_trip, dump_yaml, load_yaml, rewrite
+from registry_pipeline.yaml.compose import parse_yaml, parse_yaml_values
+from registry_pipeline.yaml.document import YamlDocuments, _edit_by_round_trip, dump_yaml, edit_yaml, load_yaml
 from registry_pipeline.yaml.edit import EditError
 
 COMMENTED = """\
@@ -117,7 +117,7 @@ def test_an_alias_keeps_its_value_when_its_anchor_is_removed(tmp_path: Path) -> 
 
     dump_yaml(place, {"list": [{"id": "o", "tags": ["a"]}]})
 
-    assert read_yaml_values(place.read_bytes()) == [{"list": [{"id": "o", "tags": ["a"]}]}]
+    assert parse_yaml_values(place.read_bytes()) == [{"list": [{"id": "o", "tags": ["a"]}]}]
 
 
 def test_a_change_that_would_lose_a_comment_is_refused(tmp_path: Path) -> None:
@@ -200,26 +200,26 @@ LAYOUTS = {
 
 @pytest.mark.parametrize(("before", "after"), LAYOUTS.values(), ids=LAYOUTS)
 def test_an_entry_has_the_layout_of_its_neighbours(before: str, after: str) -> None:
-    (document,) = read_yaml_values(before.encode())
+    (document,) = parse_yaml_values(before.encode())
     types = insert_or_update_entry(list(document["types"] or []), "id", {"id": "b"})
 
-    assert rewrite(before.encode(), [{**document, "types": types}], "types.yaml") == after.encode()
+    assert edit_yaml(before.encode(), [{**document, "types": types}], "types.yaml") == after.encode()
 
 
 @pytest.mark.parametrize("before", ["a: 1\n", "a: 1"])
 def test_another_document_is_added_and_removed_with_its_marker(before: str) -> None:
-    both = rewrite(before.encode(), [{"a": 1}, {"b": 2}], "a.yaml")
+    both = edit_yaml(before.encode(), [{"a": 1}, {"b": 2}], "a.yaml")
 
     assert both == b"a: 1\n---\nb: 2\n"
-    assert rewrite(both, [{"a": 1}], "a.yaml") == b"a: 1\n"
-    assert read_yaml_values(rewrite(both, [{"b": 2}], "a.yaml")) == [{"b": 2}]
+    assert edit_yaml(both, [{"a": 1}], "a.yaml") == b"a: 1\n"
+    assert parse_yaml_values(edit_yaml(both, [{"b": 2}], "a.yaml")) == [{"b": 2}]
 
 
 def test_the_round_trip_loses_no_comment() -> None:
     text = "types: [ # open\n  {id: a}, # A\n]\n"
 
     with suppress(EditError):
-        outcome = _round_trip(text, read_yaml(text.encode()), [{"types": [{"id": "a"}, {"id": "b"}]}])
+        outcome = _edit_by_round_trip(text, parse_yaml(text.encode()), [{"types": [{"id": "a"}, {"id": "b"}]}])
 
         assert "# open" in outcome
         assert "# A" in outcome

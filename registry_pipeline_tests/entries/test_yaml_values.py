@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from registry_pipeline.yaml.compose import StrictYamlError, read_yaml, read_yaml_values, same_value
+from registry_pipeline.yaml.compose import StrictYamlError, is_same_value, parse_yaml, parse_yaml_values
 
 VALUES = {
     "no": "no",
@@ -40,9 +40,9 @@ VALUES = {
 
 @pytest.mark.parametrize(("text", "value"), VALUES.items())
 def test_a_scalar_means_what_yaml_1_2_says(text: str, value: Any) -> None:
-    (document,) = read_yaml_values(f"k: {text}\n".encode())
+    (document,) = parse_yaml_values(f"k: {text}\n".encode())
 
-    assert same_value(document, {"k": value})
+    assert is_same_value(document, {"k": value})
 
 
 REFUSED = {
@@ -76,7 +76,7 @@ REFUSED = {
 def test_a_value_that_json_cannot_express_is_refused_with_its_position(
     data: bytes, location: str, message: str
 ) -> None:
-    for reader in (read_yaml, read_yaml_values):
+    for reader in (parse_yaml, parse_yaml_values):
         with pytest.raises(StrictYamlError) as refused:
             reader(data)
 
@@ -87,7 +87,7 @@ def test_a_value_that_json_cannot_express_is_refused_with_its_position(
 def test_aliases_and_merge_keys_are_read_and_explicit_keys_win() -> None:
     data = b"x: &x {a: 1, b: 2}\ny: *x\nz:\n  b: 3\n  <<: *x\nw:\n  <<: [*x, {c: 4, a: 9}]\n"
 
-    (document,) = read_yaml_values(data)
+    (document,) = parse_yaml_values(data)
 
     assert document["y"] == {"a": 1, "b": 2}
     assert document["z"] == {"a": 1, "b": 3}
@@ -99,26 +99,26 @@ def test_aliases_that_would_fill_the_memory_are_refused() -> None:
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
 
     with pytest.raises(StrictYamlError, match="expand to more than 1000000 values"):
-        read_yaml("\n".join(lines).encode())
+        parse_yaml("\n".join(lines).encode())
 
 
 def test_every_node_knows_its_line_and_column() -> None:
-    (document,) = read_yaml("a:\n  - é: x\n    b: [1, {c: d}]\n".encode())
+    (document,) = parse_yaml("a:\n  - é: x\n    b: [1, {c: d}]\n".encode())
 
-    assert document.at(["a", 0, "b", 1, "c"]).location == "3:16"
-    assert document.at(["a", 0, "é"]).location == "2:8"
-    assert document.at(["a", 7]).location == "2:3"
-    assert document.at([]).location == "1:1"
+    assert document.find_nearest(["a", 0, "b", 1, "c"]).location == "3:16"
+    assert document.find_nearest(["a", 0, "é"]).location == "2:8"
+    assert document.find_nearest(["a", 7]).location == "2:3"
+    assert document.find_nearest([]).location == "1:1"
 
 
 def test_an_empty_text_has_no_document_and_two_have_two() -> None:
-    assert read_yaml_values(b"") == []
-    assert read_yaml_values(b"# only a comment\n") == []
-    assert read_yaml_values(b"a: 1\n---\nb: 2\n") == [{"a": 1}, {"b": 2}]
+    assert parse_yaml_values(b"") == []
+    assert parse_yaml_values(b"# only a comment\n") == []
+    assert parse_yaml_values(b"a: 1\n---\nb: 2\n") == [{"a": 1}, {"b": 2}]
 
 
 def test_values_that_python_considers_equal_differ() -> None:
-    assert not same_value(1, True)
-    assert not same_value(1, 1.0)
-    assert not same_value([0], [False])
-    assert same_value({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    assert not is_same_value(1, True)
+    assert not is_same_value(1, 1.0)
+    assert not is_same_value([0], [False])
+    assert is_same_value({"a": 1, "b": 2}, {"b": 2, "a": 1})

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from registry_pipeline.yaml.emit import Style, item_lines
+from registry_pipeline.yaml.emit import Style, format_item_lines
 
 SCALARS = st.one_of(
     st.none(),
@@ -42,6 +42,6 @@ def files(draw: st.DrawFn) -> tuple[str, list[dict[str, Any]]]:
     spaced = draw(st.booleans())
     for entry in made:
         lines += ["", f"{' ' * style.sequence}# about {entry['id']}"] if spaced else []
-        lines += item_lines(entry, style.sequence, style)
+        lines += format_item_lines(entry, style.sequence, style)
     text = "\n".join([*lines, *draw(st.sampled_from([[], ["# foot"], ["other: 1"]]))])
     return text + draw(st.sampled_from(["\n", ""])), made

@@ -173,10 +173,10 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "registries.base.upstream.parse_expected_versions": Parser(
         upstream.parse_expected_versions, _json({"expected": {"schema_version": "0.1"}})
     ),
-    "yaml.compose.read_yaml": Parser(compose.read_yaml, (b"a: [1, {b: c}]\n",), (StrictYamlError,)),
-    "yaml.compose.read_yaml_values": Parser(compose.read_yaml_values, (b"a: 1\n---\nb: 2\n",), (StrictYamlError,)),
-    "yaml.values.read_text_values": Parser(_text(values.read_text_values), (b"a: 010\n",), (ValueError,)),
-    "yaml_values.scalars": Parser(_text(compose.read_plain_scalar), (b"0x1F", b"1.5", b"~"), (ValueError,)),
+    "yaml.compose.parse_yaml": Parser(compose.parse_yaml, (b"a: [1, {b: c}]\n",), (StrictYamlError,)),
+    "yaml.compose.parse_yaml_values": Parser(compose.parse_yaml_values, (b"a: 1\n---\nb: 2\n",), (StrictYamlError,)),
+    "yaml.values.parse_text_values": Parser(_text(values.parse_text_values), (b"a: 010\n",), (ValueError,)),
+    "yaml_values.scalars": Parser(_text(compose.parse_plain_scalar), (b"0x1F", b"1.5", b"~"), (ValueError,)),
 }
 
 _PIECES: Final = tuple(
@@ -283,13 +283,13 @@ def test_every_public_parser_is_listed() -> None:
 
 ELSEWHERE: Final = frozenset(
     (
-        "yaml.compose.read_plain_scalar",
+        "yaml.compose.parse_plain_scalar",
         "registries.run_index.log_file.parse_line",
         "registries.base.upstream.parse_system_drift",
         "registries.base.upstream.parse_upstream",
         "canonical.try_parse_strict_json",
         "runs.envelope_file.parse_registry_run_json",
-        "yaml.values.read_json_values",
+        "yaml.values.parse_json_values",
     )
 )
 """Parsers that are called through a listed one only."""

@@ -12,7 +12,7 @@ from registry_pipeline.canonical import json_line
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.registries.run_index.log_file import Log, run_index_log
 from registry_pipeline.registries.run_index.merge import merge_files
-from registry_pipeline.registries.run_index.run_log import write_run_log
+from registry_pipeline.registries.run_index.run_log import create_run_log
 from registry_pipeline_tests.files.recorded import recorded_syncs
 from registry_pipeline_tests.run_index.values import a_run, append, governed_at, log_at, write_log
 
@@ -66,7 +66,7 @@ def test_a_run_log_and_a_merge_target_are_durable_with_their_names(tmp_path: Pat
     write_log(log, [a_run(0)])
 
     with recorded_syncs(tmp_path) as synced:
-        write_run_log(tmp_path / "logs/night.md", "text")
+        create_run_log(tmp_path / "logs/night.md", "text")
         merge_files(log, log.path, log.path, tmp_path / "both.jsonl")
 
     assert synced == [

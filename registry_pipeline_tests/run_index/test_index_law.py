@@ -22,7 +22,7 @@ from registry_pipeline.registries.run_index.query import (
     find_run,
 )
 from registry_pipeline.registries.run_index.record import UNIQUENESS
-from registry_pipeline.registries.run_index.scan import finished_end, group_by_run, read_entries
+from registry_pipeline.registries.run_index.scan import group_by_run, read_entries, read_finished_end
 from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import Run, log_at, logs
 
@@ -78,7 +78,7 @@ def test_the_index_gives_the_same_results_as_the_log(
 def _select(log: Log, query: Query) -> list[Entry]:
     """Return what a query selects, without SQL."""
     with open_log(log) as file:
-        entries = list(read_entries(log, file, finished_end(log, file)[0]))
+        entries = list(read_entries(log, file, read_finished_end(log, file)[0]))
     current = {run_id: sort_versions(versions)[-1] for run_id, versions in group_by_run(entries).items()}
 
     def matches(entry: Entry) -> bool:

@@ -132,7 +132,7 @@ def test_an_append_does_not_wait_forever(tmp_path: Path, monkeypatch: pytest.Mon
     write_log(log, [a_run(1)])
     monkeypatch.setattr(appending, "WAIT", 0.05)
 
-    with appending.locked(log), pytest.raises(BusyError, match="nothing changed"):
+    with appending.hold_log_lock(log), pytest.raises(BusyError, match="nothing changed"):
         append(log, a_run(2))
 
     assert len(read_log(log).entries) == 1

@@ -104,11 +104,11 @@ def test_a_checksum_can_be_continued_and_depends_on_every_byte(tmp_path: Path) -
     place, data = tmp_path / "data", bytes(range(256)) * 9000
     place.write_bytes(data)
     with place.open("rb") as file:
-        whole = side_index.checksum(file, 0, len(data))
-        parts = side_index.checksum(file, 1_500_001, len(data), side_index.checksum(file, 0, 1_500_001))
+        whole = side_index.compute_checksum(file, 0, len(data))
+        parts = side_index.compute_checksum(file, 1_500_001, len(data), side_index.compute_checksum(file, 0, 1_500_001))
     place.write_bytes(data[:2_000_000] + b"\xff" + data[2_000_001:])
     with place.open("rb") as file:
-        edited = side_index.checksum(file, 0, len(data))
+        edited = side_index.compute_checksum(file, 0, len(data))
 
     assert whole == parts
     assert data[2_000_000] != 0xFF

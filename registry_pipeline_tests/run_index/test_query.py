@@ -147,16 +147,16 @@ def test_queries_can_return_data_frames(tmp_path: Path) -> None:
 def test_csv_and_parquet_contain_the_values_of_the_records(tmp_path: Path) -> None:
     records = [a_success(1, notes='a "quoted" line\nand another, ö'), a_run(2, mood={"major": True})]
 
-    rows = list(csv.DictReader(io.StringIO(query.csv_bytes(records).decode("utf-8"), newline="")))
+    rows = list(csv.DictReader(io.StringIO(query.format_csv(records).decode("utf-8"), newline="")))
     place = tmp_path / "runs.parquet"
-    place.write_bytes(query.parquet_bytes(records))
+    place.write_bytes(query.format_parquet(records))
     import duckdb
 
     relation = duckdb.read_parquet(str(place))
     held = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
     for record, row, other in zip(records, rows, held, strict=True):
-        for name in query.columns_of(records):
+        for name in query.find_columns(records):
             value = record.get(name)
             text = value if isinstance(value, str) else "" if value is None else json.dumps(value)
             assert row[name] == text
@@ -170,7 +170,7 @@ def test_csv_runs_no_formula_in_a_spreadsheet_and_raw_keeps_every_text(tmp_path:
     record = a_run(1) | hostile
 
     safe, raw = (
-        next(csv.DictReader(io.StringIO(query.csv_bytes([record], raw=raw).decode(), newline="")))
+        next(csv.DictReader(io.StringIO(query.format_csv([record], raw=raw).decode(), newline="")))
         for raw in (False, True)
     )
 
@@ -178,17 +178,17 @@ def test_csv_runs_no_formula_in_a_spreadsheet_and_raw_keeps_every_text(tmp_path:
         "notes": "'=cmd|' /C calc'!A0", "mood": "' \"@SUM(1)", "'=key": "'\t1", "number": "-5", "text": "'-5"
     }  # fmt: skip
     assert {name: raw[name] for name in hostile} == hostile | {"number": "-5"}
-    assert query.csv_bytes([a_run(1)]) == query.csv_bytes([a_run(1)], raw=True)
+    assert query.format_csv([a_run(1)]) == query.format_csv([a_run(1)], raw=True)
 
 
 def test_an_empty_result_has_columns(tmp_path: Path) -> None:
     import duckdb
 
     place = tmp_path / "none.parquet"
-    place.write_bytes(query.parquet_bytes([]))
+    place.write_bytes(query.format_parquet([]))
 
     assert duckdb.read_parquet(str(place)).columns == list(query.COLUMNS)
-    assert query.csv_bytes([]).decode().strip() == ",".join(query.COLUMNS)
+    assert query.format_csv([]).decode().strip() == ",".join(query.COLUMNS)
 
 
 @pytest.mark.parametrize("module", ["query", "service", "run_log"])

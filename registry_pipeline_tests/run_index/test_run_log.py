@@ -89,11 +89,11 @@ def test_an_existing_id_is_not_assigned_again(tmp_path: Path) -> None:
 def test_a_generated_id_matches_its_grammar(tmp_path: Path) -> None:
     for grammar in GRAMMARS.values():
         for kind in ("run", "work", "version", "override"):
-            assert grammar.find_problem(kind, grammar.mint(kind, NOW, _first)) == ""
+            assert grammar.find_problem(kind, grammar.make_id(kind, NOW, _first)) == ""
     # The instant 1469918176385 of the ULID specification's own example.
     instant = datetime(2016, 7, 30, 22, 36, 16, 385000, tzinfo=UTC)
 
-    assert GRAMMARS["ulid"].mint("run", instant, _first) == "RUN_01ARYZ6S41" + "0" * 16
+    assert GRAMMARS["ulid"].make_id("run", instant, _first) == "RUN_01ARYZ6S41" + "0" * 16
 
 
 def test_a_run_log_is_never_overwritten(tmp_path: Path) -> None:

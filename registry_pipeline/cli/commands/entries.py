@@ -25,7 +25,7 @@ from registry_pipeline.registries.entries.service import (
     WriteResult,
     add_entries,
     check_entries,
-    read_entries,
+    recover_and_read_library,
     remove_entries,
 )
 from registry_pipeline.values import asdict
@@ -97,7 +97,7 @@ def list_command(reporter: Reporter, name: str | None) -> int:
     Shows the type, key, status, location and description of each entry; as JSON with all values. `entries check`
     reports problems.
     """
-    library, recovery = read_entries(find_repository(reporter.settings.repo))
+    library, recovery = recover_and_read_library(find_repository(reporter.settings.repo))
     if name is not None and name not in FAMILIES:
         find_type(library, name)
     order = {type_name: number for number, type_name in enumerate(library.schemas.types)}

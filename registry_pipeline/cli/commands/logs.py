@@ -116,9 +116,9 @@ def print_records(
             raise click.UsageError(f"--format {form} contradicts --format {reporter.settings.format}")
         if form == "parquet" and output is None and reporter.is_terminal:
             raise click.UsageError("parquet cannot be printed to a terminal: use -o FILE, or redirect the output")
-        from registry_pipeline.registries.run_index.query import csv_bytes, parquet_bytes  # noqa: PLC0415 - rarely needed
+        from registry_pipeline.registries.run_index.query import format_csv, format_parquet  # noqa: PLC0415 - rarely needed
 
-        data = csv_bytes(records, raw=raw) if form == "csv" else parquet_bytes(records)
+        data = format_csv(records, raw=raw) if form == "csv" else format_parquet(records)
     elif output is None:
         reporter.print_result(document, findings, print_text)
         return

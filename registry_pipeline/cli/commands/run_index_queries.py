@@ -17,7 +17,7 @@ from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.finding import plural
-from registry_pipeline.registries.run_index.gates import field_changes
+from registry_pipeline.registries.run_index.gates import find_field_changes
 from registry_pipeline.registries.run_index.log_file import Entry, overrides_log, run_index_log
 from registry_pipeline.registries.run_index.overrides import index_overrides
 from registry_pipeline.registries.run_index.query import ORDERS, VIEWS, Query, find_latest, find_records, find_run
@@ -111,7 +111,7 @@ def _list_changes(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Return the line of each record of a run, with the fields that differ from the record before it (first: none)."""
     changes: list[dict[str, Any]] = [{"line": entries[0].number, "changes": []}]
     for previous, entry in pairwise(entries):
-        changed = field_changes(previous.record, entry.record)
+        changed = find_field_changes(previous.record, entry.record)
         changes.append({"line": entry.number, "changes": changed})
     return changes
 

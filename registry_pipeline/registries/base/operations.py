@@ -19,7 +19,7 @@ from registry_pipeline.registries.base.values import Operation, OperationCatalog
 from registry_pipeline.runs.envelope import InputFile
 from registry_pipeline.schema import check_value
 from registry_pipeline.values import replace, value_type
-from registry_pipeline.yaml.values import UnreadableError, read_json_values
+from registry_pipeline.yaml.values import UnreadableError, parse_json_values
 
 _OPTION_HEADING: Final = re.compile(r"##\s+Option\s+(\w+)")
 _OPERATION_HEADING: Final = re.compile(r"###\s+(OP-[A-Z]+[0-9]+)(?::\s*|\s+[\u2014\u2013-]\s+)(\S.*)")
@@ -222,7 +222,7 @@ def parse_operations_document(data: bytes, path: str) -> tuple[list[tuple[int, M
     if len(data) > MAX_BYTES:
         return [], [_malformed(path, f"the document is larger than {MAX_BYTES >> 10} KiB")]
     try:
-        value, lines = _read_json(data) if path.lower().endswith(".json") else read_json_values(data)
+        value, lines = _read_json(data) if path.lower().endswith(".json") else parse_json_values(data)
     except UnreadableError as error:
         return [], [_malformed(path, str(error), error.location)]
     problems = check_value(OPERATIONS_SCHEMA, value)

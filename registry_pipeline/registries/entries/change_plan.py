@@ -17,10 +17,10 @@ from registry_pipeline.registries.entries.modules import is_approved
 from registry_pipeline.registries.entries.rules import (
     WRITE_FAILURES,
     check_entry,
-    check_keys,
     check_library,
     check_removal,
     check_rules,
+    check_unique_keys,
 )
 from registry_pipeline.registries.entries.schemas import (
     APPROVAL,
@@ -30,10 +30,10 @@ from registry_pipeline.registries.entries.schemas import (
     SCHEMA_SUFFIX,
     UNKNOWN_KEYS,
     EntryType,
-    suggestion,
+    format_suggestion,
 )
 from registry_pipeline.values import value_type
-from registry_pipeline.yaml.compose import same_value
+from registry_pipeline.yaml.compose import is_same_value
 
 _LINES: Final = re.compile(r":\d+:\d+\b")  # a line and a column in a message
 
@@ -64,7 +64,7 @@ class Change:
 
 
 def plan_addition(library: Library, new_entries: Sequence[Entry], request: ChangeRequest) -> Change:
-    """Return the plan that adds or updates all of the entries."""
+    """Return the plan that adds or updates all entries; with `no_check`, they get an override of their other errors."""
     # (1) An entry without shape or key cannot be put into a file at all.
     unusable = [f for new in new_entries for f in _check_shape(library, new)] or [*_check_contradictions(new_entries)]
     if unusable:
@@ -81,7 +81,7 @@ def plan_addition(library: Library, new_entries: Sequence[Entry], request: Chang
 
 
 def plan_removal(library: Library, names: Sequence[tuple[EntryType, str]]) -> Change:
-    """Return the plan that removes all of the entries, each named by its type and key."""
+    """Return the plan that removes entries; NotFoundError if a key has no entry, RefusedError if it has several."""
     edits = FileEdits(library)
     removed = [_find_entry(library, entry_type, key) for entry_type, key in names]
     for entry in removed:
@@ -89,7 +89,7 @@ def plan_removal(library: Library, names: Sequence[tuple[EntryType, str]]) -> Ch
     after = edits.library_after
     # EN060 names the referrers; the errors that they have after the removal would repeat it.
     referrers = [f for entry in removed for f in check_removal(entry, after)]
-    findings = sorted_findings([*edits.findings, *(referrers or _new_errors(library, after))])
+    findings = sorted_findings([*edits.findings, *(referrers or _find_new_errors(library, after))])
     return Change(edits.changed_files, findings, len(removed))
 
 
@@ -97,12 +97,14 @@ def find_type(library: Library, name: str) -> EntryType:
     """Return a type by its name; raise NotFoundError (exit 7) if it does not exist."""
     types = library.schemas.types
     if name not in types:
-        raise NotFoundError(f"there is no type {name}{suggestion(name, types)}", f"the types are {', '.join(types)}")
+        raise NotFoundError(
+            f"there is no type {name}{format_suggestion(name, types)}", f"the types are {', '.join(types)}"
+        )
     return types[name]
 
 
 def choose_type(library: Library, family: str, value: Mapping[str, Any]) -> EntryType:
-    """Return the type of a family whose schema fits an entry best; refuse if several fit equally well."""
+    """Return the type of a family whose schema an entry violates least; RefusedError if several fit equally well."""
     scores = {}
     for entry_type in library.schemas.types.values():
         if entry_type.family != family:
@@ -125,6 +127,7 @@ def _edit_files(library: Library, changes: Iterable[tuple[Entry, dict[str, Any]]
 
 
 def _check_shape(library: Library, new: Entry) -> list[Finding]:
+    """Return why an entry cannot be written: violations of its schema (then also its other errors), or no key."""
     if not isinstance(new.value, dict):
         schema, got = library.schemas.paths[new.type.name], type(new.value).__name__
         return [finding("EN001", new.path, got=got, detail="an entry is a mapping", schema=schema)]
@@ -141,12 +144,13 @@ def _check_contradictions(new_entries: Sequence[Entry]) -> Iterator[Finding]:
     by_key: dict[tuple[str, str], Entry] = {}
     for new in new_entries:
         first = by_key.setdefault((new.type.name, new.key), new)
-        if new.type.name != "route" and not same_value(first.value, new.value):
+        if new.type.name != "route" and not is_same_value(first.value, new.value):
             detail = f"two entries of this call have the {new.type.key_field} {new.key} and differ"
             yield new.finding("EN002", got=new.key, detail=detail, advice="keep one of them")
 
 
 def _with_approval(library: Library, new: Entry, request: ChangeRequest) -> dict[str, Any]:
+    """Return the value to write: with the existing approval of its lifecycle, or else that of the request."""
     # An approval or override that the given entry states itself does not count.
     value = {name: part for name, part in new.value.items() if name not in (APPROVAL, OVERRIDE)}
     lifecycle, approved_by = value.get("lifecycle"), (request.approved_by or "").strip()
@@ -163,6 +167,7 @@ def _with_approval(library: Library, new: Entry, request: ChangeRequest) -> dict
 def _with_override(
     library: Library, after: Library, new: Entry, value: dict[str, Any], request: ChangeRequest
 ) -> dict[str, Any]:
+    """Return the value to write, with an override of the errors that the entry has in `after`, if any."""
     failures = {
         f.code
         for entry in after.of(new.type.name).get(new.key, ())
@@ -180,10 +185,11 @@ def _with_override(
 
 
 def _find_entry(library: Library, entry_type: EntryType, key: str) -> Entry:
+    """Return the entry of a key; raise NotFoundError if there is none, RefusedError if there are several."""
     entries = library.of(entry_type.name)
     if key not in entries:
         raise NotFoundError(
-            f"there is no {entry_type.name} {key}{suggestion(key, entries)}",
+            f"there is no {entry_type.name} {key}{format_suggestion(key, entries)}",
             f"`registry-pipeline entries list --type {entry_type.name}` lists the entries",
         )
     if len(entries[key]) > 1:
@@ -193,6 +199,7 @@ def _find_entry(library: Library, entry_type: EntryType, key: str) -> Entry:
 
 
 def _check_change(before: Library, edits: FileEdits) -> tuple[Finding, ...]:
+    """Return all findings about the changed entries, and the new errors of other entries, sorted."""
     # An error elsewhere refuses the change only if it did not exist before.
     after = edits.library_after
     schemas = {f"{SCHEMA_FOLDER}/{name}{SCHEMA_SUFFIX}" for name, _ in edits.touched}
@@ -200,19 +207,19 @@ def _check_change(before: Library, edits: FileEdits) -> tuple[Finding, ...]:
     for name, key in edits.touched:
         findings += [f for entry in after.of(name).get(key, ()) for f in check_entry(entry, after)]
     keys = {key for _, key in edits.touched}
-    findings += [f for f in check_keys(after) if f.got in keys]
-    known = {_identity(f) for f in findings}
-    findings += [f for f in _new_errors(before, after) if _identity(f) not in known]
+    findings += [f for f in check_unique_keys(after) if f.got in keys]
+    known = {_make_identity(f) for f in findings}
+    findings += [f for f in _find_new_errors(before, after) if _make_identity(f) not in known]
     return sorted_findings(findings)
 
 
-def _new_errors(before: Library, after: Library) -> list[Finding]:
+def _find_new_errors(before: Library, after: Library) -> list[Finding]:
     # The entries that do not change keep their shape, and schemas take most of the time.
-    known = {_identity(f) for f in check_library(before, shapes=False)}
+    known = {_make_identity(f) for f in check_library(before, shapes=False)}
     errors = (f for f in check_library(after, shapes=False) if f.severity is Severity.ERROR)
-    return [f for f in errors if _identity(f) not in known]
+    return [f for f in errors if _make_identity(f) not in known]
 
 
-def _identity(f: Finding) -> tuple[str, str, str, str | None]:
+def _make_identity(f: Finding) -> tuple[str, str, str, str | None]:
     # Lines that are added above a finding do not make it another one.
     return (f.code, f.path, _LINES.sub("", f.message), f.got)

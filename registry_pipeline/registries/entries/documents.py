@@ -13,7 +13,7 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.capture import CaptureReader
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
-from registry_pipeline.registries.entries.library import content_paths, find_link
+from registry_pipeline.registries.entries.library import find_content_paths, find_link
 from registry_pipeline.registries.entries.rules import RULES
 from registry_pipeline.registries.entries.schemas import (
     AGENTS_PATH,
@@ -28,7 +28,7 @@ from registry_pipeline.registries.entries.schemas import (
     folder_of,
 )
 from registry_pipeline.schema import schema_bytes
-from registry_pipeline.yaml.compose import read_yaml_values
+from registry_pipeline.yaml.compose import parse_yaml_values
 from registry_pipeline.yaml.document import read_yaml_file
 
 # Never change this text: `init --entries` recognizes the documents of earlier versions by it.
@@ -82,11 +82,11 @@ type; for EN012 one side is enough.
 """
 
 
-def entry_files(repository: Repository, schemas: EntrySchemas) -> dict[str, bytes]:
-    """Return the files that `init --entries` writes, by path: the missing schemas, and outdated documents."""
+def make_initial_files(repository: Repository, schemas: EntrySchemas) -> dict[str, bytes]:
+    """Return the files that `init --entries` writes, by path: missing schemas, and missing or outdated documents."""
     names = {f"{SCHEMA_FOLDER}/{row.schema_name}": f"entries/{row.schema_name}" for row in ENTRY_TYPES.values()}
     files = {path: schema_bytes(name) for path, name in names.items() if not os.path.lexists(repository.path(path))}
-    for path, text in generated_documents(repository.config.entries, schemas).items():
+    for path, text in make_documents(repository.config.entries, schemas).items():
         existing = _read_document(repository, path)
         # A document without the mark was written by a person, and stays.
         if existing is None or (existing != text and _GENERATED.encode() in existing):
@@ -94,8 +94,8 @@ def entry_files(repository: Repository, schemas: EntrySchemas) -> dict[str, byte
     return files
 
 
-def generated_documents(config: Entries, schemas: EntrySchemas) -> Mapping[str, bytes]:
-    """Return the current text of both documents, by path."""
+def make_documents(config: Entries, schemas: EntrySchemas) -> Mapping[str, bytes]:
+    """Return AGENTS.md and registry_coordination.md as this version generates them, by path."""
     types = [
         f"| {name} | `{row.key_field}` | `{SCHEMA_FOLDER}/{row.schema_name}` | `{content_path(config, row)}`"
         f"{f', list `{row.list_key}`' if row.list_key else ''} | {row.purpose} |\n"
@@ -109,8 +109,8 @@ def generated_documents(config: Entries, schemas: EntrySchemas) -> Mapping[str, 
 
 
 def check_documents(repository: Repository, schemas: EntrySchemas) -> list[Finding]:
-    """Return a finding for each existing document that differs from the generated one (EN070)."""
-    expected = generated_documents(repository.config.entries, schemas)
+    """Return a finding for each document that exists and differs from the generated one (EN070)."""
+    expected = make_documents(repository.config.entries, schemas)
     existing = {path: _read_document(repository, path) for path in expected}
     return [finding("EN070", path) for path, data in existing.items() if data is not None and data != expected[path]]
 
@@ -125,11 +125,12 @@ def _read_document(repository: Repository, path: str) -> bytes | None:
 
 
 def _read_inputs(registry_id: str, repository: Repository, context: SourceContext) -> BuildInputs:
+    """Capture the content files of one registry and count their entries; any CAPTURE_ finding refuses all files."""
     capture = CaptureReader(registry_id, repository, context)
     types = [entry_type for entry_type in ENTRY_TYPES.values() if entry_type.family == FAMILY_OF[registry_id]]
-    paths = content_paths(repository, types)
+    paths = find_content_paths(repository, types)
     for path in paths:
-        problem = _path_problem(repository, path)
+        problem = _explain_path_problem(repository, path)
         if problem:
             capture.refuse("CAPTURE_MALFORMED", path, detail=problem)
         else:
@@ -150,7 +151,7 @@ read_ability_registry_inputs = partial(_read_inputs, "ability_registry")
 read_hook_registry_inputs = partial(_read_inputs, "hook_registry")
 
 
-def _path_problem(repository: Repository, path: str) -> str:
+def _explain_path_problem(repository: Repository, path: str) -> str:
     # Links are refused, as in writes.
     codes = path_codes(path)
     if codes:
@@ -162,9 +163,10 @@ def _path_problem(repository: Repository, path: str) -> str:
 
 
 def _count_entries(data: bytes) -> int:
+    """Return the number of entries in a content file of any shipped type."""
     count = 0
     list_keys = [entry_type.list_key for entry_type in ENTRY_TYPES.values()]
-    for document in read_yaml_values(data):
+    for document in parse_yaml_values(data):
         if isinstance(document, list):
             count += len(document)
         elif isinstance(document, Mapping):

@@ -18,10 +18,10 @@ from registry_pipeline.registries.entries.schemas import (
     EntryType,
     content_path,
     folder_of,
-    read_schemas,
+    read_entry_schemas,
 )
 from registry_pipeline.values import value_type
-from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_yaml
+from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, parse_yaml
 from registry_pipeline.yaml.document import read_yaml_file
 
 # Findings that start with this are about a file into which no entry can be inserted.
@@ -46,7 +46,7 @@ class Entry:
 
     def location(self, *steps: str | int) -> str | None:
         """Return `line:column` of the value at a path inside the entry."""
-        return None if self.node is None else self.node.at(steps).location
+        return None if self.node is None else self.node.find_nearest(steps).location
 
     def finding(self, code: str, *steps: str | int, **details: Any) -> Finding:
         """Return a finding about the value at a path inside the entry; `details` are those of `findings.finding`."""
@@ -68,16 +68,16 @@ class Library:
     _by_key: Mapping[str, Mapping[str, tuple[Entry, ...]]]
 
     def of(self, type_name: str) -> Mapping[str, tuple[Entry, ...]]:
-        """Return the entries of a type, or all `abilities`, by key; several with one key are duplicates."""
+        """Return the entries of a type (`abilities`: of both levels) by key; several, except routes, are duplicates."""
         return self._by_key.get(type_name, {})
 
     def find_existing(self, entry_type: EntryType, value: Mapping[str, Any]) -> Entry | None:
-        """Return the entry that a new value would replace, or None."""
+        """Return the entry with the key (of a route: and the owner) of a new value, which would replace it, or None."""
         entries = self.of(entry_type.name).get(entry_type.key_of(value) or "", ())
         return next((entry for entry in entries if entry_type.is_same_entry(entry.value, value)), None)
 
-    def new_entry(self, entry_type: EntryType, value: Mapping[str, Any]) -> Entry:
-        """Return the entry of a new value, in the existing file or else in a file named by its key."""
+    def make_entry(self, entry_type: EntryType, value: Mapping[str, Any]) -> Entry:
+        """Return a new value as an entry without a node, at the path of the entry that it replaces or of a new file."""
         existing, key = self.find_existing(entry_type, value), entry_type.key_of(value) or ""
         if entry_type.one_file:
             path = content_path(self.config, entry_type)
@@ -94,31 +94,34 @@ class Library:
 
 
 def read_library(repository: Repository) -> Library:
-    """Return the registries of a repository."""
-    schemas = read_schemas(repository)
-    return build_library(repository, *read_entry_files(repository, schemas), schemas)
+    """Return the entries of a repository; a schema or file that cannot be used is one of the findings in the result."""
+    schemas = read_entry_schemas(repository)
+    return make_library(repository, *read_entry_files(repository, schemas), schemas)
 
 
 Check = Callable[[Entry, Library], Iterable[Finding]]
 
 
 def check_new_entry(check: Check, type_name: str, value: Mapping[str, Any], library: Library | None) -> list[Finding]:
-    """Return the findings of a check about an entry, which need not be in the library.
+    """Run one check on a value as if it were an entry of the library, and return its findings.
 
-    Without a library, that of the working directory's repository; NotFoundError (exit 7) if there is none.
+    Without a library, the repository of the working directory is read.
+
+    Raises:
+        NotFoundError: the working directory is in no repository (exit 7).
     """
     library = read_library(find_repository()) if library is None else library
-    return list(check(library.new_entry(ENTRY_TYPES[type_name], value), library))
+    return list(check(library.make_entry(ENTRY_TYPES[type_name], value), library))
 
 
 def read_entry_files(
     repository: Repository, schemas: EntrySchemas, *, without_family: str | None = None
 ) -> tuple[dict[str, bytes], list[Finding]]:
-    """Return the bytes of the content files by path, and a finding for each file that cannot be read."""
+    """Return the bytes of the content files by path, and a finding (EN002) for each that is linked or unreadable."""
     files: dict[str, bytes] = {}
     findings: list[Finding] = []
     types = (entry_type for entry_type in schemas.types.values() if entry_type.family != without_family)
-    for path in content_paths(repository, types):
+    for path in find_content_paths(repository, types):
         # A write through a link would change a file elsewhere.
         link = find_link(repository.root, path.split("/")[:-1])
         if link is not None:
@@ -133,7 +136,7 @@ def read_entry_files(
 
 
 def find_link(root: Path, parts: Sequence[str]) -> str | None:
-    """Return the first part of a path below `root` that is a link, or None."""
+    """Return the name of the first folder or file of a path below `root` that is a link, or None."""
     for part in parts:
         root = root / part
         if root.is_symlink():
@@ -141,8 +144,8 @@ def find_link(root: Path, parts: Sequence[str]) -> str | None:
     return None
 
 
-def content_paths(repository: Repository, types: Iterable[EntryType]) -> list[str]:
-    """Return the existing content files of some types, sorted."""
+def find_content_paths(repository: Repository, types: Iterable[EntryType]) -> list[str]:
+    """Return the paths of the existing content files (also links) of some types, sorted."""
     config, paths = repository.config.entries, set()
     for entry_type in types:
         if entry_type.one_file:
@@ -157,14 +160,14 @@ def content_paths(repository: Repository, types: Iterable[EntryType]) -> list[st
     return sorted(paths)
 
 
-def build_library(
+def make_library(
     repository: Repository,
     files: Mapping[str, bytes],
     findings: Iterable[Finding],
     schemas: EntrySchemas,
     parsed: Mapping[str, tuple[YamlNode, ...]] | None = None,
 ) -> Library:
-    """Return the registries that content files contain; `parsed` are documents that were parsed before."""
+    """Return the library of content files; one that cannot be parsed is a finding. `parsed` were parsed before."""
     config = repository.config.entries
     all_findings = [*schemas.findings, *findings]
     documents: dict[str, tuple[YamlNode, ...]] = {}
@@ -172,11 +175,11 @@ def build_library(
     # One file can contain entries of several types, if a repository defines a type for the same path.
     for path, data in files.items():
         for entry_type in schemas.types.values():
-            if not is_file_of(config, entry_type, path):
+            if not is_content_file(config, entry_type, path):
                 continue
             try:
                 if path not in documents:
-                    documents[path] = (parsed or {}).get(path) or read_yaml(data)
+                    documents[path] = (parsed or {}).get(path) or parse_yaml(data)
                 entries += _read_entries(entry_type, path, documents[path], schemas, all_findings)
             except StrictYamlError as error:
                 code = "EN002" if error.kind == "duplicate_key" else "EN001"
@@ -198,8 +201,8 @@ def build_library(
     )
 
 
-def is_file_of(config: Entries, entry_type: EntryType, path: str) -> bool:
-    """Return whether entries of a type are read from a path."""
+def is_content_file(config: Entries, entry_type: EntryType, path: str) -> bool:
+    """Return whether a path is the file of a type or inside its folder; the ending of the name is not compared."""
     if entry_type.one_file:
         return path == content_path(config, entry_type)
     folder = f"{folder_of(config, entry_type)}/"
@@ -212,40 +215,40 @@ def _read_entries(
     """Yield the entries of a file; a value that is not an entry of the type becomes a finding."""
     nodes = [node for node in documents if node.value is not None]
     if entry_type.list_key is None:
-        values = _entry_documents(entry_type, path, nodes, findings)
+        values = _find_entry_documents(entry_type, path, nodes, findings)
     else:
-        values = _list_items(entry_type, path, nodes, findings)
+        values = _find_list_items(entry_type, path, nodes, findings)
     for node, value in values:
         key = entry_type.key_of(value) if isinstance(value, dict) else None
         if key is not None:
             yield Entry(entry_type, key, value, path, node)
             continue
         detail = f"this is not a {entry_type.name}: it has no {entry_type.key_field}"
-        findings += schemas.check(entry_type, value, path, node) or [_wrong_file(path, node, detail)]
+        findings += schemas.check(entry_type, value, path, node) or [_make_file_finding(path, node, detail)]
 
 
-def _list_items(
+def _find_list_items(
     entry_type: EntryType, path: str, nodes: list[YamlNode], findings: list[Finding]
 ) -> Iterator[tuple[YamlNode, Any]]:
     # The file is a mapping with the list, or the list itself.
-    findings += [_wrong_file(path, node, f"{NO_LIST}: a second document") for node in nodes[1:2]]
+    findings += [_make_file_finding(path, node, f"{NO_LIST}: a second document") for node in nodes[1:2]]
     key = str(entry_type.list_key)
     for node in nodes[:1]:
         value, list_node = node.value, node
         if isinstance(value, dict):
-            list_node = node.at([key])
+            list_node = node.find_nearest([key])
             # An empty mapping and an empty value are an empty list; a mapping with other keys is another file.
             value = value.get(key) if value else []
             value = [] if value is None and key in node.value else value
         if not isinstance(value, list):
-            findings.append(_wrong_file(path, node, f"{NO_LIST} `{key}` of {entry_type.name} entries"))
+            findings.append(_make_file_finding(path, node, f"{NO_LIST} `{key}` of {entry_type.name} entries"))
         elif list_node.kind == "sequence":
             yield from ((member, member.value) for member in list_node.members)
         else:  # an alias, or a value from a merge key
             yield from ((list_node, item) for item in value)
 
 
-def _entry_documents(
+def _find_entry_documents(
     entry_type: EntryType, path: str, nodes: list[YamlNode], findings: list[Finding]
 ) -> Iterator[tuple[YamlNode, Any]]:
     if is_split_route(entry_type, [node.value for node in nodes]):
@@ -253,12 +256,12 @@ def _entry_documents(
         return
     limit = 2 if entry_type.name == "route" else 1
     detail = f"a {entry_type.name} file has at most {limit} YAML document(s)"
-    findings += [_wrong_file(path, node, detail) for node in nodes[limit:]]
+    findings += [_make_file_finding(path, node, detail) for node in nodes[limit:]]
     yield from ((node, node.value) for node in nodes[:limit])
 
 
 def is_split_route(entry_type: EntryType, values: list[Any]) -> bool:
-    """Return whether two documents are one route: its head, and its routes."""
+    """Return whether two documents are one route: a head without `routes`, and a body with other keys than the head."""
     if entry_type.name != "route" or len(values) != 2 or not all(isinstance(value, dict) for value in values):
         return False
     # Two documents with a common key are two routes.
@@ -266,5 +269,5 @@ def is_split_route(entry_type: EntryType, values: list[Any]) -> bool:
     return "routes" not in head and not set(head) & set(body)
 
 
-def _wrong_file(path: str, node: YamlNode, detail: str) -> Finding:
+def _make_file_finding(path: str, node: YamlNode, detail: str) -> Finding:
     return finding("EN002", path, location=node.location, detail=detail, advice=_ADVICE)

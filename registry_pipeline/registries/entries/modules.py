@@ -11,12 +11,12 @@ from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.entries.library import Entry, Library, check_new_entry
 from registry_pipeline.registries.entries.references import (
     GLOB_SIGNS,
-    check_names,
-    items_of,
-    known_names,
-    member,
+    check_references,
+    find_references,
+    find_value,
+    format_known_names,
     put_entry,
-    references,
+    select_items,
 )
 from registry_pipeline.registries.entries.schemas import (
     APPROVAL,
@@ -24,12 +24,12 @@ from registry_pipeline.registries.entries.schemas import (
     EVENTS,
     NEEDS_APPROVAL,
     EntryType,
-    suggestion,
+    format_suggestion,
 )
 
 
 def put_in_list(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
-    """Return the documents of a file with an entry in its list; a missing list is created."""
+    """Return the document of a file with an entry inserted or updated in its list; a missing list is created."""
     document = documents[0] if documents and documents[0] is not None else {}
     key = str(entry_type.list_key)
     entries = list(document if isinstance(document, list) else document.get(key) or [])
@@ -41,21 +41,21 @@ def check_module_instance_consistency(
     new_instance_entry: Mapping[str, Any], library: Library | None = None
 ) -> list[Finding]:
     """Return the coordination findings of a module instance (EN010 to EN012); see `check_new_entry`."""
-    return check_new_entry(check_instance, "module_instance", new_instance_entry, library)
+    return check_new_entry(check_module_instance, "module_instance", new_instance_entry, library)
 
 
-def check_instance(entry: Entry, library: Library) -> Iterator[Finding]:
+def check_module_instance(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the findings about the type, the parent and the dependencies of a module instance."""
-    yield from check_names(entry, library)
+    yield from check_references(entry, library)
     yield from _check_parent(entry, library)
-    for at, name in items_of(str, member(entry.value, "dependencies", "modules")):
-        problem = _dependency_problem(entry, name, library)
+    for at, name in select_items(str, find_value(entry.value, "dependencies", "modules")):
+        problem = _explain_dependency_problem(entry, name, library)
         if problem:
             yield entry.finding("EN012", "dependencies", "modules", at, got=name, detail=problem)
 
 
-def check_approval(entry: Entry, library: Library) -> Iterator[Finding]:  # noqa: ARG001 - the same call for all rules
-    """Yield a finding if the lifecycle of an interface needs an approval and has none (EN015)."""
+def check_interface_approval(entry: Entry, library: Library) -> Iterator[Finding]:  # noqa: ARG001 - the same call for all rules
+    """Yield a finding if an interface is RELEASED, SUNSET or REMOVED without an approval of that lifecycle (EN015)."""
     lifecycle = entry.value.get("lifecycle")
     if isinstance(lifecycle, str) and lifecycle in NEEDS_APPROVAL and not is_approved(entry.value):
         expected = f"{APPROVAL} with this lifecycle"
@@ -64,33 +64,36 @@ def check_approval(entry: Entry, library: Library) -> Iterator[Finding]:  # noqa
 
 def is_approved(value: Mapping[str, Any]) -> bool:
     """Return whether an interface has an approval of its present lifecycle."""
-    by = member(value, APPROVAL, "by")
-    return isinstance(by, str) and bool(by.strip()) and member(value, APPROVAL, "lifecycle") == value.get("lifecycle")
+    by = find_value(value, APPROVAL, "by")
+    return (
+        isinstance(by, str) and bool(by.strip()) and find_value(value, APPROVAL, "lifecycle") == value.get("lifecycle")
+    )
 
 
 def check_type_graph(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield the edges of a module type that the type at the other end does not declare (EN013)."""
+    """Yield a finding for each edge of a module type that the type at the other end does not declare (EN013)."""
     for side, other_side in (("outbound", "inbound"), ("inbound", "outbound")):
-        for at, name in items_of(str, entry.value.get(side)):
-            if entry.key not in _edges(library, name, other_side):
+        for at, name in select_items(str, entry.value.get(side)):
+            if entry.key not in _find_edges(library, name, other_side):
                 ends = (entry.key, name) if side == "outbound" else (name, entry.key)
                 expected = f"{entry.key} in {other_side} of {name}"
                 yield entry.finding("EN013", side, at, expected=expected, edge=" -> ".join(ends))
 
 
-def _edges(library: Library, type_id: str, side: str) -> set[str]:
+def _find_edges(library: Library, type_id: str, side: str) -> set[str]:
     types = library.of("module_type").get(type_id, ())
-    return {name for entry in types for _, name in items_of(str, entry.value.get(side))}
+    return {name for entry in types for _, name in select_items(str, entry.value.get(side))}
 
 
 def _check_parent(entry: Entry, library: Library) -> Iterator[Finding]:
+    """Yield a finding if the parent is not registered, or if the entry is in a cycle of parents (EN011)."""
     parent = entry.value.get("parent_module")
     if not isinstance(parent, str):
         return
     instances = library.of("module_instance")
     if parent != entry.key and parent not in instances:
-        detail = f"{parent} is not registered{suggestion(parent, instances)}"
-        yield entry.finding("EN011", "parent_module", expected=known_names(instances), got=parent, detail=detail)
+        detail = f"{parent} is not registered{format_suggestion(parent, instances)}"
+        yield entry.finding("EN011", "parent_module", expected=format_known_names(instances), got=parent, detail=detail)
         return
     chain = [entry.key]
     ancestor: Any = parent
@@ -103,18 +106,19 @@ def _check_parent(entry: Entry, library: Library) -> Iterator[Finding]:
         yield entry.finding("EN011", "parent_module", got=parent, detail=detail)
 
 
-def _dependency_problem(entry: Entry, name: str, library: Library) -> str:
+def _explain_dependency_problem(entry: Entry, name: str, library: Library) -> str:
+    """Return why a module may not depend on another one, or ""."""
     instances = library.of("module_instance")
     if name == entry.key:
         return f"{name} is the module itself"
     if name not in instances:
-        return f"{name} is not registered{suggestion(name, instances)}"
+        return f"{name} is not registered{format_suggestion(name, instances)}"
     # One side of an edge is enough here; EN013 warns if the other side is missing.
     own, other = entry.value.get("module_type"), instances[name][0].value.get("module_type")
     types = library.of("module_type")
     if not isinstance(own, str) or not isinstance(other, str) or own not in types or other not in types:
         return ""  # EN010 reports an unknown type
-    if other in _edges(library, own, "outbound") or own in _edges(library, other, "inbound"):
+    if other in _find_edges(library, own, "outbound") or own in _find_edges(library, other, "inbound"):
         return ""
     return f"{name} has no edge in the type graph: {own} -> {other}"
 
@@ -125,7 +129,7 @@ _AI_FACING: Final = "ai_"
 
 
 def put_hook(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
-    """Return the documents of a hook's file with the hook; refuse a file that contains another hook."""
+    """Return the documents of a hook's file with the hook; RefusedError if the file contains another hook."""
     kept = [document for document in documents if document is not None]
     keys = [entry_type.key_of(document) if isinstance(document, dict) else None for document in kept]
     # A hook file is named by its hook, so it contains one hook.
@@ -142,22 +146,22 @@ def check_hook_addition_consistency(new_hook_entry: Mapping[str, Any], library: 
 
 def check_hook(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the findings about the abilities, the event, the stage and the effects of a hook."""
-    yield from check_names(entry, library)
-    for at, name in items_of(str, member(entry.value, "match", "ability_scope")):
+    yield from check_references(entry, library)
+    for at, name in select_items(str, find_value(entry.value, "match", "ability_scope")):
         # A pattern that matches nothing is a warning, because abilities may be added later.
         if GLOB_SIGNS.intersection(name) and not any(fnmatchcase(key, name) for key in library.of("abilities")):
             yield entry.finding("EN040", "match", "ability_scope", at, got=name, name=repr(name))
     for field, allowed in (("event_type", EVENTS), ("stage", library.config.stages)):
         value = entry.value.get(field)
         if isinstance(value, str) and value not in allowed:
-            details = {"field": field, "name": value, "meant": suggestion(value, allowed)}
+            details = {"field": field, "name": value, "meant": format_suggestion(value, allowed)}
             yield entry.finding("EN042", field, expected=", ".join(allowed), got=value, **details)
     event = entry.value.get("event_type")
     if event not in _TOO_LATE:
         return
     if entry.value.get("blocking") is True:
         yield entry.finding("EN043", "blocking", got="true", field="blocking", event=event)
-    for at, effect in items_of(str, entry.value.get("effects")):
+    for at, effect in select_items(str, entry.value.get("effects")):
         if effect.startswith(_AI_FACING):
             yield entry.finding("EN043", "effects", at, got=effect, field=f"the effect {effect}", event=event)
 
@@ -172,21 +176,22 @@ def check_ability_addition_consistency(
 
 
 def check_ability(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield the findings about modules, abilities, hooks and routes of an ability."""
-    yield from check_names(entry, library)
-    yield from _check_routes(entry, library)
+    """Yield the findings about the names in an ability, the events of its hooks, and routes without it."""
+    yield from check_references(entry, library)
+    yield from _check_mentions(entry, library)
     hooks = library.of("hook")
-    for reference in references(entry, "hook"):
+    for reference in find_references(entry, "hook"):
         if reference.name not in hooks:
-            continue  # `check_names` reports it
+            continue  # `check_references` reports it
         expected, got = BINDINGS[str(reference.steps[1])], hooks[reference.name][0].value.get("event_type")
         if got != expected:
             details = {"expected": expected, "got": got, "detail": f"{reference.name} is for another event"}
             yield entry.finding("EN033", *reference.steps, severity=Severity.ERROR, **details)
 
 
-def _check_routes(entry: Entry, library: Library) -> Iterator[Finding]:
-    modules = {reference.name for reference in references(entry, "module_instance")}
+def _check_mentions(entry: Entry, library: Library) -> Iterator[Finding]:
+    """Yield findings if no route of its modules mentions an ability; an ability without modules needs none (EN032)."""
+    modules = {reference.name for reference in find_references(entry, "module_instance")}
     owners = sorted(modules & library.route_texts.keys())
     if not modules or any(entry.key in library.route_texts[owner] for owner in owners):
         return

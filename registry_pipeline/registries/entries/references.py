@@ -10,9 +10,9 @@ from typing import Any, Final, TypeVar
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.entries.library import Entry, Library
-from registry_pipeline.registries.entries.schemas import BINDINGS, suggestion
+from registry_pipeline.registries.entries.schemas import BINDINGS, format_suggestion
 from registry_pipeline.values import value_type
-from registry_pipeline.yaml.compose import same_value
+from registry_pipeline.yaml.compose import is_same_value
 
 _T = TypeVar("_T")
 GLOB_SIGNS: Final = frozenset("*?[")
@@ -55,60 +55,60 @@ class Reference:
     code: str | None
 
 
-def member(value: Mapping[str, Any], *keys: str) -> Any:
-    """Return the value at a path of keys, or None."""
+def find_value(value: Mapping[str, Any], *keys: str) -> Any:
+    """Return the value at a path of keys in nested mappings, or None."""
     result: Any = value
     for key in keys:
         result = result.get(key) if isinstance(result, Mapping) else None
     return result
 
 
-def items_of(kind: type[_T], value: Any) -> list[tuple[int, _T]]:
+def select_items(kind: type[_T], value: Any) -> list[tuple[int, _T]]:
     """Return the items of a list that are of a type, with their indexes; the schema reports all other values."""
     return [(at, item) for at, item in enumerate(value) if isinstance(item, kind)] if isinstance(value, list) else []
 
 
-def references(entry: Entry, target: str | None = None) -> Iterator[Reference]:
-    """Yield the references of an entry, all or those to entries of a type; a pattern is not a reference."""
+def find_references(entry: Entry, target: str | None = None) -> Iterator[Reference]:
+    """Yield the references of an entry, all or those to one target; a pattern in a hook is not a reference."""
     for row_target, keys, code in _REFERENCES.get(entry.type.name, ()):
         if target not in (None, row_target):
             continue
         if keys[-1] == "*":
-            for at, name in items_of(str, member(entry.value, *keys[:-1])):
+            for at, name in select_items(str, find_value(entry.value, *keys[:-1])):
                 if entry.type.name != "hook" or not GLOB_SIGNS.intersection(name):
                     yield Reference(row_target, name, (*keys[:-1], at), code)
         else:
-            name = member(entry.value, *keys)
+            name = find_value(entry.value, *keys)
             if isinstance(name, str):
                 yield Reference(row_target, name, keys, code)
 
 
-def check_names(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield the names that are not registered (EN010, EN014, EN030, EN031, EN033, EN041)."""
-    for reference in references(entry):
+def check_references(entry: Entry, library: Library) -> Iterator[Finding]:
+    """Yield a finding for each reference with a code whose entry is not registered, or is the ability itself."""
+    for reference in find_references(entry):
         name, code = reference.name, reference.code
         known = library.of(reference.target)
         is_itself = code == "EN031" and name == entry.key
         if code is not None and (is_itself or name not in known):
-            meant = "; it is the ability itself" if is_itself else suggestion(name, known)
+            meant = "; it is the ability itself" if is_itself else format_suggestion(name, known)
             details = {"name": name, "meant": meant, "detail": f"{name} is not registered{meant}"}
-            yield entry.finding(code, *reference.steps, expected=known_names(known), got=name, **details)
+            yield entry.finding(code, *reference.steps, expected=format_known_names(known), got=name, **details)
 
 
 def find_referrers(library: Library, entry: Entry) -> list[tuple[Entry, Reference]]:
-    """Return the other entries that refer to an entry."""
+    """Return each reference to an entry from another one, with that other entry."""
     # A reference does not say of which level an ability is.
     target = "abilities" if entry.type.family == "abilities" else entry.type.name
     return [
         (other, reference)
         for other in library.entries
         if (other.type.name, other.key) != (entry.type.name, entry.key)
-        for reference in references(other, target)
+        for reference in find_references(other, target)
         if reference.name == entry.key
     ]
 
 
-def known_names(known: Mapping[str, Any]) -> str | None:
+def format_known_names(known: Mapping[str, Any]) -> str | None:
     """Return "one of ..." with the first five known names, or None if there are none."""
     names = sorted(known)
     if not names:
@@ -139,14 +139,14 @@ def insert_or_update_entry(data: Any, key_field: str, new_entry: Mapping[str, An
 
 
 def put_entry(entries: list[Any], new_entry: dict[str, Any], key_of: Callable[[Any], Any]) -> None:
-    """Insert or update an entry, as `insert_or_update_entry` does; refuse if two entries have its key."""
+    """Insert or update an entry in place, as `insert_or_update_entry`; RefusedError if two entries have its key."""
     key = key_of(new_entry)
     keys = [key_of(entry) if isinstance(entry, dict) else None for entry in entries]
     matches = [index for index, known in enumerate(keys) if known == key]
     if len(matches) > 1:
         raise RefusedError(f"two entries have the key {key!r}", "remove one of them by hand, then try again")
     if matches:
-        if not same_value(entries[matches[0]], new_entry):
+        if not is_same_value(entries[matches[0]], new_entry):
             entries[matches[0]] = new_entry
         return
     # A list that people keep in another order is not sorted again.

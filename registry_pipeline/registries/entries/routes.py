@@ -11,19 +11,23 @@ from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.entries.library import Entry, Library, check_new_entry, is_split_route
-from registry_pipeline.registries.entries.references import items_of, known_names, put_entry
-from registry_pipeline.registries.entries.schemas import EntryType, folder_of, suggestion
+from registry_pipeline.registries.entries.references import format_known_names, put_entry, select_items
+from registry_pipeline.registries.entries.schemas import EntryType, folder_of, format_suggestion
 
 _NOT_IN_SLUGS: Final = re.compile(r"[^a-z0-9]+")
 
 
-def slug_of(route: Mapping[str, Any]) -> str:
-    """Return the slug of a route's `when_to_use`, which identifies the route inside its topic."""
+def make_slug(route: Mapping[str, Any]) -> str:
+    """Return the slug of an item of `routes`: its `when_to_use` in lower case, its words joined by hyphens."""
     return _NOT_IN_SLUGS.sub("-", str(route.get("when_to_use", "")).casefold()).strip("-")
 
 
 def put_route(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
-    """Return the documents of a file with the routes of an entry; refuse a file that contains two other documents."""
+    """Return the documents of a file with an entry added, or merged into its old version.
+
+    Raises:
+        RefusedError: the file would contain a third document.
+    """
     if is_split_route(entry_type, documents):
         merged = _merge_route({**documents[0], **documents[1]}, entry)
         head = {name: merged[name] for name in merged if name != "routes" and name not in documents[1]}
@@ -38,10 +42,10 @@ def put_route(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]
 
 
 def _merge_route(before: Mapping[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of the new entry, with its routes inserted into those of the old one."""
+    """Return the fields of the new entry only, with the routes of the old one and the new ones in `routes`."""
     routes = list(before.get("routes") or [])
     for route in entry.get("routes") or []:
-        put_entry(routes, route, slug_of)
+        put_entry(routes, route, make_slug)
     # Fields that exist keep their order in the file.
     kept = {name: value for name, value in before.items() if name in entry}
     return {**kept, **entry, "routes": routes}
@@ -55,21 +59,25 @@ def check_route_addition_consistency(
 
 
 def check_route(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield the findings about conflicts, the owner, the documents and the stages of a route."""
+    """Yield the coordination findings of a route entry (EN020 to EN023).
+
+    A route conflicts with another entry of the same scope and topic, unless their priorities differ. Its owner must be
+    a module instance, its related documents must be files of the repository, and their stages must be configured.
+    """
     yield from _check_conflict(entry, library)
     yield from _check_owner(entry, library)
-    for i, route in items_of(dict, entry.value.get("routes")):
-        for j, document in items_of(dict, route.get("related_docs")):
+    for i, route in select_items(dict, entry.value.get("routes")):
+        for j, document in select_items(dict, route.get("related_docs")):
             yield from _check_document(entry, library, document, ("routes", i, "related_docs", j))
 
 
-def check_slugs(entry: Entry) -> Iterator[Finding]:
-    """Yield the routes of an entry that have the slug of an earlier one (EN002)."""
+def check_route_slugs(entry: Entry) -> Iterator[Finding]:
+    """Yield a finding for each item of `routes` that has the slug of an earlier item of the entry (EN002)."""
     known: set[str] = set()
-    for at, route in items_of(dict, entry.value.get("routes")):
+    for at, route in select_items(dict, entry.value.get("routes")):
         if not isinstance(route.get("when_to_use"), str):
             continue
-        name = slug_of(route)
+        name = make_slug(route)
         if name in known:
             detail = f"the route {name} is duplicated in {entry.key}"
             words = {"detail": detail, "advice": "join the two"}
@@ -94,8 +102,8 @@ def _check_owner(entry: Entry, library: Library) -> Iterator[Finding]:
     if not isinstance(owner, str):
         return
     if owner not in instances:
-        detail = f"{owner} is not a registered module instance{suggestion(owner, instances)}"
-        yield entry.finding("EN022", "module_id", expected=known_names(instances), got=owner, detail=detail)
+        detail = f"{owner} is not a registered module instance{format_suggestion(owner, instances)}"
+        yield entry.finding("EN022", "module_id", expected=format_known_names(instances), got=owner, detail=detail)
     # A folder that is named by a module contains routes of that module.
     folder = PurePosixPath(folder_of(library.config, entry.type))
     for module in PurePosixPath(entry.path).parts[len(folder.parts) : -1]:
@@ -108,18 +116,18 @@ def _check_document(
     entry: Entry, library: Library, document: Mapping[str, Any], steps: tuple[str | int, ...]
 ) -> Iterator[Finding]:
     path = document.get("path")
-    problem = _path_problem(library, path) if isinstance(path, str) else ""
+    problem = _explain_path_problem(library, path) if isinstance(path, str) else ""
     if problem:
         yield entry.finding("EN021", *steps, "path", got=path, detail=f"{path!r} {problem}")
     stages, allowed = document.get("stage"), library.config.stages
     # The schema accepts one stage or a list of stages.
     for at, stage in enumerate(stages if isinstance(stages, list) else [stages]):
         if isinstance(stage, str) and stage not in allowed:
-            details = {"name": stage, "meant": suggestion(stage, allowed)}
+            details = {"name": stage, "meant": format_suggestion(stage, allowed)}
             yield entry.finding("EN023", *steps, "stage", at, expected=", ".join(allowed), got=stage, **details)
 
 
-def _path_problem(library: Library, path: str) -> str:
+def _explain_path_problem(library: Library, path: str) -> str:
     """Return the problem of the path of a related document, or ""; a `#` starts a position inside the document."""
     file_path = path.partition("#")[0]
     parts = file_path.split("/")

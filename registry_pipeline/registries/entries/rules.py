@@ -10,13 +10,13 @@ from registry_pipeline.findings.finding import Finding, Severity, sorted_finding
 from registry_pipeline.registries.entries.library import Check, Entry, Library
 from registry_pipeline.registries.entries.modules import (
     check_ability,
-    check_approval,
     check_hook,
-    check_instance,
+    check_interface_approval,
+    check_module_instance,
     check_type_graph,
 )
-from registry_pipeline.registries.entries.references import check_names, find_referrers, items_of, member
-from registry_pipeline.registries.entries.routes import check_file_name, check_route, check_slugs
+from registry_pipeline.registries.entries.references import check_references, find_referrers, find_value, select_items
+from registry_pipeline.registries.entries.routes import check_file_name, check_route, check_route_slugs
 from registry_pipeline.registries.entries.schemas import OVERRIDE
 from registry_pipeline.values import replace, value_type
 
@@ -24,9 +24,9 @@ from registry_pipeline.values import replace, value_type
 CHECKS: Final[Mapping[str, tuple[Check, ...]]] = MappingProxyType(
     {
         "module_type": (check_type_graph,),
-        "module_instance": (check_instance,),
-        "module_maturity": (check_names,),
-        "module_interface": (check_names, check_approval),
+        "module_instance": (check_module_instance,),
+        "module_maturity": (check_references,),
+        "module_interface": (check_references, check_interface_approval),
         "route": (check_route, check_file_name),
         "ability_low": (check_ability,),
         "ability_high": (check_ability,),
@@ -80,11 +80,11 @@ WRITE_FAILURES: Final = frozenset({"EN001", "EN002"})
 
 
 def check_library(library: Library, *, shapes: bool = True) -> tuple[Finding, ...]:
-    """Return all findings about the registries of a repository, sorted; without `shapes` no schema is applied."""
+    """Return all findings of a library and its entries, sorted; without `shapes` no schema is applied to the entries."""
     findings = list(library.findings)
     for entry in library.entries:
         findings += check_entry(entry, library, shape=shapes)
-    return sorted_findings([*findings, *check_keys(library)])
+    return sorted_findings([*findings, *check_unique_keys(library)])
 
 
 def check_entry(entry: Entry, library: Library, *, shape: bool = True) -> Iterator[Finding]:
@@ -92,12 +92,12 @@ def check_entry(entry: Entry, library: Library, *, shape: bool = True) -> Iterat
     if shape:
         yield from library.schemas.check(entry.type, entry.value, entry.path, entry.node)
     # A write failure stays a failure, even if a person lists its code on the entry.
-    lifted = {code for _, code in items_of(str, member(entry.value, OVERRIDE, "codes"))} - WRITE_FAILURES
+    lifted = {code for _, code in select_items(str, find_value(entry.value, OVERRIDE, "codes"))} - WRITE_FAILURES
     for violation in check_rules(entry, library):
         is_lifted = violation.code in lifted and violation.severity is Severity.ERROR
         yield replace(violation, severity=Severity.WARNING) if is_lifted else violation
     if OVERRIDE in entry.value:
-        by = member(entry.value, OVERRIDE, "by")
+        by = find_value(entry.value, OVERRIDE, "by")
         detail = f"{entry.name}: {', '.join(sorted(lifted)) or 'no code'}, by {by}"
         yield entry.finding("EN090", OVERRIDE, detail=detail)
 
@@ -108,10 +108,12 @@ def check_rules(entry: Entry, library: Library) -> Iterator[Finding]:
         yield from check(entry, library)
 
 
-def check_keys(library: Library) -> Iterator[Finding]:
-    """Yield the entries whose key an earlier entry has (EN002)."""
+def check_unique_keys(library: Library) -> Iterator[Finding]:
+    """Yield a finding for each duplicate key of a type or of abilities, and each duplicate slug in a route (EN002).
+
+    Route entries may share a key: EN020 compares their priorities.
+    """
     for name in library.schemas.types:
-        # Several routes may have one key: EN020 compares their priorities.
         for key, entries in library.of(name).items() if name != "route" else ():
             first = entries[0]
             for second in entries[1:]:
@@ -120,7 +122,7 @@ def check_keys(library: Library) -> Iterator[Finding]:
                 yield second.finding("EN002", got=key, detail=detail, advice="remove one of the two")
     for routes in library.of("route").values():
         for route in routes:
-            yield from check_slugs(route)
+            yield from check_route_slugs(route)
     # Abilities of both levels share one set of ids.
     low = library.of("ability_low")
     for key, entries in library.of("ability_high").items():

@@ -18,7 +18,7 @@ from registry_pipeline.findings.finding import Finding, Severity, did_you_mean
 from registry_pipeline.registries.base.drift import quote_pathspec
 from registry_pipeline.schema import SchemaProblem, Validator, read_validator, schema_bytes
 from registry_pipeline.values import value_type
-from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, read_yaml_values
+from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, parse_yaml_values
 from registry_pipeline.yaml.document import read_yaml_file
 
 Folder = Literal["modules", "routes", "abilities_low", "abilities_high", "hooks"]
@@ -65,7 +65,7 @@ class EntryType:
         return "<" not in self.content
 
     def key_of(self, entry: Mapping[str, Any]) -> str | None:
-        """Return the key of an entry, or None if it has none."""
+        """Return the key of an entry (of a route `scope.topic`), or None if it has no such text."""
         if self.name == "route":
             scope, topic = entry.get("scope"), entry.get("topic")
             return f"{scope}.{topic}" if isinstance(scope, str) and isinstance(topic, str) else None
@@ -105,12 +105,12 @@ def folder_of(config: Entries, entry_type: EntryType) -> str:
 
 
 def content_path(config: Entries, entry_type: EntryType) -> str:
-    """Return the path of a type's file, or the pattern of its paths."""
+    """Return the path of a type's file from the root of the repository, or the pattern of its paths."""
     return f"{folder_of(config, entry_type)}/{entry_type.content}" if entry_type.folder else entry_type.content
 
 
-def entry_pathspecs(config: Config) -> tuple[str, ...]:
-    """Return the git pathspecs of the content files of entries, and of the repository's schemas of entries."""
+def make_entry_pathspecs(config: Config) -> tuple[str, ...]:
+    """Return the git pathspecs of the content files of the shipped types, and of the repository's schemas; sorted."""
     specs = {f":(glob){quote_pathspec(SCHEMA_FOLDER)}/*{SCHEMA_SUFFIX}"}
     for entry_type in ENTRY_TYPES.values():
         # Routes may be in subfolders.
@@ -135,29 +135,34 @@ class EntrySchemas:
     def check(self, entry_type: EntryType, value: Mapping[str, Any], path: str, node: YamlNode | None) -> list[Finding]:
         """Return the violations of its schema by an entry in the file `path` (EN001)."""
         problems = self.validators[entry_type.name](value)
-        return _shape_findings(problems, self.paths[entry_type.name], path, node)
+        return _make_shape_findings(problems, self.paths[entry_type.name], path, node)
 
 
 def validate_entry(entry: Mapping[str, Any], schema_path: str | os.PathLike[str]) -> list[Finding]:
-    """Return the violations by an entry of the schema in a YAML file.
+    """Return a finding (EN001) for each violation of the schema in a YAML file by an entry.
 
     Raises:
         NotFoundError: the file does not exist (exit 7).
-        RefusedError: the file cannot be read as a schema (exit 5).
+        RefusedError: the file is a link or cannot be read (exit 5).
+        RegistryPipelineError: it is not a usable schema (exit 1).
     """
     file = Path(schema_path)
     try:
-        validate = entry_validator(read_yaml_file(file))
+        validate = make_entry_validator(read_yaml_file(file))
     except ValueError as error:
         raise RegistryPipelineError(f"{file} is not a usable schema: {error}", "correct the schema") from None
-    return _shape_findings(validate(entry), file.as_posix(), "entry", None)
+    return _make_shape_findings(validate(entry), file.as_posix(), "entry", None)
 
 
-def read_schemas(repository: Repository) -> EntrySchemas:
-    """Return the schemas of a repository; a copy in the repository replaces the shipped one if it is valid."""
+def read_entry_schemas(repository: Repository) -> EntrySchemas:
+    """Return the entry types of a repository, their schemas, and a finding for each unusable schema file (EN003).
+
+    A valid file in `SCHEMA_FOLDER` replaces the shipped schema of its type, or defines a type of the repository.
+    The error of a shipped type is a warning, because the shipped schema is used instead.
+    """
     types = dict(ENTRY_TYPES)
     paths = {name: f"schemas/entries/{entry_type.schema_name}" for name, entry_type in types.items()}
-    validators = {name: _shipped_validator(entry_type.schema_name) for name, entry_type in types.items()}
+    validators = {name: _read_shipped_validator(entry_type.schema_name) for name, entry_type in types.items()}
     findings: list[Finding] = []
     try:
         files = sorted(repository.path(SCHEMA_FOLDER).iterdir())
@@ -169,22 +174,21 @@ def read_schemas(repository: Repository) -> EntrySchemas:
         name, path = file.name.removesuffix(SCHEMA_SUFFIX), f"{SCHEMA_FOLDER}/{file.name}"
         try:
             data = read_yaml_file(file)
-            validator = entry_validator(data)
+            validator = make_entry_validator(data)
             entry_type = types.get(name) or _read_own_type(name, data)
-        except RegistryPipelineError as error:
-            findings.append(finding("EN003", path, detail=error.message))
-        except ValueError as error:
+        except (RegistryPipelineError, ValueError) as error:
             # Without a shipped schema to fall back to, the entries of the type cannot be checked at all.
             severity = None if name in ENTRY_TYPES else Severity.ERROR
-            findings.append(finding("EN003", path, severity=severity, detail=str(error)))
+            detail = error.message if isinstance(error, RegistryPipelineError) else str(error)
+            findings.append(finding("EN003", path, severity=severity, detail=detail))
         else:
             types[name], paths[name], validators[name] = entry_type, path, validator
     return EntrySchemas(types, paths, validators, tuple(findings))
 
 
 def _read_own_type(name: str, data: bytes) -> EntryType:
-    """Return a type that the repository defines by the `x-` keys of its schema."""
-    (document,) = read_yaml_values(data)
+    """Return the type that the `x-` keys of a schema define; raise ValueError if they are missing or not allowed."""
+    (document,) = parse_yaml_values(data)
     if name in FAMILIES:
         raise ValueError(f"{name} is the name of a family; choose another name for the type")
     key, content, list_key = (document.get(name) for name in ("x-key", "x-content", "x-list"))
@@ -198,14 +202,14 @@ def _read_own_type(name: str, data: bytes) -> EntryType:
 
 
 @cache  # compiling a schema takes longer than checking an entry
-def _shipped_validator(name: str) -> Validator:
-    return entry_validator(schema_bytes(f"entries/{name}"))
+def _read_shipped_validator(name: str) -> Validator:
+    return make_entry_validator(schema_bytes(f"entries/{name}"))
 
 
-def entry_validator(data: bytes) -> Validator:
-    """Return the validator of a JSON Schema in YAML; raise ValueError if it is not one, or not self-contained."""
+def make_entry_validator(data: bytes) -> Validator:
+    """Return the validator of a JSON Schema in YAML; raise ValueError if it is not one, or refers to another file."""
     try:
-        documents = read_yaml_values(data)
+        documents = parse_yaml_values(data)
     except StrictYamlError as error:
         raise ValueError(f"{error.location}: {error}") from None
     if len(documents) != 1:
@@ -213,28 +217,30 @@ def entry_validator(data: bytes) -> Validator:
     return read_validator(json.dumps(documents[0]).encode())
 
 
-def _shape_findings(problems: Iterable[SchemaProblem], schema: str, path: str, node: YamlNode | None) -> list[Finding]:
+def _make_shape_findings(
+    problems: Iterable[SchemaProblem], schema: str, path: str, node: YamlNode | None
+) -> list[Finding]:
     findings = []
     for problem in problems:
-        location = problem.pointer if node is None else node.at(problem.path).location
-        detail = f"{problem.pointer}: {_wording(problem)}" if problem.pointer else _wording(problem)
+        location = problem.pointer if node is None else node.find_nearest(problem.path).location
+        detail = f"{problem.pointer}: {_format_problem(problem)}" if problem.pointer else _format_problem(problem)
         details: dict[str, Any] = {"expected": problem.expected, "got": problem.got, "detail": detail, "schema": schema}
         findings.append(finding("EN001", path, location=location, **details))
     return findings
 
 
-def _wording(problem: SchemaProblem) -> str:
+def _format_problem(problem: SchemaProblem) -> str:
     known = (problem.expected or "").split(", ")
     if " is not one of " in problem.message and problem.got is not None:
-        return problem.message + suggestion(problem.got.strip("'"), known)
+        return problem.message + format_suggestion(problem.got.strip("'"), known)
     if not problem.message.startswith(UNKNOWN_KEYS):
         return problem.message
     unknown = problem.message.removeprefix(UNKNOWN_KEYS).split(", ")
-    suggestions = (suggestion(name, known) for name in unknown)
+    suggestions = (format_suggestion(name, known) for name in unknown)
     return problem.message + next(filter(None, suggestions), "")
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
+def format_suggestion(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean X?" if a known name is close, else ""."""
     near = did_you_mean(name, known)
     return f"; did you mean {near}?" if near else ""

@@ -20,10 +20,10 @@ from registry_pipeline.registries.entries.change_plan import (
     plan_addition,
     plan_removal,
 )
-from registry_pipeline.registries.entries.documents import check_documents, entry_files
-from registry_pipeline.registries.entries.library import Entry, Library, build_library, read_entry_files, read_library
+from registry_pipeline.registries.entries.documents import check_documents, make_initial_files
+from registry_pipeline.registries.entries.library import Entry, Library, make_library, read_entry_files, read_library
 from registry_pipeline.registries.entries.rules import check_library
-from registry_pipeline.registries.entries.schemas import FAMILIES, FAMILY_OF, entry_pathspecs, read_schemas
+from registry_pipeline.registries.entries.schemas import FAMILIES, FAMILY_OF, make_entry_pathspecs, read_entry_schemas
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import YamlNode
@@ -45,7 +45,7 @@ class GivenEntry:
 
 @value_type
 class WriteResult:
-    """The result of a change; `settled` is the recovery of an earlier, interrupted one."""
+    """The result of a change: `written` unless refused or a dry run; `settled` is the recovery of an earlier one."""
 
     change: Change
     written: bool
@@ -57,8 +57,8 @@ def stage_folder(repository: Repository) -> StageFolder:
     return StageFolder(repository.root, repository.state_root / "entries", "change of registry entries", MAX_BYTES)
 
 
-def read_entries(repository: Repository) -> tuple[Library, Recovery | None]:
-    """Return the registries, after recovery of an interrupted change.
+def recover_and_read_library(repository: Repository) -> tuple[Library, Recovery | None]:
+    """Complete or undo an interrupted change, then return the registries and that recovery (None: nothing to do).
 
     Raises:
         BusyError: another change took longer than `WAIT_SECONDS` (exit 6).
@@ -68,11 +68,11 @@ def read_entries(repository: Repository) -> tuple[Library, Recovery | None]:
 
 
 def check_entries(repository: Repository) -> tuple[Library, tuple[Finding, ...], Recovery | None]:
-    """Return the registries and all findings about them, their generated documents and their files in git."""
-    library, recovery = read_entries(repository)
+    """Return the registries, all findings about them, their documents and their files in git, and the recovery."""
+    library, recovery = recover_and_read_library(repository)
     # git must have every content file, those of the types that the repository defines too.
     own = (entry_type.content for entry_type in library.schemas.types.values() if entry_type.folder is None)
-    tracked = check_tracked_files(repository, (*entry_pathspecs(repository.config), *file_pathspecs(*own)))
+    tracked = check_tracked_files(repository, (*make_entry_pathspecs(repository.config), *file_pathspecs(*own)))
     findings = (*check_library(library), *check_documents(repository, library.schemas), *tracked)
     return library, sorted_findings(findings), recovery
 
@@ -90,9 +90,9 @@ def add_entries(
     """
 
     def plan(library: Library) -> Change:
-        return plan_addition(library, [_to_entry(library, entry) for entry in given], request)
+        return plan_addition(library, [_make_entry(library, entry) for entry in given], request)
 
-    return _write_planned(repository, plan, dry_run=dry_run)
+    return _plan_and_write(repository, plan, dry_run=dry_run)
 
 
 def remove_entries(repository: Repository, names: Sequence[tuple[str, str]], *, dry_run: bool) -> WriteResult:
@@ -106,30 +106,31 @@ def remove_entries(repository: Repository, names: Sequence[tuple[str, str]], *, 
     def plan(library: Library) -> Change:
         return plan_removal(library, [(find_type(library, name), key) for name, key in names])
 
-    return _write_planned(repository, plan, dry_run=dry_run)
+    return _plan_and_write(repository, plan, dry_run=dry_run)
 
 
 def initialise_entries(repository: Repository) -> tuple[str, ...]:
-    """Write the missing schemas and the outdated generated documents; return the paths of the written files."""
+    """Recover, write missing schemas and missing or outdated documents, and return the paths of written files."""
     with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS):
-        files = entry_files(repository, read_schemas(repository))
+        files = make_initial_files(repository, read_entry_schemas(repository))
         before = {path: read_own_file(repository.path(path), MAX_BYTES) for path in files}
         write_files(stage_folder(repository), {path: (before[path], data) for path, data in files.items()})
     return tuple(sorted(files))
 
 
 def check_coordination(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
-    """Return the findings about the sealed files of one registry, with the present files of the other registries."""
+    """Return the findings about the sealed files of one registry, checked with the present files of the others."""
     # The other registries report the findings about their own files.
     artifacts = find_artifacts(SPECS[sealed.registry_id], report.kept)
     sealed_files = {path: report.kept[path] for path in artifacts}
-    schemas = read_schemas(repository)
+    schemas = read_entry_schemas(repository)
     others, unreadable = read_entry_files(repository, schemas, without_family=FAMILY_OF[sealed.registry_id])
-    library = build_library(repository, {**others, **sealed_files}, unreadable, schemas)
+    library = make_library(repository, {**others, **sealed_files}, unreadable, schemas)
     return tuple(f for f in check_library(library) if f.path in sealed_files)
 
 
-def _write_planned(repository: Repository, plan: Callable[[Library], Change], *, dry_run: bool) -> WriteResult:
+def _plan_and_write(repository: Repository, plan: Callable[[Library], Change], *, dry_run: bool) -> WriteResult:
+    """Recover, read the registries, plan, and write the plan unless it is refused or a dry run: under one lock."""
     with hold_stage(stage_folder(repository), wait_seconds=WAIT_SECONDS) as recovery:
         # The registries are read under the lock: the plan is made for the files that it changes.
         change = plan(read_library(repository))
@@ -139,7 +140,7 @@ def _write_planned(repository: Repository, plan: Callable[[Library], Change], *,
         return WriteResult(change, is_written, recovery)
 
 
-def _to_entry(library: Library, given: GivenEntry) -> Entry:
+def _make_entry(library: Library, given: GivenEntry) -> Entry:
     # The plan reports a value that is not a mapping (EN001).
     name, value = given.type_name, given.value if isinstance(given.value, Mapping) else {}
     chosen = choose_type(library, name, value) if name in FAMILIES else find_type(library, name)

@@ -25,10 +25,10 @@ from registry_pipeline.registries.run_index.log_file import (
     Line,
     Log,
     Tail,
-    clear_batch_intent,
     move_torn_tail,
     parse_line,
     read_tail,
+    remove_batch_intent,
     write_batch_intent,
 )
 from registry_pipeline.registries.run_index.record import Record
@@ -54,7 +54,7 @@ class AppendResult:
 
 
 def parse_batch(log: Log, data: bytes, name: str) -> tuple[tuple[Record, ...], tuple[Finding, ...]]:
-    """Return the records of a text of JSON lines and its findings; `name` stands for the text in them."""
+    """Return the valid records of a text of JSON lines, and its findings; `name` stands for the text in them."""
     source = replace(log, display_path=name)
     records: list[Record] = []
     findings: list[Finding] = []
@@ -77,7 +77,7 @@ def parse_batch(log: Log, data: bytes, name: str) -> tuple[tuple[Record, ...], t
 
 
 def append_records(log: Log, records: Sequence[Record], check: CheckEntries) -> AppendResult:
-    """Append all records, or none if they introduce an error that was not there before.
+    """Append all records, or none (`refused`) if they cause an error that the log does not have without them.
 
     A record that the log contains already is not written again, so an append can be repeated if its outcome is unknown.
 
@@ -89,10 +89,10 @@ def append_records(log: Log, records: Sequence[Record], check: CheckEntries) -> 
     # (1) Refuse what can be refused without the lock, so that a refused append does not create the log.
     findings = tuple(_find_unwritable(log, records))
     if not findings and not log.path.exists():
-        findings = tuple(check(_number_entries(_split_known(records, ())[0], 0)))
+        findings = tuple(check(_make_entries(_split_known(records, ())[0], 0)))
     if has_errors(findings):
         return AppendResult(findings=sorted_findings(findings), refused=True)
-    with locked(log) as file:
+    with hold_log_lock(log) as file:
         # (2) Find the records of the same runs or overrides.
         tail = read_tail(log, file.fileno())
         ids = {record[log.id_key] for record in records}
@@ -102,16 +102,17 @@ def append_records(log: Log, records: Sequence[Record], check: CheckEntries) -> 
             return AppendResult((), repeated)
         # (3) Check them with and without the new records: only findings that the new records cause count.
         previous = set(check(known))
-        caused = [item for item in check([*known, *_number_entries(new, lines)]) if item not in previous]
+        caused = [item for item in check([*known, *_make_entries(new, lines)]) if item not in previous]
         if has_errors(caused):
             return AppendResult((), repeated, sorted_findings(caused), refused=True)
         # (4) Repair the end of the log, then write.
         tail_findings, moved = _repair_tail(log, file.fileno(), tail)
-        _write(log, file.fileno(), new)
+        _write_records(log, file.fileno(), new)
         return AppendResult(new, repeated, sorted_findings([*caused, *tail_findings]), (log.display_path, *moved))
 
 
 def _find_unwritable(log: Log, records: Sequence[Record]) -> Iterator[Finding]:
+    """Yield the findings of the lines that the records would have in the log."""
     # A record may have a line that could not be read again: it is too long, or contains half a character.
     for number, record in enumerate(records, 1):
         data = json_line(record).removesuffix(b"\n")
@@ -121,7 +122,7 @@ def _find_unwritable(log: Log, records: Sequence[Record]) -> Iterator[Finding]:
 
 
 def _split_known(records: Sequence[Record], known: Sequence[Entry]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
-    """Return the new records, and those that the log or the batch contains already."""
+    """Return the new records, and those that the log or an earlier position of `records` contains already."""
     lines = {json_line(entry.record) for entry in known}
     new: list[Record] = []
     repeated: list[Record] = []
@@ -132,13 +133,13 @@ def _split_known(records: Sequence[Record], known: Sequence[Entry]) -> tuple[tup
     return tuple(new), tuple(repeated)
 
 
-def _number_entries(records: Sequence[Record], lines: int) -> list[Entry]:
+def _make_entries(records: Sequence[Record], lines: int) -> list[Entry]:
     """Return records as they will be after `lines` lines."""
     return [Entry(record, lines + number, 0, 0) for number, record in enumerate(records, 1)]
 
 
 def _repair_tail(log: Log, descriptor: int, tail: Tail) -> tuple[list[Finding], list[str]]:
-    """Make the log end with a complete line; return the findings, and the file that the rest was moved to."""
+    """Make the log end with a complete line; return the findings, and the paths of moved rests (one or none)."""
     findings: list[Finding] = []
     moved: list[str] = []
     if tail.completes:
@@ -148,35 +149,36 @@ def _repair_tail(log: Log, descriptor: int, tail: Tail) -> tuple[list[Finding], 
         name = move_torn_tail(log, descriptor, tail).name
         moved.append((PurePosixPath(log.display_path).parent / name).as_posix())
         findings.append(finding("RI008", log.display_path, detail=f"{tail.reason} are in {moved[0]}"))
-    clear_batch_intent(log)
+    remove_batch_intent(log)
     return findings, moved
 
 
-def _write(log: Log, descriptor: int, records: Sequence[Record]) -> None:
+def _write_records(log: Log, descriptor: int, records: Sequence[Record]) -> None:
+    """Append records in one write; several are first announced as a batch."""
     data = b"".join(map(json_line, records))
     # A reader could take a part of a batch for complete lines; one record needs no announcement.
     if len(records) > 1:
         write_batch_intent(log, BatchIntent(os.fstat(descriptor).st_size, data))
     _write_or_truncate(log, descriptor, data)
     if len(records) > 1:
-        clear_batch_intent(log)
+        remove_batch_intent(log)
 
 
 def _write_or_truncate(log: Log, descriptor: int, data: bytes) -> None:
-    """Write and sync, or leave the log as long as it was."""
+    """Append bytes and sync; raise WriteError after an error, with the log as long as it was."""
     size = os.fstat(descriptor).st_size
     try:
         write_all_bytes(descriptor, data)
         os.fsync(descriptor)
     except OSError as error:
         os.ftruncate(descriptor, size)
-        clear_batch_intent(log)
+        remove_batch_intent(log)
         raise make_write_error(log.path, error) from None
 
 
 @contextmanager
-def locked(log: Log) -> Iterator[IO[bytes]]:
-    """Hold the lock of a log, which is created if it is missing; raises as `append_records` does."""
+def hold_log_lock(log: Log) -> Iterator[IO[bytes]]:
+    """Hold the lock of a log, which is created with its folders if it is missing; raises as `append_records`."""
     # The lock is on the log itself, not on a file beside it.
     if log.root is not None:
         refuse_outside(log.path, log.root)

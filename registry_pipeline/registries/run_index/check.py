@@ -19,7 +19,7 @@ from registry_pipeline.registries.base.sealed_input import read_sealed
 from registry_pipeline.registries.run_index.gates import (
     RuleContext,
     SongIndex,
-    check_gates,
+    check_current_record,
     check_timestamps,
     check_versions,
     sort_versions,
@@ -41,8 +41,8 @@ class CheckResult:
     subjects: int
 
 
-def check_lines(log: Log, file: IO[bytes], end: int, context: RuleContext) -> CheckResult:
-    """Return every finding of an open run index up to an offset."""
+def check_run_index(log: Log, file: IO[bytes], end: int, context: RuleContext) -> CheckResult:
+    """Return every finding of the lines of an open run index up to an offset, not sorted."""
     # The log may be larger than memory, so only the location of each record is kept. Most runs have one record, which
     # is checked at once. The records of the other runs are read again together.
     locations: dict[str, list[tuple[int, int, int]]] = {}
@@ -67,14 +67,15 @@ def check_lines(log: Log, file: IO[bytes], end: int, context: RuleContext) -> Ch
     findings += chain.from_iterable(single_findings.values())
     for run_locations in locations.values():
         if len(run_locations) > 1:
-            entries = [entry for location in run_locations for entry in _read_again(log, file, *location)]
+            entries = [entry for location in run_locations for entry in _read_entry_again(log, file, *location)]
             findings += check_runs(log.display_path, entries, context)
     if context.song_index is not None:
         findings += _check_song_versions(log.display_path, context.song_index, versions)
     return CheckResult(tuple(findings), number, sum(map(len, locations.values())), len(locations))
 
 
-def _read_again(log: Log, file: IO[bytes], number: int, offset: int, size: int) -> Iterator[Entry]:
+def _read_entry_again(log: Log, file: IO[bytes], number: int, offset: int, size: int) -> Iterator[Entry]:
+    """Yield the record at a location, or nothing if there is no valid record any more."""
     file.seek(offset)
     entry = parse_record(log, file.read(size), number, offset)
     # The log may have been edited since.
@@ -90,24 +91,24 @@ def _check_song_versions(path: str, songs: SongIndex, versions: dict[str, set[st
 
 
 def check_runs(path: str, entries: Collection[Entry], context: RuleContext) -> Iterator[Finding]:
-    """Yield every finding of some runs; `entries` are all their records, in the order of the log."""
+    """Yield every finding about the records of some runs; `entries` are all their records, in the order of the log."""
     for versions in group_by_run(entries).values():
         for entry in versions:
             yield from check_timestamps(path, entry, context.now)
         yield from check_versions(path, versions)
-        yield from check_gates(path, sort_versions(versions)[-1], context)
+        yield from check_current_record(path, sort_versions(versions)[-1], context)
 
 
 def check_append_only(log: Log, baseline: bytes, data: bytes, baseline_name: str) -> tuple[Finding, ...]:
-    """Return a finding for each line of a baseline that a log lacks, or has in another order.
+    """Return a finding for each line of a baseline that a log lacks (RI050, RI053) or has in another order (RI051).
 
     The lines of the baseline must be an ordered subset, not a prefix: a merge inserts lines between others.
     """
     # (1) Fast paths: the log starts with the baseline, or contains its lines in order.
     if data.startswith(baseline) and (baseline.endswith(b"\n") or not baseline):
         return ()
-    remaining = _record_lines(data)
-    if all(any(line == other for _, other in remaining) for _, line in _record_lines(baseline)):
+    remaining = _find_record_lines(data)
+    if all(any(line == other for _, other in remaining) for _, line in _find_record_lines(baseline)):
         return ()
     # (2) Otherwise find which lines are missing or moved.
     return tuple(_find_lost_lines(log, baseline, data, baseline_name))
@@ -115,10 +116,10 @@ def check_append_only(log: Log, baseline: bytes, data: bytes, baseline_name: str
 
 def _find_lost_lines(log: Log, baseline: bytes, data: bytes, baseline_name: str) -> Iterator[Finding]:
     numbers: dict[str, deque[int]] = defaultdict(deque)
-    for number, line in _record_lines(data):
+    for number, line in _find_record_lines(data):
         numbers[sha256_hex(line)].append(number)
     last = 0
-    for number, line in _record_lines(baseline):
+    for number, line in _find_record_lines(baseline):
         same_lines = numbers.get(sha256_hex(line))
         location = f"line {number} of {baseline_name}"
         if not same_lines:
@@ -135,8 +136,8 @@ def _find_lost_lines(log: Log, baseline: bytes, data: bytes, baseline_name: str)
         last = max(last, position)
 
 
-def _record_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, without byte order mark and CR: a repair of those is no loss."""
+def _find_record_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and text of each line that is not blank, without BOM and CR: a repair of those is no loss."""
     for number, line in enumerate(io.BytesIO(data.removeprefix(codecs.BOM_UTF8)), 1):
         text = line.removesuffix(b"\n").removesuffix(b"\r")
         if text.strip():
@@ -168,7 +169,7 @@ def compare_with_baseline(repository: Repository, log: Log, baseline: str) -> tu
 def compare_with_previous(
     repository: Repository, sealed: SealedRun, report: SealReport, log: Log, data: bytes
 ) -> Iterator[Finding]:
-    """Yield the findings of a sealed log compared with the snapshot and the commit that it was built on."""
+    """Yield the findings of a sealed log compared with its previous snapshot and its commit, if they exist."""
     previous = sealed.inputs.previous(sealed.registry_id)
     if previous is not None and run_folder(repository, previous).is_dir():
         try:
@@ -183,6 +184,7 @@ def compare_with_previous(
 
 
 def _compare_with_commit(repository: Repository, log: Log, data: bytes, commit: str, name: str) -> Iterator[Finding]:
+    """Yield the findings of a log compared with that of a commit (RI052: it has none) and, if equal, of its parent."""
     path = log.path.relative_to(repository.root).as_posix()
     committed = read_committed_file(repository.root, commit, path)
     if committed is None:

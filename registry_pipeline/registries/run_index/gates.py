@@ -11,9 +11,9 @@ from typing import Any, Final
 from registry_pipeline.canonical import StrictJsonError, read_strict_json, second_of
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.run_index.log_file import Entry, entry_finding
+from registry_pipeline.registries.run_index.log_file import Entry, make_entry_finding
 from registry_pipeline.registries.run_index.overrides import OverrideIndex
-from registry_pipeline.registries.run_index.record import UNIQUENESS, Record, quoted
+from registry_pipeline.registries.run_index.record import UNIQUENESS, Record, format_quoted
 from registry_pipeline.values import field, value_type
 
 _IDENTITY: Final = ("created_by", "machine_id", "artist_id", "genre_id")
@@ -22,7 +22,7 @@ _WRITING: Final = frozenset({"created_utc", "last_updated_utc", "created_by", "m
 
 
 def version_key(record: Record) -> tuple[str, str]:
-    """Return what the records of a run are sorted by, before their position in the log."""
+    """Return the time of the last update (else of creation) and the machine: records of a run are sorted by them."""
     return second_of(record.get("last_updated_utc", record["created_utc"])) or "", record["machine_id"]
 
 
@@ -31,15 +31,16 @@ def sort_versions(entries: Sequence[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: (*version_key(entry.record), entry.number))
 
 
-def changed_fields(previous: Record, record: Record) -> tuple[str, ...]:
+def find_changed_fields(previous: Record, record: Record) -> tuple[str, ...]:
     """Return the fields that a later record of a run removes or changes, in the order of the previous one.
 
     An addition is not a change: a new field, an id in a list, a result where NOT_RUN was.
     """
-    return tuple(name for name in previous if name not in _WRITING and not _keeps(name, previous[name], record))
+    return tuple(name for name in previous if name not in _WRITING and not _is_kept(name, previous[name], record))
 
 
-def _keeps(name: str, content: Any, record: Record) -> bool:
+def _is_kept(name: str, content: Any, record: Record) -> bool:
+    """Return whether a later record keeps the content of a field, or only adds to it."""
     if name not in record:
         return False
     later = record[name]
@@ -48,7 +49,7 @@ def _keeps(name: str, content: Any, record: Record) -> bool:
     return bool(later == content) or (name in UNIQUENESS and content == "NOT_RUN")
 
 
-def field_changes(previous: Record, record: Record) -> list[dict[str, Any]]:
+def find_field_changes(previous: Record, record: Record) -> list[dict[str, Any]]:
     """Return the name (`field`) and both values of each field that differs between two records; None if missing."""
     names = dict.fromkeys((*previous, *record))
     changes = [{"field": name, "before": previous.get(name), "after": record.get(name)} for name in names]
@@ -56,7 +57,7 @@ def field_changes(previous: Record, record: Record) -> list[dict[str, Any]]:
 
 
 def check_versions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
-    """Yield the findings about how the records of one run relate; `entries` are in the order of the log."""
+    """Yield the findings about how the records of one run, in the order of the log, relate (RI022 to RI026)."""
     if len(entries) < 2:
         return  # most runs have one record
     yield from _compare_with_earlier_lines(path, entries)
@@ -64,22 +65,22 @@ def check_versions(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
     last_corrected = {name: number for number, entry in enumerate(ordered) for name in entry.record.get("corrects", ())}
     ever_changed: set[str] = set()
     for number, (previous, entry) in enumerate(itertools.pairwise(ordered), 1):
-        changed = changed_fields(previous.record, entry.record)
+        changed = find_changed_fields(previous.record, entry.record)
         ever_changed.update(changed)
         for name in changed:
             # This record or a later one may name the change.
             if last_corrected.get(name, 0) < number:
-                yield _uncorrected(path, name, previous.record, entry)
+                yield _make_uncorrected_finding(path, name, previous.record, entry)
         for name in entry.record.get("corrects", ()):
             if name not in ever_changed:
-                yield entry_finding(entry, "RI026", path, "/corrects", detail=name)
+                yield make_entry_finding(entry, "RI026", path, "/corrects", detail=name)
 
 
-def _uncorrected(path: str, name: str, previous: Record, entry: Entry) -> Finding:
-    expected, got, verb = quoted(previous[name]), None, "is missing"
+def _make_uncorrected_finding(path: str, name: str, previous: Record, entry: Entry) -> Finding:
+    expected, got, verb = format_quoted(previous[name]), None, "is missing"
     if name in entry.record:
-        got, verb = quoted(entry.record[name]), "changed"
-    return entry_finding(entry, "RI025", path, f"/{name}", expected=expected, got=got, detail=f"{name} {verb}")
+        got, verb = format_quoted(entry.record[name]), "changed"
+    return make_entry_finding(entry, "RI025", path, f"/{name}", expected=expected, got=got, detail=f"{name} {verb}")
 
 
 def _compare_with_earlier_lines(path: str, entries: Sequence[Entry]) -> Iterator[Finding]:
@@ -90,35 +91,35 @@ def _compare_with_earlier_lines(path: str, entries: Sequence[Entry]) -> Iterator
     for entry in entries:
         first_line = first_lines.setdefault(json.dumps(entry.record, sort_keys=True), entry.number)
         if first_line != entry.number:
-            yield entry_finding(entry, "RI023", path, detail=str(first_line))
+            yield make_entry_finding(entry, "RI023", path, detail=str(first_line))
         first = first_created.setdefault(second_of(entry.record["created_utc"]), entry)
-        yield from compare_identity(path, first, entry)
+        yield from check_identity(path, first, entry)
         updated, _ = version_key(entry.record)
         if updated < newest:
-            yield entry_finding(entry, "RI022", path, expected=f"at or after {newest}", got=updated)
+            yield make_entry_finding(entry, "RI022", path, expected=f"at or after {newest}", got=updated)
         newest = max(newest, updated)
 
 
-def compare_identity(path: str, first: Entry, entry: Entry) -> Iterator[Finding]:
-    """Yield a finding if two records of one run_id and created_utc cannot be the same run."""
+def check_identity(path: str, first: Entry, entry: Entry) -> Iterator[Finding]:
+    """Yield RI024 for the first identity field in which two records of one run_id and created_utc differ."""
     for name in _IDENTITY:
         expected, got = first.record[name], entry.record[name]
         if expected != got:
             line = str(first.number)
-            yield entry_finding(entry, "RI024", path, f"/{name}", expected=expected, got=got, detail=line)
+            yield make_entry_finding(entry, "RI024", path, f"/{name}", expected=expected, got=got, detail=line)
             return
 
 
 def check_timestamps(path: str, entry: Entry, now: str | None) -> Iterator[Finding]:
-    """Yield the findings about the timestamps of one record; without `now`, future ones are not reported."""
+    """Yield the findings about the timestamps of a record (RI020, RI021); without `now`, none about the future."""
     created = second_of(entry.record["created_utc"]) or ""
     updated = second_of(entry.record.get("last_updated_utc", "")) or created
     if updated < created:
         expected = f"at or after {created}"
-        yield entry_finding(entry, "RI020", path, "/last_updated_utc", expected=expected, got=updated)
+        yield make_entry_finding(entry, "RI020", path, "/last_updated_utc", expected=expected, got=updated)
     newest = max(created, updated)
     if now is not None and newest > now:
-        yield entry_finding(entry, "RI021", path, expected=f"at or before {now}", got=newest)
+        yield make_entry_finding(entry, "RI021", path, expected=f"at or before {now}", got=newest)
 
 
 # The fields that a run has after its Final Save.
@@ -146,8 +147,8 @@ class RuleContext:
     is_file: Callable[[str], bool] = lambda _path: True
 
 
-def check_gates(path: str, entry: Entry, context: RuleContext) -> Iterator[Finding]:
-    """Yield the findings about the current record of a run."""
+def check_current_record(path: str, entry: Entry, context: RuleContext) -> Iterator[Finding]:
+    """Yield the findings about the current record of a run (RI017, RI030 to RI037); `entry` must be the current one."""
     record = entry.record
     missing = [name for name in _FINAL_SAVE if not record.get(name)]
     outputs = record.get("work_id") or record.get("version_ids")
@@ -155,22 +156,23 @@ def check_gates(path: str, entry: Entry, context: RuleContext) -> Iterator[Findi
     if record["qa_gate2"] == "PASS":
         missing_outputs = [name for name in missing if name in ("work_id", "version_ids")]
         if missing_outputs:
-            yield entry_finding(entry, "RI030", path, detail=" and ".join(missing_outputs))
+            yield make_entry_finding(entry, "RI030", path, detail=" and ".join(missing_outputs))
         yield from _check_uniqueness(path, entry, context.overrides)
         for name in missing:
             # A missing packet of a run with outputs is RI035, an error, and not also this warning.
             if name not in missing_outputs and not (name == "scripture_packet_id" and is_unlinked):
-                yield entry_finding(entry, "RI032", path, detail=name)
+                yield make_entry_finding(entry, "RI032", path, detail=name)
     if is_unlinked:
         name = "work_id" if record.get("work_id") else "version_ids"
         first = record[name] if name == "work_id" else record[name][0]
-        yield entry_finding(entry, "RI035", path, detail=f"{name} {first}")
+        yield make_entry_finding(entry, "RI035", path, detail=f"{name} {first}")
     yield from _check_run_log(path, entry, context)
     if context.song_index is not None:
         yield from _check_song_links(path, entry, context.song_index)
 
 
 def _check_uniqueness(path: str, entry: Entry, index: OverrideIndex) -> Iterator[Finding]:
+    """Yield a finding for each uniqueness FAIL that no override allows, or only voided ones (RI031)."""
     for check, override_type in UNIQUENESS.items():
         if entry.record.get(check) != "FAIL":
             continue
@@ -180,7 +182,7 @@ def _check_uniqueness(path: str, entry: Entry, index: OverrideIndex) -> Iterator
         voided = overrides[-1].to_json() if overrides else None
         got = None if voided is None else f"{voided['override_id']} is voided since {voided['status_utc']}"
         expected = f"an override of type {override_type}"
-        yield entry_finding(entry, "RI031", path, f"/{check}", expected=expected, got=got, detail=check)
+        yield make_entry_finding(entry, "RI031", path, f"/{check}", expected=expected, got=got, detail=check)
 
 
 def _check_run_log(path: str, entry: Entry, context: RuleContext) -> Iterator[Finding]:
@@ -189,28 +191,28 @@ def _check_run_log(path: str, entry: Entry, context: RuleContext) -> Iterator[Fi
         return
     is_posix = PurePosixPath(run_log).is_absolute()
     if not is_posix and not PureWindowsPath(run_log).is_absolute():
-        yield entry_finding(entry, "RI017", path, "/run_log_filepath_abs", got=run_log)
+        yield make_entry_finding(entry, "RI017", path, "/run_log_filepath_abs", got=run_log)
     # A path of another machine, or of Windows, cannot be looked up here.
     elif is_posix and context.machine_id == entry.record["machine_id"] and not context.is_file(run_log):
-        yield entry_finding(entry, "RI034", path, "/run_log_filepath_abs", got=run_log)
+        yield make_entry_finding(entry, "RI034", path, "/run_log_filepath_abs", got=run_log)
 
 
 def _check_song_links(path: str, entry: Entry, songs: SongIndex) -> Iterator[Finding]:
     work = entry.record.get("work_id")
     if work is not None and work not in songs.works:
-        yield entry_finding(entry, "RI036", path, "/work_id", got=work, detail=f"the work {work}")
+        yield make_entry_finding(entry, "RI036", path, "/work_id", got=work, detail=f"the work {work}")
     run_id = entry.record["run_id"]
     for number, version in enumerate(entry.record.get("version_ids", ())):
         pointer = f"/version_ids/{number}"
         if version not in songs.versions:
-            yield entry_finding(entry, "RI036", path, pointer, got=version, detail=f"the version {version}")
+            yield make_entry_finding(entry, "RI036", path, pointer, got=version, detail=f"the version {version}")
         elif songs.versions[version] != run_id:
             got = songs.versions[version]
-            yield entry_finding(entry, "RI037", path, pointer, expected=run_id, got=got, detail=version)
+            yield make_entry_finding(entry, "RI037", path, pointer, expected=run_id, got=got, detail=version)
 
 
 def read_song_index(path: Path, display_path: str) -> tuple[SongIndex | None, tuple[Finding, ...]]:
-    """Return the song index, or None if it cannot be read, and a finding for each line that cannot be parsed."""
+    """Return the song index, or None if it cannot be read, and a finding (RI038) for that or each unreadable line."""
     try:
         data = path.read_bytes()
     except OSError as error:

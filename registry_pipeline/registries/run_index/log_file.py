@@ -78,12 +78,12 @@ class Entry:
     size: int
 
 
-def entry_finding(entry: Entry, code: str, path: str, pointer: str = "", **parts: Any) -> Finding:
+def make_entry_finding(entry: Entry, code: str, path: str, pointer: str = "", **parts: Any) -> Finding:
     """Return a finding about a record, or about one of its fields."""
     return finding(code, path, location=f"line {entry.number} {pointer}".strip(), **parts)
 
 
-def problem_findings(path: str, problems: Iterable[Problem], location: str = "") -> list[Finding]:
+def make_problem_findings(path: str, problems: Iterable[Problem], location: str = "") -> list[Finding]:
     """Return a finding for each problem of a record."""
     return [
         finding(code, path, location=f"{location} {pointer}".strip() or None, expected=expected, got=got, detail=detail)
@@ -92,23 +92,23 @@ def problem_findings(path: str, problems: Iterable[Problem], location: str = "")
 
 
 def run_index_log(repository: Repository) -> Log:
-    """Return the run index of a repository."""
-    return _log(repository, repository.config.run_index.path, (RUN,))
+    """Return the path and the rules of a repository's run index, which need not exist."""
+    return _make_log(repository, repository.config.run_index.path, (RUN,))
 
 
 def overrides_log(repository: Repository) -> Log:
-    """Return the overrides log of a repository."""
-    return _log(repository, repository.config.run_index.overrides, (OVERRIDE, OVERRIDE_UPDATE))
+    """Return the path and the rules of a repository's overrides log, which need not exist."""
+    return _make_log(repository, repository.config.run_index.overrides, (OVERRIDE, OVERRIDE_UPDATE))
 
 
-def _log(repository: Repository, path: str, shapes: tuple[Shape, ...]) -> Log:
+def _make_log(repository: Repository, path: str, shapes: tuple[Shape, ...]) -> Log:
     table = repository.config.run_index
     validator = RecordValidator(shapes, GRAMMARS[table.ids], frozenset(table.extra_keys))
     return Log(repository.path(path), path, validator, repository.root)
 
 
 def open_log(log: Log) -> IO[bytes]:
-    """Return a log opened for reading.
+    """Return the file of a log, opened for reading without waiting.
 
     Raises:
         NotFoundError: it does not exist or cannot be read.
@@ -131,7 +131,7 @@ def open_log(log: Log) -> IO[bytes]:
 
 
 def read_lines(file: IO[bytes], *, end: int, offset: int = 0, number: int = 1) -> Iterator[Line]:
-    """Yield the lines of a log between two offsets; `number` is that of the first line."""
+    """Yield the lines of an open log from `offset`, the start of line `number`, up to `end`, which may cut the last."""
     file.seek(offset)
     while offset < end:
         data = file.readline(min(MAX_LINE + 2, end - offset))
@@ -149,7 +149,7 @@ def read_lines(file: IO[bytes], *, end: int, offset: int = 0, number: int = 1) -
 
 
 def parse_line(log: Log, line: Line) -> tuple[Entry | None, list[Finding]]:
-    """Return the record of a line, or None if it is not a valid record, and the findings of the line."""
+    """Return the record of a line, or None if it is not a valid record, and the findings of the line (RI005: CRLF)."""
     location, data = f"line {line.number}", line.data
     findings: list[Finding] = []
     if len(data) > MAX_LINE:
@@ -169,16 +169,17 @@ def parse_line(log: Log, line: Line) -> tuple[Entry | None, list[Finding]]:
         detail = encodable(str(error))[:200]
         return None, [*findings, finding(code, log.display_path, location=location, detail=detail)]
     problems = log.validator.find_problems(value)
-    findings += problem_findings(log.display_path, problems, location)
+    findings += make_problem_findings(log.display_path, problems, location)
     return (None if problems else Entry(value, line.number, line.offset, line.size)), findings
 
 
 def parse_record(log: Log, data: bytes, number: int = 0, offset: int = 0) -> Entry | None:
-    """Return the record of a line, with or without its newline, or None if it is not a valid record."""
+    """Return the record of a line, with or without its newline, or None if it is not a valid record; no findings."""
     return parse_line(log, Line(number, offset, data.removesuffix(b"\n"), len(data)))[0]
 
 
 def _parse_json(data: bytes) -> Any:
+    """Return strict JSON; raise StrictJsonError if it is not, or if a text in it cannot be encoded as UTF-8."""
     value = read_strict_json(data)
     # Only an escape can give half of a surrogate pair, and no other program could read the value again.
     if b"\\u" in data:
@@ -212,19 +213,19 @@ class BatchIntent:
 
 
 def batch_intent_path(log: Log) -> Path:
-    """Return the path of the file that announces a batch."""
+    """Return the path of the file that announces a batch, beside the log."""
     return log.path.with_name(log.path.name + ".batch")
 
 
 def read_tail(log: Log, descriptor: int) -> Tail:
-    """Return the end of an open log without changing anything."""
+    """Return the end of an open log; a batch that was not written completely is not part of its complete lines."""
     size, batch = _read_size_and_batch(log, descriptor)
     if batch is not None and batch.offset < size < batch.offset + len(batch.data):
         rest = _read_range(descriptor, batch.offset, size)
         # Other bytes mean that the log was replaced since: then the batch file belongs to another log.
         if batch.data.startswith(rest):
             return Tail(batch.offset, size, f"{len(rest)} of {len(batch.data)} bytes of a batch")
-    start = _last_newline(descriptor, size)
+    start = _find_end_of_lines(descriptor, size)
     if start == size:
         return Tail(size, size)
     rest = os.pread(descriptor, MAX_LINE + 1, start) if size - start <= MAX_LINE else b""
@@ -234,19 +235,19 @@ def read_tail(log: Log, descriptor: int) -> Tail:
 
 
 def write_batch_intent(log: Log, batch: BatchIntent) -> None:
-    """Write durably which batch is about to be appended."""
+    """Write durably which batch is about to be appended; an earlier batch file is removed first."""
     head = {"offset": batch.offset, "length": len(batch.data), "sha256": sha256_hex(batch.data)}
-    clear_batch_intent(log)
+    remove_batch_intent(log)
     create_file(batch_intent_path(log), json_line(head) + batch.data)
 
 
-def clear_batch_intent(log: Log) -> None:
-    """Remove the batch file; call it when the log durably contains all of the batch or nothing of it."""
+def remove_batch_intent(log: Log) -> None:
+    """Remove the batch file, if any; call it when the log durably contains all of the batch or nothing of it."""
     batch_intent_path(log).unlink(missing_ok=True)
 
 
 def move_torn_tail(log: Log, descriptor: int, tail: Tail) -> Path:
-    """Move the incomplete bytes to a file beside the log and return its path. No byte is lost if it is interrupted."""
+    """Move the incomplete end of a log to a file beside it and return its path; an interruption loses no byte."""
     rest = _read_range(descriptor, tail.finished, tail.size)
     # The name contains offset and hash, so that a repetition after a crash finds the same file.
     path = log.path.with_name(f"{log.path.name}.torn-{tail.finished}-{sha256_hex(rest)[:12]}")
@@ -259,6 +260,7 @@ def move_torn_tail(log: Log, descriptor: int, tail: Tail) -> Path:
 
 
 def _read_size_and_batch(log: Log, descriptor: int) -> tuple[int, BatchIntent | None]:
+    """Return the size of a log and the announced batch, both of one moment."""
     while True:
         size = os.fstat(descriptor).st_size
         batch = _read_batch_intent(log)
@@ -268,6 +270,7 @@ def _read_size_and_batch(log: Log, descriptor: int) -> tuple[int, BatchIntent | 
 
 
 def _read_batch_intent(log: Log) -> BatchIntent | None:
+    """Return the announced batch, or None if there is no batch file or it is unreadable or incomplete."""
     # An incomplete batch file announces nothing: its batch was never begun.
     try:
         first_line, _, data = batch_intent_path(log).read_bytes().partition(b"\n")
@@ -279,7 +282,7 @@ def _read_batch_intent(log: Log) -> BatchIntent | None:
     return BatchIntent(offset, data) if valid else None
 
 
-def _last_newline(descriptor: int, size: int) -> int:
+def _find_end_of_lines(descriptor: int, size: int) -> int:
     """Return the offset after the last newline, 0 if there is none."""
     end = size
     while end > 0:
@@ -292,6 +295,7 @@ def _last_newline(descriptor: int, size: int) -> int:
 
 
 def _read_range(descriptor: int, start: int, end: int) -> bytes:
+    """Return the bytes between two offsets; fewer if the file ends before."""
     parts: list[bytes] = []
     while start < end:
         part = os.pread(descriptor, end - start, start)

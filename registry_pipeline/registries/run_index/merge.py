@@ -16,9 +16,9 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import refuse_missing_folder, replace_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
-from registry_pipeline.registries.run_index.append import locked
+from registry_pipeline.registries.run_index.append import hold_log_lock
 from registry_pipeline.registries.run_index.check import check_append_only
-from registry_pipeline.registries.run_index.gates import compare_identity, version_key
+from registry_pipeline.registries.run_index.gates import check_identity, version_key
 from registry_pipeline.registries.run_index.log_file import (
     Entry,
     Log,
@@ -66,16 +66,16 @@ def merge_files(log: Log, first: Path, second: Path, target: Path) -> MergeResul
         # (1) Lock the target, so that no append is lost. A missing one is created below, never replaced.
         exists = target.exists()
         if exists:
-            stack.enter_context(locked(target_log))
+            stack.enter_context(hold_log_lock(target_log))
         # (2) Merge in memory.
         incomplete = _find_incomplete_batches(log, first, second)
         if incomplete:
             return MergeResult(None, incomplete, refused=True)
-        merged = merge_logs(target_log, (str(first), _read(first)), (str(second), _read(second)))
+        merged = merge_logs(target_log, (str(first), _read_file(first)), (str(second), _read_file(second)))
         if merged.data is None:
             return merged
         # (3) Compare with the target and replace it.
-        previous = _read(target) if exists else None
+        previous = _read_file(target) if exists else None
         if previous == merged.data:
             return merged
         lost = () if previous is None else check_append_only(target_log, previous, merged.data, str(target))
@@ -86,6 +86,7 @@ def merge_files(log: Log, first: Path, second: Path, target: Path) -> MergeResul
 
 
 def _find_incomplete_batches(log: Log, *paths: Path) -> tuple[Finding, ...]:
+    """Return an error for each log that ends with complete lines of an incomplete batch (RI007)."""
     findings: list[Finding] = []
     for path in paths:
         source = Log(path, str(path), log.validator)
@@ -100,7 +101,7 @@ def _find_incomplete_batches(log: Log, *paths: Path) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _read(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
@@ -115,7 +116,9 @@ def merge_logs(log: Log, first: tuple[str, bytes], second: tuple[str, bytes]) ->
     """
     findings: list[Finding] = []
     records: dict[Node, Record] = {}
-    one, two = (_read_nodes(replace(log, display_path=name), data, records, findings) for name, data in (first, second))
+    one, two = (
+        _parse_nodes(replace(log, display_path=name), data, records, findings) for name, data in (first, second)
+    )
     nodes = _merge_orders(one, two, records)
     if nodes is None:
         findings.append(finding("RI060", first[0], got=second[0]))
@@ -129,8 +132,8 @@ def merge_logs(log: Log, first: tuple[str, bytes], second: tuple[str, bytes]) ->
     return MergeResult(data, sorted_findings(findings), *counts)
 
 
-def _read_nodes(log: Log, data: bytes, records: dict[Node, Record], findings: list[Finding]) -> list[Node]:
-    """Return the lines of a log in order, and add their records and the findings to those of the other log."""
+def _parse_nodes(log: Log, data: bytes, records: dict[Node, Record], findings: list[Finding]) -> list[Node]:
+    """Return the lines of a log that are records, in order; add the records and the findings to the arguments."""
     nodes: list[Node] = []
     repetitions: Counter[bytes] = Counter()
     for line in read_lines(io.BytesIO(data), end=len(data)):
@@ -161,14 +164,14 @@ def _merge_orders(one: Sequence[Node], two: Sequence[Node], records: dict[Node, 
     ordered: list[Node] = []
     while sorter.is_active():
         for node in sorter.get_ready():
-            heapq.heappush(ready, (_sort_key(records[node]), node))
+            heapq.heappush(ready, (_make_sort_key(records[node]), node))
         _, node = heapq.heappop(ready)
         ordered.append(node)
         sorter.done(node)
     return ordered
 
 
-def _sort_key(record: Record) -> tuple[str, str, str]:
+def _make_sort_key(record: Record) -> tuple[str, str, str]:
     if record["record_type"] == "RUN":
         return (*version_key(record), record["run_id"])
     stamp = record.get("update_utc", record.get("created_utc", ""))
@@ -176,6 +179,7 @@ def _sort_key(record: Record) -> tuple[str, str, str]:
 
 
 def _find_collisions(path: str, records: Sequence[Record]) -> Iterator[Finding]:
+    """Yield RI024 or RI042 for each record with the id of a different run or override."""
     # Two runs, or two overrides, have one id. Lines are numbered as in the result.
     entries = [Entry(record, number, 0, 0) for number, record in enumerate(records, 1)]
     if records and records[0]["record_type"] != "RUN":
@@ -184,4 +188,4 @@ def _find_collisions(path: str, records: Sequence[Record]) -> Iterator[Finding]:
     first_entries: dict[tuple[str, str | None], Entry] = {}
     for entry in entries:
         key = (entry.record["run_id"], second_of(entry.record["created_utc"]))
-        yield from compare_identity(path, first_entries.setdefault(key, entry), entry)
+        yield from check_identity(path, first_entries.setdefault(key, entry), entry)

@@ -7,7 +7,7 @@ from typing import Any
 
 from registry_pipeline.canonical import second_of
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.run_index.log_file import Entry, entry_finding
+from registry_pipeline.registries.run_index.log_file import Entry, make_entry_finding
 from registry_pipeline.registries.run_index.record import Record
 from registry_pipeline.values import field, value_type
 
@@ -45,13 +45,13 @@ class OverrideIndex:
     findings: tuple[Finding, ...] = ()
 
     def find(self, run_id: str, override_type: str) -> list[EffectiveOverride]:
-        """Return the overrides of a type for a run, voided or not."""
+        """Return the overrides of a type for a run, voided or not, in the order of the log."""
         overrides = self.by_run.get(run_id, ())
         return [override for override in overrides if override.entry.record["override_type"] == override_type]
 
 
 def index_overrides(path: str, entries: Iterable[Entry]) -> OverrideIndex:
-    """Return the overrides of a log; an update may come before its override."""
+    """Return the overrides of a log: of one id the first counts, and an update may come before its override."""
     records = list(entries)
     findings: list[Finding] = []
     overrides: dict[str, Entry] = {}
@@ -60,7 +60,7 @@ def index_overrides(path: str, entries: Iterable[Entry]) -> OverrideIndex:
             first = overrides.setdefault(entry.record["override_id"], entry)
             if first is not entry:
                 code = "RI023" if first.record == entry.record else "RI042"
-                findings.append(entry_finding(entry, code, path, detail=str(first.number)))
+                findings.append(make_entry_finding(entry, code, path, detail=str(first.number)))
     updates: dict[str, Entry] = {}
     for entry in records:
         if entry.record["record_type"] != "OVERRIDE_UPDATE":
@@ -72,7 +72,7 @@ def index_overrides(path: str, entries: Iterable[Entry]) -> OverrideIndex:
             updates[override_id] = entry
         else:
             expected, got = f"at or after {_update_time(previous)}", _update_time(entry)
-            findings.append(entry_finding(entry, "RI022", path, "/update_utc", expected=expected, got=got))
+            findings.append(make_entry_finding(entry, "RI022", path, "/update_utc", expected=expected, got=got))
     by_id: dict[str, EffectiveOverride] = {}
     by_run: dict[str, list[EffectiveOverride]] = {}
     for override_id, entry in overrides.items():
@@ -83,10 +83,10 @@ def index_overrides(path: str, entries: Iterable[Entry]) -> OverrideIndex:
 
 def _check_update(path: str, override: Entry | None, entry: Entry) -> Iterator[Finding]:
     if override is None:
-        yield entry_finding(entry, "RI041", path, "/override_id", got=entry.record["override_id"])
+        yield make_entry_finding(entry, "RI041", path, "/override_id", got=entry.record["override_id"])
     elif _update_time(entry) < (second_of(override.record["created_utc"]) or ""):
         expected, got = f"at or after {override.record['created_utc']}", entry.record["update_utc"]
-        yield entry_finding(entry, "RI045", path, "/update_utc", expected=expected, got=got)
+        yield make_entry_finding(entry, "RI045", path, "/update_utc", expected=expected, got=got)
 
 
 def _update_time(entry: Entry) -> str:
@@ -94,7 +94,7 @@ def _update_time(entry: Entry) -> str:
 
 
 def check_overrides(path: str, index: OverrideIndex, runs: Mapping[str, Record]) -> Iterator[Finding]:
-    """Yield every finding of the overrides of a log; `runs` are the current records of the runs that they name."""
+    """Yield all findings of an index; `runs` are the current records, by run id, of the runs that overrides name."""
     yield from index.findings
     for override in index.by_id.values():
         # A voided override cannot be corrected any more, so it need not agree with its run.
@@ -103,10 +103,11 @@ def check_overrides(path: str, index: OverrideIndex, runs: Mapping[str, Record])
 
 
 def _compare_with_run(path: str, entry: Entry, run: Record | None) -> Iterator[Finding]:
+    """Yield a finding if the run of an override is unknown (RI043) or of another artist or genre (RI044)."""
     if run is None:
-        yield entry_finding(entry, "RI043", path, "/run_id", got=entry.record["run_id"])
+        yield make_entry_finding(entry, "RI043", path, "/run_id", got=entry.record["run_id"])
         return
     for name in ("artist_id", "genre_id"):
         expected, got = run[name], entry.record[name]
         if expected != got:
-            yield entry_finding(entry, "RI044", path, f"/{name}", expected=expected, got=got, detail=name)
+            yield make_entry_finding(entry, "RI044", path, f"/{name}", expected=expected, got=got, detail=name)

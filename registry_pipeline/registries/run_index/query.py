@@ -28,12 +28,12 @@ from registry_pipeline.registries.run_index.check import check_runs
 from registry_pipeline.registries.run_index.gates import RuleContext, sort_versions, version_key
 from registry_pipeline.registries.run_index.log_file import Entry, Log, open_log, run_index_log
 from registry_pipeline.registries.run_index.record import RUN, Record
-from registry_pipeline.registries.run_index.scan import find_entries, finished_end, read_entries
+from registry_pipeline.registries.run_index.scan import find_entries, read_entries, read_finished_end
 from registry_pipeline.registries.run_index.service import read_rule_context
 from registry_pipeline.registries.run_index.side_index import (
     LogChangedError,
     UnusableError,
-    index_in_memory,
+    make_index_in_memory,
     open_index,
     select_entries,
 )
@@ -89,7 +89,7 @@ Select = Callable[[str, Sequence[str]], Iterator[Entry]]
 
 
 def find_run(log: Log, run_id: str, *, use_index: bool = True) -> QueryResult:
-    """Return every record of a run, the current one last."""
+    """Return every record of a run, the current one last; none if the log does not contain the run."""
 
     def run(select: Select) -> Iterable[Entry]:
         return sort_versions(list(select(_ONE_RUN, [run_id])))
@@ -99,8 +99,8 @@ def find_run(log: Log, run_id: str, *, use_index: bool = True) -> QueryResult:
 
 def find_records(log: Log, query: Query, *, use_index: bool = True) -> QueryResult:
     """Return the records that a query selects, in its order."""
-    where, values = _where(query)
-    order = _order(query)
+    where, values = _make_where(query)
+    order = _make_order(query)
 
     def run(select: Select) -> Iterable[Entry]:
         return _sort_by_field(select(where, values), query) if order is None else select(f"{where}{order}", values)
@@ -111,8 +111,8 @@ def find_records(log: Log, query: Query, *, use_index: bool = True) -> QueryResu
 def find_latest(
     log: Log, context: RuleContext, *, artist_id: str | None, genre_id: str | None, use_index: bool = True
 ) -> QueryResult:
-    """Return the newest current record with qa_gate2 PASS whose run breaks no rule, or no entry if there is none."""
-    where, values = _where(Query(artist_id, genre_id, passed=True))
+    """Return the newest current record with qa_gate2 PASS whose run has no error, or no entry if there is none."""
+    where, values = _make_where(Query(artist_id, genre_id, passed=True))
 
     def run(select: Select) -> Iterable[Entry]:
         for entry in select(f"{where} ORDER BY ordered DESC, machine DESC, number DESC", values):
@@ -127,9 +127,14 @@ def find_latest(
 def _run_query(
     log: Log, run: Callable[[Select], Iterable[Entry]], *, use_index: bool, run_id: str | None = None
 ) -> QueryResult:
-    """Run a query, about one run or all, on the side index or on an index in memory."""
+    """Run a query, about one run or all, on the side index or else (RI070) on an index in memory.
+
+    Raises:
+        NotFoundError: the log does not exist or cannot be read.
+        BusyError: the log was edited while it was read without the side index.
+    """
     with open_log(log) as file:
-        end, findings = finished_end(log, file)
+        end, findings = read_finished_end(log, file)
 
         def run_on(connection: sqlite3.Connection) -> tuple[Entry, ...]:
             with closing(connection):
@@ -149,12 +154,13 @@ def _run_query(
         # (3) Without it. Only lines that contain the id of a run are parsed, which is faster than reading every record.
         entries = read_entries(log, file, end) if run_id is None else find_entries(log, file, end, {run_id})[0]
         try:
-            return QueryResult(run_on(index_in_memory(entries)), tuple(findings))
+            return QueryResult(run_on(make_index_in_memory(entries)), tuple(findings))
         except LogChangedError:
             raise BusyError(f"{log.display_path} changed while it was read", "try again") from None
 
 
-def _where(query: Query) -> tuple[str, list[str]]:
+def _make_where(query: Query) -> tuple[str, list[str]]:
+    """Return the WHERE clause of a query, "" if every record matches, and the values of its parameters."""
     conditions = {
         "artist = ?": query.artist_id,
         "genre = ?": query.genre_id,
@@ -168,7 +174,7 @@ def _where(query: Query) -> tuple[str, list[str]]:
     return f"WHERE {' AND '.join(terms)}" if terms else "", values
 
 
-def _order(query: Query) -> str | None:
+def _make_order(query: Query) -> str | None:
     """Return the ORDER BY and LIMIT of a query, or None if the index has no column of the field."""
     column = _ORDER_COLUMNS.get(query.order_by.removeprefix("-"))
     if column is None:
@@ -180,6 +186,7 @@ def _order(query: Query) -> str | None:
 
 
 def _sort_by_field(entries: Iterable[Entry], query: Query) -> list[Entry]:
+    """Return records sorted by a field that the index has no column of, cut to the limit."""
     name, descending = query.order_by.removeprefix("-"), query.order_by.startswith("-")
 
     def key(entry: Entry) -> tuple[bool, str, str, str, int]:
@@ -194,16 +201,16 @@ _MAX_SIZE: Final = 1 << 30
 
 
 def read_run_index_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Capture the run index and count its records."""
-    return _read_log("run_index", repository.config.run_index.path, repository, context)
+    """Capture the run index and count its lines."""
+    return _read_log_inputs("run_index", repository.config.run_index.path, repository, context)
 
 
 def read_overrides_log_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Capture the overrides log and count its overrides and updates."""
-    return _read_log("overrides_log", repository.config.run_index.overrides, repository, context)
+    """Capture the overrides log and count its lines."""
+    return _read_log_inputs("overrides_log", repository.config.run_index.overrides, repository, context)
 
 
-def _read_log(registry_id: str, path: str, repository: Repository, context: SourceContext) -> BuildInputs:
+def _read_log_inputs(registry_id: str, path: str, repository: Repository, context: SourceContext) -> BuildInputs:
     # The capture checks the form only. The rules are checked on the sealed bytes, in `baseline`.
     capture = CaptureReader(registry_id, repository, context)
     capture.take(path, capture.artifact, most=_MAX_SIZE)
@@ -211,26 +218,26 @@ def _read_log(registry_id: str, path: str, repository: Repository, context: Sour
     return capture.build_inputs(None if data is None or capture.refused else data.count(b"\n"))
 
 
-def columns_of(records: Iterable[Record]) -> tuple[str, ...]:
-    """Return the columns of some records: every field of a RUN record, then the extra keys by name."""
+def find_columns(records: Iterable[Record]) -> tuple[str, ...]:
+    """Return the columns of some records: every field of a RUN record, used or not, then the extra keys by name."""
     extra = {name for record in records for name in record} - set(COLUMNS)
     return (*COLUMNS, *sorted(extra))
 
 
-def csv_bytes(records: Sequence[Record], *, raw: bool = False) -> bytes:
-    """Return records as CSV (RFC 4180, UTF-8, LF). A list is its JSON text, a missing field is empty.
+def format_csv(records: Sequence[Record], *, raw: bool = False) -> bytes:
+    """Return records as CSV with a header (RFC 4180, UTF-8, LF). A list is its JSON text, a missing field is empty.
 
     Unless `raw`, a text that a spreadsheet would run as a formula gets an apostrophe in front.
     """
-    columns = columns_of(records)
+    columns = find_columns(records)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_cell(name, raw=raw) for name in columns)
-    writer.writerows([_cell(record.get(name), raw=raw) for name in columns] for record in records)
+    writer.writerow(_format_cell(name, raw=raw) for name in columns)
+    writer.writerows([_format_cell(record.get(name), raw=raw) for name in columns] for record in records)
     return text.getvalue().encode("utf-8")
 
 
-def _cell(value: Any, *, raw: bool) -> str:
+def _format_cell(value: Any, *, raw: bool) -> str:
     if value is None:
         return ""
     # Numbers, lists and objects are JSON text, which does not start like a formula except for a negative number.
@@ -239,13 +246,13 @@ def _cell(value: Any, *, raw: bool) -> str:
     return value if raw else spreadsheet_cell(value)
 
 
-def parquet_bytes(records: Sequence[Record]) -> bytes:
+def format_parquet(records: Sequence[Record]) -> bytes:
     """Return records as a Parquet file: columns of text and of lists of text; an extra key is its JSON text."""
     import duckdb  # noqa: PLC0415 - only this format needs it
 
-    columns = columns_of(records)
+    columns = find_columns(records)
     types = {name: "VARCHAR[]" if name in _LISTS else "VARCHAR" for name in columns}
-    rows = ({name: _parquet_value(name, record.get(name)) for name in columns} for record in records)
+    rows = ({name: _make_parquet_value(name, record.get(name)) for name in columns} for record in records)
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(":memory:") as connection:
         source, target = Path(folder) / "rows.jsonl", Path(folder) / "rows.parquet"
         source.write_bytes(b"".join(map(json_line, rows)))
@@ -256,28 +263,28 @@ def parquet_bytes(records: Sequence[Record]) -> bytes:
         return target.read_bytes()
 
 
-def _parquet_value(name: str, value: Any) -> Any:
+def _make_parquet_value(name: str, value: Any) -> Any:
     return value if value is None or name in _LISTS or isinstance(value, str) else json.dumps(value)
 
 
-def _frame_of(records: Sequence[Record]) -> pd.DataFrame:
+def _make_frame(records: Sequence[Record]) -> pd.DataFrame:
     """Return records as a DataFrame: one row each, None for a missing field, timestamps as text."""
     import pandas as pd  # noqa: PLC0415 - commands do not need it
 
-    columns = columns_of(records)
+    columns = find_columns(records)
     rows = [[record.get(name) for name in columns] for record in records]
     return pd.DataFrame(rows, columns=list(columns), dtype=object)
 
 
 def show(repository: Repository, run_id: str, *, history: bool = False) -> pd.DataFrame:
-    """Return the current record of a run, or with `history` all its records, the current one last."""
+    """Return the current record of a run, or with `history` all its records, the current one last; maybe no row."""
     records = find_run(run_index_log(repository), run_id).records
-    return _frame_of(records if history else records[-1:])
+    return _make_frame(records if history else records[-1:])
 
 
 def list_runs(repository: Repository, query: Query) -> pd.DataFrame:
-    """Return the records that a query selects."""
-    return _frame_of(find_records(run_index_log(repository), query).records)
+    """Return the records that a query selects, in its order."""
+    return _make_frame(find_records(run_index_log(repository), query).records)
 
 
 def failed_uniqueness(repository: Repository, query: Query | None = None) -> pd.DataFrame:
@@ -286,7 +293,7 @@ def failed_uniqueness(repository: Repository, query: Query | None = None) -> pd.
 
 
 def latest(repository: Repository, artist_id: str | None = None, genre_id: str | None = None) -> pd.DataFrame:
-    """Return the newest current record with qa_gate2 PASS whose run breaks no rule, in at most one row."""
+    """Return the newest current record with qa_gate2 PASS whose run has no error, in at most one row."""
     context, _ = read_rule_context(repository)
     result = find_latest(run_index_log(repository), context, artist_id=artist_id, genre_id=genre_id)
-    return _frame_of(result.records)
+    return _make_frame(result.records)

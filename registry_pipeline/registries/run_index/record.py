@@ -75,14 +75,14 @@ class Grammar:
         self.forms = _forms(dash=name == "dash")
 
     def find_problem(self, kind: str, text: str) -> str:
-        """Return the code of what is wrong with an id: its form, or a time that does not exist; "" if it is valid."""
+        """Return RI014 if an id has not the form of its kind, RI015 if its time does not exist, "" if it is valid."""
         match = self.forms[kind].pattern.fullmatch(text)
         if match is None or len(text) > _MAX_LENGTH:
             return "RI014"
         # Only the ids that contain a date and time have a group.
         return "RI015" if match.lastindex and not _is_real_time(match[1]) else ""
 
-    def mint(self, kind: str, now: datetime, choose: Choose) -> str:
+    def make_id(self, kind: str, now: datetime, choose: Choose) -> str:
         """Return a new id of a kind that contains a time (`dash`) or a ULID; `choose` picks the random characters."""
         prefix = self.forms[kind].prefix
         if self.name == "dash":
@@ -249,16 +249,16 @@ class RecordValidator:
         shape = self.shapes.get(record_type) if isinstance(record_type, str) else None
         if shape is None:
             detail = "the record_type does not belong in this log"
-            return [("RI010", "/record_type", detail, " or ".join(self.shapes), quoted(record_type))]
+            return [("RI010", "/record_type", detail, " or ".join(self.shapes), format_quoted(record_type))]
         checks = self._checks[shape.record_type]
         problems: list[Problem] = []
         for name, content in value.items():
             check = checks.get(name)
             if check is not None:
                 for code, pointer, detail, expected, got in check(content) or ():
-                    problems.append((code, _pointer(name) + pointer, detail, expected, got))
+                    problems.append((code, _format_pointer(name) + pointer, detail, expected, got))
             elif name not in self._extra_keys:
-                problems.append(("RI013", _pointer(name), repr(name[:_MAX_QUOTED]), None, None))
+                problems.append(("RI013", _format_pointer(name), repr(name[:_MAX_QUOTED]), None, None))
         for name, field in shape.fields.items():
             if field.required and name not in value:
                 problems.append(("RI011", "", name, name, None))
@@ -274,7 +274,7 @@ _Check = Callable[[Any], "list[Problem] | None"]
 
 
 def _make_check(field: Field, grammar: Grammar) -> _Check:
-    """Return the check of one field, prepared once: a log has millions of values."""
+    """Return a function that returns the problems of a field's content, None or [] if it is valid."""
     if field.form == "id":
         return lambda content: _check_id(content, field.kind, grammar)
     if field.form == "ids":
@@ -282,31 +282,33 @@ def _make_check(field: Field, grammar: Grammar) -> _Check:
     if field.form == "enum":
         values = frozenset(field.values)
         expected = " | ".join(field.values)
-        return lambda content: None if type(content) is str and content in values else _wrong(expected, content)
+        return lambda content: (
+            None if type(content) is str and content in values else _make_form_problems(expected, content)
+        )
     if field.form == "utc":
         return _check_utc
     if field.form == "fields":
         return _check_field_names
     if field.form == "prose":
-        return lambda content: None if isinstance(content, str) else _wrong("text", content)
+        return lambda content: None if isinstance(content, str) else _make_form_problems("text", content)
     return lambda content: (
-        None if isinstance(content, str) and content.strip() else _wrong("text that is not empty", content)
+        None if isinstance(content, str) and content.strip() else _make_form_problems("text that is not empty", content)
     )
 
 
 def _check_id(content: Any, kind: str, grammar: Grammar) -> list[Problem] | None:
     if type(content) is not str:
-        return _wrong("text", content)
+        return _make_form_problems("text", content)
     code = grammar.find_problem(kind, content)
     if not code:
         return None
     noun = f"{'an' if kind[0] in 'ao' else 'a'} {kind.replace('_', ' ')} id"
-    return [(code, "", noun, grammar.forms[kind].description, quoted(content))]
+    return [(code, "", noun, grammar.forms[kind].description, format_quoted(content))]
 
 
 def _check_ids(content: Any, kind: str, grammar: Grammar) -> list[Problem] | None:
     if not isinstance(content, list):
-        return _wrong("a list of ids", content)
+        return _make_form_problems("a list of ids", content)
     problems: list[Problem] = []
     for number, item in enumerate(content):
         problems += [(problem[0], f"/{number}", *problem[2:]) for problem in _check_id(item, kind, grammar) or ()]
@@ -319,26 +321,26 @@ def _check_ids(content: Any, kind: str, grammar: Grammar) -> list[Problem] | Non
 def _check_utc(content: Any) -> list[Problem] | None:
     if isinstance(content, str) and second_of(content) is not None:
         return None
-    return [("RI016", "", "to the minute or to the second, with Z", FORM, quoted(content))]
+    return [("RI016", "", "to the minute or to the second, with Z", FORM, format_quoted(content))]
 
 
 def _check_field_names(content: Any) -> list[Problem] | None:
     if not isinstance(content, list) or not content or not all(isinstance(item, str) for item in content):
-        return _wrong("a list of field names", content)
+        return _make_form_problems("a list of field names", content)
     unknown = sorted(set(content).difference(CORRECTABLE))
-    return _wrong("names of fields", unknown) if unknown else None
+    return _make_form_problems("names of fields", unknown) if unknown else None
 
 
-def _wrong(expected: str, content: object) -> list[Problem]:
-    return [("RI012", "", f"expected {expected}", expected, quoted(content))]
+def _make_form_problems(expected: str, content: object) -> list[Problem]:
+    return [("RI012", "", f"expected {expected}", expected, format_quoted(content))]
 
 
-def quoted(content: object) -> str:
-    """Return the text of a value, shortened and printable, for a finding."""
+def format_quoted(content: object) -> str:
+    """Return the text of a value, shortened to 80 characters and encodable, for a finding; no quotes are added."""
     text = content if isinstance(content, str) else repr(content)
     # A JSON escape can be half of a surrogate pair, which a finding could not be printed with.
     return encodable(text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…")
 
 
-def _pointer(name: str) -> str:
+def _format_pointer(name: str) -> str:
     return "/" + encodable(name[:_MAX_QUOTED]).replace("~", "~0").replace("/", "~1")

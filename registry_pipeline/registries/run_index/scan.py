@@ -41,29 +41,29 @@ class LogContent:
     lines: int
 
 
-def finished_end(log: Log, file: IO[bytes]) -> tuple[int, list[Finding]]:
-    """Return the offset where the complete records end, and a finding if the log does not end there."""
+def read_finished_end(log: Log, file: IO[bytes]) -> tuple[int, list[Finding]]:
+    """Return the offset where the complete lines of an open log end, and a finding (RI007) if the log goes on."""
     tail = read_tail(log, file.fileno())
     findings = [finding("RI007", log.display_path, detail=tail.reason)] if tail.reason else []
     return tail.finished, findings
 
 
 def read_log(log: Log, *, missing_ok: bool = False) -> LogContent:
-    """Return the content of a log that fits into memory, as the overrides log does.
+    """Return the content of a log, which must fit into memory; with `missing_ok`, a missing log is empty.
 
     Raises:
-        NotFoundError: it does not exist and not `missing_ok`, or it cannot be read.
+        NotFoundError: it does not exist, or it cannot be read.
     """
     if missing_ok and not log.path.exists():
         return LogContent((), (), 0)
     with open_log(log) as file:
-        end, findings = finished_end(log, file)
-        content = parse_log(log, file, end)
+        end, findings = read_finished_end(log, file)
+        content = read_open_log(log, file, end)
     return LogContent(content.entries, (*findings, *content.findings), content.lines)
 
 
-def parse_log(log: Log, file: IO[bytes], end: int) -> LogContent:
-    """Return the content of an open log up to an offset."""
+def read_open_log(log: Log, file: IO[bytes], end: int) -> LogContent:
+    """Return the content of an open log up to an offset, without a finding about its end."""
     entries: list[Entry] = []
     findings: list[Finding] = []
     number = 0
@@ -77,25 +77,25 @@ def parse_log(log: Log, file: IO[bytes], end: int) -> LogContent:
 
 
 def read_entries(log: Log, file: IO[bytes], end: int, *, offset: int = 0, number: int = 1) -> Iterator[Entry]:
-    """Yield the valid records of an open log between two offsets; `number` is that of the first line."""
+    """Yield the valid records of an open log between two offsets; lines that are not are ignored, but counted."""
     for line in read_lines(file, end=end, offset=offset, number=number):
         entry, _ = parse_line(log, line)
         if entry is not None:
             yield entry
 
 
-def find_current(log: Log, run_ids: Collection[str]) -> dict[str, Record]:
+def read_current_records(log: Log, run_ids: Collection[str]) -> dict[str, Record]:
     """Return the current record of each of the runs that a run index contains; empty if the log does not exist."""
     if not run_ids or not log.path.exists():
         return {}
     with open_log(log) as file:
-        end, _ = finished_end(log, file)
+        end, _ = read_finished_end(log, file)
         entries, _ = find_entries(log, file, end, run_ids)
     return {run_id: sort_versions(versions)[-1].record for run_id, versions in group_by_run(entries).items()}
 
 
 def group_by_run(entries: Collection[Entry]) -> dict[str, list[Entry]]:
-    """Return RUN records by run id, in their order."""
+    """Return RUN records by run id, each in the given order."""
     runs: dict[str, list[Entry]] = {}
     for entry in entries:
         runs.setdefault(entry.record["run_id"], []).append(entry)
@@ -103,14 +103,14 @@ def group_by_run(entries: Collection[Entry]) -> dict[str, list[Entry]]:
 
 
 def find_entries(log: Log, file: IO[bytes], end: int, ids: Collection[str]) -> tuple[list[Entry], int]:
-    """Return the records of some runs or overrides, in the order of the log, and the number of lines."""
+    """Return the records of some runs or overrides up to an offset, in order, and the number of all lines up to it."""
     # An append calls this for a log of any length, so only lines are parsed that contain one of the ids, or an escape.
     encoded = {identifier.encode() for identifier in ids}
     entries: list[Entry] = []
     number = 0  # of the lines before the chunk, and then before `counted_to`
     for chunk, chunk_offset in _read_chunks(file, end):
         counted_to, last_start = 0, -1
-        for position in _find_candidates(chunk, log.id_key, encoded):
+        for position in _find_candidate_positions(chunk, log.id_key, encoded):
             start = chunk.rfind(b"\n", 0, position) + 1
             if start == last_start:
                 continue  # a second candidate of the same line
@@ -123,8 +123,8 @@ def find_entries(log: Log, file: IO[bytes], end: int, ids: Collection[str]) -> t
     return entries, number
 
 
-def _find_candidates(chunk: bytes, key: str, ids: Collection[bytes]) -> list[int]:
-    """Return, in order, positions in the lines that may have one of the ids."""
+def _find_candidate_positions(chunk: bytes, key: str, ids: Collection[bytes]) -> list[int]:
+    """Return sorted positions, at least one in each line that has one of the ids; other lines may have some too."""
     positions = [match.start() for match in _KEYS[key].finditer(chunk) if match[1] is None or match[1] in ids]
     if b"\\u00" not in chunk:
         return positions

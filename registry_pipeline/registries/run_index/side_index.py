@@ -74,8 +74,8 @@ def index_path(log: Log) -> Path:
     return log.path.with_name(log.path.name + ".index.sqlite3")
 
 
-def index_row(record: Record) -> tuple[str | int, ...]:
-    """Return the row of a record: run, created, sort time, machine, artist, genre, passed, failed."""
+def make_index_row(record: Record) -> tuple[str | int, ...]:
+    """Return the row of a record in the side index: run, created, sort time, machine, artist, genre, passed, failed."""
     updated, machine = version_key(record)
     return (
         record["run_id"],
@@ -95,13 +95,14 @@ def select_entries(
     """Yield the records that SQL clauses (WHERE, ORDER BY, LIMIT) select, read from the log.
 
     Raises:
-        UnusableError, LogChangedError
+        UnusableError: sqlite cannot read the index.
+        LogChangedError: the log has no such record at the location of a row.
     """
     try:
         rows = connection.execute(f"SELECT {_COLUMNS} FROM places {clauses}", tuple(values))  # noqa: S608 - constants
         for number, offset, size, *row in rows:
             entry = _read_line(log, file, number, offset, size)
-            if entry is None or index_row(entry.record) != tuple(row):
+            if entry is None or make_index_row(entry.record) != tuple(row):
                 raise LogChangedError
             yield entry
     except sqlite3.Error as error:
@@ -118,12 +119,12 @@ def _read_line(log: Log, file: IO[bytes], number: int, offset: int, size: int) -
     return parse_record(log, line, number, offset)
 
 
-def index_in_memory(entries: Iterable[Entry]) -> sqlite3.Connection:
-    """Return an index of records that is not written to a file."""
+def make_index_in_memory(entries: Iterable[Entry]) -> sqlite3.Connection:
+    """Return a connection to an index of records in memory, with the columns of the side index."""
     connection = _connect(":memory:")
     connection.executescript(_TABLES)
     connection.execute("BEGIN")
-    _insert(connection, entries)
+    _insert_rows(connection, entries)
     connection.execute("CREATE INDEX by_run ON places (run_id)")
     connection.execute(_SET_CURRENT.format(runs=_REPEATED_RUNS))
     connection.execute("COMMIT")
@@ -131,7 +132,7 @@ def index_in_memory(entries: Iterable[Entry]) -> sqlite3.Connection:
 
 
 def open_index(log: Log, file: IO[bytes], *, rebuild: bool = False) -> sqlite3.Connection:
-    """Return the side index of an open log, refreshed or rebuilt if it is not up to date.
+    """Return a connection to the side index of an open log, refreshed or rebuilt if it is not up to date.
 
     The connection has begun a read transaction: other processes cannot write into the index until it is closed.
 
@@ -152,8 +153,8 @@ def open_index(log: Log, file: IO[bytes], *, rebuild: bool = False) -> sqlite3.C
 
 
 def _open_refreshed(log: Log, file: IO[bytes], path: Path) -> sqlite3.Connection | None:
-    """Return the existing index, up to date; None if it must be rebuilt."""
-    connection = _open_unchanged(path)
+    """Return a connection to the existing index, refreshed if the log has grown; None if it must be rebuilt."""
+    connection = _open_if_unchanged(path)
     if connection is None:
         return None
     with ExitStack() as stack:
@@ -170,16 +171,23 @@ def _open_refreshed(log: Log, file: IO[bytes], path: Path) -> sqlite3.Connection
                 return connection
             # An append may hide an edit, so the checksum of every indexed byte is computed again.
             indexed = int(meta["end"])
-            if indexed > end or checksum(file, 0, indexed) != int(meta["checksum"]):
+            if indexed > end or compute_checksum(file, 0, indexed) != int(meta["checksum"]):
                 return None
         except (KeyError, ValueError):
             return None
     _refresh(log, file, path, (end, state))
-    return _open_unchanged(path)
+    return _open_if_unchanged(path)
 
 
-def _open_unchanged(path: Path) -> sqlite3.Connection | None:
-    """Return a connection that reads the index as this program wrote it; None if there is none, or it was changed."""
+def _open_if_unchanged(path: Path) -> sqlite3.Connection | None:
+    """Return a connection in a read transaction, or None if the index is missing or was changed.
+
+    Changed means that its inode, size or times differ from its state file.
+
+    Raises:
+        sqlite3.OperationalError: the index is locked or unreadable.
+        UnusableError: it was replaced during every attempt.
+    """
     for _ in range(_ATTEMPTS):
         if not path.is_file():
             return None
@@ -205,7 +213,7 @@ def _open_unchanged(path: Path) -> sqlite3.Connection | None:
 
 
 def _refresh(log: Log, file: IO[bytes], path: Path, target: tuple[int, str]) -> None:
-    """Index the lines that were appended, up to an offset of the log in a state."""
+    """Add the lines that were appended since to the index file, up to `target`: an offset of the log, and its state."""
     end, state = target
     inode = path.stat().st_ino
     with closing(_connect(path)) as connection:
@@ -222,9 +230,9 @@ def _refresh(log: Log, file: IO[bytes], path: Path, target: tuple[int, str]) -> 
         start = int(meta["end"])
         if start > end:
             return
-        crc = checksum(file, start, end, int(meta["checksum"]))
+        crc = compute_checksum(file, start, end, int(meta["checksum"]))
         lines = count_newlines(file, start)
-        _insert(connection, read_entries(log, file, end, offset=start, number=lines + 1))
+        _insert_rows(connection, read_entries(log, file, end, offset=start, number=lines + 1))
         connection.execute(_SET_CURRENT.format(runs="SELECT run_id FROM places WHERE number > ?"), (lines,))
         _write_meta(log, connection, (end, crc), state)
         connection.execute("COMMIT")
@@ -236,7 +244,7 @@ def _build(log: Log, file: IO[bytes], path: Path) -> None:
     _remove_leftovers(path)
     state = format_state(os.fstat(file.fileno()))  # before the lines that it must describe are read
     end = read_tail(log, file.fileno()).finished
-    crc = checksum(file, 0, end)  # before the lines are parsed: a change meanwhile does not match it
+    crc = compute_checksum(file, 0, end)  # before the lines are parsed: a change meanwhile does not match it
     temporary = path.with_name(f"{path.name}.building-{os.getpid()}")
     temporary.unlink(missing_ok=True)
     try:
@@ -246,7 +254,7 @@ def _build(log: Log, file: IO[bytes], path: Path) -> None:
             )
             connection.executescript(_TABLES)
             connection.execute("BEGIN")
-            _insert(connection, read_entries(log, file, end))
+            _insert_rows(connection, read_entries(log, file, end))
             connection.execute("COMMIT")
             connection.executescript(_INDEXES)
             # The last commit syncs the whole file: a state that survives a power failure describes what is on the disk.
@@ -265,10 +273,10 @@ def _build(log: Log, file: IO[bytes], path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _insert(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+def _insert_rows(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     rows: list[tuple[str | int, ...]] = []
     for entry in entries:
-        rows.append((entry.number, entry.offset, entry.size, *index_row(entry.record)))
+        rows.append((entry.number, entry.offset, entry.size, *make_index_row(entry.record)))
         if len(rows) == _BATCH:
             connection.executemany(_INSERT, rows)
             rows.clear()
@@ -328,6 +336,9 @@ def is_recorded(index: Path, inode: int) -> bool:
 def record_state(index: Path, inode: int) -> None:
     """Record the state of a side index that this program has written; call it while the index is still locked.
 
+    Waits, at most `_PATIENCE` seconds, until the clock of the file system has advanced. If it does not advance, or
+    another file has replaced the index, no valid state is recorded, and the index counts as changed.
+
     Raises:
         OSError: the state file cannot be written.
     """
@@ -352,12 +363,12 @@ def record_state(index: Path, inode: int) -> None:
 
 
 def format_state(stat: os.stat_result) -> str:
-    """Return the inode, size and times of a file as one line."""
+    """Return the inode, size, mtime and ctime of a file as one line."""
     # Without the device, whose number changes when some file systems are mounted again.
     return f"{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}\n"
 
 
-def checksum(file: IO[bytes], start: int, end: int, previous: int = 0) -> int:
+def compute_checksum(file: IO[bytes], start: int, end: int, previous: int = 0) -> int:
     """Return the CRC-32 of an open file up to `end`; `previous` is the CRC-32 of its first `start` bytes."""
     # A checksum detects edits, not forgeries, which suffices here: no proof relies on the side index.
     while start < end:
