@@ -80,6 +80,7 @@ CODE: Final[Mapping[str, Worst]] = {
     "runs.writer:_STAGED_NAME": Worst("a", ".1", ".0123456x"),
     "registries.base.operations:_CELL_SEPARATOR": Worst("", "\\|", "|"),
     "registries.base.operations:_CODE": Worst("", "a`", "a"),
+    "registries.base.operations:_FENCE": Worst("```", "a", "`"),
     "registries.base.operations:_FIELD_LINE": Worst("Option:", " ", "\n"),
     "registries.base.operations:_FIELD_ROW": Worst("|**Option**|", "|", "x"),
     "registries.base.operations:_LEVEL": Worst("C1", "1", ""),

@@ -26,6 +26,8 @@ _OPERATION_HEADING: Final = re.compile(r"###\s+(OP-[A-Z]+[0-9]+)(?::\s*|\s+[\u20
 _FIELD_LINE: Final = re.compile(r"(Option|Bound Executables):\s*(.*)")
 _FIELD_ROW: Final = re.compile(r"\|\s*\*\*(Option|Bound Executables)\*\*\s*\|(.*)\|")
 _LIST_ITEM: Final = re.compile(r"[-*]\s+(\S.*)")
+# A line such as "```a``` b" is code inside a paragraph, and no fence.
+_FENCE: Final = re.compile(r"(`{3,})[^`]*|(~{3,}).*")
 _CODE: Final = re.compile(r"`([^`]+)`")
 _CELL_SEPARATOR: Final = re.compile(r"(?<!\\)\|")
 _ROW_OPERATION: Final = re.compile(r"(OP-[A-Z]+[0-9]+)(?:\s+(.+))?")
@@ -74,24 +76,41 @@ def read_operation_catalog(tree: Tree, config: Config) -> tuple[OperationCatalog
 
 
 def parse_catalog_document(text: str, path: str) -> list[Operation]:
-    """Return the operations of one Markdown catalog; a heading with NON_CANONICAL ends them."""
+    """Return the operations that one Markdown catalog defines, in its order, duplicates included.
+
+    A heading that contains NON_CANONICAL ends the list. Fenced code and lines that are not recognised are ignored.
+    """
     operations: list[Operation] = []
     option = ""
-    in_executables = False
+    in_operation = in_executables = False
     # Two styles of fields occur: lines and rows of a table.
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.strip()
+    for number, line in _find_lines_outside_code(text):
         if line.startswith("#"):
             if "NON_CANONICAL" in line:
                 break
             in_executables = False
             if heading := _OPTION_HEADING.match(line):
-                option = heading[1]
+                option, in_operation = heading[1], False
             elif heading := _OPERATION_HEADING.fullmatch(line):
                 operations.append(Operation(heading[1], option, heading[2].strip(), (), path, number))
-        elif operations and line:
+                in_operation = True
+        elif in_operation and line:
             operations[-1], in_executables = _with_line(operations[-1], line, in_executables=in_executables)
     return operations
+
+
+def _find_lines_outside_code(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the 1-based number and the stripped text of each line that is not inside fenced code."""
+    fence = ""
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
+        if not fence:
+            # A fence that is never closed reaches to the end of the document, as in every Markdown renderer.
+            opening = _FENCE.fullmatch(line)
+            fence = opening[1] or opening[2] if opening else ""
+            yield number, line
+        elif line.startswith(fence) and not line.strip(fence[0]):
+            fence = ""
 
 
 def _with_line(operation: Operation, line: str, *, in_executables: bool) -> tuple[Operation, bool]:
