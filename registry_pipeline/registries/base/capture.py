@@ -54,7 +54,7 @@ class CaptureReader:
         # Whether the source cannot be captured.
         self.refused = False
 
-    def add(self, code: str, path: str, *, severity: Severity | None = None, **details: str) -> None:
+    def add_finding(self, code: str, path: str, *, severity: Severity | None = None, **details: str) -> None:
         """Add a finding about this capture."""
         details |= {"registry": self._registry_id, "key": self._row.config_key}
         self._findings.append(finding(code, printable(path), severity=severity, **details))
@@ -62,7 +62,7 @@ class CaptureReader:
     def refuse(self, code: str, path: str, *, severity: Severity | None = None, **details: str) -> None:
         """Add a finding that makes this capture impossible."""
         self.refused = True
-        self.add(code, path, severity=severity, **details)
+        self.add_finding(code, path, severity=severity, **details)
 
     def refuse_missing(self, path: str, error: OSError | str) -> None:
         """Refuse because a source cannot be read."""
@@ -84,7 +84,7 @@ class CaptureReader:
         self._record(path, data)
         return data
 
-    def take(self, path: str, name: str, *, check_schema: bool = True, most: int = MAX_BYTES) -> None:
+    def capture_file(self, path: str, name: str, *, check_schema: bool = True, most: int = MAX_BYTES) -> None:
         """Capture a file under a name; if `check_schema`, a file that breaks a schema refuses the whole capture."""
         data = self.read(path, most)
         if data is None:
@@ -112,14 +112,14 @@ class CaptureReader:
         possible_names = [name for name in names if name not in reasons]
         reasons |= {name: f"its name differs from {other} only in case" for name, other in collisions(possible_names)}
         for name, reason in reasons.items():
-            self.add("CAPTURE_LEFT_OUT", f"{folder}/{name}", detail=reason)
+            self.add_finding("CAPTURE_LEFT_OUT", f"{folder}/{name}", detail=reason)
             if S_ISREG(modes[name]):
                 # Its hash is recorded, so that a later change of the file is visible.
                 with suppress(OSError):
                     self._record(f"{folder}/{name}", read_regular_file(path / name))
         return [name for name in names if name not in reasons]
 
-    def previous_main_artifact(self) -> bytes | None:
+    def find_previous_main_artifact(self) -> bytes | None:
         """Return the main artifact of the active snapshot, whatever its name was, or None."""
         return self._previous_files.get(self.artifact, next(iter(self._previous_files.values()), None))
 
@@ -128,7 +128,7 @@ class CaptureReader:
 
         A file without a version has a finding too, except with `only_stated`.
         """
-        before = self.previous_main_artifact() if name == self.artifact else self._previous_files.get(name)
+        before = self.find_previous_main_artifact() if name == self.artifact else self._previous_files.get(name)
         now = self.files.get(name)
         if before is None or now is None or before == now or self.refused:
             return
@@ -136,9 +136,9 @@ class CaptureReader:
         if not isinstance(old, dict) or not isinstance(new, dict) or old.get("version") != new.get("version"):
             return
         if not only_stated or isinstance(new.get("version"), str):
-            self.add("CAPTURE_VERSION_NOT_BUMPED", path)
+            self.add_finding("CAPTURE_VERSION_NOT_BUMPED", path)
 
-    def build_inputs(self, records: int | None = None) -> BuildInputs:
+    def make_build_inputs(self, records: int | None = None) -> BuildInputs:
         """Return the inputs of the builder; without files if the source was refused."""
         inputs = None if self.refused or not self.files else CapturedInputs(dict(self.files), records)
         return BuildInputs(inputs, tuple(self._inputs), tuple(self._findings))

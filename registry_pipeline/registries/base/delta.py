@@ -48,7 +48,7 @@ class PathChanges:
         return len(self.added) + len(self.removed) + len(self.modified)
 
 
-def changed_paths(before: Iterable[ManifestEntry], after: Iterable[ManifestEntry]) -> PathChanges:
+def find_changed_paths(before: Iterable[ManifestEntry], after: Iterable[ManifestEntry]) -> PathChanges:
     """Return the changes from one manifest to another; a path is modified if its hash differs."""
     old, new = ({entry.relpath: entry.sha256 for entry in entries} for entries in (before, after))
     return PathChanges(

@@ -18,7 +18,7 @@ from registry_pipeline.git.values import BoundPaths, PathDrift, TouchGraph
 from registry_pipeline.registries.base.values import Operation
 
 
-def read_path_drift(root: Path, operations: Iterable[Operation], tip: str | None) -> PathDrift:
+def read_executable_history(root: Path, operations: Iterable[Operation], tip: str | None) -> PathDrift:
     """Return the history of the operations' executables up to the commit `tip`; None is no commit or no git.
 
     Raises:
@@ -93,7 +93,7 @@ def check_tracked_files(repository: Repository, pathspecs: Sequence[str]) -> tup
         missing = read_missing_files(repository.root, pathspecs)
     except NotFoundError as error:
         return (make_git_unreadable_finding(error),)
-    return check_tracked(missing, repository.config.run_roots)
+    return make_missing_findings(missing, repository.config.run_roots)
 
 
 def make_git_unreadable_finding(error: NotFoundError) -> Finding:
@@ -101,17 +101,17 @@ def make_git_unreadable_finding(error: NotFoundError) -> Finding:
     return finding("CONFIG_GIT_UNREADABLE", ".git", detail=f"{error.message}; {error.advice}")
 
 
-def file_pathspecs(*paths: str) -> tuple[str, ...]:
+def make_pathspecs(*paths: str) -> tuple[str, ...]:
     """Return the pathspecs of these files, and of everything in these folders."""
     return tuple(f":(literal){path}" for path in paths)
 
 
-def quote_pathspec(path: str) -> str:
+def escape_pathspec(path: str) -> str:
     """Return a path with the characters escaped that a git pathspec treats as a pattern."""
     return re.sub(r"([*?\[\\])", r"\\\1", path)
 
 
-def check_tracked(missing: Iterable[str], run_roots: Collection[str]) -> tuple[Finding, ...]:
+def make_missing_findings(missing: Iterable[str], run_roots: Collection[str]) -> tuple[Finding, ...]:
     """Return a finding for each run folder with missing files, and for each other missing file.
 
     Files directly in a run root are ignored.

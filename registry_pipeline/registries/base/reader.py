@@ -166,7 +166,7 @@ class BuildInputs:
     check: CaptureCheck | None = None
 
 
-def foreign_repository_id(
+def find_foreign_repository_id(
     report: SealReport, repository_id: str | None, accepted_foreign: frozenset[RunIdentity]
 ) -> str | None:
     """Return the repository_id of a verified run of another repository, or None if the run may be used here.

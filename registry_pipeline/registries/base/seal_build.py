@@ -131,7 +131,7 @@ def seal_built(
     return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
 
 
-def builder_name(registry_id: str) -> str:
+def make_builder_name(registry_id: str) -> str:
     """Return the name of a registry's builder in run.json."""
     return f"registry_pipeline.{registry_id}"
 
@@ -149,7 +149,7 @@ def build_run_files(
         if name is not None:
             files[f"{PurePosixPath(artifact).stem}.schema.json"] = schema.schema_bytes(name)
     outputs = sorted((*files, "run.json", *SEAL_FILES))
-    builder = {"name": builder_name(spec.registry_id), "version": version("registry-pipeline")}
+    builder = {"name": make_builder_name(spec.registry_id), "version": version("registry-pipeline")}
     files["run.json"] = json_document(make_run_json(repository_id, run, spec, built, run_id, outputs, builder))
     return files
 

@@ -51,7 +51,7 @@ def _make_error(registry_id: str, detail: str, location: str = "") -> EvidenceEr
     return EvidenceError(message, f"run `registry-pipeline build {registry_id}`")
 
 
-def parse_upstream(data: bytes, registry_id: str, location: str = "") -> Any:
+def parse_upstream_json(data: bytes, registry_id: str, location: str = "") -> Any:
     """Return the JSON value of an upstream artifact; raise EvidenceError if it cannot be parsed."""
     try:
         return json.loads(data)
@@ -65,7 +65,7 @@ def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line:
             continue
-        record = parse_upstream(line, "run_registry", f" line {number}")
+        record = parse_upstream_json(line, "run_registry", f" line {number}")
         if not isinstance(record, dict) or not _has_row(record):
             raise _make_error("run_registry", "it is not a record", f" line {number}")
         warnings = record.get("warnings")
@@ -80,7 +80,7 @@ def _has_row(record: Mapping[str, Any]) -> bool:
 
 def parse_system_drift(files: Mapping[str, bytes]) -> SystemDrift:
     """Return the three flags of a drift_signals snapshot; None for a flag that is missing."""
-    document = parse_upstream(files.get(ARTIFACTS["drift_signals"], b"null"), "drift_signals")
+    document = parse_upstream_json(files.get(ARTIFACTS["drift_signals"], b"null"), "drift_signals")
     flags = document.get("system_drift") if isinstance(document, dict) else None
     if not isinstance(flags, dict):
         raise _make_error("drift_signals", "system_drift is missing")
@@ -122,7 +122,7 @@ def find_version(data: bytes) -> str | None:
         document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
         document = None
-    version = text_member(document, "version")
+    version = find_text_member(document, "version")
     if version:
         return version
     text = data.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
@@ -149,10 +149,10 @@ def parse_expected_versions(data: bytes) -> ExpectedVersions | None:
     expected = document.get("expected") if isinstance(document, dict) else None
     if not isinstance(expected, dict):
         return None
-    return ExpectedVersions(*(text_member(expected, name) for name in fields(ExpectedVersions)))
+    return ExpectedVersions(*(find_text_member(expected, name) for name in fields(ExpectedVersions)))
 
 
-def text_member(document: object, key: str) -> str | None:
+def find_text_member(document: object, key: str) -> str | None:
     """Return a text of a JSON object; None if it is missing or no text, or if the value is no object."""
     value = document.get(key) if isinstance(document, dict) else None
     return value if isinstance(value, str) else None

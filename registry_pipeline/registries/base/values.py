@@ -115,7 +115,7 @@ def count_operations(rows: Sequence[Row], stale_days: int) -> OperationCounts:
     return OperationCounts(total=len(rows), **{name: len(group) for name, group in groups.items()})
 
 
-def staleness_days(created_utc: str | None, as_of: datetime) -> int | None:
+def count_days_since(created_utc: str | None, as_of: datetime) -> int | None:
     """Return the whole days from a timestamp to `as_of`, rounded down; negative if it is in the future.
 
     None if the timestamp is unknown, invalid, or has no zone (`Z` or `+hh:mm`).

@@ -14,10 +14,10 @@ from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.files.read import MAX_BYTES
 from registry_pipeline.git.process import ObjectPipe, ask_git
 from registry_pipeline.git.repository import find_commit
-from registry_pipeline.registries.base.sealed_input import read_sealed
+from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.roles import ROLE_REGISTRY_SPEC
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
-from registry_pipeline.registries.roles.read import LINK, REGULAR, find_pack, read_pack_file
+from registry_pipeline.registries.roles.read import LINK, REGULAR, find_sealed_pack, read_pack_file
 from registry_pipeline.registries.roles.report import PublishedPack
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
@@ -66,16 +66,16 @@ def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> Basel
     if not tips:
         if name != DEFAULT_BASELINE:
             raise NotFoundError(f"git knows no commit {name!r}", "name another with --baseline, or `git fetch` it")
-        _prove_first_publish(root, path, None, None)
+        _require_first_publish(root, path, None, None)
         return Baseline(None)
-    packs = ((label, tip, _find_pack(root, tip, path, label)) for label, tip in tips)
+    packs = ((label, tip, _read_pack(root, tip, path, label)) for label, tip in tips)
     label, tip, pack = next((row for row in packs if row[2] is not None), (*tips[0], None))
     if pack is not None and (tip != head or pack.pack.data != current):
         return Baseline(pack, tip)
     parent = _first_parent(root, tip) if pack is not None else tip
-    previous = None if parent is None or pack is None else _find_pack(root, parent, path, f"{label}~1")
+    previous = None if parent is None or pack is None else _read_pack(root, parent, path, f"{label}~1")
     if previous is None:
-        _prove_first_publish(root, path, parent, head)
+        _require_first_publish(root, path, parent, head)
     return Baseline(previous, tip)
 
 
@@ -89,13 +89,13 @@ def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, nam
         raise NotFoundError(f"git does not have the commit {commit[:_SHORT]}", "`git fetch` it")
     forks = (_merge_base(root, tip, commit) for _, tip in _find_tips(root, name))
     base = next((fork for fork in forks if fork is not None), commit)
-    pack = _find_pack(root, base, path, base[:_SHORT])
+    pack = _read_pack(root, base, path, base[:_SHORT])
     if pack is not None and (base != commit or pack.pack.data != current):
         return Baseline(pack, base)
     parent = _first_parent(root, base) if pack is not None else base
-    previous = None if parent is None or pack is None else _find_pack(root, parent, path, parent[:_SHORT])
+    previous = None if parent is None or pack is None else _read_pack(root, parent, path, parent[:_SHORT])
     if previous is None:
-        _prove_first_publish(root, path, parent, commit, revisions=(commit,))
+        _require_first_publish(root, path, parent, commit, revisions=(commit,))
     return Baseline(previous, base)
 
 
@@ -146,7 +146,7 @@ def _read_file(root: Path, commit: str, path: str, label: str) -> bytes | None:
     return ask_git(root, "cat-file", "blob", object_id.decode("ascii")) or b""
 
 
-def _find_pack(root: Path, commit: str, path: str, label: str) -> PublishedPack | None:
+def _read_pack(root: Path, commit: str, path: str, label: str) -> PublishedPack | None:
     """Return the pack in a commit: at `path`, else at the path that the commit's own configuration names."""
     data = _read_file(root, commit, path, label)
     if data is None:
@@ -180,7 +180,7 @@ def _merge_base(root: Path, first: str, second: str) -> str | None:
     return output.decode("ascii").split("\n", 1)[0] or None
 
 
-def _prove_first_publish(
+def _require_first_publish(
     root: Path, path: str, base: str | None, head: str | None, *, revisions: tuple[str, ...] = ()
 ) -> None:
     """Raise a NotFoundError if a commit published the pack, apart from those of the change itself (`base` to `head`).
@@ -228,7 +228,7 @@ def _find_blobs(root: Path, commits: Sequence[str], path: str) -> list[str | Non
     return [row[2].decode("ascii") if row[0] == b"blob" and int(row[1]) <= MAX_BYTES else None for row in rows]
 
 
-def read_configured_baseline(repository: Repository) -> str:
+def read_baseline_name(repository: Repository) -> str:
     """Return the configured baseline; `main` if `active` is configured and no role registry is active."""
     name = repository.config.roles.baseline
     if name == ACTIVE_BASELINE and read_pointers(repository).active(ROLE_REGISTRY) is None:
@@ -236,7 +236,7 @@ def read_configured_baseline(repository: Repository) -> str:
     return name
 
 
-def find_baseline(repository: Repository, name: str, pack: ParsedPack, folder: Path) -> Baseline:
+def read_baseline(repository: Repository, name: str, pack: ParsedPack, folder: Path) -> Baseline:
     """Return the baseline with a name: `active`, a revision of git, or a file in `folder`.
 
     Raises:
@@ -256,11 +256,11 @@ def find_baseline(repository: Repository, name: str, pack: ParsedPack, folder: P
 
 
 def read_sealed_pack(repository: Repository, ref: SealedRef) -> PublishedPack:
-    """Return the pack of a sealed role registry; raises as `find_baseline`."""
+    """Return the pack of a sealed role registry; raises as `read_baseline`."""
     folder = f"{ref.run_root}/{ref.run_id}"
     if not run_folder(repository, ref).is_dir():
         raise NotFoundError(f"the role registry {folder} is missing", "restore its folder from a backup")
-    pack = find_pack(read_sealed(repository, ROLE_REGISTRY_SPEC, ref).kept)
+    pack = find_sealed_pack(read_sealed_report(repository, ROLE_REGISTRY_SPEC, ref).kept)
     if pack is None:
         advice = "run `registry-pipeline build role_registry`"
         raise NotFoundError(f"the role registry {folder} contains no role pack", advice)

@@ -71,7 +71,7 @@ def add_next_version(data: bytes, role_id: str, kind: RoleContractKind, path: st
         text = _insert_copy(document.text, (*list_path, index - 1), contract)
     added = AddedVersion(text.encode("utf-8"), contract["contract_id"], after)
     # (3) parse the result, and refuse it if anything else changed
-    _verify(pack, added, list_path, index, contract)
+    _refuse_other_changes(pack, added, list_path, index, contract)
     return added
 
 
@@ -141,17 +141,19 @@ def _leading_blanks(line: str) -> str:
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
-def _verify(pack: ParsedPack, added: AddedVersion, path: JsonPath, index: int, contract: dict[str, Any]) -> None:
+def _refuse_other_changes(
+    pack: ParsedPack, added: AddedVersion, path: JsonPath, index: int, contract: dict[str, Any]
+) -> None:
     result = parse_pack(added.data, pack.path)
     expected = copy.deepcopy(pack.read_document().value)
     expected["roles"][path[1]][path[2]].insert(index, contract)
-    known = {_identify(problem) for problem in pack.problems}
-    new = any(_identify(problem) not in known for problem in result.problems if problem.code != "RR016")
+    known = {_make_identity(problem) for problem in pack.problems}
+    new = any(_make_identity(problem) not in known for problem in result.problems if problem.code != "RR016")
     if result.read_document().value != expected or new:
         message = f"{added.contract_id} cannot be added without another change"
         raise RefusedError(message, "add it by hand, and run `roles check`")
 
 
-def _identify(problem: Problem) -> tuple[object, ...]:
+def _make_identity(problem: Problem) -> tuple[object, ...]:
     # A copied contract has the shape problems of its original.
     return ("RR020", problem.key) if problem.code == "RR020" else problem.identity

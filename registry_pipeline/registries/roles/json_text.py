@@ -163,7 +163,7 @@ def find_differences(old: Any, new: Any) -> tuple[Difference, ...]:
     return differences
 
 
-def format_difference(differences: tuple[Difference, ...]) -> str:
+def format_differences(differences: tuple[Difference, ...]) -> str:
     """Return the first differences as the end of a sentence, or an empty text."""
     texts = [
         f"{difference.pointer}{': ' if difference.pointer else ''}"

@@ -162,7 +162,7 @@ class SealedCheck:
     recorded: bool = True
 
 
-def find_pack(files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
+def find_sealed_pack(files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
     """Return the name and bytes of the pack among the files of a sealed run, or None if there is none."""
     names = sorted(name for name in files if name != ROLE_ARTIFACT and not is_reserved_name(name))
     return (names[0], files[names[0]]) if names else None
@@ -198,7 +198,7 @@ def check_sealed_run(report: SealReport) -> tuple[Finding, ...]:
 
 def read_sealed_check(report: SealReport) -> SealedCheck:
     """Return the check of a sealed pack, derived from the files of its folder alone."""
-    file = find_pack(report.kept)
+    file = find_sealed_pack(report.kept)
     if file is None:
         return SealedCheck(None, (make_not_checked(report.path, "the run folder contains no role pack"),))
     pack = parse_pack(file[1], f"{report.path}/{file[0]}")
@@ -207,7 +207,7 @@ def read_sealed_check(report: SealReport) -> SealedCheck:
     if not isinstance(record, dict):
         unrecorded = make_not_checked(pack.path, _UNRECORDED)
         return SealedCheck(pack, (*document, as_warning(unrecorded)), recorded=False)
-    waived = _read_recorded(record, "waived", pack.path)
+    waived = _read_recorded_violations(record, "waived", pack.path)
     waived_fingerprints = {violation.fingerprint for violation in waived}
     tolerated = record.get("tolerated")
     tolerated = {text for text in tolerated if isinstance(text, str)} if isinstance(tolerated, list) else set()
@@ -216,7 +216,7 @@ def read_sealed_check(report: SealReport) -> SealedCheck:
         for violation in find_pack_violations(pack)
         if violation.fingerprint not in waived_fingerprints
     ]
-    violations = sort_violations(own, _read_recorded(record, "violations", pack.path), document)
+    violations = sort_violations(own, _read_recorded_violations(record, "violations", pack.path), document)
     return SealedCheck(pack, violations, waived)
 
 
@@ -231,7 +231,7 @@ def _check_document(report: SealReport, pack: ParsedPack) -> tuple[Violation, ..
     return (make_violation("RR036", pack.path),)
 
 
-def _read_recorded(record: Mapping[str, Any], key: str, path: str) -> tuple[Violation, ...]:
+def _read_recorded_violations(record: Mapping[str, Any], key: str, path: str) -> tuple[Violation, ...]:
     """Return recorded violations, located in the sealed pack."""
     rows = record.get(key)
     violations: list[Violation] = []

@@ -15,7 +15,7 @@ from registry_pipeline.registries.roles.json_text import (
     Lines,
     find_differences,
     find_spans,
-    format_difference,
+    format_differences,
 )
 from registry_pipeline.registries.roles.pack import ParsedPack
 from registry_pipeline.registries.roles.snapshot import Problem, Subject
@@ -260,7 +260,7 @@ def make_violations(
             current.path,
             index.location(path, problem.offset),
             published=_format_published(source, commit),
-            detail=format_difference(differences),
+            detail=format_differences(differences),
         )
         fingerprint = make_fingerprint(problem.code, problem.ids, problem.key)
         violations.append(Violation(located, problem.ids, fingerprint, source, commit, differences))

@@ -17,7 +17,7 @@ from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.findings.finding import Finding, count_findings, verdict_of
 from registry_pipeline.registries.roles.baselines import (
     PackCommit,
-    read_configured_baseline,
+    read_baseline_name,
     read_pack_blobs,
     read_pack_commits,
 )
@@ -27,8 +27,8 @@ from registry_pipeline.registries.roles.comparison import (
     NOT_CHECKED,
     apply_pack_waivers,
     compare_pack,
+    make_not_checked_for_error,
     record_violations,
-    report_not_checked,
 )
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
 from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack
@@ -111,8 +111,8 @@ def check_roles(repository: Repository, options: RolesCheckOptions, now: datetim
     try:
         pack = parse_pack(_read_current(repository, options, path), path)
     except NotFoundError as error:
-        return RolesCheckResult(path, None, (report_not_checked(path, error),), (), 0, 0, 0)
-    configured = read_configured_baseline(repository)
+        return RolesCheckResult(path, None, (make_not_checked_for_error(path, error),), (), 0, 0, 0)
+    configured = read_baseline_name(repository)
     # A file in the toml is relative to the repository, a file in an option to the working directory.
     name, folder = (configured, repository.root) if options.baseline is None else (options.baseline, Path())
     comparison = compare_pack(repository, pack, (name,), folder)
@@ -146,7 +146,7 @@ def _check_history(repository: Repository, pack: ParsedPack, tip: str | None) ->
         commits = read_pack_commits(repository.root, tip, repository.config.roles.pack)
         return check_history(pack, _read_packs(repository, commits)), len(commits)
     except NotFoundError as error:
-        return (report_not_checked(pack.path, error),), 0
+        return (make_not_checked_for_error(pack.path, error),), 0
 
 
 def _read_packs(repository: Repository, commits: Sequence[PackCommit]) -> list[PublishedCommit]:
@@ -167,12 +167,14 @@ def _load_pack(root: Path, path: str, blob_id: str) -> ParsedPack:
     return parse_pack(next(data for _, data in read_pack_blobs(root, [blob_id])), path)
 
 
-def record_check(repository: Repository, result: RolesCheckResult, now: datetime) -> str | None:
+def record_check_result(repository: Repository, result: RolesCheckResult, now: datetime) -> str | None:
     """Record the violations in the diagnostics store; return the reason if that failed, else None."""
     return record_violations(repository, result.violations, result.waived, now, tool="roles check")
 
 
-def read_records(repository: Repository, *, events: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def read_diagnostics_and_events(
+    repository: Repository, *, events: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the recorded diagnostics and the events, if requested; raises as `read_diagnostics`."""
     store = repository.state_root / STORE_NAME
     return read_diagnostics(store), read_events(store) if events else []

@@ -201,7 +201,7 @@ class StrictJson:
     defects: tuple[JsonDefect, ...] = ()
 
 
-def read_strict_json(data: bytes) -> StrictJson:
+def parse_strict_bytes(data: bytes) -> StrictJson:
     """Return the value and the defects of a JSON text; nothing is raised, and the time is linear in the size."""
     defects: list[JsonDefect] = []
     if data.startswith(codecs.BOM_UTF8):
@@ -209,7 +209,7 @@ def read_strict_json(data: bytes) -> StrictJson:
         detail, identity = "the file starts with a byte order mark", "it begins with a byte order mark"
         defects.append(JsonDefect("RR017", 0, (), detail, identity))
     try:
-        result = parse_strict_json(data.decode("utf-8"))
+        result = parse_strict_text(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         text = data[: error.start].decode("utf-8")
         reason = f"is not UTF-8: {error.reason}"
@@ -218,8 +218,8 @@ def read_strict_json(data: bytes) -> StrictJson:
     return replace(result, defects=(*defects, *result.defects))
 
 
-def parse_strict_json(text: str) -> StrictJson:
-    """Return the same as `read_strict_json` for a text that is decoded."""
+def parse_strict_text(text: str) -> StrictJson:
+    """Return the same as `parse_strict_bytes` for a text that is decoded."""
     # The tokenizer finds every defect, but takes four times as long as a decoder that refuses any.
     try:
         return StrictJson(text, _read_fast(text), readable=True)

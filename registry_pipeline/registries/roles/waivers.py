@@ -17,7 +17,7 @@ from registry_pipeline.registries.roles.json_text import (
     quote_text,
 )
 from registry_pipeline.registries.roles.report import Violation, make_fingerprint, make_violation, sort_violations
-from registry_pipeline.registries.roles.strict_json import read_strict_json
+from registry_pipeline.registries.roles.strict_json import parse_strict_bytes
 from registry_pipeline.values import value_type
 
 WAIVERS_VERSION: Final = "0.1"
@@ -59,7 +59,7 @@ def parse_waivers(data: bytes, path: str) -> Waivers:
 
     A row with an error is RR034 and waives nothing; the other rows stay valid. Nothing is raised.
     """
-    document = read_strict_json(data)
+    document = parse_strict_bytes(data)
     lines = Lines(document.text)
     # An ambiguous file approves nothing.
     if document.defects:
