@@ -26,12 +26,12 @@ _ENVELOPE: Final = "ENVELOPE_INVALID"
 
 
 def find_needed_files(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
-    """Return the artifact names of all registries: `verify_folder` must keep their bytes for `check_run`."""
+    """Return the artifact names and patterns with a schema: `verify_folder` must keep their bytes for `check_run`."""
     return frozenset(artifact for spec in specs.values() for artifact, _ in spec.schemas)
 
 
 def find_more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
-    """Return the other files whose bytes `check_run` needs; their names are known from the folder only."""
+    """Return further artifacts of a folder whose bytes `check_run` needs, because their names are not in the table."""
     relpaths = [entry.relpath for entry in report.entries]
     spec = specs.get(find_registry(report.run_json, relpaths, specs)[0] or "")
     return frozenset(() if spec is None else find_artifacts(spec, relpaths)) - find_needed_files(specs)
@@ -40,7 +40,11 @@ def find_more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]
 def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_seal: bool = False) -> Verdict:
     """Return the verdict of a folder with all findings about its seal, its run.json and its artifacts.
 
-    The report must contain the bytes of `find_needed_files` and `find_more_needed_files`.
+    The report must contain the bytes of `find_needed_files` and `find_more_needed_files`, unless `only_seal` is set. A
+    folder that is partial or unsealed, or belongs to no registry, has the findings of its seal only.
+
+    Raises:
+        ValueError: the report lacks the bytes of an artifact.
     """
     relpaths = [entry.relpath for entry in report.entries]
     registry_id, is_named = find_registry(report.run_json, relpaths, specs)
@@ -97,7 +101,7 @@ def _check_registry_run(
 
 
 def _report(path: str, problems: Iterable[FileProblem], severity: Severity) -> Iterator[Finding]:
-    """Yield findings for the first problems of one file, and one that counts the rest."""
+    """Yield findings for the first 20 problems of one file, and one that counts the rest."""
     first = list(islice(problems, PROBLEM_LIMIT))
     for problem in first[:MAX_FINDINGS_PER_FILE]:
         yield finding(problem.code, path, location=problem.location, severity=severity, detail=problem.message)

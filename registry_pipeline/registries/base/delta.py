@@ -98,7 +98,7 @@ class DeltaEdge:
 
     @classmethod
     def from_json(cls, value: Any) -> DeltaEdge:
-        """Return the edge that a JSON object states, its `counts` ignored; raise ValueError if it states none."""
+        """Return the edge that a JSON object states, `counts` not read; raise ValueError if it states none."""
         if not isinstance(value, dict) or value.keys() != _KEYS or value["delta_version"] != DELTA_VERSION:
             raise ValueError("the keys are not exactly those of an edge of version 0.1")
         before, basis = value["from_ref"], value["delta_basis"]
@@ -120,7 +120,10 @@ class DeltaEdge:
 
 
 def parse_delta_log(data: bytes) -> Iterator[DeltaEdge]:
-    """Yield the edges of a log in order; raise ValueError with the line if one is incomplete or not an edge."""
+    """Yield the edges of a log in order; raise ValueError at the first line that is no edge.
+
+    If the log is not UTF-8, or its last newline is missing, that is raised before any edge.
+    """
     lines = data.decode("utf-8").split("\n")
     if lines.pop():
         raise ValueError(f"line {len(lines) + 1}: the newline is missing")

@@ -46,7 +46,11 @@ class CoverageRow:
 
 
 def read_operation_catalog(tree: Tree, config: Config) -> tuple[OperationCatalog, tuple[InputFile, ...]]:
-    """Return the merged operations and coverage levels, and the documents that they were read from."""
+    """Return the merged operations and coverage levels, and the documents that they were read from.
+
+    Of operations and levels that are stated twice the first counts. A missing or malformed document is a finding of
+    the catalog; nothing is raised.
+    """
     files: list[InputFile] = []
     findings: list[Finding] = []
     operations: list[Operation] = []
@@ -114,7 +118,7 @@ def _find_lines_outside_code(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _with_line(operation: Operation, line: str, *, in_executables: bool) -> tuple[Operation, bool]:
-    """Return the operation with the content of one line, and whether list items after it are executables."""
+    """Return the operation with what one line adds to it, and whether a list item on the next line is an executable."""
     field = _FIELD_LINE.match(line) or _FIELD_ROW.fullmatch(line)
     if field is None:
         item = _LIST_ITEM.fullmatch(line) if in_executables else None
@@ -130,7 +134,7 @@ def _add_executables(operation: Operation, text: str) -> Operation:
 
 
 def parse_matrix_document(text: str, path: str) -> list[CoverageRow]:
-    """Return the levels that the rows of one Markdown matrix state; rows without a level are skipped."""
+    """Return the levels that the rows of one Markdown matrix state, in order; rows without a level are skipped."""
     rows: list[CoverageRow] = []
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
@@ -151,6 +155,7 @@ def parse_matrix_document(text: str, path: str) -> list[CoverageRow]:
 def _read_documents(
     tree: Tree, paths: Sequence[str], files: list[InputFile], findings: list[Finding]
 ) -> Iterator[tuple[str, bytes]]:
+    """Yield each path once with its bytes, and append it to `files`; one that cannot be read goes to `findings`."""
     for path in dict.fromkeys(paths):
         try:
             data = tree.read(path)
@@ -171,7 +176,7 @@ def _decode(data: bytes, path: str, findings: list[Finding]) -> str:
 
 
 def _parse_structured(data: bytes, path: str, findings: list[Finding]) -> tuple[list[Operation], list[CoverageRow]]:
-    """Return the operations of a JSON or YAML document, and the levels that it states for them."""
+    """Return the operations and the levels of a JSON or YAML document; append its problems to `findings`."""
     items, problems = parse_operations_document(data, path)
     findings += problems
     operations = [
@@ -189,7 +194,7 @@ def _parse_structured(data: bytes, path: str, findings: list[Finding]) -> tuple[
 def _merge_operations(
     operations: Iterable[Operation], options: Sequence[str], findings: list[Finding]
 ) -> tuple[Operation, ...]:
-    """Return the first definition of each operation; report contradictions and unknown options."""
+    """Return the first definition of each operation; append contradictions and unknown options to `findings`."""
     merged: dict[str, Operation] = {}
     for operation in operations:
         first = merged.setdefault(operation.operation_id, operation)
@@ -207,7 +212,7 @@ def _merge_operations(
 
 
 def _merge_levels(rows: Iterable[CoverageRow], findings: list[Finding]) -> dict[str, str]:
-    """Return the first level of each operation; report contradictions."""
+    """Return the first level of each operation; append contradictions to `findings`."""
     merged: dict[str, CoverageRow] = {}
     for row in rows:
         first = merged.setdefault(row.operation_id, row)
@@ -236,7 +241,7 @@ def is_structured(path: str) -> bool:
 
 
 def parse_operations_document(data: bytes, path: str) -> tuple[list[tuple[int, Mapping[str, Any]]], list[Finding]]:
-    """Return the operations of a document, each with its line, or the findings that say why it is malformed."""
+    """Return the operations of a document, each with its line, or only the findings that say why it is malformed."""
     # Either all operations or none: half a catalog would state less than the repository does.
     if len(data) > MAX_BYTES:
         return [], [_malformed(path, f"the document is larger than {MAX_BYTES >> 10} KiB")]
@@ -258,7 +263,7 @@ def _malformed(path: str, detail: str, location: str | None = None) -> Finding:
 
 
 def _find_location(lines: Mapping[str, int], pointer: str) -> str | None:
-    """Return the location of a JSON pointer, or of the closest parent whose line is known."""
+    """Return the location of a JSON pointer, or of the closest parent whose line is known, or None."""
     while pointer not in lines and pointer:
         pointer = pointer.rpartition("/")[0]
     return f"{lines[pointer]}:1" if pointer in lines else None

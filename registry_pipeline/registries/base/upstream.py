@@ -60,7 +60,7 @@ def parse_upstream_json(data: bytes, registry_id: str, location: str = "") -> An
 
 
 def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
-    """Return the fields of every line of a run registry that the status table reads."""
+    """Return what the status table reads of each line of a run registry; raise EvidenceError if one is malformed."""
     rows: list[RunRow] = []
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line:
@@ -79,7 +79,7 @@ def _has_row(record: Mapping[str, Any]) -> bool:
 
 
 def parse_system_drift(files: Mapping[str, bytes]) -> SystemDrift:
-    """Return the three flags of a drift_signals snapshot; None for a flag that is missing."""
+    """Return the flags of a drift_signals snapshot, None for a missing one; raise EvidenceError if it has none."""
     document = parse_upstream_json(files.get(ARTIFACTS["drift_signals"], b"null"), "drift_signals")
     flags = document.get("system_drift") if isinstance(document, dict) else None
     if not isinstance(flags, dict):
@@ -139,12 +139,12 @@ def _after_schema_version(text: str) -> re.Match[str] | None:
 
 
 def read_envelope_version(tree: Tree, path: str) -> str | None:
-    """Return "0.1" if the document that defines the run envelope exists, else None."""
+    """Return "0.1" if the document that defines the run envelope exists, else None; its content is not read."""
     return "0.1" if tree.is_file(path) else None
 
 
 def parse_expected_versions(data: bytes) -> ExpectedVersions | None:
-    """Return the versions that the expected-versions document states, or None if it is not such a document."""
+    """Return the versions that an expected-versions document states, or None if it has no object `expected`."""
     document = try_parse_strict_json(data)
     expected = document.get("expected") if isinstance(document, dict) else None
     if not isinstance(expected, dict):
@@ -153,6 +153,6 @@ def parse_expected_versions(data: bytes) -> ExpectedVersions | None:
 
 
 def find_text_member(document: object, key: str) -> str | None:
-    """Return a text of a JSON object; None if it is missing or no text, or if the value is no object."""
+    """Return the text under a key of a JSON object; None if it is missing or no text, or if `document` is no object."""
     value = document.get(key) if isinstance(document, dict) else None
     return value if isinstance(value, str) else None

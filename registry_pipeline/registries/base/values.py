@@ -92,7 +92,10 @@ Row = Mapping[str, Any]
 
 
 def group_operations(rows: Sequence[Row], stale_days: int) -> dict[str, list[Row]]:
-    """Return the rows of a status table by group, stale ones oldest first; one operation may be in several groups."""
+    """Return the rows of a status table by group, stale ones oldest first; one operation may be in several groups.
+
+    The other groups, and stale ones of the same age, keep the order of the rows.
+    """
     observed, legacy_only, unobserved = (
         [row for row in rows if row["run_evidence_state"] == state]
         for state in ("OBSERVED", "LEGACY_ONLY", "UNOBSERVED")

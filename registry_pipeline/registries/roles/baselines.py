@@ -48,12 +48,12 @@ class PackCommit:
 
 
 def is_commit(root: Path, name: str) -> bool:
-    """Return whether a name is a commit in git; `main` may exist as origin/main only."""
+    """Return whether git knows a name as a commit; `main` also means refs/remotes/origin/main."""
     return bool(_find_tips(root, name))
 
 
 def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> Baseline:
-    """Return the pack of a revision; `main` is the local branch, else the branch of the remote.
+    """Return the pack in a revision of git; `main` is the first of main and origin/main that contains a pack.
 
     If HEAD is that commit and contains the current bytes, it is the pack of the first parent: a check right after a
     commit compares with the state before it. Without git it is a first publish.
@@ -118,7 +118,7 @@ def read_pack_commits(root: Path, tip: str | None, path: str) -> tuple[PackCommi
 
 
 def read_pack_blobs(root: Path, blob_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield the id and the bytes of each pack once, in order, from one git process."""
+    """Yield the blob id and the bytes of each pack in the given order; an id that is given twice is yielded once."""
     with ObjectPipe(root) as pipe:
         yield from pipe.read_each(list(dict.fromkeys(blob_ids)))
 
@@ -132,7 +132,11 @@ def _find_tips(root: Path, name: str) -> list[tuple[str, str]]:
 
 
 def _read_file(root: Path, commit: str, path: str, label: str) -> bytes | None:
-    """Return the file at a path in a commit, or None if there is none."""
+    """Return the bytes of the file at a path in a commit, or None if there is none.
+
+    Raises:
+        NotFoundError: it is a link or a folder, or too large; `label` names the commit in the message.
+    """
     # :(literal) turns off wildcards in the path. -l gives the size before the content is read.
     output = ask_git(root, "ls-tree", "-z", "-l", commit, "--", f":(literal){path}") or b""
     entry, tab, _ = output.partition(b"\0")[0].partition(b"\t")
@@ -229,7 +233,7 @@ def _find_blobs(root: Path, commits: Sequence[str], path: str) -> list[str | Non
 
 
 def read_baseline_name(repository: Repository) -> str:
-    """Return the configured baseline; `main` if `active` is configured and no role registry is active."""
+    """Return the name of the configured baseline; `main` if it is `active` and no role registry is active."""
     name = repository.config.roles.baseline
     if name == ACTIVE_BASELINE and read_pointers(repository).active(ROLE_REGISTRY) is None:
         return DEFAULT_BASELINE
@@ -237,7 +241,7 @@ def read_baseline_name(repository: Repository) -> str:
 
 
 def read_baseline(repository: Repository, name: str, pack: ParsedPack, folder: Path) -> Baseline:
-    """Return the baseline with a name: `active`, a revision of git, or a file in `folder`.
+    """Return the baseline with a name: `active` (the active run), a revision of git, or else a file below `folder`.
 
     Raises:
         NotFoundError, EvidenceError: it cannot be read, or the active run does not verify.
@@ -269,7 +273,10 @@ def read_sealed_pack(repository: Repository, ref: SealedRef) -> PublishedPack:
 
 
 def add_publishers(repository: Repository, baseline: Baseline, ids: set[str]) -> PublishedPack | None:
-    """Return the baseline's pack with the commits that first published some ids, or None if no commit is known."""
+    """Return the baseline's pack with the commits that first published some of its ids.
+
+    None if there is no pack, it declares none of `ids`, or no commit is found. An unreadable history is no error.
+    """
     if baseline.published is None:
         return None
     ids = ids & _declared_ids(baseline.published.pack)
@@ -297,7 +304,7 @@ def _declared_ids(pack: ParsedPack) -> set[str]:
 
 
 def _read_first_packs(repository: Repository, tip: str | None) -> Iterator[tuple[str, bytes]]:
-    """Yield each version of the pack with the first commit that contains it, the oldest first."""
+    """Yield the first commit that contains each version of the pack, and the version's bytes, the oldest first."""
     first_commits: dict[str, str] = {}
     for commit in read_pack_commits(repository.root, tip, repository.config.roles.pack)[:_MAX_COMMITS]:
         if commit.blob_id is not None:

@@ -34,10 +34,13 @@ class AddedVersion:
 def add_next_version(data: bytes, role_id: str, kind: RoleContractKind, path: str = "") -> AddedVersion:
     """Return the pack with the next contract of a role: a copy of the newest one, inserted after it.
 
-    A `contract_version` in its schema_json is increased. All other characters stay, apart from the comma between both.
+    A role without one gets version 1 with an empty schema_json, at the end of the list. A `contract_version` in the
+    copied schema_json is increased. All other characters stay, apart from the comma between both.
 
     Raises:
-        NotFoundError, RefusedError: the pack has no such role, is ambiguous, or has the last version.
+        NotFoundError: the pack has no such role.
+        RefusedError: the pack cannot be parsed without doubt, the role is malformed, the newest version is the last
+            possible one, or the result has another change or a new problem.
     """
     pack = parse_pack(data, path)
     label = path or "the pack"
@@ -86,6 +89,7 @@ def _find_versions(pack: ParsedPack, list_path: JsonPath, line: str) -> dict[int
 
 
 def _copy_contract(contract: dict[str, Any], line: str, version: int) -> dict[str, Any]:
+    """Return a copy of a contract with another version in its id and, if stated, in its schema_json."""
     copied = copy.deepcopy(contract)
     copied["contract_id"] = f"{line}:{version}"
     schema = copied.get("schema_json")
@@ -144,6 +148,7 @@ def _leading_blanks(line: str) -> str:
 def _refuse_other_changes(
     pack: ParsedPack, added: AddedVersion, path: JsonPath, index: int, contract: dict[str, Any]
 ) -> None:
+    """Raise RefusedError if the new bytes have more changes than `contract` at an index, or a new problem."""
     result = parse_pack(added.data, pack.path)
     expected = copy.deepcopy(pack.read_document().value)
     expected["roles"][path[1]][path[2]].insert(index, contract)

@@ -42,14 +42,18 @@ NOT_CHECKED: Final = "RR030"
 
 
 def make_not_checked_for_error(path: str, error: NotFoundError | EvidenceError) -> Violation:
-    """Return RR030 with the reason of an error."""
+    """Return the violation RR030 with the message and the advice of an error."""
     return make_not_checked(path, f"{error.message}; {error.advice}" if error.advice else error.message)
 
 
 def apply_pack_waivers(
     repository: Repository, violations: tuple[Violation, ...], now: datetime, *, is_usual: bool
 ) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
-    """Return the violations that remain after the repository's waivers, and the waived ones."""
+    """Return the violations that remain after the repository's waivers, and the waived ones.
+
+    Problems of the waivers themselves are added to the first; an unused one (RR032) only if `is_usual`. If the file
+    cannot be read, nothing is waived, and RR030 is added.
+    """
     try:
         data = read_waivers_file(repository)
     except NotFoundError as error:
@@ -71,7 +75,7 @@ def record_violations(
     tool: str,
     job_id: str | None = None,
 ) -> str | None:
-    """Record errors and warnings in the diagnostics store; return the reason if that failed, else None."""
+    """Record errors and warnings, open and waived, in the diagnostics store; return why that failed, or None."""
     store = repository.state_root / STORE_NAME
     diagnostics = [
         _make_diagnostic(violation, status, tool, job_id)
@@ -117,7 +121,8 @@ class Comparison:
 def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str], folder: Path) -> Comparison:
     """Return the comparison of a pack with each named baseline; it passes if it passes against all of them.
 
-    A baseline that cannot be found or read is RR030. A file is searched in `folder`.
+    A baseline that cannot be found or read is RR030; then errors of the pack itself are warnings. A file is searched in
+    `folder`. RR031 (first publish) is left out if any baseline was found.
     """
     groups: list[tuple[Violation, ...]] = []
     baselines: list[PublishedPack] = []
@@ -143,6 +148,7 @@ def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str],
 
 
 def _compare(repository: Repository, pack: ParsedPack, baseline: Baseline) -> tuple[Violation, ...]:
+    """Return the violations against one baseline, with the commits that published the ids as far as git shows them."""
     violations = check_against_baseline(pack, baseline.published)
     # The history is only read for violations: then they are formatted again with the commit that published the id.
     reported = [violation for violation in violations if violation.finding.severity is not Severity.INFO]
@@ -156,7 +162,8 @@ def check_capture(
 ) -> CaptureCheck:
     """Check a pack before its capture, against the configured baseline and the active snapshot.
 
-    `previous` is the active snapshot as the build read it, None if none is active or it does not verify.
+    `previous` is the active snapshot as the build read it, None if none is active or it does not verify. A pack without
+    an array `roles` is not compared: only its own errors are returned, as `unusable`.
     """
     pack = parse_pack(data, path)
     if pack.snapshot is None:
@@ -207,7 +214,12 @@ def check_role_registry(repository: Repository, sealed: SealedRun, report: SealR
 def _compare_without_record(
     repository: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack
 ) -> tuple[Violation, ...]:
-    """Compare a sealed pack with the snapshot that was active then, and with git's pack at the commit of the run."""
+    """Return the violations of a sealed pack whose run.json records no comparison.
+
+    The baselines are the previous snapshot that run.json names, and the pack that was published at the commit of the
+    run. If neither exists, it is a first publish (RR031). A baseline that cannot be read is RR030: a warning if another
+    one was compared, else an error.
+    """
     groups: list[tuple[Violation, ...]] = []
     unknown: list[Violation] = []
     ref = sealed.inputs.previous(ROLE_REGISTRY)
@@ -229,7 +241,7 @@ def _compare_without_record(
 def _read_git_baseline(
     repository: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack
 ) -> PublishedPack | None:
-    """Return the published pack at the commit of the run, or None if there was none; an unknown one raises."""
+    """Return the pack that was published at the commit of the run, or None; raise NotFoundError if that is unknown."""
     commit = (report.run_json or {}).get("git_commit")
     if not isinstance(commit, str):
         return None

@@ -110,7 +110,9 @@ class Diagnostic:
 def record_diagnostics(
     store: Path, diagnostics: Sequence[Diagnostic], now: datetime, *, wait_seconds: float = _WAIT_SECONDS
 ) -> int:
-    """Record all diagnostics or none, each with its event; return how many are new.
+    """Record all diagnostics or none, each with its event; return how many fingerprints are new.
+
+    Of those with the same fingerprint the last is recorded. Without diagnostics no store is created.
 
     Raises:
         BusyError: another process used the store for `wait_seconds`.
@@ -137,7 +139,7 @@ def record_diagnostics(
 
 
 def read_diagnostics(store: Path, *, wait_seconds: float = _WAIT_SECONDS) -> list[dict[str, Any]]:
-    """Return every diagnostic as an object, the last seen first; raises as `record_diagnostics`."""
+    """Return every diagnostic, the last seen first, or [] if there is no store; raises as `record_diagnostics`."""
     return _read_table(store, "diagnostics", "last_seen DESC, code, fingerprint", wait_seconds)
 
 
@@ -175,7 +177,7 @@ def _count_rows(connection: DuckDBPyConnection, table: str) -> int:
 
 @contextmanager
 def _open_store(store: Path, wait_seconds: float, *, write: bool) -> Iterator[DuckDBPyConnection]:
-    """Open the store, waiting for another process; every failure of DuckDB becomes one of our errors."""
+    """Open the store, waiting for another process; any failure of DuckDB, in the block too, is a NotFoundError."""
     import duckdb  # noqa: PLC0415 - takes half of the start-up time of a command
 
     # DuckDB locks an existing file only: two processes that create it at once would see half of each other's.

@@ -59,7 +59,10 @@ class ParsedPack:
         return parse_strict_bytes(self.data) if self.document is None else self.document
 
     def location_of(self, subject_id: str) -> str | None:
-        """Return `line:column` of a role_id or contract_id in the file, or None if the pack does not contain it."""
+        """Return `line:column` of a role_id or contract_id in the file, or None if the pack lacks it.
+
+        Of a duplicated id it is the first one.
+        """
         if self.snapshot is None:
             return None
         roles = zip(self.snapshot.roles, self.role_paths, strict=True)
@@ -83,7 +86,7 @@ class PastPack:
 def parse_pack(data: bytes, path: str) -> ParsedPack:
     """Return a parsed role pack; `path` is what its findings name.
 
-    Nothing is raised: invalid bytes are problems of the pack. Time is linear in the size.
+    Nothing is raised: invalid bytes are problems of the pack. Parsed roles are cached. Time is linear in the size.
     """
     return parse_pack_by_roles(data, path) or parse_whole_pack(data, path)
 
@@ -155,7 +158,7 @@ def parse_pack_by_roles(data: bytes, path: str) -> ParsedPack | None:
 
 
 def _find_role_spans(text: str) -> list[tuple[int, int]]:
-    """Return the likely begin and end of each role in the text of a pack; none if they cannot be found."""
+    """Return the likely begin and end of each role in the text of a pack; an empty list if they cannot be found."""
     match = _FIRST_ROLE.search(text)
     # The array must be in the outermost object: only one bracket is open before its key.
     if match is None or text.count("{", 0, match.start()) != 1:
@@ -191,6 +194,7 @@ def _read_cached(text: str) -> PackReader | None:
 
 
 def _read_role(text: str) -> PackReader | None:
+    """Return the reader of one role, or None if the text is no strict object with a role_id."""
     # Inside two arrays the role is nested as deep as in its pack.
     document = parse_strict_text(f"[[{text}]]")
     value = document.value

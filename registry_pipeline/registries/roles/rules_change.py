@@ -48,7 +48,7 @@ class PublishedIds:
 
 
 def find_append_only_violations(current: RoleRegistrySnapshot, published: PublishedIds) -> list[tuple[int, Problem]]:
-    """Return RR001, RR002, RR003, RR010, RR011 and RR014, each with the version that published the id."""
+    """Return RR001, RR002, RR003, RR010, RR011 and RR014, each with the number of the version that published the id."""
     return [
         *_find_removed(current, published),
         *_find_changed_surfaces(current, published),
@@ -101,7 +101,7 @@ def _is_changed(hashes: tuple[str, ...], old_hashes: tuple[str, ...]) -> bool:
 
 
 def make_changed_surface(contract: RoleContractSurface, old: str, new: str, highest: int) -> Problem:
-    """Return RR003; the hashes are empty if unknown, and `highest` is the highest version of the contract."""
+    """Return RR003; `old` and `new` are hashes, empty if unknown. `highest` is the highest version of the contract."""
     contract_id = format_id(contract.contract_id)
     short_id = ":".join(contract_id.split(":")[2:]) if contract.version else contract_id
     fillers = {"id": contract_id, "next": _format_next_id(contract, highest), "kept": short_id}
@@ -135,7 +135,7 @@ def _find_changed_aliases(current: RoleRegistrySnapshot, published: PublishedIds
 
 
 def _find_reused_role_ids(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
-    """Yield RR010 for each alias that was the role_id of another role."""
+    """Yield RR010 for each alias that was published as a role_id and is none in the current pack."""
     role_ids = {role.role_id for role in current.roles}
     for role in current.roles:
         for alias in role.aliases:
@@ -188,7 +188,7 @@ def _unique_contracts(snapshot: RoleRegistrySnapshot) -> Iterable[RoleContractSu
 
 
 def find_changes(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> list[Problem]:
-    """Return the rules that the change from `baseline` to `current` breaks."""
+    """Return RR012, RR013, RR015, RR021, RR022 and RR026: what the change from `baseline` to `current` breaks."""
     return [
         *_check_new_contracts(current, baseline),
         *_check_roles(current, baseline),

@@ -106,7 +106,10 @@ class BumpResult:
 
 
 def check_roles(repository: Repository, options: RolesCheckOptions, now: datetime) -> RolesCheckResult:
-    """Return the comparison of the role pack with its baseline; whatever cannot be read is a finding (RR030)."""
+    """Return the comparison of the role pack with its baseline and, if requested, its history, after waivers.
+
+    A pack, baseline, history or waiver file that cannot be read is RR030. Nothing is recorded.
+    """
     path = repository.config.roles.pack if options.current is None else options.current.as_posix()
     try:
         pack = parse_pack(_read_current(repository, options, path), path)
@@ -142,6 +145,7 @@ def _read_current(repository: Repository, options: RolesCheckOptions, path: str)
 
 
 def _check_history(repository: Repository, pack: ParsedPack, tip: str | None) -> tuple[tuple[Violation, ...], int]:
+    """Return the violations against the history up to `tip`, and the number of commits that changed the pack."""
     try:
         commits = read_pack_commits(repository.root, tip, repository.config.roles.pack)
         return check_history(pack, _read_packs(repository, commits)), len(commits)
@@ -168,22 +172,25 @@ def _load_pack(root: Path, path: str, blob_id: str) -> ParsedPack:
 
 
 def record_check_result(repository: Repository, result: RolesCheckResult, now: datetime) -> str | None:
-    """Record the violations in the diagnostics store; return the reason if that failed, else None."""
+    """Record the errors and warnings of a check in the diagnostics store; return why that failed, or None."""
     return record_violations(repository, result.violations, result.waived, now, tool="roles check")
 
 
 def read_diagnostics_and_events(
     repository: Repository, *, events: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the recorded diagnostics and the events, if requested; raises as `read_diagnostics`."""
+    """Return the recorded diagnostics, and the events (none unless requested); raises as `read_diagnostics`."""
     store = repository.state_root / STORE_NAME
     return read_diagnostics(store), read_events(store) if events else []
 
 
 def bump_contract(repository: Repository, role_id: str, kind: RoleContractKind, *, write: bool = True) -> BumpResult:
-    """Add the next version of a role's contract to the configured pack; no other line of it changes.
+    """Add the next version of a role's contract to the configured pack, as `add_next_version` does.
+
+    Without `write` the file stays as it is, and only the result says what would be added.
 
     Raises:
+        NotFoundError, RefusedError: the pack cannot be read, or the version cannot be added.
         BusyError: another bump took longer than `WAIT_SECONDS`, or an editor changed the pack meanwhile.
         WriteError: writing failed; the pack is unchanged.
     """

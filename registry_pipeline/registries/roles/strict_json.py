@@ -34,7 +34,7 @@ class JsonDefect:
 
 
 def find_defects(text: str) -> list[JsonDefect]:
-    """Return every reason why a text is not strict JSON; nothing after RR028 or RR029 can be read."""
+    """Return every reason why a text is not strict JSON; none if it is. Nothing after RR028 or RR029 is read."""
     return _Tokenizer(text).find_defects()
 
 
@@ -219,7 +219,7 @@ def parse_strict_bytes(data: bytes) -> StrictJson:
 
 
 def parse_strict_text(text: str) -> StrictJson:
-    """Return the same as `parse_strict_bytes` for a text that is decoded."""
+    """Return the same as `parse_strict_bytes` for a text without a byte order mark."""
     # The tokenizer finds every defect, but takes four times as long as a decoder that refuses any.
     try:
         return StrictJson(text, _read_fast(text), readable=True)
