@@ -75,13 +75,13 @@ def _check_registry_run(
     # (1) run.json
     if report.run_json is not None:
         problems = _check_envelope(report.run_json, report)
-        yield from _report(f"{report.path}/run.json", problems, severity)
+        yield from _make_findings(f"{report.path}/run.json", problems, severity)
     # (2) each artifact
     relpaths = [entry.relpath for entry in report.entries]
     artifacts = find_artifacts(spec, relpaths)
     for artifact in artifacts:
         problems = _check_artifact(report, artifact, spec.schema_of(artifact))
-        yield from _report(f"{report.path}/{artifact}", problems, severity)
+        yield from _make_findings(f"{report.path}/{artifact}", problems, severity)
     if not is_named:
         return
     # (3) rules of the registry that no schema expresses, and missing artifacts
@@ -100,7 +100,7 @@ def _check_registry_run(
             yield finding("SCHEMA_UNKNOWN", f"{report.path}/{other}", detail=f"this version of {expected}")
 
 
-def _report(path: str, problems: Iterable[FileProblem], severity: Severity) -> Iterator[Finding]:
+def _make_findings(path: str, problems: Iterable[FileProblem], severity: Severity) -> Iterator[Finding]:
     """Yield findings for the first 20 problems of one file, and one that counts the rest."""
     first = list(islice(problems, PROBLEM_LIMIT))
     for problem in first[:MAX_FINDINGS_PER_FILE]:

@@ -110,8 +110,8 @@ class DeltaEdge:
             raise ValueError("added_paths, removed_paths and modified_paths must be lists of text")
         return cls(
             registry_id=texts[0],
-            from_ref=None if before is None else _ref(before),
-            to_ref=_ref(value["to_ref"]),
+            from_ref=None if before is None else _parse_ref(before),
+            to_ref=_parse_ref(value["to_ref"]),
             basis=cast("Literal['manifest_diff', 'unknown']", basis),
             paths=PathChanges(tuple(lists[0]), tuple(lists[1]), tuple(lists[2])),
             created_utc=texts[1],
@@ -134,7 +134,7 @@ def parse_delta_log(data: bytes) -> Iterator[DeltaEdge]:
             raise ValueError(f"line {number}: {error}") from None
 
 
-def _ref(value: Any) -> SealedRef:
+def _parse_ref(value: Any) -> SealedRef:
     ref = SealedRef.from_json(value)
     if ref is None or not is_sha256(ref.manifest_sha256):
         raise ValueError("from_ref or to_ref is not a sealed reference")

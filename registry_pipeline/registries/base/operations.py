@@ -99,7 +99,7 @@ def parse_catalog_document(text: str, path: str) -> list[Operation]:
                 operations.append(Operation(heading[1], option, heading[2].strip(), (), path, number))
                 in_operation = True
         elif in_operation and line:
-            operations[-1], in_executables = _with_line(operations[-1], line, in_executables=in_executables)
+            operations[-1], in_executables = _add_line(operations[-1], line, in_executables=in_executables)
     return operations
 
 
@@ -117,7 +117,7 @@ def _find_lines_outside_code(text: str) -> Iterator[tuple[int, str]]:
             fence = ""
 
 
-def _with_line(operation: Operation, line: str, *, in_executables: bool) -> tuple[Operation, bool]:
+def _add_line(operation: Operation, line: str, *, in_executables: bool) -> tuple[Operation, bool]:
     """Return the operation with what one line adds to it, and whether a list item on the next line is an executable."""
     field = _FIELD_LINE.match(line) or _FIELD_ROW.fullmatch(line)
     if field is None:
@@ -202,7 +202,7 @@ def _merge_operations(
             expected, got = getattr(first, attribute), getattr(operation, attribute)
             if expected != got:
                 detail = f"{operation.operation_id} has another {attribute} than in {first.source_path}:{first.line}"
-                findings.append(_contradiction(operation.source_path, operation.line, detail, expected, got))
+                findings.append(_make_contradiction(operation.source_path, operation.line, detail, expected, got))
     for operation in merged.values():
         if operation.option not in options:
             path, location = operation.source_path, f"{operation.line}:1"
@@ -218,11 +218,11 @@ def _merge_levels(rows: Iterable[CoverageRow], findings: list[Finding]) -> dict[
         first = merged.setdefault(row.operation_id, row)
         if first.level != row.level:
             detail = f"{row.operation_id} has another level than in {first.path}:{first.line}"
-            findings.append(_contradiction(row.path, row.line, detail, first.level, row.level))
+            findings.append(_make_contradiction(row.path, row.line, detail, first.level, row.level))
     return {operation_id: row.level for operation_id, row in merged.items()}
 
 
-def _contradiction(path: str, line: int, detail: str, expected: str, got: str) -> Finding:
+def _make_contradiction(path: str, line: int, detail: str, expected: str, got: str) -> Finding:
     return finding("CATALOG_CONTRADICTION", path, location=f"{line}:1", expected=expected, got=got, detail=detail)
 
 
@@ -244,21 +244,21 @@ def parse_operations_document(data: bytes, path: str) -> tuple[list[tuple[int, M
     """Return the operations of a document, each with its line, or only the findings that say why it is malformed."""
     # Either all operations or none: half a catalog would state less than the repository does.
     if len(data) > MAX_BYTES:
-        return [], [_malformed(path, f"the document is larger than {MAX_BYTES >> 10} KiB")]
+        return [], [_make_malformed(path, f"the document is larger than {MAX_BYTES >> 10} KiB")]
     try:
         value, lines = _read_json(data) if path.lower().endswith(".json") else read_json_values(data)
     except UnreadableError as error:
-        return [], [_malformed(path, str(error), error.location)]
+        return [], [_make_malformed(path, str(error), error.location)]
     problems = check_value(OPERATIONS_SCHEMA, value)
-    findings = [_malformed(path, p.message, _find_location(lines, p.pointer)) for p in problems[:_MAX_PROBLEMS]]
+    findings = [_make_malformed(path, p.message, _find_location(lines, p.pointer)) for p in problems[:_MAX_PROBLEMS]]
     if len(problems) > _MAX_PROBLEMS:
-        findings.append(_malformed(path, f"and {len(problems) - _MAX_PROBLEMS} more problems"))
+        findings.append(_make_malformed(path, f"and {len(problems) - _MAX_PROBLEMS} more problems"))
     if findings:
         return [], findings
     return [(lines.get(f"/operations/{index}", 1), item) for index, item in enumerate(value["operations"])], []
 
 
-def _malformed(path: str, detail: str, location: str | None = None) -> Finding:
+def _make_malformed(path: str, detail: str, location: str | None = None) -> Finding:
     return finding("CATALOG_MALFORMED", path, location=location, detail=detail)
 
 

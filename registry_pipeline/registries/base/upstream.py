@@ -126,11 +126,13 @@ def find_version(data: bytes) -> str | None:
     if version:
         return version
     text = data.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
-    match = _LABEL.search(text) or _PLAIN_LABEL.search(text) or _after_schema_version(text) or _ASSIGNMENT.search(text)
+    match = (
+        _LABEL.search(text) or _PLAIN_LABEL.search(text) or _find_after_schema_version(text) or _ASSIGNMENT.search(text)
+    )
     return match[1] if match else None
 
 
-def _after_schema_version(text: str) -> re.Match[str] | None:
+def _find_after_schema_version(text: str) -> re.Match[str] | None:
     """Return the first quoted value that follows the word SCHEMA_VERSION on its line, as a match."""
     # One pattern with `.*?` in it would take quadratic time on a line of many such words. A value after a later word
     # also follows the first one, so one search behind the first word of each line is enough.

@@ -72,7 +72,7 @@ def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> Basel
     label, tip, pack = next((row for row in packs if row[2] is not None), (*tips[0], None))
     if pack is not None and (tip != head or pack.pack.data != current):
         return Baseline(pack, tip)
-    parent = _first_parent(root, tip) if pack is not None else tip
+    parent = _find_first_parent(root, tip) if pack is not None else tip
     previous = None if parent is None or pack is None else _read_pack(root, parent, path, f"{label}~1")
     if previous is None:
         _require_first_publish(root, path, parent, head)
@@ -87,12 +87,12 @@ def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, nam
     """
     if find_commit(root, commit) is None:
         raise NotFoundError(f"git does not have the commit {commit[:_SHORT]}", "`git fetch` it")
-    forks = (_merge_base(root, tip, commit) for _, tip in _find_tips(root, name))
+    forks = (_find_merge_base(root, tip, commit) for _, tip in _find_tips(root, name))
     base = next((fork for fork in forks if fork is not None), commit)
     pack = _read_pack(root, base, path, base[:_SHORT])
     if pack is not None and (base != commit or pack.pack.data != current):
         return Baseline(pack, base)
-    parent = _first_parent(root, base) if pack is not None else base
+    parent = _find_first_parent(root, base) if pack is not None else base
     previous = None if parent is None or pack is None else _read_pack(root, parent, path, parent[:_SHORT])
     if previous is None:
         _require_first_publish(root, path, parent, commit, revisions=(commit,))
@@ -168,18 +168,18 @@ def _read_pack(root: Path, commit: str, path: str, label: str) -> PublishedPack 
     return None if data is None else PublishedPack(parse_pack(data, source), source, commit=commit)
 
 
-def _first_parent(root: Path, commit: str) -> str | None:
+def _find_first_parent(root: Path, commit: str) -> str | None:
     """Return the first parent, or None for a root commit; a parent that a shallow clone lacks raises."""
     header = (ask_git(root, "cat-file", "commit", commit) or b"").partition(b"\n\n")[0]
     if b"\nparent " not in header:
         return None
     parent = find_commit(root, f"{commit}^1")
     if parent is None:
-        raise _shallow_error()
+        raise _make_shallow_error()
     return parent
 
 
-def _merge_base(root: Path, first: str, second: str) -> str | None:
+def _find_merge_base(root: Path, first: str, second: str) -> str | None:
     output = ask_git(root, "merge-base", first, second, none_found=1) or b""
     return output.decode("ascii").split("\n", 1)[0] or None
 
@@ -215,10 +215,10 @@ def _list_commits(root: Path, path: str, *revisions: str) -> list[str]:
 
 def _refuse_shallow(root: Path) -> None:
     if ask_git(root, "rev-parse", "--is-shallow-repository") == b"true\n":
-        raise _shallow_error()
+        raise _make_shallow_error()
 
 
-def _shallow_error() -> NotFoundError:
+def _make_shallow_error() -> NotFoundError:
     message = "the clone is shallow, and the missing history may contain the pack"
     return NotFoundError(message, "run `git fetch --unshallow`")
 
@@ -279,7 +279,7 @@ def add_publishers(repository: Repository, baseline: Baseline, ids: set[str]) ->
     """
     if baseline.published is None:
         return None
-    ids = ids & _declared_ids(baseline.published.pack)
+    ids = ids & _find_declared_ids(baseline.published.pack)
     publishers: dict[str, str] = {}
     # The commit is an addition to a finding, which is valid without it.
     with suppress(NotFoundError):
@@ -290,13 +290,13 @@ def add_publishers(repository: Repository, baseline: Baseline, ids: set[str]) ->
                 for name in ids - publishers.keys()
                 if f'"{name}"'.encode("utf-8", "surrogatepass") in data or b"\\u" in data
             }
-            publishers |= dict.fromkeys(names & _declared_ids(parse_pack(data, "")) if names else (), commit)
+            publishers |= dict.fromkeys(names & _find_declared_ids(parse_pack(data, "")) if names else (), commit)
             if len(publishers) == len(ids):
                 break
     return replace(baseline.published, published_by=publishers) if publishers else None
 
 
-def _declared_ids(pack: ParsedPack) -> set[str]:
+def _find_declared_ids(pack: ParsedPack) -> set[str]:
     if pack.snapshot is None:
         return set()
     ids = {role.role_id for role in pack.snapshot.roles}

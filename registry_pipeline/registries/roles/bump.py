@@ -122,7 +122,7 @@ def _append_first(text: str, path: JsonPath, count: int, contract: dict[str, Any
     """Return the text with the first contract of its kind at the end of the array at `path`."""
     begin, end = find_spans(text, [path])[path]
     line_begin = text.rfind("\n", 0, begin) + 1
-    margin = _leading_blanks(text[line_begin:begin])
+    margin = _find_leading_blanks(text[line_begin:begin])
     newline = "\r\n" if "\r\n" in text else "\n"
     if "\n" in text:
         unit = _find_indentation(text)
@@ -138,10 +138,10 @@ def _append_first(text: str, path: JsonPath, count: int, contract: dict[str, Any
 def _find_indentation(text: str) -> str:
     """Return the blanks of one level: those before the first member of the pack."""
     lines = (line for line in text.split("\n")[1:] if line.strip())
-    return next(filter(None, map(_leading_blanks, lines)), "  ")
+    return next(filter(None, map(_find_leading_blanks, lines)), "  ")
 
 
-def _leading_blanks(line: str) -> str:
+def _find_leading_blanks(line: str) -> str:
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 

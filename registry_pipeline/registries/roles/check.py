@@ -49,7 +49,7 @@ def check_against_baseline(current: ParsedPack, baseline: PublishedPack | None) 
         reason = f"the baseline {baseline.source} is not a valid RolePack"
         return sort_violations([*violations, make_not_checked(current.path, reason)])
     known = {problem.identity for problem in baseline.pack.problems}
-    problems = [_lower_known(problem, known) for problem in current.problems]
+    problems = [_lower_if_known(problem, known) for problem in current.problems]
     if current.data != baseline.pack.data:
         problems += _compare(current.snapshot, published)
         problems += _compare_texts(current, baseline.pack)
@@ -62,7 +62,7 @@ def validate(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> l
     These findings have no path and no location; `check_against_baseline` reports both.
     """
     known = {problem.identity for problem in find_pack_problems(baseline)}
-    problems = [_lower_known(problem, known) for problem in find_pack_problems(current)]
+    problems = [_lower_if_known(problem, known) for problem in find_pack_problems(current)]
     problems += _compare(current, baseline)
     problems.sort(key=lambda problem: (problem.code, problem.ids[::-1], problem.key))
     return [problem.to_finding("") for problem in problems]
@@ -88,7 +88,7 @@ def _compare(current: RoleRegistrySnapshot | None, published: RoleRegistrySnapsh
     return [*append_only, *find_changes(current, published)]
 
 
-def _lower_known(problem: Problem, known: set[tuple[str, tuple[str, ...], str, str | None]]) -> Problem:
+def _lower_if_known(problem: Problem, known: set[tuple[str, tuple[str, ...], str, str | None]]) -> Problem:
     # A change is not refused for an error that was published before it.
     if CODES[problem.code].severity is Severity.ERROR and problem.identity in known:
         return replace(problem, severity=Severity.WARNING)

@@ -153,7 +153,7 @@ def _read_table(store: Path, table: str, order: str, wait_seconds: float) -> lis
     # No violation was found yet.
     if not store.exists():
         return []
-    names = list(_column_types(table))
+    names = list(_parse_column_types(table))
     with _open_store(store, wait_seconds, write=False) as connection:
         cursor = connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY {order}")  # noqa: S608
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -161,13 +161,13 @@ def _read_table(store: Path, table: str, order: str, wait_seconds: float) -> lis
 
 def _insert(connection: DuckDBPyConnection, table: str, rows: Sequence[dict[str, Any]], suffix: str = "") -> None:
     # One statement for all rows, with a list per column: a statement per row takes a millisecond each.
-    columns = _column_types(table)
+    columns = _parse_column_types(table)
     values = ", ".join(f"unnest(?::{kind}[])" for kind in columns.values())
     statement = f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} {suffix}"
     connection.execute(statement, [[row[name] for row in rows] for name in columns])
 
 
-def _column_types(table: str) -> dict[str, str]:
+def _parse_column_types(table: str) -> dict[str, str]:
     return {words[0]: words[1] for words in map(str.split, _TABLES[table].split(","))}
 
 

@@ -141,7 +141,10 @@ def parse_pack_by_roles(data: bytes, path: str) -> ParsedPack | None:
         return None
     reader = PackReader(frame)
     empty = reader.read_pack()
-    problems = [*reader.problems, *(_move(item, index) for index, role in enumerate(roles) for item in role.problems)]
+    problems = [
+        *reader.problems,
+        *(_move_to_index(item, index) for index, role in enumerate(roles) for item in role.problems),
+    ]
     # Only a pack that is parsed as a whole limits how many problems of a code are listed.
     if empty is None or len(problems) >= MAX_PROBLEMS:
         return None
@@ -207,6 +210,6 @@ def _read_role(text: str) -> PackReader | None:
     return reader
 
 
-def _move(problem: Problem, index: int) -> Problem:
+def _move_to_index(problem: Problem, index: int) -> Problem:
     path = problem.path
     return problem if path is None or index == 0 else replace(problem, path=("roles", index, *path[2:]))

@@ -67,7 +67,7 @@ def read_staged_pack(root: Path, path: str, index_file: str | None = None) -> by
     `index_file` is the index that git names to a hook; for `git commit -a` it is not the usual one. Raises as
     `read_pack_file`.
     """
-    index = _own_index(root, index_file)
+    index = _find_own_index(root, index_file)
     output = ask_git(root, "ls-files", "--stage", "-z", "--", f":(literal){path}", index_file=index)
     if output is None:
         raise NotFoundError("there is no git repository, so nothing is staged", "run the command without --staged")
@@ -86,7 +86,7 @@ def read_staged_pack(root: Path, path: str, index_file: str | None = None) -> by
     return data
 
 
-def _own_index(root: Path, index_file: str | None) -> str | None:
+def _find_own_index(root: Path, index_file: str | None) -> str | None:
     """Return the index file of a hook if it belongs to this checkout, else None."""
     output = ask_git(root, "rev-parse", "--absolute-git-dir") if index_file else None
     if not index_file or output is None:
@@ -117,7 +117,7 @@ def read_role_registry_inputs(repository: Repository, context: SourceContext) ->
     try:
         data = read_pack_file(repository.path(path), path, repository.root)
     except NotFoundError as error:
-        return BuildInputs(None, (), (_make_missing(repository, context, error),))
+        return BuildInputs(None, (), (_make_missing_finding(repository, context, error),))
     files = [InputFile(path, sha256_hex(data))]
     check = None
     if context.started is not None:
@@ -139,7 +139,7 @@ def read_role_registry_inputs(repository: Repository, context: SourceContext) ->
     return BuildInputs(inputs, tuple(files), check=check)
 
 
-def _make_missing(repository: Repository, context: SourceContext, error: NotFoundError) -> Finding:
+def _make_missing_finding(repository: Repository, context: SourceContext, error: NotFoundError) -> Finding:
     # A repository without roles gets no warning: the default path was never used.
     path = repository.config.roles.pack
     never_existed = not os.path.lexists(repository.path(path)) and ROLE_REGISTRY not in context.previous

@@ -158,7 +158,7 @@ def _read_packs(repository: Repository, commits: Sequence[PackCommit]) -> list[P
     root, path = repository.root, repository.config.roles.pack
     blob_ids = [commit.blob_id for commit in commits if commit.blob_id is not None]
     packs = {
-        blob_id: PastPack(parse_pack(data, path).snapshot, partial(_load_pack, root, path, blob_id))
+        blob_id: PastPack(parse_pack(data, path).snapshot, partial(_read_pack_blob, root, path, blob_id))
         for blob_id, data in read_pack_blobs(root, blob_ids)
     }
     return [
@@ -167,7 +167,7 @@ def _read_packs(repository: Repository, commits: Sequence[PackCommit]) -> list[P
     ]
 
 
-def _load_pack(root: Path, path: str, blob_id: str) -> ParsedPack:
+def _read_pack_blob(root: Path, path: str, blob_id: str) -> ParsedPack:
     return parse_pack(next(data for _, data in read_pack_blobs(root, [blob_id])), path)
 
 
