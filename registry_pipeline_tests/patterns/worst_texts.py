@@ -95,7 +95,7 @@ CODE: Final[Mapping[str, Worst]] = {
     "registries.base.upstream:_LABEL": Worst("", "\n**Version**:", ""),
     "registries.base.upstream:_PLAIN_LABEL": Worst("", "\nVersion:\n", "\n"),
     "registries.base.upstream:_QUOTED": Worst("", "'a", " "),
-    "registries.base.drift:quote_pathspec": Worst("", "*", "a"),
+    "registries.base.drift:escape_pathspec": Worst("", "*", "a"),
     "registries.base.upstream:_SCHEMA_VERSION": Worst("", "SCHEMA_VERSION ", ""),
     "runs.pointer_file:_FOLDER_NAME": Worst("", "a", "/"),
     "runs.pointer_file:_REGISTRY_ID": Worst("a", "b", "-"),
