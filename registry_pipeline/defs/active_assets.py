@@ -104,7 +104,7 @@ def _activate(
     for registry_id, named_run in sorted(request.runs.items()):
         ref = named_run.ref()
         report = pointer_file.verify_referenced_run(repository, ref)
-        sealed = sealed_input.sealed_run(catalog.spec_of(registry_id).registry_id, ref, report)
+        sealed = sealed_input.make_sealed_run(catalog.spec_of(registry_id).registry_id, ref, report)
         candidates.append((sealed, validation.validate(repository, sealed)))
     # (2) Activate them together.
     pointers = pointer_file.read_pointer_hash(repository)
@@ -162,7 +162,7 @@ def _start_report_run(resource: RepositoryResource, dagster_run_id: str) -> seal
 
 def _report_metadata(repository: Repository, sealed: SealedRun) -> metadata.Metadata:
     spec = catalog.spec_of(REPORT_ASSET)
-    kept = sealed_input.read_sealed(repository, spec, sealed.ref).kept
+    kept = sealed_input.read_sealed_report(repository, spec, sealed.ref).kept
     return metadata.sealed_metadata(repository, sealed, metadata.report_metadata(spec, kept))
 
 

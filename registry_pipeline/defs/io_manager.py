@@ -8,7 +8,7 @@ from registry_pipeline.defs.resources import RepositoryResource, as_dagster_fail
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries.base.reader import RegistrySpec
-from registry_pipeline.registries.base.sealed_input import active_run, read_sealed
+from registry_pipeline.registries.base.sealed_input import read_active_run, read_sealed_report
 from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, SealReport
@@ -55,7 +55,7 @@ class SealedIOManager(ConfigurableIOManager):
             registry_id = context.asset_key.to_user_string()
             dagster_run_id = None if upstream is None else producing_run(upstream)
             if dagster_run_id is None:
-                return active_run(repository, spec_of(registry_id))
+                return read_active_run(repository, spec_of(registry_id))
             materialization = event_log.materialized_in(self.repository.instance, registry_id, dagster_run_id)
             if materialization is None:
                 raise EvidenceError(
@@ -63,13 +63,13 @@ class SealedIOManager(ConfigurableIOManager):
                 )
             sealed = materialization.sealed
             if sealed is not None:
-                read_sealed(repository, spec_of(sealed.registry_id), sealed.ref)  # raises if it does not verify
+                read_sealed_report(repository, spec_of(sealed.registry_id), sealed.ref)  # raises if it does not verify
             return sealed
 
 
 def _not_built_metadata(repository: Repository, not_built: NotBuilt) -> metadata.Metadata:
     try:
-        active = active_run(repository, spec_of(not_built.registry_id))
+        active = read_active_run(repository, spec_of(not_built.registry_id))
     except EvidenceError:
         active = None
     page = {"state": "not built"} | metadata.findings_metadata(not_built.findings)
@@ -79,6 +79,6 @@ def _not_built_metadata(repository: Repository, not_built: NotBuilt) -> metadata
 def _read_active_report(repository: Repository, spec: RegistrySpec) -> SealReport | None:
     ref = pointer_file.read_pointers(repository).active(spec.registry_id)
     try:
-        return None if ref is None else read_sealed(repository, spec, ref)
+        return None if ref is None else read_sealed_report(repository, spec, ref)
     except EvidenceError:
         return None

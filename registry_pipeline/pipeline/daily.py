@@ -21,7 +21,7 @@ from registry_pipeline.pipeline.steps import seal
 from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
 from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.base.sealed_input import sealed_run
+from registry_pipeline.registries.base.sealed_input import make_sealed_run
 from registry_pipeline.registries.base.upstream import parse_run_rows
 from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
@@ -191,7 +191,7 @@ def _find_unchanged_run(shared: _SharedInputs, built: Built) -> SealedRun | None
     report = verify_referenced_run(shared.repository, ref, spec_of(DAILY).artifacts)
     if report.verdict != "pass" or report.root_sha256 is None or find_foreign_id(shared.repository, report) is not None:
         return None
-    sealed = sealed_run(DAILY, replace(ref, manifest_sha256=report.root_sha256), report)
+    sealed = make_sealed_run(DAILY, replace(ref, manifest_sha256=report.root_sha256), report)
     is_same = (
         dict(report.kept) == dict(built.artifacts.files)
         and sealed.inputs == built.inputs

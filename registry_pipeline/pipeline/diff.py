@@ -13,7 +13,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import ConfigError, EvidenceError, NotFoundError
 from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
 from registry_pipeline.registries.base.claims import find_main_artifact, find_registry
-from registry_pipeline.registries.base.delta import PathChanges, changed_paths
+from registry_pipeline.registries.base.delta import PathChanges, find_changed_paths
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.runs.listing import find_dated_runs, list_run_folders
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
@@ -111,7 +111,7 @@ def compare_runs(before: FoundRun, after: FoundRun) -> RunDiff:
         old_side = f"{before.run_id} is of {registry_id or 'no registry'}"
         new_side = f"{after.run_id} is of {other_id or 'no registry'}"
         raise ConfigError(f"{old_side} and {new_side}", "compare two runs of one registry")
-    paths = changed_paths(old_report.entries, new_report.entries)
+    paths = find_changed_paths(old_report.entries, new_report.entries)
     # (2) Read the files that differ, verified again, and compare their content. The envelope always differs, and a
     # changed schema is visible in the records.
     compared = [path for path in paths.modified if path != "run.json" and not path.endswith(".schema.json")]

@@ -13,7 +13,7 @@ from registry_pipeline.pointers.check_pointers import check_pointers
 from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.pointers.state import read_pointer_state
 from registry_pipeline.registries.base.check_run import check_run
-from registry_pipeline.registries.base.drift import file_pathspecs
+from registry_pipeline.registries.base.drift import make_pathspecs
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift, count_operations
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
@@ -142,4 +142,4 @@ def summarize_operations(
 def list_evidence_pathspecs(config: Config) -> tuple[str, ...]:
     """Return the git pathspecs of all evidence: run folders, pointer file, role pack, logs and registry entries."""
     files = (config.pointers, config.roles.pack, config.run_index.path, config.run_index.overrides)
-    return (*file_pathspecs(*config.run_roots, *files), *make_entry_pathspecs(config))
+    return (*make_pathspecs(*config.run_roots, *files), *make_entry_pathspecs(config))

@@ -10,8 +10,8 @@ from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.pointers.chain import ACTIVATION_TAG, SealedRecord
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.registries.base.seal_build import builder_name
-from registry_pipeline.registries.base.sealed_input import sealed_run
+from registry_pipeline.registries.base.seal_build import make_builder_name
+from registry_pipeline.registries.base.sealed_input import make_sealed_run
 from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, spec_of
 from registry_pipeline.runs.envelope import is_foreign, stated_repository_id
 from registry_pipeline.runs.envelope_file import read_run_json
@@ -141,7 +141,7 @@ def _is_cli_build(repository: Repository, member: BuildGroupMember) -> bool:
     if is_foreign(stated_repository_id(envelope), repository.config.repository_id):
         return False
     builder = envelope.get("builder")
-    return isinstance(builder, dict) and builder.get("name") == builder_name(member.registry_id)
+    return isinstance(builder, dict) and builder.get("name") == make_builder_name(member.registry_id)
 
 
 def verify_build_group(
@@ -157,4 +157,4 @@ def verify_build_group(
         # A folder that does not verify is reported too, under the root that it claims: its checks then fail.
         root = report.root_sha256 or (None if scanned is None else scanned.claimed_root) or "none"
         ref = SealedRef(folder.run_id, folder.run_root, spec.relpath, root)
-        yield member, sealed_run(member.registry_id, ref, report), report
+        yield member, make_sealed_run(member.registry_id, ref, report), report

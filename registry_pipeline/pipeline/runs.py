@@ -14,7 +14,7 @@ from registry_pipeline.pointers.chain import SealedRecord
 from registry_pipeline.pointers.find_runs import FoundRun
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.check_run import check_run
-from registry_pipeline.registries.base.sealed_input import read_sealed
+from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.registries.validation import verify_with_artifacts
 from registry_pipeline.runs.envelope import ADAPTED, Inputs
@@ -184,7 +184,7 @@ def read_runs(repository: Repository, query: RunQuery, order: Order, limit: int)
             f"the folder of the active run_registry {ref.run_id} is missing", f"restore it, or {advice}"
         )
     # The lines are read from the verified artifact, not from the run folders: those may have changed since.
-    data = read_sealed(repository, spec_of("run_registry"), ref).kept[spec_of("run_registry").artifact]
+    data = read_sealed_report(repository, spec_of("run_registry"), ref).kept[spec_of("run_registry").artifact]
     try:
         return select_runs(ref, filter(None, data.split(b"\n")), query, order=order, limit=limit)
     except ValueError as error:

@@ -25,10 +25,10 @@ from registry_pipeline.pipeline.inspect import (
 from registry_pipeline.pointers.activation import Obstacle, explain_newest_runs, find_newest_runs, read_claims
 from registry_pipeline.pointers.chain import ACTIVATION_TAG
 from registry_pipeline.pointers.plan import ActivationState
-from registry_pipeline.registries.base.drift import check_tracked, make_git_unreadable_finding
+from registry_pipeline.registries.base.drift import make_git_unreadable_finding, make_missing_findings
 from registry_pipeline.registries.base.reader import Previous, RegistrySpec, SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun, check_publish_root, list_own_paths
-from registry_pipeline.registries.base.sealed_input import read_sealed
+from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.runs.listing import RunFolder, RunListing, list_run_folders
@@ -85,7 +85,7 @@ def inspect_with_git(repository: Repository, now: datetime) -> tuple[BuildRun, I
         git, missing = read_work_tree(
             repository.root, list_own_paths(repository), list_evidence_pathspecs(repository.config)
         )
-        tracked = check_tracked(missing, repository.config.run_roots)
+        tracked = make_missing_findings(missing, repository.config.run_roots)
     except NotFoundError as error:
         # git cannot read the repository: its state is unknown, but pointers and runs can still be verified.
         git, tracked = GitState(None, None), (make_git_unreadable_finding(error),)
@@ -224,6 +224,6 @@ def _read_verified_artifact(repository: Repository, registry_id: str, built: Sea
     if ref is None or not run_folder(repository, ref).is_dir():
         return None
     try:
-        return json.loads(read_sealed(repository, spec_of(registry_id), ref).kept[spec_of(registry_id).artifact])
+        return json.loads(read_sealed_report(repository, spec_of(registry_id), ref).kept[spec_of(registry_id).artifact])
     except (EvidenceError, ValueError):
         return None

@@ -19,7 +19,7 @@ from registry_pipeline.pointers.chain import ACTIVATION_TAG
 from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
 from registry_pipeline.registries.base.reader import ChainFacts, Previous, RegistrySpec, SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root, seal_built
-from registry_pipeline.registries.base.sealed_input import read_sealed, sealed_run
+from registry_pipeline.registries.base.sealed_input import make_sealed_run, read_sealed_report
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.registries.delta_log.read import find_log_head
 from registry_pipeline.runs.envelope import COMPARISON, BuildContext, InputRegistry, Inputs
@@ -155,7 +155,7 @@ def _read_upstream(
                 f"{spec.registry_id} is built from {name}, but no {name} is active",
                 f"run `registry-pipeline build {name}`, which also builds what depends on it",
             )
-        report = read_sealed(repository, REGISTRIES[name], ref)
+        report = read_sealed_report(repository, REGISTRIES[name], ref)
         foreign_id = find_foreign_id(repository, report)
         if foreign_id is not None:
             # Activation refuses foreign runs, so the pointer file or the repository_id was edited.
@@ -183,7 +183,7 @@ def _read_previous(
         if ref is None or not run_folder(repository, ref).is_dir():
             continue
         try:
-            report = read_sealed(repository, REGISTRIES[name], ref)
+            report = read_sealed_report(repository, REGISTRIES[name], ref)
         except EvidenceError as error:
             path, severity = ref.path, Severity.WARNING
             findings.append(finding("POINTER_SEAL_INVALID", path, detail=error.message, severity=severity))
@@ -247,7 +247,7 @@ def find_unchanged_run(repository: Repository, built: Built) -> SealedRun | None
     if ref is None or not run_folder(repository, ref).is_dir():
         return None
     try:
-        report = read_sealed(repository, spec, ref)
+        report = read_sealed_report(repository, spec, ref)
     except EvidenceError:
         return None
     # A run that is foreign or lacks the record of its check is replaced, like one that does not verify.
@@ -256,4 +256,4 @@ def find_unchanged_run(repository: Repository, built: Built) -> SealedRun | None
         return None
     new_hashes = {name: sha256_hex(data) for name, data in built.artifacts.files.items()}
     sealed_hashes = {entry.relpath: entry.sha256 for entry in report.entries if not is_reserved_name(entry.relpath)}
-    return sealed_run(spec.registry_id, ref, report) if sealed_hashes == new_hashes else None
+    return make_sealed_run(spec.registry_id, ref, report) if sealed_hashes == new_hashes else None

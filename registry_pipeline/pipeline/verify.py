@@ -17,8 +17,8 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, count_findings, has_errors, sorted_findings
 from registry_pipeline.pointers.chain import ACCEPTED_REMOVED, ChainState
 from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
-from registry_pipeline.registries.base.check_run import check_run, needed_files
-from registry_pipeline.registries.base.sealed_input import read_sealed
+from registry_pipeline.registries.base.check_run import check_run, find_needed_files
+from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.registries.run_registry.build import check_baseline
 from registry_pipeline.registries.validation import complete_report
@@ -55,7 +55,7 @@ def check_runs(
 
     `only_seal` leaves out envelope and schema. `on_done` is called with the number of folders verified so far.
     """
-    keep = frozenset[str]() if only_seal else needed_files(REGISTRIES)
+    keep = frozenset[str]() if only_seal else find_needed_files(REGISTRIES)
     reports = verify_folders([(run.path, run.shown) for run in runs], jobs=jobs, keep=keep, on_done=on_done)
     for run, seal_report in zip(runs, reports, strict=True):
         report = seal_report if only_seal else complete_report(seal_report, run.path)
@@ -156,7 +156,7 @@ def _is_removal_accepted(repository: Repository, chain: ChainState, missing: Sea
     if ref is None:
         return False
     try:
-        lines = read_sealed(repository, spec_of("run_registry"), ref).kept[ref.relpath or ""]
+        lines = read_sealed_report(repository, spec_of("run_registry"), ref).kept[ref.relpath or ""]
     except EvidenceError:
         return False
     return json_line(f"{missing.run_root}::{missing.run_id}").strip() not in lines

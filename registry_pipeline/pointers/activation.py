@@ -30,7 +30,7 @@ from registry_pipeline.pointers.transaction import ChangeRequest, change_pointer
 from registry_pipeline.registries.base.claims import find_main_artifact
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.base.sealed_input import sealed_run
+from registry_pipeline.registries.base.sealed_input import make_sealed_run
 from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.registries.run_registry.build import accept_removed
 from registry_pipeline.registries.validation import validate
@@ -135,7 +135,7 @@ def validate_found_run(
         refused = finding("ACTIVATE_NOT_VERIFIED", report.path, detail=report.verdict)
         return Refusal(sorted_findings((refused, *report.findings)))
     relpath = find_main_artifact(spec, [entry.relpath for entry in report.entries]) or spec.relpath
-    sealed = sealed_run(registry_id, SealedRef(found.run_id, run_root, relpath, report.root_sha256), report)
+    sealed = make_sealed_run(registry_id, SealedRef(found.run_id, run_root, relpath, report.root_sha256), report)
     verdict = validate(repository, sealed)
     return sealed, accept_removed(verdict) if accept_losses else verdict
 

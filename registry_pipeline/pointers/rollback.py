@@ -21,7 +21,7 @@ from registry_pipeline.pointers.plan import (
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.pointers.transaction import ChangeRequest, change_pointers
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.base.sealed_input import sealed_run
+from registry_pipeline.registries.base.sealed_input import make_sealed_run
 from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.registries.run_registry.build import accept_removed
 from registry_pipeline.registries.validation import validate
@@ -177,7 +177,7 @@ def rollback(
 
 def validate_target(repository: Repository, registry_id: str, ref: SealedRef, accepted: frozenset[str]) -> Candidate:
     """Return a run of the chain with a new verdict; `accepted` are the run ids whose removed runs were accepted."""
-    sealed = sealed_run(registry_id, ref, verify_referenced_run(repository, ref))
+    sealed = make_sealed_run(registry_id, ref, verify_referenced_run(repository, ref))
     verdict = validate(repository, sealed)
     return Candidate(sealed, accept_removed(verdict) if ref.run_id in accepted else verdict)
 

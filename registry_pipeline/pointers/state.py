@@ -26,7 +26,7 @@ from registry_pipeline.pointers.chain import (
     make_chain_state,
 )
 from registry_pipeline.pointers.plan import ActivationState
-from registry_pipeline.registries.base.reader import foreign_repository_id
+from registry_pipeline.registries.base.reader import find_foreign_repository_id
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
 from registry_pipeline.runs.listing import list_run_folder_names
@@ -253,6 +253,6 @@ def find_foreign_id(repository: Repository, report: SealReport) -> str | None:
     """Return the repository_id of a verified run of another repository that was not accepted, else None."""
     own_id = repository.config.repository_id
     # The chain is read only for a foreign run, because nearly all runs are of this repository.
-    if foreign_repository_id(report, own_id, frozenset()) is None:
+    if find_foreign_repository_id(report, own_id, frozenset()) is None:
         return None
-    return foreign_repository_id(report, own_id, read_chain_state(repository).accepted_foreign(own_id))
+    return find_foreign_repository_id(report, own_id, read_chain_state(repository).accepted_foreign(own_id))

@@ -7,7 +7,7 @@ from pathlib import Path
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
-from registry_pipeline.registries.base.check_run import check_run, find_more_needed_files, needed_files
+from registry_pipeline.registries.base.check_run import check_run, find_more_needed_files, find_needed_files
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.pointer_file import read_pointer_hash, run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport, Verdict
@@ -43,11 +43,11 @@ def check_rules(repository: Repository, sealed: SealedRun, report: SealReport) -
 
 def verify_with_artifacts(path: Path | str, shown: str) -> SealReport:
     """Verify a run folder and keep the bytes of all files that `check_run` reads."""
-    return complete_report(verify_folder(path, display_path=shown, keep=needed_files(REGISTRIES)), path)
+    return complete_report(verify_folder(path, display_path=shown, keep=find_needed_files(REGISTRIES)), path)
 
 
 def complete_report(report: SealReport, path: Path | str) -> SealReport:
     """Return a report with the bytes of all files that `check_run` reads, those included that only the folder names."""
     # Verified again with these, so that all bytes come from one reading.
     more = find_more_needed_files(report, REGISTRIES)
-    return verify_folder(path, display_path=report.path, keep=needed_files(REGISTRIES) | more) if more else report
+    return verify_folder(path, display_path=report.path, keep=find_needed_files(REGISTRIES) | more) if more else report

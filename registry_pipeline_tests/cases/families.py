@@ -15,7 +15,7 @@ from registry_pipeline.config import Config, load_repository
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.tree import WorkingTree
 from registry_pipeline.registries.base.check_run import check_run
-from registry_pipeline.registries.base.drift import check_tracked
+from registry_pipeline.registries.base.drift import make_missing_findings
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.reader import BuildInputs, Previous, SourceContext
 from registry_pipeline.registries.base.upstream import read_threshold_version
@@ -198,7 +198,7 @@ def run_history(case: Case, _: Path) -> Any:
     """Check the files that git misses, or a run registry against its previous one."""
     arguments, files = case.arguments, case.files()
     if "missing" in arguments:
-        return describe(check_tracked(arguments["missing"], RUN_ROOTS), "code", "severity", "path")
+        return describe(make_missing_findings(arguments["missing"], RUN_ROOTS), "code", "severity", "path")
     left_out = arguments.get("left_out", {})
     findings = check_history(
         files.get("previous.jsonl"),

@@ -127,9 +127,11 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "registries.roles.pack.parse_whole_pack": Parser(
         lambda data: pack.parse_whole_pack(data, "p.json"), (SMALL.encode(),)
     ),
-    "registries.roles.strict_json.read_strict_json": Parser(strict_json.read_strict_json, (SMALL.encode(),)),
-    "registries.roles.strict_json.parse_strict_json": Parser(_text(strict_json.parse_strict_json), (SMALL.encode(),)),
-    "registries.roles.pack.read_by_roles": Parser(lambda data: pack.read_by_roles(data, "p.json"), (SMALL.encode(),)),
+    "registries.roles.strict_json.parse_strict_bytes": Parser(strict_json.parse_strict_bytes, (SMALL.encode(),)),
+    "registries.roles.strict_json.parse_strict_text": Parser(_text(strict_json.parse_strict_text), (SMALL.encode(),)),
+    "registries.roles.pack.parse_pack_by_roles": Parser(
+        lambda data: pack.parse_pack_by_roles(data, "p.json"), (SMALL.encode(),)
+    ),
     "registries.roles.waivers.parse_waivers": Parser(
         lambda data: waivers.parse_waivers(data, "w.json"), _json({"waivers_version": "0.1", "waivers": []})
     ),
@@ -286,7 +288,7 @@ ELSEWHERE: Final = frozenset(
         "yaml.compose.parse_plain_scalar",
         "registries.run_index.log_file.parse_line",
         "registries.base.upstream.parse_system_drift",
-        "registries.base.upstream.parse_upstream",
+        "registries.base.upstream.parse_upstream_json",
         "canonical.try_parse_strict_json",
         "runs.envelope_file.parse_registry_run_json",
         "yaml.values.parse_json_values",

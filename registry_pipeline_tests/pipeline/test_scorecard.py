@@ -8,7 +8,7 @@ import subprocess
 from typing import Any
 
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.registries.base.sealed_input import active_run
+from registry_pipeline.registries.base.sealed_input import read_active_run
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline_tests.pipeline.conftest import World
@@ -94,7 +94,7 @@ def test_the_counted_runs_are_recorded_as_previous(built: World) -> None:
 
     built.build("governance_scorecard", minutes=1)
 
-    sealed = active_run(built.repository, spec_of("governance_scorecard"))
+    sealed = read_active_run(built.repository, spec_of("governance_scorecard"))
     assert sealed is not None
     assert sealed.inputs.upstream() == {}
     assert {i.registry_id: i.ref for i in sealed.inputs.registries} == {

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.canonical import json_line
-from registry_pipeline.registries.base.drift import check_tracked
+from registry_pipeline.registries.base.drift import make_missing_findings
 from registry_pipeline.registries.run_registry.build import check_history
 
 RUN_ROOTS = (".codex/RUNS", "reports/runs")
@@ -41,7 +41,7 @@ def test_a_finding_is_reported_exactly_for_listed_runs_that_are_missing_or_resea
 def test_each_missing_run_folder_or_tracked_file_is_reported_once(missing: set[tuple[str, str, str]]) -> None:
     lost = {f"{root}/{run}" if root in RUN_ROOTS else f"{root}/{run}/{file}" for root, run, file in missing}
 
-    findings = check_tracked(("/".join(path) for path in missing), RUN_ROOTS)
+    findings = make_missing_findings(("/".join(path) for path in missing), RUN_ROOTS)
 
     assert sorted(lost) == sorted(f.path for f in findings)
 

@@ -9,7 +9,7 @@ import pytest
 from registry_pipeline.canonical import StrictJsonError, read_strict_json
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.registries.base import check_run as check_run_module
-from registry_pipeline.registries.base.check_run import check_run, needed_files
+from registry_pipeline.registries.base.check_run import check_run, find_needed_files
 from registry_pipeline.registries.base.claims import find_registry
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.sealed_run import RunVerdict
@@ -78,7 +78,7 @@ def test_a_folder_without_a_complete_seal_keeps_its_state(state: RunVerdict) -> 
 def test_an_artifact_that_the_verifier_did_not_keep_raises_value_error() -> None:
     report = replace(report_of(Case("schema", "good__drift_signals")), kept={})
 
-    with pytest.raises(ValueError, match="keep=needed_files"):
+    with pytest.raises(ValueError, match="keep=find_needed_files"):
         check_run(report, REGISTRIES)
 
 
@@ -113,8 +113,8 @@ def test_the_registry_in_run_json_wins_over_artifact_names() -> None:
 
 
 def test_needed_files_are_those_that_a_schema_checks() -> None:
-    assert "POINTERS_AFTER.json" in needed_files(REGISTRIES)
-    assert "SYSTEM_HEALTH_REPORT_v0_1.md" not in needed_files(REGISTRIES)
+    assert "POINTERS_AFTER.json" in find_needed_files(REGISTRIES)
+    assert "SYSTEM_HEALTH_REPORT_v0_1.md" not in find_needed_files(REGISTRIES)
 
 
 def test_an_artifact_must_be_strict_json() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.base.values import Operation, OperationCatalog, SystemDrift, staleness_days
+from registry_pipeline.registries.base.values import Operation, OperationCatalog, SystemDrift, count_days_since
 from registry_pipeline.registries.op_status_table.build import (
     ARTIFACT,
     META_ARTIFACT,
@@ -139,15 +139,15 @@ def test_warnings_are_in_the_documented_order() -> None:
         ("٢٠٢٦-02-28T12:00:00Z", None),
     ],
 )
-def test_staleness_is_days_rounded_down_or_unknown(created: str | None, days: int | None) -> None:
-    assert staleness_days(created, NOON) == days
+def test_staleness_is_whole_days_rounded_down_or_unknown(created: str | None, days: int | None) -> None:
+    assert count_days_since(created, NOON) == days
 
 
 @given(st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)))  # noqa: DTZ001 - the strategy wants naive bounds
 def test_staleness_is_the_floor_of_the_distance(naive: datetime) -> None:
     created = naive.replace(tzinfo=UTC)
 
-    days = staleness_days(created.isoformat(), NOON)
+    days = count_days_since(created.isoformat(), NOON)
 
     assert days is not None
     assert timedelta(0) <= (NOON - created) - timedelta(days=days) < timedelta(days=1)

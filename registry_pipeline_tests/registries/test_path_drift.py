@@ -11,7 +11,7 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.git.process import ask_git
 from registry_pipeline.git.values import BoundPaths, PathDrift
 from registry_pipeline.registries.base import drift
-from registry_pipeline.registries.base.drift import find_named_paths, read_path_drift
+from registry_pipeline.registries.base.drift import find_named_paths, read_executable_history
 from registry_pipeline.registries.base.values import Operation
 from registry_pipeline_tests.registries.repositories import commit, git, repository
 
@@ -24,7 +24,7 @@ def operation(number: int, *executables: str) -> Operation:
 
 def read(root: Path, *executables: str, tip: str | None = "HEAD") -> PathDrift:
     head = git(root, "rev-parse", tip) if tip else None
-    return read_path_drift(root, [operation(1, *executables)], head)
+    return read_executable_history(root, [operation(1, *executables)], head)
 
 
 def since(found: PathDrift, commit_id: str, head: str) -> set[str] | None:
@@ -182,7 +182,7 @@ def test_odd_names_and_settings_change_nothing(tmp_path: Path) -> None:
 
 
 def test_without_git_or_a_commit_there_is_no_history(tmp_path: Path) -> None:
-    found = read_path_drift(tmp_path, [operation(1, "a.py")], None)
+    found = read_executable_history(tmp_path, [operation(1, "a.py")], None)
 
     assert found == PathDrift({"OP-A01": BoundPaths(is_whole=False)}, None)
 
@@ -201,7 +201,7 @@ def test_git_is_started_three_times_for_any_number_of_operations(
 
     monkeypatch.setattr(drift, "ask_git", counted)
 
-    found = read_path_drift(root, [operation(number, f"jobs/{number}.py") for number in range(9)], head)
+    found = read_executable_history(root, [operation(number, f"jobs/{number}.py") for number in range(9)], head)
 
     assert len(commands) == 3
     assert all(len(bound.paths) == 1 for bound in found.bound.values())
@@ -212,7 +212,7 @@ def test_a_missing_commit_is_reported_without_a_traceback(tmp_path: Path) -> Non
     commit(root, {"a.py": "1"})
 
     with pytest.raises(NotFoundError, match="git cannot read"):
-        read_path_drift(root, [operation(1, "a.py")], "0" * 40)
+        read_executable_history(root, [operation(1, "a.py")], "0" * 40)
 
 
 def test_a_repository_that_is_gone_meanwhile_has_no_history(tmp_path: Path) -> None:
@@ -220,6 +220,6 @@ def test_a_repository_that_is_gone_meanwhile_has_no_history(tmp_path: Path) -> N
     head = commit(root, {"a.py": "1"})
     shutil.rmtree(root / ".git")
 
-    found = read_path_drift(root, [operation(1, "a.py")], head)
+    found = read_executable_history(root, [operation(1, "a.py")], head)
 
     assert since(found, head, head) is None

@@ -12,7 +12,7 @@ from registry_pipeline.registries.roles.json_text import (
     MAX_DIFFERENCES,
     Difference,
     find_differences,
-    format_difference,
+    format_differences,
 )
 from registry_pipeline_tests.roles.json_strategies import VALUES
 
@@ -62,6 +62,6 @@ def test_long_values_are_cut() -> None:
 
 
 def test_a_message_contains_the_first_three() -> None:
-    words = format_difference(find_differences([1, 2, 3, 4], [5, 6, 7, 8]))
+    words = format_differences(find_differences([1, 2, 3, 4], [5, 6, 7, 8]))
 
     assert words == "; /0: 1 became 5; /1: 2 became 6; /2: 3 became 7 and more"

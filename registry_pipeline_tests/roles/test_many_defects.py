@@ -5,11 +5,11 @@ from __future__ import annotations
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import parse_pack
 from registry_pipeline.registries.roles.snapshot import MAX_ITEMS
-from registry_pipeline.registries.roles.strict_json import MAX_DEFECTS, read_strict_json
+from registry_pipeline.registries.roles.strict_json import MAX_DEFECTS, parse_strict_bytes
 
 
 def test_errors_of_a_text_are_reported_up_to_a_limit() -> None:
-    read = read_strict_json(b"[" + b"1e999," * MAX_DEFECTS + b"1e999, 1e999]")
+    read = parse_strict_bytes(b"[" + b"1e999," * MAX_DEFECTS + b"1e999, 1e999]")
 
     assert [defect.code for defect in read.defects] == ["RR018"] * (MAX_DEFECTS + 1)
     assert read.defects[-1].detail == "2 more of this kind, which are not listed"

@@ -14,8 +14,8 @@ from registry_pipeline.registries.roles.pack import (
     ParsedPack,
     clear_role_cache,
     parse_pack,
+    parse_pack_by_roles,
     parse_whole_pack,
-    read_by_roles,
 )
 from registry_pipeline.registries.roles.report import PublishedPack
 from registry_pipeline_tests.cases.layout import Case, find_cases
@@ -65,7 +65,7 @@ def test_every_case_is_parsed_alike_by_roles_and_as_a_whole(case: Case) -> None:
 def test_the_layout_of_the_text_does_not_matter(style: dict[str, Any], ends: str) -> None:
     data = json.dumps(base_pack(), **style).replace("\n", ends).encode("utf-8")
 
-    assert read_by_roles(data, "p") is not None
+    assert parse_pack_by_roles(data, "p") is not None
     alike(data)
 
 
@@ -73,7 +73,7 @@ def test_a_pack_with_one_role_per_line_is_parsed_alike() -> None:
     roles = ",\n  ".join(json.dumps(each) for each in base_pack()["roles"])
     data = f'{{"pack_id": "p", "pack_version": "1", "spec_id": "s", "roles": [\n  {roles}\n]}}'.encode()
 
-    assert read_by_roles(data, "p") is not None
+    assert parse_pack_by_roles(data, "p") is not None
     alike(data)
 
 
@@ -123,7 +123,7 @@ def test_two_roles_with_the_same_errors_at_other_positions_are_parsed_alike() ->
     base = base_pack()
     base["roles"] = [role(name, lifecycle="gone", tools=[1], allowed_tools=[1]) for name in ("a", "b", "c")]
 
-    assert read_by_roles(written(base), "p") is not None
+    assert parse_pack_by_roles(written(base), "p") is not None
     alike(written(base))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.roles.strict_json import MAX_DEPTH, _read_fast, find_defects, read_strict_json
+from registry_pipeline.registries.roles.strict_json import MAX_DEPTH, _read_fast, find_defects, parse_strict_bytes
 from registry_pipeline_tests.roles.json_strategies import FRAGMENTS, VALUES, spoiled_texts, texts_of
 
 
@@ -73,7 +73,7 @@ def test_the_accepted_syntax_is_that_of_pythons_parser(text: str) -> None:
 def test_a_valid_text_gives_its_value(pair: tuple[Any, str]) -> None:
     value, text = pair
 
-    read = read_strict_json(text.encode("utf-8"))
+    read = parse_strict_bytes(text.encode("utf-8"))
 
     assert read.defects == ()
     assert read.value == value
@@ -86,20 +86,20 @@ def test_sixty_four_levels_are_accepted_and_no_more(levels: int, opening: str, c
     times = levels // (opening.count("[") + opening.count("{"))
     text = opening * times + "1" + closing * times
 
-    codes = [defect.code for defect in read_strict_json(text.encode()).defects]
+    codes = [defect.code for defect in parse_strict_bytes(text.encode()).defects]
 
     assert codes == ([] if times * (opening.count("[") + opening.count("{")) <= MAX_DEPTH else ["RR029"])
 
 
 @given(spoiled_texts())
 def test_an_accepted_text_is_not_too_deep(text: str) -> None:
-    read = read_strict_json(text.encode("utf-8"))
+    read = parse_strict_bytes(text.encode("utf-8"))
 
     assert not read.readable or depth(read.value) <= MAX_DEPTH
 
 
 @given(st.binary(max_size=60))
 def test_no_bytes_raise(data: bytes) -> None:
-    read = read_strict_json(data)
+    read = parse_strict_bytes(data)
 
     assert read.readable or read.defects

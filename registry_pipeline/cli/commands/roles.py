@@ -26,8 +26,8 @@ from registry_pipeline.registries.roles.service import (
     RolesCheckResult,
     bump_contract,
     check_roles,
-    read_records,
-    record_check,
+    read_diagnostics_and_events,
+    record_check_result,
 )
 from registry_pipeline.registries.roles.snapshot import RoleContractKind
 
@@ -80,7 +80,7 @@ def check_command(
     index_file = os.environ.get("GIT_INDEX_FILE") if staged else None
     options = RolesCheckOptions(current, baseline, history, staged, index_file)
     result = check_roles(repository, options, reporter.settings.now)
-    note = record_check(repository, result, reporter.settings.now)
+    note = record_check_result(repository, result, reporter.settings.now)
     reporter.print_result(
         result.to_json(), result.findings, lambda page: _print_check(page, result), fold_after=_FOLD_AFTER
     )
@@ -121,7 +121,7 @@ def diagnostics_command(reporter: Reporter, /, *, events: bool, limit: int | Non
     The file is not evidence: it may be moved away at any time. Exits 6 while another process writes it, 7 if it cannot
     be read.
     """
-    diagnostics, event_rows = read_records(find_repository(reporter.settings.repo), events=events)
+    diagnostics, event_rows = read_diagnostics_and_events(find_repository(reporter.settings.repo), events=events)
     diagnostics, event_rows = diagnostics[:limit], event_rows[:limit]
     document = {"diagnostics": diagnostics, "events": event_rows, "count": len(diagnostics), "findings": []}
     reporter.print_result(document, (), lambda page: _print_diagnostics(page, diagnostics, event_rows, events=events))

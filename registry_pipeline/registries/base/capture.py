@@ -32,7 +32,7 @@ _DEFAULT_LOGS: Final = {"run_index": RunIndex().path, "overrides_log": RunIndex(
 
 
 class CaptureReader:
-    """Collects the files and findings of one capture."""
+    """Collects the files, inputs and findings of one capture; `make_build_inputs` returns them."""
 
     def __init__(self, registry_id: str, repository: Repository, context: SourceContext) -> None:
         self._registry_id = registry_id
@@ -54,7 +54,7 @@ class CaptureReader:
         # Whether the source cannot be captured.
         self.refused = False
 
-    def add(self, code: str, path: str, *, severity: Severity | None = None, **details: str) -> None:
+    def add_finding(self, code: str, path: str, *, severity: Severity | None = None, **details: str) -> None:
         """Add a finding about this capture."""
         details |= {"registry": self._registry_id, "key": self._row.config_key}
         self._findings.append(finding(code, printable(path), severity=severity, **details))
@@ -62,10 +62,10 @@ class CaptureReader:
     def refuse(self, code: str, path: str, *, severity: Severity | None = None, **details: str) -> None:
         """Add a finding that makes this capture impossible."""
         self.refused = True
-        self.add(code, path, severity=severity, **details)
+        self.add_finding(code, path, severity=severity, **details)
 
     def refuse_missing(self, path: str, error: OSError | str) -> None:
-        """Refuse because a source cannot be read."""
+        """Refuse because a source cannot be read; for a default source that was never captured it is an info."""
         # A source that is not configured and was never captured may simply not exist: that is no warning.
         default = self._row.source or _DEFAULT_LOGS.get(self._registry_id)
         is_default = not self.is_active and path in (default, f"{default}/{LATEST}")
@@ -75,7 +75,7 @@ class CaptureReader:
         self.refuse("CAPTURE_MISSING", path, severity=severity, detail=detail)
 
     def read(self, path: str, most: int = MAX_BYTES) -> bytes | None:
-        """Return a file's bytes and record it as an input; refuse and return None if it cannot be read."""
+        """Return a file's bytes and record it as an input; if it cannot be read, refuse and return None."""
         try:
             data = read_regular_file(self._repository.path(path), most)
         except OSError as error:
@@ -84,8 +84,11 @@ class CaptureReader:
         self._record(path, data)
         return data
 
-    def take(self, path: str, name: str, *, check_schema: bool = True, most: int = MAX_BYTES) -> None:
-        """Capture a file under a name; if `check_schema`, a file that breaks a schema refuses the whole capture."""
+    def capture_file(self, path: str, name: str, *, check_schema: bool = True, most: int = MAX_BYTES) -> None:
+        """Put a file's bytes into `files` under a name, and record it as an input.
+
+        A file that cannot be read or, if `check_schema`, breaks a schema refuses the whole capture.
+        """
         data = self.read(path, most)
         if data is None:
             return
@@ -100,7 +103,10 @@ class CaptureReader:
                 return
 
     def list_capturable(self, folder: str, is_captured: Callable[[str], bool]) -> list[str] | None:
-        """Return the names in a folder that can be captured, or None if there is no folder; the others are findings."""
+        """Return the sorted names in a folder that can be captured; refuse and return None if it cannot be listed.
+
+        Each other name that `is_captured` accepts is a finding.
+        """
         path = self._repository.path(folder)
         try:
             names = sorted(entry.name for entry in path.iterdir() if is_captured(entry.name))
@@ -114,23 +120,23 @@ class CaptureReader:
             name: f"its name differs from {other} only in case" for name, other in find_collisions(possible_names)
         }
         for name, reason in reasons.items():
-            self.add("CAPTURE_LEFT_OUT", f"{folder}/{name}", detail=reason)
+            self.add_finding("CAPTURE_LEFT_OUT", f"{folder}/{name}", detail=reason)
             if S_ISREG(modes[name]):
                 # Its hash is recorded, so that a later change of the file is visible.
                 with suppress(OSError):
                     self._record(f"{folder}/{name}", read_regular_file(path / name))
         return [name for name in names if name not in reasons]
 
-    def previous_main_artifact(self) -> bytes | None:
-        """Return the main artifact of the active snapshot, whatever its name was, or None."""
+    def find_previous_main_artifact(self) -> bytes | None:
+        """Return the bytes of the active snapshot's main artifact, else of its first file, or None if there is none."""
         return self._previous_files.get(self.artifact, next(iter(self._previous_files.values()), None))
 
     def check_version_bump(self, path: str, name: str, *, only_stated: bool = False) -> None:
         """Add a finding if a file differs from the active snapshot and has the same version.
 
-        A file without a version has a finding too, except with `only_stated`.
+        A file without a version has a finding too, except with `only_stated`. A file that is no JSON object has none.
         """
-        before = self.previous_main_artifact() if name == self.artifact else self._previous_files.get(name)
+        before = self.find_previous_main_artifact() if name == self.artifact else self._previous_files.get(name)
         now = self.files.get(name)
         if before is None or now is None or before == now or self.refused:
             return
@@ -138,9 +144,9 @@ class CaptureReader:
         if not isinstance(old, dict) or not isinstance(new, dict) or old.get("version") != new.get("version"):
             return
         if not only_stated or isinstance(new.get("version"), str):
-            self.add("CAPTURE_VERSION_NOT_BUMPED", path)
+            self.add_finding("CAPTURE_VERSION_NOT_BUMPED", path)
 
-    def build_inputs(self, records: int | None = None) -> BuildInputs:
+    def make_build_inputs(self, records: int | None = None) -> BuildInputs:
         """Return the inputs of the builder; without files if the source was refused."""
         inputs = None if self.refused or not self.files else CapturedInputs(dict(self.files), records)
         return BuildInputs(inputs, tuple(self._inputs), tuple(self._findings))
@@ -151,7 +157,7 @@ class CaptureReader:
             self._inputs[InputFile(path, sha256_hex(data))] = None
 
     def _read_validators(self) -> Iterable[Validator]:
-        """Return the shipped validator and, if one is configured, the repository's own."""
+        """Return the shipped validator and, if one is configured, the repository's own; refuse if that is unusable."""
         if self._validators is None:
             self._validators = [partial(check_value, f"REGISTRY_{self._registry_id}_v0_1.schema.json")]
             schema_path = self._config.schema

@@ -25,22 +25,26 @@ MAX_FINDINGS_PER_FILE: Final = 20
 _ENVELOPE: Final = "ENVELOPE_INVALID"
 
 
-def needed_files(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
-    """Return the artifact names of all registries: `verify_folder` must keep their bytes for `check_run`."""
+def find_needed_files(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
+    """Return the artifact names and patterns with a schema: `verify_folder` must keep their bytes for `check_run`."""
     return frozenset(artifact for spec in specs.values() for artifact, _ in spec.schemas)
 
 
 def find_more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
-    """Return the other files whose bytes `check_run` needs; their names are known from the folder only."""
+    """Return further artifacts of a folder whose bytes `check_run` needs, because their names are not in the table."""
     relpaths = [entry.relpath for entry in report.entries]
     spec = specs.get(find_registry(report.run_json, relpaths, specs)[0] or "")
-    return frozenset(() if spec is None else find_artifacts(spec, relpaths)) - needed_files(specs)
+    return frozenset(() if spec is None else find_artifacts(spec, relpaths)) - find_needed_files(specs)
 
 
 def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_seal: bool = False) -> Verdict:
     """Return the verdict of a folder with all findings about its seal, its run.json and its artifacts.
 
-    The report must contain the bytes of `needed_files` and `find_more_needed_files`.
+    The report must contain the bytes of `find_needed_files` and `find_more_needed_files`, unless `only_seal` is set. A
+    folder that is partial or unsealed, or belongs to no registry, has the findings of its seal only.
+
+    Raises:
+        ValueError: the report lacks the bytes of an artifact.
     """
     relpaths = [entry.relpath for entry in report.entries]
     registry_id, is_named = find_registry(report.run_json, relpaths, specs)
@@ -70,14 +74,14 @@ def _check_registry_run(
         return
     # (1) run.json
     if report.run_json is not None:
-        problems = _find_envelope_problems(report.run_json, report)
-        yield from _report(f"{report.path}/run.json", problems, severity)
+        problems = _check_envelope(report.run_json, report)
+        yield from _make_findings(f"{report.path}/run.json", problems, severity)
     # (2) each artifact
     relpaths = [entry.relpath for entry in report.entries]
     artifacts = find_artifacts(spec, relpaths)
     for artifact in artifacts:
-        problems = _find_artifact_problems(report, artifact, spec.schema_of(artifact))
-        yield from _report(f"{report.path}/{artifact}", problems, severity)
+        problems = _check_artifact(report, artifact, spec.schema_of(artifact))
+        yield from _make_findings(f"{report.path}/{artifact}", problems, severity)
     if not is_named:
         return
     # (3) rules of the registry that no schema expresses, and missing artifacts
@@ -96,8 +100,8 @@ def _check_registry_run(
             yield finding("SCHEMA_UNKNOWN", f"{report.path}/{other}", detail=f"this version of {expected}")
 
 
-def _report(path: str, problems: Iterable[FileProblem], severity: Severity) -> Iterator[Finding]:
-    """Yield findings for the first problems of one file, and one that counts the rest."""
+def _make_findings(path: str, problems: Iterable[FileProblem], severity: Severity) -> Iterator[Finding]:
+    """Yield findings for the first 20 problems of one file, and one that counts the rest."""
     first = list(islice(problems, PROBLEM_LIMIT))
     for problem in first[:MAX_FINDINGS_PER_FILE]:
         yield finding(problem.code, path, location=problem.location, severity=severity, detail=problem.message)
@@ -107,7 +111,7 @@ def _report(path: str, problems: Iterable[FileProblem], severity: Severity) -> I
         yield finding(first[-1].code, path, severity=severity, detail=f"and {at_least}{rest} more")
 
 
-def _find_envelope_problems(run_json: Mapping[str, Any], report: SealReport) -> Iterator[FileProblem]:
+def _check_envelope(run_json: Mapping[str, Any], report: SealReport) -> Iterator[FileProblem]:
     problems = check_value(ENVELOPE_SCHEMA, run_json)
     for problem in problems:
         yield FileProblem(_ENVELOPE, problem.pointer, problem.message)
@@ -130,7 +134,7 @@ def _find_envelope_problems(run_json: Mapping[str, Any], report: SealReport) -> 
         yield FileProblem(_ENVELOPE, "/outputs", detail)
 
 
-def _find_artifact_problems(report: SealReport, artifact: str, schema: str | None) -> Iterator[FileProblem]:
+def _check_artifact(report: SealReport, artifact: str, schema: str | None) -> Iterator[FileProblem]:
     if schema is None:
         return
     data = report.kept.get(artifact)
@@ -140,4 +144,4 @@ def _find_artifact_problems(report: SealReport, artifact: str, schema: str | Non
         yield from check_bytes(artifact, data, partial(check_value, schema))
     elif report.verdict == "pass":
         # Bytes are kept for verified files only; a file that is broken has a finding of the seal.
-        raise ValueError(f"{artifact} was not kept: verify with keep=needed_files(specs), then more_needed_files")
+        raise ValueError(f"{artifact} was not kept: verify with keep=find_needed_files(specs) | find_more_needed_files")

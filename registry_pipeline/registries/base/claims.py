@@ -27,9 +27,10 @@ _PROGRESS_EVERY: Final = 256
 def find_registry(
     run_json: Mapping[str, Any] | None, relpaths: Iterable[str], specs: Mapping[str, RegistrySpec]
 ) -> tuple[str | None, bool]:
-    """Return the registry that a run belongs to, and whether its run.json names it.
+    """Return the id of the registry that a run belongs to, or None, and whether its run.json names it.
 
-    If run.json names none, it is the first registry of the table whose main artifact is in the folder.
+    If run.json names none, it is the first registry of the table whose main artifact is in the folder. An id that
+    run.json names need not be in the table.
     """
     name = (run_json or {}).get("registry_id")
     if isinstance(name, str) and name:
@@ -54,7 +55,7 @@ def find_artifacts(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ..
 
 
 def find_main_artifact(spec: RegistrySpec, relpaths: Iterable[str]) -> str | None:
-    """Return the name of the main artifact in a run folder, or None; references to the run contain it."""
+    """Return the first artifact of a registry in a run folder, or None; references to the run contain it."""
     return next(iter(find_artifacts(spec, relpaths)), None) if spec.artifacts else None
 
 
@@ -94,7 +95,11 @@ def read_claims(
     specs: Mapping[str, RegistrySpec],
     on_progress: Callable[[int], None] | None = None,
 ) -> list[Claim]:
-    """Return the claims of the folders that make one; `on_progress` is called with the number of folders read."""
+    """Return which registry each run folder claims to belong to, in the order of `keys`; nothing is verified.
+
+    A folder without run.json is recognised by its other files. A folder of no registry is left out. `on_progress` is
+    called with the number of folders read, after every 256.
+    """
     claims: list[Claim] = []
     root_paths: dict[str, str] = {}
     artifacts = frozenset(spec.artifact for spec in specs.values() if spec.artifacts)

@@ -48,7 +48,7 @@ class PathChanges:
         return len(self.added) + len(self.removed) + len(self.modified)
 
 
-def changed_paths(before: Iterable[ManifestEntry], after: Iterable[ManifestEntry]) -> PathChanges:
+def find_changed_paths(before: Iterable[ManifestEntry], after: Iterable[ManifestEntry]) -> PathChanges:
     """Return the changes from one manifest to another; a path is modified if its hash differs."""
     old, new = ({entry.relpath: entry.sha256 for entry in entries} for entries in (before, after))
     return PathChanges(
@@ -98,7 +98,7 @@ class DeltaEdge:
 
     @classmethod
     def from_json(cls, value: Any) -> DeltaEdge:
-        """Return the edge that a JSON object states, its `counts` ignored; raise ValueError if it states none."""
+        """Return the edge that a JSON object states, `counts` not read; raise ValueError if it states none."""
         if not isinstance(value, dict) or value.keys() != _KEYS or value["delta_version"] != DELTA_VERSION:
             raise ValueError("the keys are not exactly those of an edge of version 0.1")
         before, basis = value["from_ref"], value["delta_basis"]
@@ -110,8 +110,8 @@ class DeltaEdge:
             raise ValueError("added_paths, removed_paths and modified_paths must be lists of text")
         return cls(
             registry_id=texts[0],
-            from_ref=None if before is None else _ref(before),
-            to_ref=_ref(value["to_ref"]),
+            from_ref=None if before is None else _parse_ref(before),
+            to_ref=_parse_ref(value["to_ref"]),
             basis=cast("Literal['manifest_diff', 'unknown']", basis),
             paths=PathChanges(tuple(lists[0]), tuple(lists[1]), tuple(lists[2])),
             created_utc=texts[1],
@@ -120,7 +120,10 @@ class DeltaEdge:
 
 
 def parse_delta_log(data: bytes) -> Iterator[DeltaEdge]:
-    """Yield the edges of a log in order; raise ValueError with the line if one is incomplete or not an edge."""
+    """Yield the edges of a log in order; raise ValueError at the first line that is no edge.
+
+    If the log is not UTF-8, or its last newline is missing, that is raised before any edge.
+    """
     lines = data.decode("utf-8").split("\n")
     if lines.pop():
         raise ValueError(f"line {len(lines) + 1}: the newline is missing")
@@ -131,7 +134,7 @@ def parse_delta_log(data: bytes) -> Iterator[DeltaEdge]:
             raise ValueError(f"line {number}: {error}") from None
 
 
-def _ref(value: Any) -> SealedRef:
+def _parse_ref(value: Any) -> SealedRef:
     ref = SealedRef.from_json(value)
     if ref is None or not is_sha256(ref.manifest_sha256):
         raise ValueError("from_ref or to_ref is not a sealed reference")

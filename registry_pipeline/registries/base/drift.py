@@ -18,8 +18,11 @@ from registry_pipeline.git.values import BoundPaths, PathDrift, TouchGraph
 from registry_pipeline.registries.base.values import Operation
 
 
-def read_path_drift(root: Path, operations: Iterable[Operation], tip: str | None) -> PathDrift:
-    """Return the history of the operations' executables up to the commit `tip`; None if there is no commit or no git.
+def read_executable_history(root: Path, operations: Iterable[Operation], tip: str | None) -> PathDrift:
+    """Return the paths of each operation's executables, and the commits up to `tip` that changed them.
+
+    Of the paths that an executable may name, the first that a commit changed counts. If `tip` is None (no commit, or no
+    git) there is no history, and no path is bound.
 
     Raises:
         NotFoundError: git cannot read the history, as in a clone without trees.
@@ -38,7 +41,10 @@ def read_path_drift(root: Path, operations: Iterable[Operation], tip: str | None
 
 
 def find_named_paths(executable: str) -> Iterator[str]:
-    """Yield the paths in the repository that the words of an executable may name, in their order."""
+    """Yield the paths in the repository that the words of an executable may name, in their order.
+
+    They need not exist. Options, absolute paths and paths with `..` are left out; `-m a.b` names a/b.py and a/b.
+    """
     words = [word.strip("`'\"()[],;") for word in executable.split()]
     for previous, word in zip(["", *words], words, strict=False):
         if previous == "-m":
@@ -51,7 +57,7 @@ def find_named_paths(executable: str) -> Iterator[str]:
 
 
 def _read_graph(root: Path, tip: str, paths: Sequence[str]) -> tuple[TouchGraph, frozenset[str]]:
-    """Return the history up to a commit, and those of the paths that some commit changed."""
+    """Return all commits up to `tip` with the paths that each changed, and the paths that any commit changed."""
     # (1) All commits with their parents.
     output = ask_git(root, "rev-list", "--topo-order", "--parents", tip, "--") or b""
     lines = [line.split() for line in output.decode("ascii").splitlines()]
@@ -85,15 +91,15 @@ _MAX_NAMES: Final = 3
 
 
 def check_tracked_files(repository: Repository, pathspecs: Sequence[str]) -> tuple[Finding, ...]:
-    """Return a finding for each run folder and file that HEAD contains and the working tree lacks, even in part.
+    """Return a finding for each run folder and file that HEAD contains and the working tree lacks.
 
-    If git cannot read the repository, the only finding says so.
+    `pathspecs` limit the files. If git cannot read the repository, the only finding says so.
     """
     try:
         missing = read_missing_files(repository.root, pathspecs)
     except NotFoundError as error:
         return (make_git_unreadable_finding(error),)
-    return check_tracked(missing, repository.config.run_roots)
+    return make_missing_findings(missing, repository.config.run_roots)
 
 
 def make_git_unreadable_finding(error: NotFoundError) -> Finding:
@@ -101,20 +107,20 @@ def make_git_unreadable_finding(error: NotFoundError) -> Finding:
     return finding("CONFIG_GIT_UNREADABLE", ".git", detail=f"{error.message}; {error.advice}")
 
 
-def file_pathspecs(*paths: str) -> tuple[str, ...]:
-    """Return the pathspecs of these files, and of everything in these folders."""
+def make_pathspecs(*paths: str) -> tuple[str, ...]:
+    """Return one literal git pathspec a path; that of a folder covers everything in it."""
     return tuple(f":(literal){path}" for path in paths)
 
 
-def quote_pathspec(path: str) -> str:
+def escape_pathspec(path: str) -> str:
     """Return a path with the characters escaped that a git pathspec treats as a pattern."""
     return re.sub(r"([*?\[\\])", r"\\\1", path)
 
 
-def check_tracked(missing: Iterable[str], run_roots: Collection[str]) -> tuple[Finding, ...]:
+def make_missing_findings(missing: Iterable[str], run_roots: Collection[str]) -> tuple[Finding, ...]:
     """Return a finding for each run folder with missing files, and for each other missing file.
 
-    Files directly in a run root are ignored.
+    `missing` are the paths that HEAD has and the working tree lacks. Files directly in a run root are ignored.
     """
     lost: dict[str, list[str]] = {}
     for path in missing:

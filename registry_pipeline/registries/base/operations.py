@@ -26,6 +26,8 @@ _OPERATION_HEADING: Final = re.compile(r"###\s+(OP-[A-Z]+[0-9]+)(?::\s*|\s+[\u20
 _FIELD_LINE: Final = re.compile(r"(Option|Bound Executables):\s*(.*)")
 _FIELD_ROW: Final = re.compile(r"\|\s*\*\*(Option|Bound Executables)\*\*\s*\|(.*)\|")
 _LIST_ITEM: Final = re.compile(r"[-*]\s+(\S.*)")
+# A line such as "```a``` b" is code inside a paragraph, and no fence.
+_FENCE: Final = re.compile(r"(`{3,})[^`]*|(~{3,}).*")
 _CODE: Final = re.compile(r"`([^`]+)`")
 _CELL_SEPARATOR: Final = re.compile(r"(?<!\\)\|")
 _ROW_OPERATION: Final = re.compile(r"(OP-[A-Z]+[0-9]+)(?:\s+(.+))?")
@@ -44,7 +46,11 @@ class CoverageRow:
 
 
 def read_operation_catalog(tree: Tree, config: Config) -> tuple[OperationCatalog, tuple[InputFile, ...]]:
-    """Return the merged operations and coverage levels, and the documents that they were read from."""
+    """Return the merged operations and coverage levels, and the documents that they were read from.
+
+    Of operations and levels that are stated twice the first counts. A missing or malformed document is a finding of
+    the catalog; nothing is raised.
+    """
     files: list[InputFile] = []
     findings: list[Finding] = []
     operations: list[Operation] = []
@@ -74,28 +80,45 @@ def read_operation_catalog(tree: Tree, config: Config) -> tuple[OperationCatalog
 
 
 def parse_catalog_document(text: str, path: str) -> list[Operation]:
-    """Return the operations of one Markdown catalog; a heading with NON_CANONICAL ends them."""
+    """Return the operations that one Markdown catalog defines, in its order, duplicates included.
+
+    A heading that contains NON_CANONICAL ends the list. Fenced code and lines that are not recognised are ignored.
+    """
     operations: list[Operation] = []
     option = ""
-    in_executables = False
+    in_operation = in_executables = False
     # Two styles of fields occur: lines and rows of a table.
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.strip()
+    for number, line in _find_lines_outside_code(text):
         if line.startswith("#"):
             if "NON_CANONICAL" in line:
                 break
             in_executables = False
             if heading := _OPTION_HEADING.match(line):
-                option = heading[1]
+                option, in_operation = heading[1], False
             elif heading := _OPERATION_HEADING.fullmatch(line):
                 operations.append(Operation(heading[1], option, heading[2].strip(), (), path, number))
-        elif operations and line:
-            operations[-1], in_executables = _with_line(operations[-1], line, in_executables=in_executables)
+                in_operation = True
+        elif in_operation and line:
+            operations[-1], in_executables = _add_line(operations[-1], line, in_executables=in_executables)
     return operations
 
 
-def _with_line(operation: Operation, line: str, *, in_executables: bool) -> tuple[Operation, bool]:
-    """Return the operation with the content of one line, and whether list items after it are executables."""
+def _find_lines_outside_code(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the 1-based number and the stripped text of each line that is not inside fenced code."""
+    fence = ""
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
+        if not fence:
+            # A fence that is never closed reaches to the end of the document, as in every Markdown renderer.
+            opening = _FENCE.fullmatch(line)
+            fence = opening[1] or opening[2] if opening else ""
+            yield number, line
+        elif line.startswith(fence) and not line.strip(fence[0]):
+            fence = ""
+
+
+def _add_line(operation: Operation, line: str, *, in_executables: bool) -> tuple[Operation, bool]:
+    """Return the operation with what one line adds to it, and whether a list item on the next line is an executable."""
     field = _FIELD_LINE.match(line) or _FIELD_ROW.fullmatch(line)
     if field is None:
         item = _LIST_ITEM.fullmatch(line) if in_executables else None
@@ -111,7 +134,7 @@ def _add_executables(operation: Operation, text: str) -> Operation:
 
 
 def parse_matrix_document(text: str, path: str) -> list[CoverageRow]:
-    """Return the levels that the rows of one Markdown matrix state; rows without a level are skipped."""
+    """Return the levels that the rows of one Markdown matrix state, in order; rows without a level are skipped."""
     rows: list[CoverageRow] = []
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
@@ -132,6 +155,7 @@ def parse_matrix_document(text: str, path: str) -> list[CoverageRow]:
 def _read_documents(
     tree: Tree, paths: Sequence[str], files: list[InputFile], findings: list[Finding]
 ) -> Iterator[tuple[str, bytes]]:
+    """Yield each path once with its bytes, and append it to `files`; one that cannot be read goes to `findings`."""
     for path in dict.fromkeys(paths):
         try:
             data = tree.read(path)
@@ -152,7 +176,7 @@ def _decode(data: bytes, path: str, findings: list[Finding]) -> str:
 
 
 def _parse_structured(data: bytes, path: str, findings: list[Finding]) -> tuple[list[Operation], list[CoverageRow]]:
-    """Return the operations of a JSON or YAML document, and the levels that it states for them."""
+    """Return the operations and the levels of a JSON or YAML document; append its problems to `findings`."""
     items, problems = parse_operations_document(data, path)
     findings += problems
     operations = [
@@ -170,7 +194,7 @@ def _parse_structured(data: bytes, path: str, findings: list[Finding]) -> tuple[
 def _merge_operations(
     operations: Iterable[Operation], options: Sequence[str], findings: list[Finding]
 ) -> tuple[Operation, ...]:
-    """Return the first definition of each operation; report contradictions and unknown options."""
+    """Return the first definition of each operation; append contradictions and unknown options to `findings`."""
     merged: dict[str, Operation] = {}
     for operation in operations:
         first = merged.setdefault(operation.operation_id, operation)
@@ -178,7 +202,7 @@ def _merge_operations(
             expected, got = getattr(first, attribute), getattr(operation, attribute)
             if expected != got:
                 detail = f"{operation.operation_id} has another {attribute} than in {first.source_path}:{first.line}"
-                findings.append(_contradiction(operation.source_path, operation.line, detail, expected, got))
+                findings.append(_make_contradiction(operation.source_path, operation.line, detail, expected, got))
     for operation in merged.values():
         if operation.option not in options:
             path, location = operation.source_path, f"{operation.line}:1"
@@ -188,17 +212,17 @@ def _merge_operations(
 
 
 def _merge_levels(rows: Iterable[CoverageRow], findings: list[Finding]) -> dict[str, str]:
-    """Return the first level of each operation; report contradictions."""
+    """Return the first level of each operation; append contradictions to `findings`."""
     merged: dict[str, CoverageRow] = {}
     for row in rows:
         first = merged.setdefault(row.operation_id, row)
         if first.level != row.level:
             detail = f"{row.operation_id} has another level than in {first.path}:{first.line}"
-            findings.append(_contradiction(row.path, row.line, detail, first.level, row.level))
+            findings.append(_make_contradiction(row.path, row.line, detail, first.level, row.level))
     return {operation_id: row.level for operation_id, row in merged.items()}
 
 
-def _contradiction(path: str, line: int, detail: str, expected: str, got: str) -> Finding:
+def _make_contradiction(path: str, line: int, detail: str, expected: str, got: str) -> Finding:
     return finding("CATALOG_CONTRADICTION", path, location=f"{line}:1", expected=expected, got=got, detail=detail)
 
 
@@ -217,29 +241,29 @@ def is_structured(path: str) -> bool:
 
 
 def parse_operations_document(data: bytes, path: str) -> tuple[list[tuple[int, Mapping[str, Any]]], list[Finding]]:
-    """Return the operations of a document, each with its line, or the findings that say why it is malformed."""
+    """Return the operations of a document, each with its line, or only the findings that say why it is malformed."""
     # Either all operations or none: half a catalog would state less than the repository does.
     if len(data) > MAX_BYTES:
-        return [], [_malformed(path, f"the document is larger than {MAX_BYTES >> 10} KiB")]
+        return [], [_make_malformed(path, f"the document is larger than {MAX_BYTES >> 10} KiB")]
     try:
         value, lines = _read_json(data) if path.lower().endswith(".json") else parse_json_values(data)
     except UnreadableError as error:
-        return [], [_malformed(path, str(error), error.location)]
+        return [], [_make_malformed(path, str(error), error.location)]
     problems = check_value(OPERATIONS_SCHEMA, value)
-    findings = [_malformed(path, p.message, _find_location(lines, p.pointer)) for p in problems[:_MAX_PROBLEMS]]
+    findings = [_make_malformed(path, p.message, _find_location(lines, p.pointer)) for p in problems[:_MAX_PROBLEMS]]
     if len(problems) > _MAX_PROBLEMS:
-        findings.append(_malformed(path, f"and {len(problems) - _MAX_PROBLEMS} more problems"))
+        findings.append(_make_malformed(path, f"and {len(problems) - _MAX_PROBLEMS} more problems"))
     if findings:
         return [], findings
     return [(lines.get(f"/operations/{index}", 1), item) for index, item in enumerate(value["operations"])], []
 
 
-def _malformed(path: str, detail: str, location: str | None = None) -> Finding:
+def _make_malformed(path: str, detail: str, location: str | None = None) -> Finding:
     return finding("CATALOG_MALFORMED", path, location=location, detail=detail)
 
 
 def _find_location(lines: Mapping[str, int], pointer: str) -> str | None:
-    """Return the location of a JSON pointer, or of the closest parent whose line is known."""
+    """Return the location of a JSON pointer, or of the closest parent whose line is known, or None."""
     while pointer not in lines and pointer:
         pointer = pointer.rpartition("/")[0]
     return f"{lines[pointer]}:1" if pointer in lines else None

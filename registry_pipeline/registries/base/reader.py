@@ -19,7 +19,7 @@ Kind = Literal["built", "captured", "rendered", "record", "external", "collectio
 
 @value_type
 class DeferredCall:
-    """A function named by its dotted path and imported when it is called, so that a table row costs no import."""
+    """A function that is imported from its dotted path when it is called: a table row costs no import."""
 
     path: str
 
@@ -102,7 +102,10 @@ class RegistrySpec:
         return self.kind == "captured" and not self.multi_file
 
     def schema_of(self, artifact: str) -> str | None:
-        """Return the schema file of an artifact, or None."""
+        """Return the schema file of an artifact, or None.
+
+        Of a registry that captures one file, every file name has the schema of the main artifact.
+        """
         renamed = self.schemas[0][1] if self.is_one_capture and self.schemas else None
         return next((schema for pattern, schema in self.schemas if fnmatchcase(artifact, pattern)), renamed)
 
@@ -166,7 +169,7 @@ class BuildInputs:
     check: CaptureCheck | None = None
 
 
-def foreign_repository_id(
+def find_foreign_repository_id(
     report: SealReport, repository_id: str | None, accepted_foreign: frozenset[RunIdentity]
 ) -> str | None:
     """Return the repository_id of a verified run of another repository, or None if the run may be used here.

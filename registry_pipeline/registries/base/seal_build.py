@@ -53,7 +53,7 @@ class BuildRun:
 
 
 def find_linked_folder(repository: Repository) -> str | None:
-    """Return the first folder on the path of publish_root that is a symbolic link, relative to the repository."""
+    """Return the first folder on the path of publish_root that is a symbolic link, or None if there is none."""
     path = PurePosixPath(repository.config.publish_root)
     folders = [*reversed(path.parents), path]
     return next((str(folder) for folder in folders if repository.path(str(folder)).is_symlink()), None)
@@ -86,7 +86,7 @@ def start_build_run(repository: Repository, started: datetime, dagster_run_id: s
 
 
 def list_own_paths(repository: Repository) -> tuple[str, ...]:
-    """Return the paths that this tool writes; changes in them do not make the working tree dirty."""
+    """Return the paths that this tool writes, and all run roots: changes in them do not make the working tree dirty."""
     config = repository.config
     state = PurePosixPath(config.publish_root).parent
     pointer_files = (config.pointers, f"{config.pointers}.lock", f"{config.pointers}.intent")
@@ -105,8 +105,8 @@ def seal_built(
 ) -> SealedRun:
     """Seal artifacts as a new run folder under the next free run id.
 
-    With `reuse_attempt`, the folder of an earlier attempt of the same Dagster run is used if it has the same bytes.
-    Otherwise `before_sealing` is called, which may refuse by raising.
+    With `reuse_attempt`, a folder that an earlier attempt of the same Dagster run sealed with the same bytes is used.
+    Otherwise `before_sealing` is called first, which may refuse by raising.
 
     Raises:
         NotFoundError: the repository has no publish root yet.
@@ -131,7 +131,7 @@ def seal_built(
     return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
 
 
-def builder_name(registry_id: str) -> str:
+def make_builder_name(registry_id: str) -> str:
     """Return the name of a registry's builder in run.json."""
     return f"registry_pipeline.{registry_id}"
 
@@ -139,7 +139,7 @@ def builder_name(registry_id: str) -> str:
 def build_run_files(
     repository_id: str | None, run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId
 ) -> dict[str, bytes]:
-    """Return the files of a run folder for this run id: artifacts, copies of their schemas, and run.json."""
+    """Return the files of a run folder without its seal: artifacts, copies of their schemas, and run.json."""
     from importlib.metadata import version  # noqa: PLC0415 - 12 ms that only sealing needs
 
     files = dict(built.artifacts.sealed_as(str(run_id)))
@@ -149,7 +149,7 @@ def build_run_files(
         if name is not None:
             files[f"{PurePosixPath(artifact).stem}.schema.json"] = schema.schema_bytes(name)
     outputs = sorted((*files, "run.json", *SEAL_FILES))
-    builder = {"name": builder_name(spec.registry_id), "version": version("registry-pipeline")}
+    builder = {"name": make_builder_name(spec.registry_id), "version": version("registry-pipeline")}
     files["run.json"] = json_document(make_run_json(repository_id, run, spec, built, run_id, outputs, builder))
     return files
 
@@ -166,7 +166,7 @@ def make_run_json(
     outputs: Sequence[str],
     builder: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the content of run.json; optional keys without a value are absent."""
+    """Return the content of run.json; optional keys whose value is None are absent, other keys are null."""
     # Keys keep this order: published run.json files are compared byte by byte.
     document = {
         "run_id": str(run_id),

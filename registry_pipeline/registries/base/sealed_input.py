@@ -12,8 +12,8 @@ from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 
 
-def sealed_run(registry_id: str, ref: SealedRef, report: SealReport) -> SealedRun:
-    """Return a verified folder as a sealed run."""
+def make_sealed_run(registry_id: str, ref: SealedRef, report: SealReport) -> SealedRun:
+    """Return a folder that the caller has verified as a sealed run; it counts as reused, not as built now."""
     envelope = report.run_json or {}
     as_of = envelope.get("as_of_utc") or envelope.get("created_utc")
     return SealedRun(
@@ -25,8 +25,8 @@ def sealed_run(registry_id: str, ref: SealedRef, report: SealReport) -> SealedRu
     )
 
 
-def read_sealed(repository: Repository, spec: RegistrySpec, ref: SealedRef) -> SealReport:
-    """Return the verified folder of a run with its artifacts; raise EvidenceError if it is not what `ref` names."""
+def read_sealed_report(repository: Repository, spec: RegistrySpec, ref: SealedRef) -> SealReport:
+    """Return the verified report of a run with its artifacts; raise EvidenceError if it is not what `ref` names."""
     registry_id = spec.registry_id
     keep = {*spec.artifacts, *([] if ref.relpath is None else [ref.relpath])}
     report = verify_referenced_run(repository, ref, keep)
@@ -50,12 +50,12 @@ def read_sealed(repository: Repository, spec: RegistrySpec, ref: SealedRef) -> S
     return report
 
 
-def active_run(repository: Repository, spec: RegistrySpec) -> SealedRun | None:
-    """Return the active run of a registry; raise EvidenceError if it does not verify.
+def read_active_run(repository: Repository, spec: RegistrySpec) -> SealedRun | None:
+    """Return the active run of a registry, verified; raise EvidenceError if it does not verify.
 
     None if there is none, or if its folder is missing, as in a clone without the runs.
     """
     ref = read_pointers(repository).active(spec.registry_id)
     if ref is None or not run_folder(repository, ref).is_dir():
         return None
-    return sealed_run(spec.registry_id, ref, read_sealed(repository, spec, ref))
+    return make_sealed_run(spec.registry_id, ref, read_sealed_report(repository, spec, ref))

@@ -51,7 +51,7 @@ def _make_error(registry_id: str, detail: str, location: str = "") -> EvidenceEr
     return EvidenceError(message, f"run `registry-pipeline build {registry_id}`")
 
 
-def parse_upstream(data: bytes, registry_id: str, location: str = "") -> Any:
+def parse_upstream_json(data: bytes, registry_id: str, location: str = "") -> Any:
     """Return the JSON value of an upstream artifact; raise EvidenceError if it cannot be parsed."""
     try:
         return json.loads(data)
@@ -60,12 +60,12 @@ def parse_upstream(data: bytes, registry_id: str, location: str = "") -> Any:
 
 
 def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
-    """Return the fields of every line of a run registry that the status table reads."""
+    """Return what the status table reads of each line of a run registry; raise EvidenceError if one is malformed."""
     rows: list[RunRow] = []
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line:
             continue
-        record = parse_upstream(line, "run_registry", f" line {number}")
+        record = parse_upstream_json(line, "run_registry", f" line {number}")
         if not isinstance(record, dict) or not _has_row(record):
             raise _make_error("run_registry", "it is not a record", f" line {number}")
         warnings = record.get("warnings")
@@ -79,8 +79,8 @@ def _has_row(record: Mapping[str, Any]) -> bool:
 
 
 def parse_system_drift(files: Mapping[str, bytes]) -> SystemDrift:
-    """Return the three flags of a drift_signals snapshot; None for a flag that is missing."""
-    document = parse_upstream(files.get(ARTIFACTS["drift_signals"], b"null"), "drift_signals")
+    """Return the flags of a drift_signals snapshot, None for a missing one; raise EvidenceError if it has none."""
+    document = parse_upstream_json(files.get(ARTIFACTS["drift_signals"], b"null"), "drift_signals")
     flags = document.get("system_drift") if isinstance(document, dict) else None
     if not isinstance(flags, dict):
         raise _make_error("drift_signals", "system_drift is missing")
@@ -122,15 +122,17 @@ def find_version(data: bytes) -> str | None:
         document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
         document = None
-    version = text_member(document, "version")
+    version = find_text_member(document, "version")
     if version:
         return version
     text = data.decode("utf-8", "ignore").replace("\r\n", "\n").replace("\r", "\n")
-    match = _LABEL.search(text) or _PLAIN_LABEL.search(text) or _after_schema_version(text) or _ASSIGNMENT.search(text)
+    match = (
+        _LABEL.search(text) or _PLAIN_LABEL.search(text) or _find_after_schema_version(text) or _ASSIGNMENT.search(text)
+    )
     return match[1] if match else None
 
 
-def _after_schema_version(text: str) -> re.Match[str] | None:
+def _find_after_schema_version(text: str) -> re.Match[str] | None:
     """Return the first quoted value that follows the word SCHEMA_VERSION on its line, as a match."""
     # One pattern with `.*?` in it would take quadratic time on a line of many such words. A value after a later word
     # also follows the first one, so one search behind the first word of each line is enough.
@@ -139,20 +141,20 @@ def _after_schema_version(text: str) -> re.Match[str] | None:
 
 
 def read_envelope_version(tree: Tree, path: str) -> str | None:
-    """Return "0.1" if the document that defines the run envelope exists, else None."""
+    """Return "0.1" if the document that defines the run envelope exists, else None; its content is not read."""
     return "0.1" if tree.is_file(path) else None
 
 
 def parse_expected_versions(data: bytes) -> ExpectedVersions | None:
-    """Return the versions that the expected-versions document states, or None if it is not such a document."""
+    """Return the versions that an expected-versions document states, or None if it has no object `expected`."""
     document = try_parse_strict_json(data)
     expected = document.get("expected") if isinstance(document, dict) else None
     if not isinstance(expected, dict):
         return None
-    return ExpectedVersions(*(text_member(expected, name) for name in fields(ExpectedVersions)))
+    return ExpectedVersions(*(find_text_member(expected, name) for name in fields(ExpectedVersions)))
 
 
-def text_member(document: object, key: str) -> str | None:
-    """Return a text of a JSON object; None if it is missing or no text, or if the value is no object."""
+def find_text_member(document: object, key: str) -> str | None:
+    """Return the text under a key of a JSON object; None if it is missing or no text, or if `document` is no object."""
     value = document.get(key) if isinstance(document, dict) else None
     return value if isinstance(value, str) else None

@@ -92,7 +92,10 @@ Row = Mapping[str, Any]
 
 
 def group_operations(rows: Sequence[Row], stale_days: int) -> dict[str, list[Row]]:
-    """Return the rows of a status table by group, stale ones oldest first; one operation may be in several groups."""
+    """Return the rows of a status table by group, stale ones oldest first; one operation may be in several groups.
+
+    The other groups, and stale ones of the same age, keep the order of the rows.
+    """
     observed, legacy_only, unobserved = (
         [row for row in rows if row["run_evidence_state"] == state]
         for state in ("OBSERVED", "LEGACY_ONLY", "UNOBSERVED")
@@ -115,7 +118,7 @@ def count_operations(rows: Sequence[Row], stale_days: int) -> OperationCounts:
     return OperationCounts(total=len(rows), **{name: len(group) for name, group in groups.items()})
 
 
-def staleness_days(created_utc: str | None, as_of: datetime) -> int | None:
+def count_days_since(created_utc: str | None, as_of: datetime) -> int | None:
     """Return the whole days from a timestamp to `as_of`, rounded down; negative if it is in the future.
 
     None if the timestamp is unknown, invalid, or has no zone (`Z` or `+hh:mm`).

@@ -23,16 +23,16 @@ def read_expected_versions_inputs(repository: Repository, context: SourceContext
     capture = CaptureReader("expected_versions", repository, context)
     path = repository.config.expected_versions
     # This document has a key of its own in the toml, because drift_signals needs its path too.
-    capture.take(path, capture.artifact)
+    capture.capture_file(path, capture.artifact)
     capture.check_version_bump(path, capture.artifact)
-    return capture.build_inputs()
+    return capture.make_build_inputs()
 
 
 def read_migration_ledger_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Capture the ledger of applied migrations; entries of the active snapshot must stay in it."""
     capture = CaptureReader("migration_ledger", repository, context)
-    capture.take(capture.source, capture.artifact)
-    data, previous = capture.files.get(capture.artifact), capture.previous_main_artifact()
+    capture.capture_file(capture.source, capture.artifact)
+    data, previous = capture.files.get(capture.artifact), capture.find_previous_main_artifact()
     # A malformed ledger is refused already; comparing it would report every entry as removed.
     if data is not None and previous is not None and not capture.refused:
         names = set(_migration_names(data))
@@ -41,17 +41,19 @@ def read_migration_ledger_inputs(repository: Repository, context: SourceContext)
             # A ledger may have hundreds of entries; three names show which ones are meant.
             more = f" and {len(removed) - 3} more" if len(removed) > 3 else ""
             detail = ", ".join(map(_display, removed[:3])) + more
-            capture.add("CAPTURE_ENTRY_REMOVED", capture.source, detail=detail)
-    return capture.build_inputs()
+            capture.add_finding("CAPTURE_ENTRY_REMOVED", capture.source, detail=detail)
+    return capture.make_build_inputs()
 
 
 def read_fingerprint_index_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Capture the index of fingerprints; each row is a record."""
     capture = CaptureReader("fingerprint_index", repository, context)
-    capture.take(capture.source, capture.artifact)
+    capture.capture_file(capture.source, capture.artifact)
     data = capture.files.get(capture.artifact)
     # The header is a row, but no record.
-    return capture.build_inputs(None if data is None or capture.refused else sum(1 for _ in read_strict_csv(data)) - 1)
+    return capture.make_build_inputs(
+        None if data is None or capture.refused else sum(1 for _ in read_strict_csv(data)) - 1
+    )
 
 
 def read_threshold_packs_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
@@ -60,11 +62,11 @@ def read_threshold_packs_inputs(repository: Repository, context: SourceContext) 
     names = capture.list_capturable(capture.source, lambda name: name.endswith(".json"))
     # One malformed pack refuses the whole capture: packs of different states must not be sealed together.
     for name in names or ():
-        capture.take(f"{capture.source}/{name}", name)
+        capture.capture_file(f"{capture.source}/{name}", name)
         capture.check_version_bump(f"{capture.source}/{name}", name, only_stated=True)
     if names == []:
         capture.refuse_missing(capture.source, "the folder contains no pack (*.json)")
-    return capture.build_inputs()
+    return capture.make_build_inputs()
 
 
 def read_derived_validation_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
@@ -73,20 +75,20 @@ def read_derived_validation_inputs(repository: Repository, context: SourceContex
     latest = f"{capture.source}/{LATEST}"
     data = capture.read(latest)
     if data is None:
-        return capture.build_inputs()
+        return capture.make_build_inputs()
     # LATEST.txt is input, not authority: it only says which folder is captured.
     name, problem = _parse_latest(repository, capture.source, data)
     if problem:
         capture.refuse("CAPTURE_LATEST_INVALID", latest, detail=problem)
-        return capture.build_inputs()
+        return capture.make_build_inputs()
     folder = f"{capture.source}/{name}"
     names = capture.list_capturable(folder, lambda _name: True)
     if names is not None and _REPORT not in names:
         capture.refuse_missing(f"{folder}/{_REPORT}", "the file does not exist")
     # Only the report has a schema; the other files are evidence for it.
     for file_name in names or ():
-        capture.take(f"{folder}/{file_name}", file_name, check_schema=file_name == _REPORT)
-    return capture.build_inputs()
+        capture.capture_file(f"{folder}/{file_name}", file_name, check_schema=file_name == _REPORT)
+    return capture.make_build_inputs()
 
 
 def _parse_latest(repository: Repository, source: str, data: bytes) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from registry_pipeline.registries.base.delta import (
     DeltaEdge,
     PathChanges,
     Snapshot,
-    changed_paths,
+    find_changed_paths,
     parse_delta_log,
 )
 from registry_pipeline.runs.envelope import BuildContext
@@ -68,7 +68,7 @@ def _edge(before: Snapshot | None, after: Snapshot, created_utc: str, run_id: st
     before_entries = () if before is None else before.entries
     paths = None
     if before_entries is not None and after.entries is not None:
-        paths = changed_paths(before_entries, after.entries)
+        paths = find_changed_paths(before_entries, after.entries)
     return DeltaEdge(
         registry_id=after.registry_id,
         from_ref=None if before is None else before.ref,

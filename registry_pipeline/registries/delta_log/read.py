@@ -23,7 +23,7 @@ from registry_pipeline.registries.base.reader import (
     ChainFacts,
     RegistrySpec,
     SourceContext,
-    foreign_repository_id,
+    find_foreign_repository_id,
 )
 from registry_pipeline.registries.delta_log.build import DeltaLogInputs, check_delta_log
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
@@ -94,7 +94,7 @@ def find_foreign(repository: Repository, report: SealReport, chain: ChainFacts) 
     """Return a finding if a verified run belongs to another repository; such a run is not logged."""
     if report.verdict != "pass":
         return None
-    foreign_id = foreign_repository_id(report, repository.config.repository_id, chain.accepted_foreign)
+    foreign_id = find_foreign_repository_id(report, repository.config.repository_id, chain.accepted_foreign)
     return None if foreign_id is None else finding("DELTA_FOREIGN", report.path, got=foreign_id, detail=report.run_id)
 
 

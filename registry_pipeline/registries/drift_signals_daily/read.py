@@ -16,7 +16,7 @@ from registry_pipeline.config import Config, Repository
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.git.tree import CommittedFiles, CommitTree, Tree
 from registry_pipeline.git.values import PathDrift
-from registry_pipeline.registries.base.drift import read_path_drift
+from registry_pipeline.registries.base.drift import read_executable_history
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.reader import BuildInputs
 from registry_pipeline.registries.base.upstream import (
@@ -97,7 +97,9 @@ def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str
         tracked_missing=False,
     )
     # (2) The history up to this commit: later commits must not change what is said of the day.
-    paths = None if config.op_drift == "commit" else read_path_drift(repository.root, catalog.operations, commit)
+    paths = (
+        None if config.op_drift == "commit" else read_executable_history(repository.root, catalog.operations, commit)
+    )
     # (3) A document that the past lacks cannot be restored, so its finding is a warning.
     findings = [
         replace(finding, severity=Severity.WARNING) if finding.severity is Severity.ERROR else finding

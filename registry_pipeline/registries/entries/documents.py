@@ -134,7 +134,7 @@ def _read_inputs(registry_id: str, repository: Repository, context: SourceContex
         if problem:
             capture.refuse("CAPTURE_MALFORMED", path, detail=problem)
         else:
-            capture.take(path, path)
+            capture.capture_file(path, path)
     for path, other in find_collisions(paths):
         capture.refuse("CAPTURE_MALFORMED", path, detail=f"its path differs from {other} only in case")
     if not paths:
@@ -142,7 +142,7 @@ def _read_inputs(registry_id: str, repository: Repository, context: SourceContex
         severity = None if capture.is_active else Severity.INFO
         folder = folder_of(repository.config.entries, types[0])
         capture.refuse("CAPTURE_MISSING", folder, severity=severity, detail="it contains no file of entries")
-    return capture.build_inputs(None if capture.refused else sum(map(_count_entries, capture.files.values())))
+    return capture.make_build_inputs(None if capture.refused else sum(map(_count_entries, capture.files.values())))
 
 
 read_module_registry_inputs = partial(_read_inputs, "module_registry")

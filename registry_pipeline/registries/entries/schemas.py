@@ -15,7 +15,7 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.files.path_policy import path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, did_you_mean
-from registry_pipeline.registries.base.drift import quote_pathspec
+from registry_pipeline.registries.base.drift import escape_pathspec
 from registry_pipeline.schema import SchemaProblem, Validator, read_validator, schema_bytes
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, parse_yaml_values
@@ -110,12 +110,12 @@ def content_path(config: Entries, entry_type: EntryType) -> str:
 
 
 def make_entry_pathspecs(config: Config) -> tuple[str, ...]:
-    """Return the git pathspecs of the content files of the shipped types, and of the repository's schemas; sorted."""
-    specs = {f":(glob){quote_pathspec(SCHEMA_FOLDER)}/*{SCHEMA_SUFFIX}"}
+    """Return the git pathspecs of the content files of entries, and of the repository's schemas of entries."""
+    specs = {f":(glob){escape_pathspec(SCHEMA_FOLDER)}/*{SCHEMA_SUFFIX}"}
     for entry_type in ENTRY_TYPES.values():
         # Routes may be in subfolders.
         name = entry_type.content if entry_type.one_file else "**/*.yaml" if entry_type.name == "route" else "*.yaml"
-        specs.add(f":(glob){quote_pathspec(folder_of(config.entries, entry_type))}/{name}")
+        specs.add(f":(glob){escape_pathspec(folder_of(config.entries, entry_type))}/{name}")
     return tuple(sorted(specs))
 
 

@@ -10,7 +10,7 @@ from registry_pipeline.files.atomic_write import read_own_file
 from registry_pipeline.files.transaction import Recovery, StageFolder, hold_stage, recover, write_files
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.registries.base.claims import find_artifacts
-from registry_pipeline.registries.base.drift import check_tracked_files, file_pathspecs
+from registry_pipeline.registries.base.drift import check_tracked_files, make_pathspecs
 from registry_pipeline.registries.entries import SPECS
 from registry_pipeline.registries.entries.change_plan import (
     Change,
@@ -72,7 +72,7 @@ def check_entries(repository: Repository) -> tuple[Library, tuple[Finding, ...],
     library, recovery = recover_and_read_library(repository)
     # git must have every content file, those of the types that the repository defines too.
     own = (entry_type.content for entry_type in library.schemas.types.values() if entry_type.folder is None)
-    tracked = check_tracked_files(repository, (*make_entry_pathspecs(repository.config), *file_pathspecs(*own)))
+    tracked = check_tracked_files(repository, (*make_entry_pathspecs(repository.config), *make_pathspecs(*own)))
     findings = (*check_library(library), *check_documents(repository, library.schemas), *tracked)
     return library, sorted_findings(findings), recovery
 

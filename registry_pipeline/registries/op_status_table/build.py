@@ -11,8 +11,8 @@ from registry_pipeline.registries.base.values import (
     Operation,
     OperationCatalog,
     SystemDrift,
+    count_days_since,
     count_operations,
-    staleness_days,
 )
 from registry_pipeline.runs.envelope import BuildContext, RunRow
 from registry_pipeline.runs.sealed_run import Artifacts
@@ -145,7 +145,7 @@ def _observed_fields(
         "run_evidence_state": "OBSERVED",
         "manifest_state": "PRESENT" if latest.has_manifest_sha256 else "MISSING",
         "run_json_state": "PRESENT" if latest.has_run_json else "MISSING",
-        "staleness_days": staleness_days(latest.created_utc, context.as_of),
+        "staleness_days": count_days_since(latest.created_utc, context.as_of),
         "op_drift": drift,
         "op_drift_reasons": reasons,
         "warnings": [*warnings, *coverage_warnings, *drift_warnings],

@@ -14,10 +14,10 @@ from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.files.read import MAX_BYTES
 from registry_pipeline.git.process import ObjectPipe, ask_git
 from registry_pipeline.git.repository import find_commit
-from registry_pipeline.registries.base.sealed_input import read_sealed
+from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.roles import ROLE_REGISTRY_SPEC
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
-from registry_pipeline.registries.roles.read import LINK, REGULAR, find_pack, read_pack_file
+from registry_pipeline.registries.roles.read import LINK, REGULAR, find_sealed_pack, read_pack_file
 from registry_pipeline.registries.roles.report import PublishedPack
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
@@ -48,12 +48,12 @@ class PackCommit:
 
 
 def is_commit(root: Path, name: str) -> bool:
-    """Return whether a name is a commit in git; `main` may exist as origin/main only."""
+    """Return whether git knows a name as a commit; `main` also means refs/remotes/origin/main."""
     return bool(_find_tips(root, name))
 
 
 def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> Baseline:
-    """Return the pack of a revision; `main` is the local branch, else the branch of the remote.
+    """Return the pack in a revision of git; `main` is the first of main and origin/main that contains a pack.
 
     If HEAD is that commit and contains the current bytes, it is the pack of the first parent: a check right after a
     commit compares with the state before it. Without git it is a first publish.
@@ -66,16 +66,16 @@ def read_git_baseline(root: Path, path: str, name: str, current: bytes) -> Basel
     if not tips:
         if name != DEFAULT_BASELINE:
             raise NotFoundError(f"git knows no commit {name!r}", "name another with --baseline, or `git fetch` it")
-        _prove_first_publish(root, path, None, None)
+        _require_first_publish(root, path, None, None)
         return Baseline(None)
-    packs = ((label, tip, _find_pack(root, tip, path, label)) for label, tip in tips)
+    packs = ((label, tip, _read_pack(root, tip, path, label)) for label, tip in tips)
     label, tip, pack = next((row for row in packs if row[2] is not None), (*tips[0], None))
     if pack is not None and (tip != head or pack.pack.data != current):
         return Baseline(pack, tip)
-    parent = _first_parent(root, tip) if pack is not None else tip
-    previous = None if parent is None or pack is None else _find_pack(root, parent, path, f"{label}~1")
+    parent = _find_first_parent(root, tip) if pack is not None else tip
+    previous = None if parent is None or pack is None else _read_pack(root, parent, path, f"{label}~1")
     if previous is None:
-        _prove_first_publish(root, path, parent, head)
+        _require_first_publish(root, path, parent, head)
     return Baseline(previous, tip)
 
 
@@ -87,15 +87,15 @@ def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, nam
     """
     if find_commit(root, commit) is None:
         raise NotFoundError(f"git does not have the commit {commit[:_SHORT]}", "`git fetch` it")
-    forks = (_merge_base(root, tip, commit) for _, tip in _find_tips(root, name))
+    forks = (_find_merge_base(root, tip, commit) for _, tip in _find_tips(root, name))
     base = next((fork for fork in forks if fork is not None), commit)
-    pack = _find_pack(root, base, path, base[:_SHORT])
+    pack = _read_pack(root, base, path, base[:_SHORT])
     if pack is not None and (base != commit or pack.pack.data != current):
         return Baseline(pack, base)
-    parent = _first_parent(root, base) if pack is not None else base
-    previous = None if parent is None or pack is None else _find_pack(root, parent, path, parent[:_SHORT])
+    parent = _find_first_parent(root, base) if pack is not None else base
+    previous = None if parent is None or pack is None else _read_pack(root, parent, path, parent[:_SHORT])
     if previous is None:
-        _prove_first_publish(root, path, parent, commit, revisions=(commit,))
+        _require_first_publish(root, path, parent, commit, revisions=(commit,))
     return Baseline(previous, base)
 
 
@@ -118,7 +118,7 @@ def read_pack_commits(root: Path, tip: str | None, path: str) -> tuple[PackCommi
 
 
 def read_pack_blobs(root: Path, blob_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield the id and the bytes of each pack once, in order, from one git process."""
+    """Yield the blob id and the bytes of each pack in the given order; an id that is given twice is yielded once."""
     with ObjectPipe(root) as pipe:
         yield from pipe.read_each(list(dict.fromkeys(blob_ids)))
 
@@ -132,7 +132,11 @@ def _find_tips(root: Path, name: str) -> list[tuple[str, str]]:
 
 
 def _read_file(root: Path, commit: str, path: str, label: str) -> bytes | None:
-    """Return the file at a path in a commit, or None if there is none."""
+    """Return the bytes of the file at a path in a commit, or None if there is none.
+
+    Raises:
+        NotFoundError: it is a link or a folder, or too large; `label` names the commit in the message.
+    """
     # :(literal) turns off wildcards in the path. -l gives the size before the content is read.
     output = ask_git(root, "ls-tree", "-z", "-l", commit, "--", f":(literal){path}") or b""
     entry, tab, _ = output.partition(b"\0")[0].partition(b"\t")
@@ -146,7 +150,7 @@ def _read_file(root: Path, commit: str, path: str, label: str) -> bytes | None:
     return ask_git(root, "cat-file", "blob", object_id.decode("ascii")) or b""
 
 
-def _find_pack(root: Path, commit: str, path: str, label: str) -> PublishedPack | None:
+def _read_pack(root: Path, commit: str, path: str, label: str) -> PublishedPack | None:
     """Return the pack in a commit: at `path`, else at the path that the commit's own configuration names."""
     data = _read_file(root, commit, path, label)
     if data is None:
@@ -164,23 +168,23 @@ def _find_pack(root: Path, commit: str, path: str, label: str) -> PublishedPack 
     return None if data is None else PublishedPack(parse_pack(data, source), source, commit=commit)
 
 
-def _first_parent(root: Path, commit: str) -> str | None:
+def _find_first_parent(root: Path, commit: str) -> str | None:
     """Return the first parent, or None for a root commit; a parent that a shallow clone lacks raises."""
     header = (ask_git(root, "cat-file", "commit", commit) or b"").partition(b"\n\n")[0]
     if b"\nparent " not in header:
         return None
     parent = find_commit(root, f"{commit}^1")
     if parent is None:
-        raise _shallow_error()
+        raise _make_shallow_error()
     return parent
 
 
-def _merge_base(root: Path, first: str, second: str) -> str | None:
+def _find_merge_base(root: Path, first: str, second: str) -> str | None:
     output = ask_git(root, "merge-base", first, second, none_found=1) or b""
     return output.decode("ascii").split("\n", 1)[0] or None
 
 
-def _prove_first_publish(
+def _require_first_publish(
     root: Path, path: str, base: str | None, head: str | None, *, revisions: tuple[str, ...] = ()
 ) -> None:
     """Raise a NotFoundError if a commit published the pack, apart from those of the change itself (`base` to `head`).
@@ -211,10 +215,10 @@ def _list_commits(root: Path, path: str, *revisions: str) -> list[str]:
 
 def _refuse_shallow(root: Path) -> None:
     if ask_git(root, "rev-parse", "--is-shallow-repository") == b"true\n":
-        raise _shallow_error()
+        raise _make_shallow_error()
 
 
-def _shallow_error() -> NotFoundError:
+def _make_shallow_error() -> NotFoundError:
     message = "the clone is shallow, and the missing history may contain the pack"
     return NotFoundError(message, "run `git fetch --unshallow`")
 
@@ -228,16 +232,16 @@ def _find_blobs(root: Path, commits: Sequence[str], path: str) -> list[str | Non
     return [row[2].decode("ascii") if row[0] == b"blob" and int(row[1]) <= MAX_BYTES else None for row in rows]
 
 
-def read_configured_baseline(repository: Repository) -> str:
-    """Return the configured baseline; `main` if `active` is configured and no role registry is active."""
+def read_baseline_name(repository: Repository) -> str:
+    """Return the name of the configured baseline; `main` if it is `active` and no role registry is active."""
     name = repository.config.roles.baseline
     if name == ACTIVE_BASELINE and read_pointers(repository).active(ROLE_REGISTRY) is None:
         return DEFAULT_BASELINE
     return name
 
 
-def find_baseline(repository: Repository, name: str, pack: ParsedPack, folder: Path) -> Baseline:
-    """Return the baseline with a name: `active`, a revision of git, or a file in `folder`.
+def read_baseline(repository: Repository, name: str, pack: ParsedPack, folder: Path) -> Baseline:
+    """Return the baseline with a name: `active` (the active run), a revision of git, or else a file below `folder`.
 
     Raises:
         NotFoundError, EvidenceError: it cannot be read, or the active run does not verify.
@@ -256,11 +260,11 @@ def find_baseline(repository: Repository, name: str, pack: ParsedPack, folder: P
 
 
 def read_sealed_pack(repository: Repository, ref: SealedRef) -> PublishedPack:
-    """Return the pack of a sealed role registry; raises as `find_baseline`."""
+    """Return the pack of a sealed role registry; raises as `read_baseline`."""
     folder = f"{ref.run_root}/{ref.run_id}"
     if not run_folder(repository, ref).is_dir():
         raise NotFoundError(f"the role registry {folder} is missing", "restore its folder from a backup")
-    pack = find_pack(read_sealed(repository, ROLE_REGISTRY_SPEC, ref).kept)
+    pack = find_sealed_pack(read_sealed_report(repository, ROLE_REGISTRY_SPEC, ref).kept)
     if pack is None:
         advice = "run `registry-pipeline build role_registry`"
         raise NotFoundError(f"the role registry {folder} contains no role pack", advice)
@@ -269,10 +273,13 @@ def read_sealed_pack(repository: Repository, ref: SealedRef) -> PublishedPack:
 
 
 def add_publishers(repository: Repository, baseline: Baseline, ids: set[str]) -> PublishedPack | None:
-    """Return the baseline's pack with the commits that first published some ids, or None if no commit is known."""
+    """Return the baseline's pack with the commits that first published some of its ids.
+
+    None if there is no pack, it declares none of `ids`, or no commit is found. An unreadable history is no error.
+    """
     if baseline.published is None:
         return None
-    ids = ids & _declared_ids(baseline.published.pack)
+    ids = ids & _find_declared_ids(baseline.published.pack)
     publishers: dict[str, str] = {}
     # The commit is an addition to a finding, which is valid without it.
     with suppress(NotFoundError):
@@ -283,13 +290,13 @@ def add_publishers(repository: Repository, baseline: Baseline, ids: set[str]) ->
                 for name in ids - publishers.keys()
                 if f'"{name}"'.encode("utf-8", "surrogatepass") in data or b"\\u" in data
             }
-            publishers |= dict.fromkeys(names & _declared_ids(parse_pack(data, "")) if names else (), commit)
+            publishers |= dict.fromkeys(names & _find_declared_ids(parse_pack(data, "")) if names else (), commit)
             if len(publishers) == len(ids):
                 break
     return replace(baseline.published, published_by=publishers) if publishers else None
 
 
-def _declared_ids(pack: ParsedPack) -> set[str]:
+def _find_declared_ids(pack: ParsedPack) -> set[str]:
     if pack.snapshot is None:
         return set()
     ids = {role.role_id for role in pack.snapshot.roles}
@@ -297,7 +304,7 @@ def _declared_ids(pack: ParsedPack) -> set[str]:
 
 
 def _read_first_packs(repository: Repository, tip: str | None) -> Iterator[tuple[str, bytes]]:
-    """Yield each version of the pack with the first commit that contains it, the oldest first."""
+    """Yield the first commit that contains each version of the pack, and the version's bytes, the oldest first."""
     first_commits: dict[str, str] = {}
     for commit in read_pack_commits(repository.root, tip, repository.config.roles.pack)[:_MAX_COMMITS]:
         if commit.blob_id is not None:

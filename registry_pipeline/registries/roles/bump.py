@@ -34,10 +34,13 @@ class AddedVersion:
 def add_next_version(data: bytes, role_id: str, kind: RoleContractKind, path: str = "") -> AddedVersion:
     """Return the pack with the next contract of a role: a copy of the newest one, inserted after it.
 
-    A `contract_version` in its schema_json is increased. All other characters stay, apart from the comma between both.
+    A role without one gets version 1 with an empty schema_json, at the end of the list. A `contract_version` in the
+    copied schema_json is increased. All other characters stay, apart from the comma between both.
 
     Raises:
-        NotFoundError, RefusedError: the pack has no such role, is ambiguous, or has the last version.
+        NotFoundError: the pack has no such role.
+        RefusedError: the pack cannot be parsed without doubt, the role is malformed, the newest version is the last
+            possible one, or the result has another change or a new problem.
     """
     pack = parse_pack(data, path)
     label = path or "the pack"
@@ -71,7 +74,7 @@ def add_next_version(data: bytes, role_id: str, kind: RoleContractKind, path: st
         text = _insert_copy(document.text, (*list_path, index - 1), contract)
     added = AddedVersion(text.encode("utf-8"), contract["contract_id"], after)
     # (3) parse the result, and refuse it if anything else changed
-    _verify(pack, added, list_path, index, contract)
+    _refuse_other_changes(pack, added, list_path, index, contract)
     return added
 
 
@@ -86,6 +89,7 @@ def _find_versions(pack: ParsedPack, list_path: JsonPath, line: str) -> dict[int
 
 
 def _copy_contract(contract: dict[str, Any], line: str, version: int) -> dict[str, Any]:
+    """Return a copy of a contract with another version in its id and, if stated, in its schema_json."""
     copied = copy.deepcopy(contract)
     copied["contract_id"] = f"{line}:{version}"
     schema = copied.get("schema_json")
@@ -118,7 +122,7 @@ def _append_first(text: str, path: JsonPath, count: int, contract: dict[str, Any
     """Return the text with the first contract of its kind at the end of the array at `path`."""
     begin, end = find_spans(text, [path])[path]
     line_begin = text.rfind("\n", 0, begin) + 1
-    margin = _leading_blanks(text[line_begin:begin])
+    margin = _find_leading_blanks(text[line_begin:begin])
     newline = "\r\n" if "\r\n" in text else "\n"
     if "\n" in text:
         unit = _find_indentation(text)
@@ -134,24 +138,27 @@ def _append_first(text: str, path: JsonPath, count: int, contract: dict[str, Any
 def _find_indentation(text: str) -> str:
     """Return the blanks of one level: those before the first member of the pack."""
     lines = (line for line in text.split("\n")[1:] if line.strip())
-    return next(filter(None, map(_leading_blanks, lines)), "  ")
+    return next(filter(None, map(_find_leading_blanks, lines)), "  ")
 
 
-def _leading_blanks(line: str) -> str:
+def _find_leading_blanks(line: str) -> str:
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
-def _verify(pack: ParsedPack, added: AddedVersion, path: JsonPath, index: int, contract: dict[str, Any]) -> None:
+def _refuse_other_changes(
+    pack: ParsedPack, added: AddedVersion, path: JsonPath, index: int, contract: dict[str, Any]
+) -> None:
+    """Raise RefusedError if the new bytes have more changes than `contract` at an index, or a new problem."""
     result = parse_pack(added.data, pack.path)
     expected = copy.deepcopy(pack.read_document().value)
     expected["roles"][path[1]][path[2]].insert(index, contract)
-    known = {_identify(problem) for problem in pack.problems}
-    new = any(_identify(problem) not in known for problem in result.problems if problem.code != "RR016")
+    known = {_make_identity(problem) for problem in pack.problems}
+    new = any(_make_identity(problem) not in known for problem in result.problems if problem.code != "RR016")
     if result.read_document().value != expected or new:
         message = f"{added.contract_id} cannot be added without another change"
         raise RefusedError(message, "add it by hand, and run `roles check`")
 
 
-def _identify(problem: Problem) -> tuple[object, ...]:
+def _make_identity(problem: Problem) -> tuple[object, ...]:
     # A copied contract has the shape problems of its original.
     return ("RR020", problem.key) if problem.code == "RR020" else problem.identity

@@ -39,7 +39,7 @@ _EMPTY = RoleRegistrySnapshot((), ())
 def check_against_baseline(current: ParsedPack, baseline: PublishedPack | None) -> tuple[Violation, ...]:
     """Return the violations of a pack compared with a baseline; None means a first publish (RR031).
 
-    An error of the pack itself that the baseline has too is a warning. A baseline that declares nothing is RR030.
+    An error of the pack itself that the baseline has too is a warning. A baseline without an array `roles` is RR030.
     """
     published = baseline.pack.snapshot if baseline is not None else None
     if baseline is None or published is None:
@@ -49,7 +49,7 @@ def check_against_baseline(current: ParsedPack, baseline: PublishedPack | None) 
         reason = f"the baseline {baseline.source} is not a valid RolePack"
         return sort_violations([*violations, make_not_checked(current.path, reason)])
     known = {problem.identity for problem in baseline.pack.problems}
-    problems = [_lower_known(problem, known) for problem in current.problems]
+    problems = [_lower_if_known(problem, known) for problem in current.problems]
     if current.data != baseline.pack.data:
         problems += _compare(current.snapshot, published)
         problems += _compare_texts(current, baseline.pack)
@@ -62,23 +62,24 @@ def validate(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> l
     These findings have no path and no location; `check_against_baseline` reports both.
     """
     known = {problem.identity for problem in find_pack_problems(baseline)}
-    problems = [_lower_known(problem, known) for problem in find_pack_problems(current)]
+    problems = [_lower_if_known(problem, known) for problem in find_pack_problems(current)]
     problems += _compare(current, baseline)
     problems.sort(key=lambda problem: (problem.code, problem.ids[::-1], problem.key))
     return [problem.to_finding("") for problem in problems]
 
 
 def find_pack_violations(pack: ParsedPack) -> tuple[Violation, ...]:
-    """Return the violations of a pack by itself, whatever was published before."""
+    """Return the violations of a pack by itself, sorted and at their full severity, whatever was published before."""
     return sort_violations(make_violations(pack.problems, pack, None))
 
 
 def make_not_checked(path: str, reason: str) -> Violation:
-    """Return RR030: a pack or its baseline could not be checked (exit 7 on the command line)."""
+    """Return the violation RR030: a pack or its baseline could not be checked (exit 7 on the command line)."""
     return make_violation("RR030", path, key=reason, detail=reason)
 
 
 def _compare(current: RoleRegistrySnapshot | None, published: RoleRegistrySnapshot) -> list[Problem]:
+    """Return what the change from one snapshot to another breaks; nothing if the current one is unknown."""
     if current is None:
         return []
     ids = PublishedIds()
@@ -87,7 +88,7 @@ def _compare(current: RoleRegistrySnapshot | None, published: RoleRegistrySnapsh
     return [*append_only, *find_changes(current, published)]
 
 
-def _lower_known(problem: Problem, known: set[tuple[str, tuple[str, ...], str, str | None]]) -> Problem:
+def _lower_if_known(problem: Problem, known: set[tuple[str, tuple[str, ...], str, str | None]]) -> Problem:
     # A change is not refused for an error that was published before it.
     if CODES[problem.code].severity is Severity.ERROR and problem.identity in known:
         return replace(problem, severity=Severity.WARNING)
@@ -135,10 +136,10 @@ class _RoleState:
 
 
 def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tuple[Violation, ...]:
-    """Return RR001, RR002, RR003, RR010, RR011, RR014 and RR035 of a pack compared with all commits.
+    """Return the violations RR001 to RR003, RR010, RR011, RR014 and RR035 of a pack compared with all commits.
 
     Commits come oldest first, parents before children; the pack follows the last. Each violation names the first commit
-    that published what is broken.
+    that published what is broken; RR035 names the last one before the removal. A pack without roles has none.
     """
     if current.snapshot is None:
         return ()
@@ -168,7 +169,10 @@ def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tu
 
 
 def _find_reused_roles(current: ParsedPack, commits: Sequence[PublishedCommit]) -> list[tuple[int, Problem]]:
-    """Return RR035 for each role_id of the pack that was removed and added again."""
+    """Return RR035 for each role_id of the pack that was removed and added again, with a commit's number.
+
+    It is the last commit that had the role before its removal. A role that came back unchanged is a warning.
+    """
     states: dict[str, _RoleState] = {}
     # the number of the last commit with a role that came back, and whether it is the same
     returned: dict[str, tuple[int, bool]] = {}

@@ -22,9 +22,9 @@ from registry_pipeline.registries.base.reader import Previous
 from registry_pipeline.registries.roles.baselines import (
     Baseline,
     add_publishers,
-    find_baseline,
+    read_baseline,
+    read_baseline_name,
     read_commit_baseline,
-    read_configured_baseline,
     read_sealed_pack,
 )
 from registry_pipeline.registries.roles.check import check_against_baseline, find_pack_violations, make_not_checked
@@ -41,19 +41,23 @@ from registry_pipeline.values import value_type
 NOT_CHECKED: Final = "RR030"
 
 
-def report_not_checked(path: str, error: NotFoundError | EvidenceError) -> Violation:
-    """Return RR030 with the reason of an error."""
+def make_not_checked_for_error(path: str, error: NotFoundError | EvidenceError) -> Violation:
+    """Return the violation RR030 with the message and the advice of an error."""
     return make_not_checked(path, f"{error.message}; {error.advice}" if error.advice else error.message)
 
 
 def apply_pack_waivers(
     repository: Repository, violations: tuple[Violation, ...], now: datetime, *, is_usual: bool
 ) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
-    """Return the violations that remain after the repository's waivers, and the waived ones."""
+    """Return the violations that remain after the repository's waivers, and the waived ones.
+
+    Problems of the waivers themselves are added to the first; an unused one (RR032) only if `is_usual`. If the file
+    cannot be read, nothing is waived, and RR030 is added.
+    """
     try:
         data = read_waivers_file(repository)
     except NotFoundError as error:
-        return sort_violations(violations, (report_not_checked(WAIVERS_PATH, error),)), ()
+        return sort_violations(violations, (make_not_checked_for_error(WAIVERS_PATH, error),)), ()
     if data is None:
         return violations, ()
     result = apply_waivers(violations, parse_waivers(data, WAIVERS_PATH), now.date())
@@ -71,7 +75,7 @@ def record_violations(
     tool: str,
     job_id: str | None = None,
 ) -> str | None:
-    """Record errors and warnings in the diagnostics store; return the reason if that failed, else None."""
+    """Record errors and warnings, open and waived, in the diagnostics store; return why that failed, or None."""
     store = repository.state_root / STORE_NAME
     diagnostics = [
         _make_diagnostic(violation, status, tool, job_id)
@@ -117,22 +121,22 @@ class Comparison:
 def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str], folder: Path) -> Comparison:
     """Return the comparison of a pack with each named baseline; it passes if it passes against all of them.
 
-    A baseline that cannot be found or read is RR030. A file is searched in `folder`.
+    A baseline that cannot be found or read is RR030; then errors of the pack itself are warnings. A file is searched in
+    `folder`. RR031 (first publish) is left out if any baseline was found.
     """
     groups: list[tuple[Violation, ...]] = []
     baselines: list[PublishedPack] = []
     tip: str | None = None
     for name in names:
         try:
-            baseline = find_baseline(repository, name, pack, folder)
+            baseline = read_baseline(repository, name, pack, folder)
             groups.append(_compare(repository, pack, baseline))
         except (NotFoundError, EvidenceError) as error:
             # Which of the pack's own errors are new is unknown, and RR030 fails the check. But nothing can be
             # published of a pack that declares nothing, so its errors are new.
             own = find_pack_violations(pack)
-            groups.append(
-                (report_not_checked(pack.path, error), *(own if pack.snapshot is None else map(as_warning, own)))
-            )
+            own = own if pack.snapshot is None else tuple(map(as_warning, own))
+            groups.append((make_not_checked_for_error(pack.path, error), *own))
             continue
         tip = tip or baseline.tip
         baselines += [] if baseline.published is None else [baseline.published]
@@ -144,6 +148,7 @@ def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str],
 
 
 def _compare(repository: Repository, pack: ParsedPack, baseline: Baseline) -> tuple[Violation, ...]:
+    """Return the violations against one baseline, with the commits that published the ids as far as git shows them."""
     violations = check_against_baseline(pack, baseline.published)
     # The history is only read for violations: then they are formatted again with the commit that published the id.
     reported = [violation for violation in violations if violation.finding.severity is not Severity.INFO]
@@ -157,14 +162,15 @@ def check_capture(
 ) -> CaptureCheck:
     """Check a pack before its capture, against the configured baseline and the active snapshot.
 
-    `previous` is the active snapshot as the build read it, None if none is active or it does not verify.
+    `previous` is the active snapshot as the build read it, None if none is active or it does not verify. A pack without
+    an array `roles` is not compared: only its own errors are returned, as `unusable`.
     """
     pack = parse_pack(data, path)
     if pack.snapshot is None:
         own = (violation.finding for violation in find_pack_violations(pack))
         return CaptureCheck(tuple(result for result in own if result.severity is Severity.ERROR))
     # The active snapshot is a baseline too: otherwise a rewritten branch could remove a published role.
-    configured = read_configured_baseline(repository)
+    configured = read_baseline_name(repository)
     with_active = tuple(dict.fromkeys((configured, ACTIVE_BASELINE)))
     verified = previous is not None and bool(previous.files)
     comparison = compare_pack(repository, pack, with_active if verified else (configured,), repository.root)
@@ -190,7 +196,7 @@ def check_role_registry(repository: Repository, sealed: SealedRun, report: SealR
     created = parse_utc(run_json.get("created_utc"))
     violations, waived = check.violations, check.waived
     if not check.recorded:
-        violations = _compare_unrecorded(repository, sealed, report, check.pack)
+        violations = _compare_without_record(repository, sealed, report, check.pack)
         if created is not None:
             violations, waived = apply_pack_waivers(repository, violations, created, is_usual=False)
     # `check_sealed_run` reports the errors and warnings of a recorded comparison.
@@ -205,10 +211,15 @@ def check_role_registry(repository: Repository, sealed: SealedRun, report: SealR
     return findings if note is None else (*findings, finding("DIAGNOSTICS_NOT_RECORDED", report.path, detail=note))
 
 
-def _compare_unrecorded(
+def _compare_without_record(
     repository: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack
 ) -> tuple[Violation, ...]:
-    """Compare a sealed pack with the snapshot that was active then, and with git's pack at the commit of the run."""
+    """Return the violations of a sealed pack whose run.json records no comparison.
+
+    The baselines are the previous snapshot that run.json names, and the pack that was published at the commit of the
+    run. If neither exists, it is a first publish (RR031). A baseline that cannot be read is RR030: a warning if another
+    one was compared, else an error.
+    """
     groups: list[tuple[Violation, ...]] = []
     unknown: list[Violation] = []
     ref = sealed.inputs.previous(ROLE_REGISTRY)
@@ -216,21 +227,21 @@ def _compare_unrecorded(
         try:
             groups.append(check_against_baseline(pack, read_sealed_pack(repository, ref)))
         except (NotFoundError, EvidenceError) as error:
-            unknown.append(report_not_checked(pack.path, error))
+            unknown.append(make_not_checked_for_error(pack.path, error))
     try:
-        baseline = _find_git_baseline(repository, sealed, report, pack)
+        baseline = _read_git_baseline(repository, sealed, report, pack)
         if baseline is not None or ref is None:
             groups.append(check_against_baseline(pack, baseline))
     except NotFoundError as error:
-        unknown.append(report_not_checked(pack.path, error))
+        unknown.append(make_not_checked_for_error(pack.path, error))
     # For a run of an old version one baseline is enough, but at least one is needed to pass.
     return sort_violations(*groups, map(as_warning, unknown) if groups else unknown)
 
 
-def _find_git_baseline(
+def _read_git_baseline(
     repository: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack
 ) -> PublishedPack | None:
-    """Return the published pack at the commit of the run, or None if there was none; an unknown one raises."""
+    """Return the pack that was published at the commit of the run, or None; raise NotFoundError if that is unknown."""
     commit = (report.run_json or {}).get("git_commit")
     if not isinstance(commit, str):
         return None

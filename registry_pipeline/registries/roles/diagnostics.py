@@ -110,7 +110,9 @@ class Diagnostic:
 def record_diagnostics(
     store: Path, diagnostics: Sequence[Diagnostic], now: datetime, *, wait_seconds: float = _WAIT_SECONDS
 ) -> int:
-    """Record all diagnostics or none, each with its event; return how many are new.
+    """Record all diagnostics or none, each with its event; return how many fingerprints are new.
+
+    Of those with the same fingerprint the last is recorded. Without diagnostics no store is created.
 
     Raises:
         BusyError: another process used the store for `wait_seconds`.
@@ -137,7 +139,7 @@ def record_diagnostics(
 
 
 def read_diagnostics(store: Path, *, wait_seconds: float = _WAIT_SECONDS) -> list[dict[str, Any]]:
-    """Return every diagnostic as an object, the last seen first; raises as `record_diagnostics`."""
+    """Return every diagnostic, the last seen first, or [] if there is no store; raises as `record_diagnostics`."""
     return _read_table(store, "diagnostics", "last_seen DESC, code, fingerprint", wait_seconds)
 
 
@@ -151,7 +153,7 @@ def _read_table(store: Path, table: str, order: str, wait_seconds: float) -> lis
     # No violation was found yet.
     if not store.exists():
         return []
-    names = list(_column_types(table))
+    names = list(_parse_column_types(table))
     with _open_store(store, wait_seconds, write=False) as connection:
         cursor = connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY {order}")  # noqa: S608
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -159,13 +161,13 @@ def _read_table(store: Path, table: str, order: str, wait_seconds: float) -> lis
 
 def _insert(connection: DuckDBPyConnection, table: str, rows: Sequence[dict[str, Any]], suffix: str = "") -> None:
     # One statement for all rows, with a list per column: a statement per row takes a millisecond each.
-    columns = _column_types(table)
+    columns = _parse_column_types(table)
     values = ", ".join(f"unnest(?::{kind}[])" for kind in columns.values())
     statement = f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} {suffix}"
     connection.execute(statement, [[row[name] for row in rows] for name in columns])
 
 
-def _column_types(table: str) -> dict[str, str]:
+def _parse_column_types(table: str) -> dict[str, str]:
     return {words[0]: words[1] for words in map(str.split, _TABLES[table].split(","))}
 
 
@@ -175,7 +177,7 @@ def _count_rows(connection: DuckDBPyConnection, table: str) -> int:
 
 @contextmanager
 def _open_store(store: Path, wait_seconds: float, *, write: bool) -> Iterator[DuckDBPyConnection]:
-    """Open the store, waiting for another process; every failure of DuckDB becomes one of our errors."""
+    """Open the store, waiting for another process; any failure of DuckDB, in the block too, is a NotFoundError."""
     import duckdb  # noqa: PLC0415 - takes half of the start-up time of a command
 
     # DuckDB locks an existing file only: two processes that create it at once would see half of each other's.

@@ -22,7 +22,7 @@ _SKIPPER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
 def scan_string(text: str, begin: int) -> tuple[str, int]:
-    """Return the JSON string whose first character after the quote is at `begin`, and the offset after it."""
+    """Return the JSON string from `begin`, after its quote, and the offset after it; a ValueError if it is invalid."""
     # The C function of json's own decoder; typeshed does not declare it.
     result: tuple[str, int] = json.decoder.scanstring(text, begin)  # type: ignore[attr-defined]
     return result
@@ -93,7 +93,7 @@ def format_pointer(path: JsonPath) -> str:
 
 
 def find_spans(text: str, paths: Iterable[JsonPath]) -> dict[JsonPath, tuple[int, int]]:
-    """Return the begin and end offset of the value at each path that a valid JSON text contains."""
+    """Return the begin and end offset of the value at each path; paths that the valid JSON text lacks are left out."""
     # A tree of the requested keys and indexes; the entry None of a node is the path that ends there.
     tree: dict[Any, Any] = {}
     for path in paths:
@@ -108,7 +108,7 @@ def find_spans(text: str, paths: Iterable[JsonPath]) -> dict[JsonPath, tuple[int
 
 
 def _scan_value(text: str, begin: int, node: dict[Any, Any] | None, spans: dict[JsonPath, tuple[int, int]]) -> int:
-    """Note the spans below a node of the tree; return the offset after the value."""
+    """Add the spans of the paths below a node of the tree to `spans`; return the offset after the value."""
     if node is None or not node.keys() - {None} or text[begin] not in "{[":
         end = _SKIPPER.raw_decode(text, begin)[1]
     else:
@@ -163,8 +163,8 @@ def find_differences(old: Any, new: Any) -> tuple[Difference, ...]:
     return differences
 
 
-def format_difference(differences: tuple[Difference, ...]) -> str:
-    """Return the first differences as the end of a sentence, or an empty text."""
+def format_differences(differences: tuple[Difference, ...]) -> str:
+    """Return the first three differences as the end of a sentence, or "" if there are none."""
     texts = [
         f"{difference.pointer}{': ' if difference.pointer else ''}"
         f"{difference.old or 'absent'} became {difference.new or 'absent'}"

@@ -12,7 +12,7 @@ from registry_pipeline.registries.roles.json_text import JsonPath, Lines, find_s
 from registry_pipeline.registries.roles.pack_reader import MAX_PROBLEMS, PackReader
 from registry_pipeline.registries.roles.rules_pack import find_pack_problems
 from registry_pipeline.registries.roles.snapshot import Problem, RoleRegistrySnapshot
-from registry_pipeline.registries.roles.strict_json import StrictJson, parse_strict_json, read_strict_json
+from registry_pipeline.registries.roles.strict_json import StrictJson, parse_strict_bytes, parse_strict_text
 from registry_pipeline.values import replace, value_type
 
 _FIRST_ROLE: Final = re.compile(
@@ -56,10 +56,13 @@ class ParsedPack:
 
     def read_document(self) -> StrictJson:
         """Return the text with its value."""
-        return read_strict_json(self.data) if self.document is None else self.document
+        return parse_strict_bytes(self.data) if self.document is None else self.document
 
     def location_of(self, subject_id: str) -> str | None:
-        """Return `line:column` of a role_id or contract_id in the file, or None if the pack does not contain it."""
+        """Return `line:column` of a role_id or contract_id in the file, or None if the pack lacks it.
+
+        Of a duplicated id it is the first one.
+        """
         if self.snapshot is None:
             return None
         roles = zip(self.snapshot.roles, self.role_paths, strict=True)
@@ -83,14 +86,14 @@ class PastPack:
 def parse_pack(data: bytes, path: str) -> ParsedPack:
     """Return a parsed role pack; `path` is what its findings name.
 
-    Nothing is raised: invalid bytes are problems of the pack. Time is linear in the size.
+    Nothing is raised: invalid bytes are problems of the pack. Parsed roles are cached. Time is linear in the size.
     """
-    return read_by_roles(data, path) or parse_whole_pack(data, path)
+    return parse_pack_by_roles(data, path) or parse_whole_pack(data, path)
 
 
 def parse_whole_pack(data: bytes, path: str) -> ParsedPack:
     """Return the same as `parse_pack`, without the cache of roles."""
-    document = read_strict_json(data)
+    document = parse_strict_bytes(data)
     reader = PackReader(document)
     snapshot = reader.read_pack() if document.readable else None
     problems = (*reader.problems, *(find_pack_problems(snapshot) if snapshot is not None else ()))
@@ -108,7 +111,7 @@ def clear_role_cache() -> None:
     _cache.clear()
 
 
-def read_by_roles(data: bytes, path: str) -> ParsedPack | None:
+def parse_pack_by_roles(data: bytes, path: str) -> ParsedPack | None:
     """Return a pack that was read role by role, or None if it must be parsed as a whole.
 
     None means: the text is not strict JSON or cannot be cut, an id is duplicated or missing, or problems are too many.
@@ -119,7 +122,7 @@ def read_by_roles(data: bytes, path: str) -> ParsedPack | None:
         return None
     spans = _find_role_spans(text)
     # (1) the text around the roles must be a strict pack with an empty list
-    frame = parse_strict_json(text[: spans[0][0]] + text[spans[-1][1] :]) if spans else None
+    frame = parse_strict_text(text[: spans[0][0]] + text[spans[-1][1] :]) if spans else None
     if frame is None or frame.defects or not isinstance(frame.value, dict) or frame.value.get("roles") != []:
         return None
     # (2) each piece must be a strict object with a role_id
@@ -138,7 +141,10 @@ def read_by_roles(data: bytes, path: str) -> ParsedPack | None:
         return None
     reader = PackReader(frame)
     empty = reader.read_pack()
-    problems = [*reader.problems, *(_move(item, index) for index, role in enumerate(roles) for item in role.problems)]
+    problems = [
+        *reader.problems,
+        *(_move_to_index(item, index) for index, role in enumerate(roles) for item in role.problems),
+    ]
     # Only a pack that is parsed as a whole limits how many problems of a code are listed.
     if empty is None or len(problems) >= MAX_PROBLEMS:
         return None
@@ -155,7 +161,7 @@ def read_by_roles(data: bytes, path: str) -> ParsedPack | None:
 
 
 def _find_role_spans(text: str) -> list[tuple[int, int]]:
-    """Return the likely begin and end of each role in the text of a pack; none if they cannot be found."""
+    """Return the likely begin and end of each role in the text of a pack; an empty list if they cannot be found."""
     match = _FIRST_ROLE.search(text)
     # The array must be in the outermost object: only one bracket is open before its key.
     if match is None or text.count("{", 0, match.start()) != 1:
@@ -191,8 +197,9 @@ def _read_cached(text: str) -> PackReader | None:
 
 
 def _read_role(text: str) -> PackReader | None:
+    """Return the reader of one role, or None if the text is no strict object with a role_id."""
     # Inside two arrays the role is nested as deep as in its pack.
-    document = parse_strict_json(f"[[{text}]]")
+    document = parse_strict_text(f"[[{text}]]")
     value = document.value
     for _ in range(2):
         value = value[0] if isinstance(value, list) and len(value) == 1 else None
@@ -203,6 +210,6 @@ def _read_role(text: str) -> PackReader | None:
     return reader
 
 
-def _move(problem: Problem, index: int) -> Problem:
+def _move_to_index(problem: Problem, index: int) -> Problem:
     path = problem.path
     return problem if path is None or index == 0 else replace(problem, path=("roles", index, *path[2:]))

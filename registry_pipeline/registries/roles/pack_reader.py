@@ -80,7 +80,7 @@ class PackReader:
             self._add_defect(defect)
 
     def read_pack(self) -> RoleRegistrySnapshot | None:
-        """Return the snapshot of the whole pack, or None if it has no array `roles`."""
+        """Return the snapshot of the whole pack, or None if it has no array `roles`; problems are in `problems`."""
         pack = self._value
         if not isinstance(pack, dict):
             fillers = {"what": "the pack", "detail": "is not an object"}
@@ -98,7 +98,7 @@ class PackReader:
         return RoleRegistrySnapshot(tuple(self.roles), tuple(self.contracts), **header)
 
     def read_role(self, role: dict[str, Any], path: JsonPath) -> None:
-        """Read the role at a path with its contracts."""
+        """Add a role and its contracts with their problems; a role without a role_id adds its problems only."""
         role_id = role.get("role_id")
         if not isinstance(role_id, str):
             pointer = format_pointer(path)
@@ -140,7 +140,7 @@ class PackReader:
             self._add(Problem("RR016", ids, fillers, expected=str(version), got=got, path=stated_path))
 
     def _count_occurrence(self, kind: str, subject_id: str) -> str:
-        """Return the part of a problem's key that tells duplicated ids apart."""
+        """Count one more occurrence of an id; return `#2`, `#3` ... for a duplicate, and "" for the first."""
         self._occurrences[kind, subject_id] += 1
         count = self._occurrences[kind, subject_id]
         return f"#{count}" if count > 1 else ""

@@ -38,10 +38,10 @@ _check_capture = DeferredCall("registry_pipeline.registries.roles.comparison.che
 
 
 def read_pack_file(path: Path, label: str, top: Path | None = None) -> bytes:
-    """Return the bytes of a pack; `label` is its name in messages. Below `top` no parent folder may be a link.
+    """Return the bytes of a pack file; `label` is its name in messages. Below `top` no parent folder may be a link.
 
     Raises:
-        NotFoundError: it cannot be read, is too large, or is no regular file.
+        NotFoundError: it is missing, a link or no regular file, is too large, or cannot be read.
     """
     try:
         _refuse_links(path, label, top)
@@ -62,12 +62,12 @@ def _refuse_links(path: Path, label: str, top: Path | None) -> None:
 
 
 def read_staged_pack(root: Path, path: str, index_file: str | None = None) -> bytes:
-    """Return the pack in git's index, which the next commit will contain.
+    """Return the bytes of the pack in git's index, which the next commit will contain.
 
     `index_file` is the index that git names to a hook; for `git commit -a` it is not the usual one. Raises as
     `read_pack_file`.
     """
-    index = _own_index(root, index_file)
+    index = _find_own_index(root, index_file)
     output = ask_git(root, "ls-files", "--stage", "-z", "--", f":(literal){path}", index_file=index)
     if output is None:
         raise NotFoundError("there is no git repository, so nothing is staged", "run the command without --staged")
@@ -86,7 +86,7 @@ def read_staged_pack(root: Path, path: str, index_file: str | None = None) -> by
     return data
 
 
-def _own_index(root: Path, index_file: str | None) -> str | None:
+def _find_own_index(root: Path, index_file: str | None) -> str | None:
     """Return the index file of a hook if it belongs to this checkout, else None."""
     output = ask_git(root, "rev-parse", "--absolute-git-dir") if index_file else None
     if not index_file or output is None:
@@ -109,12 +109,15 @@ def read_waivers_file(repository: Repository) -> bytes | None:
 
 
 def read_role_registry_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Return the role pack under its own name; a pack without readable roles leaves the active snapshot in use."""
+    """Return the role pack under its own name, with the check of it, and the pack and the waivers as input files.
+
+    Nothing is captured if the pack cannot be read (CAPTURE_MISSING) or has no array `roles` (CAPTURE_MALFORMED).
+    """
     path = repository.config.roles.pack
     try:
         data = read_pack_file(repository.path(path), path, repository.root)
     except NotFoundError as error:
-        return BuildInputs(None, (), (_make_missing(repository, context, error),))
+        return BuildInputs(None, (), (_make_missing_finding(repository, context, error),))
     files = [InputFile(path, sha256_hex(data))]
     check = None
     if context.started is not None:
@@ -136,7 +139,7 @@ def read_role_registry_inputs(repository: Repository, context: SourceContext) ->
     return BuildInputs(inputs, tuple(files), check=check)
 
 
-def _make_missing(repository: Repository, context: SourceContext, error: NotFoundError) -> Finding:
+def _make_missing_finding(repository: Repository, context: SourceContext, error: NotFoundError) -> Finding:
     # A repository without roles gets no warning: the default path was never used.
     path = repository.config.roles.pack
     never_existed = not os.path.lexists(repository.path(path)) and ROLE_REGISTRY not in context.previous
@@ -162,8 +165,8 @@ class SealedCheck:
     recorded: bool = True
 
 
-def find_pack(files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
-    """Return the name and bytes of the pack among the files of a sealed run, or None if there is none."""
+def find_sealed_pack(files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
+    """Return the name and bytes of the pack, the first file that is not a reserved one; None if there is none."""
     names = sorted(name for name in files if name != ROLE_ARTIFACT and not is_reserved_name(name))
     return (names[0], files[names[0]]) if names else None
 
@@ -171,7 +174,7 @@ def find_pack(files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
 def make_comparison_record(
     pack: ParsedPack, baselines: Iterable[PublishedPack], violations: Sequence[Violation], waived: Iterable[Violation]
 ) -> dict[str, Any]:
-    """Return the object `comparison` of run.json: the result of a pack's check."""
+    """Return the object `comparison` of run.json; the pack's own violations are in it only if tolerated or waived."""
     own = {violation.fingerprint for violation in find_pack_violations(pack)}
     return {
         "pack": pack.path,
@@ -197,8 +200,11 @@ def check_sealed_run(report: SealReport) -> tuple[Finding, ...]:
 
 
 def read_sealed_check(report: SealReport) -> SealedCheck:
-    """Return the check of a sealed pack, derived from the files of its folder alone."""
-    file = find_pack(report.kept)
+    """Return the check of a sealed pack, derived from the files of its folder alone.
+
+    A folder without a pack is RR030. Without a recorded comparison the only violations are RR036 and RR030 (a warning).
+    """
+    file = find_sealed_pack(report.kept)
     if file is None:
         return SealedCheck(None, (make_not_checked(report.path, "the run folder contains no role pack"),))
     pack = parse_pack(file[1], f"{report.path}/{file[0]}")
@@ -207,7 +213,7 @@ def read_sealed_check(report: SealReport) -> SealedCheck:
     if not isinstance(record, dict):
         unrecorded = make_not_checked(pack.path, _UNRECORDED)
         return SealedCheck(pack, (*document, as_warning(unrecorded)), recorded=False)
-    waived = _read_recorded(record, "waived", pack.path)
+    waived = _read_recorded_violations(record, "waived", pack.path)
     waived_fingerprints = {violation.fingerprint for violation in waived}
     tolerated = record.get("tolerated")
     tolerated = {text for text in tolerated if isinstance(text, str)} if isinstance(tolerated, list) else set()
@@ -216,7 +222,7 @@ def read_sealed_check(report: SealReport) -> SealedCheck:
         for violation in find_pack_violations(pack)
         if violation.fingerprint not in waived_fingerprints
     ]
-    violations = sort_violations(own, _read_recorded(record, "violations", pack.path), document)
+    violations = sort_violations(own, _read_recorded_violations(record, "violations", pack.path), document)
     return SealedCheck(pack, violations, waived)
 
 
@@ -231,8 +237,12 @@ def _check_document(report: SealReport, pack: ParsedPack) -> tuple[Violation, ..
     return (make_violation("RR036", pack.path),)
 
 
-def _read_recorded(record: Mapping[str, Any], key: str, path: str) -> tuple[Violation, ...]:
-    """Return recorded violations, located in the sealed pack."""
+def _read_recorded_violations(record: Mapping[str, Any], key: str, path: str) -> tuple[Violation, ...]:
+    """Return the violations that run.json records under a key of its comparison.
+
+    Those of the pack get `path`, the path of its sealed copy. Malformed items are skipped: the schema of run.json
+    reports them.
+    """
     rows = record.get(key)
     violations: list[Violation] = []
     for row in rows if isinstance(rows, Sequence) and not isinstance(rows, str) else ():

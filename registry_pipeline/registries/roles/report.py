@@ -15,7 +15,7 @@ from registry_pipeline.registries.roles.json_text import (
     Lines,
     find_differences,
     find_spans,
-    format_difference,
+    format_differences,
 )
 from registry_pipeline.registries.roles.pack import ParsedPack
 from registry_pipeline.registries.roles.snapshot import Problem, Subject
@@ -50,7 +50,7 @@ class PackIndex:
                 self._contracts.setdefault(contract.contract_id, []).append(path)
 
     def find_path(self, subject: Subject) -> JsonPath | None:
-        """Return the path of a subject, or None if the pack does not contain it."""
+        """Return the path of a subject, else of its role or contract if only the member is missing, else None."""
         paths: list[JsonPath] = [()]
         if subject.contract_id is not None:
             paths = self._contracts.get(subject.contract_id, [])
@@ -98,7 +98,7 @@ class PackIndex:
         return value
 
     def read_text(self, subject: Subject) -> str | None:
-        """Return the characters of a subject's value in the file."""
+        """Return the characters of a subject's value in the file, or None if the pack does not contain the subject."""
         path = self.find_path(subject)
         if path is None:
             return None
@@ -123,7 +123,7 @@ class PackIndex:
         return self._pieces[piece_path]
 
     def locate(self, paths: Iterable[JsonPath | None]) -> None:
-        """Find the spans of these paths in one pass over the text; `location` needs them."""
+        """Find the spans of these paths in one pass over the text; `location` returns None for other paths."""
         by_piece: dict[JsonPath, list[JsonPath]] = {}
         for path in {path for path in paths if path is not None} - self._spans.keys():
             by_piece.setdefault(self._read_piece(path).path, []).append(path)
@@ -184,7 +184,7 @@ class Violation:
 
     @classmethod
     def from_json(cls, value: Any) -> Violation:
-        """Return the violation that `to_json` wrote, without its differences; another shape is a ValueError."""
+        """Return the violation that `to_json` wrote, without its differences; raise ValueError for another shape."""
         # The message contains the first of the differences.
         base = Finding.from_json(value)
         ids, fingerprint = value.get("ids"), value.get("fingerprint")
@@ -215,7 +215,7 @@ def make_fingerprint(code: str, ids: Sequence[str], key: str = "") -> str:
 
 
 def as_warning(violation: Violation) -> Violation:
-    """Return the violation with an error lowered to a warning."""
+    """Return a violation whose error is lowered to a warning; another severity stays."""
     if violation.finding.severity is not Severity.ERROR:
         return violation
     return replace(violation, finding=replace(violation.finding, severity=Severity.WARNING))
@@ -235,7 +235,7 @@ def sort_violations(*groups: Iterable[Violation]) -> tuple[Violation, ...]:
 def make_violations(
     problems: Sequence[Problem], current: ParsedPack, baseline: PublishedPack | None, index: PackIndex | None = None
 ) -> list[Violation]:
-    """Return problems as violations, located in the current pack (`index` is of it) and in the baseline."""
+    """Return problems as violations, in order, located in the current pack (`index` is of it) and in the baseline."""
     if not problems:
         return []
     index = PackIndex(current) if index is None else index
@@ -260,7 +260,7 @@ def make_violations(
             current.path,
             index.location(path, problem.offset),
             published=_format_published(source, commit),
-            detail=format_difference(differences),
+            detail=format_differences(differences),
         )
         fingerprint = make_fingerprint(problem.code, problem.ids, problem.key)
         violations.append(Violation(located, problem.ids, fingerprint, source, commit, differences))

@@ -48,7 +48,7 @@ class PublishedIds:
 
 
 def find_append_only_violations(current: RoleRegistrySnapshot, published: PublishedIds) -> list[tuple[int, Problem]]:
-    """Return RR001, RR002, RR003, RR010, RR011 and RR014, each with the version that published the id."""
+    """Return RR001, RR002, RR003, RR010, RR011 and RR014, each with the number of the version that published the id."""
     return [
         *_find_removed(current, published),
         *_find_changed_surfaces(current, published),
@@ -80,7 +80,7 @@ def _find_changed_surfaces(current: RoleRegistrySnapshot, published: PublishedId
         return
     # The next free version is above what was published and what the pack itself adds.
     highest = find_highest_versions([*published.contracts.values(), *current.contracts])
-    for contract in _unique_contracts(current):
+    for contract in _drop_duplicate_contracts(current):
         if contract.contract_id not in changed:
             continue
         hashes = surfaces[contract.contract_id]
@@ -101,7 +101,7 @@ def _is_changed(hashes: tuple[str, ...], old_hashes: tuple[str, ...]) -> bool:
 
 
 def make_changed_surface(contract: RoleContractSurface, old: str, new: str, highest: int) -> Problem:
-    """Return RR003; the hashes are empty if unknown, and `highest` is the highest version of the contract."""
+    """Return RR003; `old` and `new` are hashes, empty if unknown. `highest` is the highest version of the contract."""
     contract_id = format_id(contract.contract_id)
     short_id = ":".join(contract_id.split(":")[2:]) if contract.version else contract_id
     fillers = {"id": contract_id, "next": _format_next_id(contract, highest), "kept": short_id}
@@ -135,7 +135,7 @@ def _find_changed_aliases(current: RoleRegistrySnapshot, published: PublishedIds
 
 
 def _find_reused_role_ids(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
-    """Yield RR010 for each alias that was the role_id of another role."""
+    """Yield RR010 for each alias that was published as a role_id and is none in the current pack."""
     role_ids = {role.role_id for role in current.roles}
     for role in current.roles:
         for alias in role.aliases:
@@ -145,7 +145,9 @@ def _find_reused_role_ids(current: RoleRegistrySnapshot, published: PublishedIds
 
 
 def _find_low_versions(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
-    new = [contract for contract in _unique_contracts(current) if contract.contract_id not in published.contracts]
+    new = [
+        contract for contract in _drop_duplicate_contracts(current) if contract.contract_id not in published.contracts
+    ]
     if not new:
         return
     highest_published = find_highest_versions(published.contracts.values())
@@ -156,7 +158,7 @@ def _find_low_versions(current: RoleRegistrySnapshot, published: PublishedIds) -
             continue
         top_id = f"{contract.line}:{top}"
         fillers = {"highest": top_id, "next": _format_next_id(contract, highest[contract.line])}
-        yield published.find_number(top_id), _about_contract(contract, "RR014", fillers)
+        yield published.find_number(top_id), _make_contract_problem(contract, "RR014", fillers)
 
 
 def _format_next_id(contract: RoleContractSurface, highest: int) -> str:
@@ -182,13 +184,13 @@ def _group_surfaces(snapshot: RoleRegistrySnapshot) -> dict[str, tuple[str, ...]
     return {contract_id: tuple(sorted(hashes)) for contract_id, hashes in surfaces.items()}
 
 
-def _unique_contracts(snapshot: RoleRegistrySnapshot) -> Iterable[RoleContractSurface]:
+def _drop_duplicate_contracts(snapshot: RoleRegistrySnapshot) -> Iterable[RoleContractSurface]:
     # Of a duplicated id the first contract counts.
     return {contract.contract_id: contract for contract in reversed(snapshot.contracts)}.values()
 
 
 def find_changes(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> list[Problem]:
-    """Return the rules that the change from `baseline` to `current` breaks."""
+    """Return RR012, RR013, RR015, RR021, RR022 and RR026: what the change from `baseline` to `current` breaks."""
     return [
         *_check_new_contracts(current, baseline),
         *_check_roles(current, baseline),
@@ -211,7 +213,7 @@ def _check_new_contracts(current: RoleRegistrySnapshot, baseline: RoleRegistrySn
     deprecated = {role.role_id for role in current.roles if role.lifecycle == "deprecated"} & published_roles
     for contract in new:
         if contract.role_id in deprecated:
-            yield _about_contract(contract, "RR022", {"role": format_id(contract.role_id)})
+            yield _make_contract_problem(contract, "RR022", {"role": format_id(contract.role_id)})
         if contract.version is not None and contract.version > highest.get(contract.line, 0):
             yield from _check_new_version(contract, contract.version, versions[contract.line], published)
 
@@ -221,13 +223,13 @@ def _check_new_version(
 ) -> Iterator[Problem]:
     predecessor = f"{contract.line}:{version - 1}"
     if version > 1 and version - 1 not in versions and predecessor not in published:
-        yield _about_contract(contract, "RR013", {"expected_id": predecessor})
+        yield _make_contract_problem(contract, "RR013", {"expected_id": predecessor})
     lower = max((number for number in versions if number < version), default=None)
     if lower is not None and contract.schema_hash is not None and versions[lower].schema_hash == contract.schema_hash:
-        yield _about_contract(contract, "RR015", {"other": versions[lower].contract_id})
+        yield _make_contract_problem(contract, "RR015", {"other": versions[lower].contract_id})
 
 
-def _about_contract(contract: RoleContractSurface, code: str, fillers: dict[str, str]) -> Problem:
+def _make_contract_problem(contract: RoleContractSurface, code: str, fillers: dict[str, str]) -> Problem:
     subject = Subject(contract_id=contract.contract_id, member="contract_id")
     fillers = {"id": format_id(contract.contract_id), **fillers}
     return Problem(code, (contract.role_id, contract.contract_id), fillers, subject=subject)
@@ -246,13 +248,13 @@ def _check_roles(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) 
         if role.lifecycle == "active" and all(entry.lifecycle == "deprecated" for entry in previous):
             subject = Subject(role.role_id, member="lifecycle")
             yield Problem("RR012", (role.role_id,), fillers, subject=subject)
-        changes = [_changed_fields(role, entry) for entry in previous]
+        changes = [_find_changed_fields(role, entry) for entry in previous]
         if all(changes):
             subject = Subject(role.role_id, member="role_id")
             yield Problem("RR026", (role.role_id,), fillers, key=",".join(changes[0]), subject=subject)
 
 
-def _changed_fields(role: RoleSpecEntry, previous: RoleSpecEntry) -> list[str]:
+def _find_changed_fields(role: RoleSpecEntry, previous: RoleSpecEntry) -> list[str]:
     # A field that is missing or has the wrong type is RR020.
     pairs = zip(DEFINITION_FIELDS, role.definition, previous.definition, strict=True)
     return [name for name, new, old in pairs if new != old and new is not None and old is not None]
@@ -261,13 +263,13 @@ def _changed_fields(role: RoleSpecEntry, previous: RoleSpecEntry) -> list[str]:
 def _check_pack(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> Iterator[Problem]:
     new, old = current.pack_id, baseline.pack_id
     if new is not None and old is not None and new != old:
-        yield _about_pack("pack_id", "changed", quote_text(old), quote_text(new))
+        yield _make_pack_problem("pack_id", "changed", quote_text(old), quote_text(new))
     new, old = current.pack_version, baseline.pack_version
     if new is not None and old is not None and _is_lower(new, old):
-        yield _about_pack("pack_version", "decreased", f"{quote_text(old)} or higher", quote_text(new))
+        yield _make_pack_problem("pack_version", "decreased", f"{quote_text(old)} or higher", quote_text(new))
 
 
-def _about_pack(member: str, change: str, expected: str, got: str) -> Problem:
+def _make_pack_problem(member: str, change: str, expected: str, got: str) -> Problem:
     fillers = {"member": member, "change": change}
     return Problem("RR021", (), fillers, key=member, expected=expected, got=got, subject=Subject(member=member))
 

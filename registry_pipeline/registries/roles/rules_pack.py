@@ -30,21 +30,21 @@ def _check_roles(snapshot: RoleRegistrySnapshot) -> Iterator[Problem]:
         if occurrence:
             fillers = {"id": format_id(role.role_id), "times": _format_times(occurrence)}
             subject = Subject(role.role_id, member="role_id", occurrence=occurrence)
-            yield Problem("RR004", (role.role_id,), fillers, key=_occurrence_key(occurrence), subject=subject)
+            yield Problem("RR004", (role.role_id,), fillers, key=_make_occurrence_key(occurrence), subject=subject)
         named_ids = [("role_id", role.role_id), ("department_id", role.department_id)]
         named_ids += [("alias", alias) for alias in role.aliases]
         for member, value in named_ids:
             if value is not None and SAFE_ID.fullmatch(value) is None:
-                yield _make_unsafe(role.role_id, member, value, occurrence)
+                yield _make_unsafe_id_problem(role.role_id, member, value, occurrence)
 
 
-def _make_unsafe(role_id: str, member: str, value: str, occurrence: int) -> Problem:
+def _make_unsafe_id_problem(role_id: str, member: str, value: str, occurrence: int) -> Problem:
     subject = Subject(role_id, member=member, occurrence=occurrence)
     if member == "alias":
         subject = Subject(role_id, member="aliases", item=value, occurrence=occurrence)
     ids = (role_id,) if member == "role_id" else (role_id, value)
     fillers = {"member": member, "id": format_id(value)}
-    key = member + _occurrence_key(occurrence)
+    key = member + _make_occurrence_key(occurrence)
     return Problem("RR006", ids, fillers, key=key, got=quote_text(value), subject=subject)
 
 
@@ -98,7 +98,7 @@ def _check_contract(
     def problem(code: str, expected: str | None = None, got: str | None = None) -> Problem:
         ids = (contract.role_id, contract.contract_id)
         subject = Subject(contract_id=contract.contract_id, member="contract_id", occurrence=occurrence)
-        key = _occurrence_key(occurrence)
+        key = _make_occurrence_key(occurrence)
         return Problem(code, ids, fillers, key=key, expected=expected, got=got, subject=subject)
 
     problems = [problem("RR005")] if occurrence else []
@@ -114,7 +114,7 @@ def _check_contract(
     return problems
 
 
-def _occurrence_key(occurrence: int) -> str:
+def _make_occurrence_key(occurrence: int) -> str:
     return f"#{occurrence + 1}" if occurrence else ""
 
 

@@ -17,7 +17,7 @@ from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.findings.finding import Finding, count_findings, verdict_of
 from registry_pipeline.registries.roles.baselines import (
     PackCommit,
-    read_configured_baseline,
+    read_baseline_name,
     read_pack_blobs,
     read_pack_commits,
 )
@@ -27,8 +27,8 @@ from registry_pipeline.registries.roles.comparison import (
     NOT_CHECKED,
     apply_pack_waivers,
     compare_pack,
+    make_not_checked_for_error,
     record_violations,
-    report_not_checked,
 )
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
 from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack
@@ -106,13 +106,16 @@ class BumpResult:
 
 
 def check_roles(repository: Repository, options: RolesCheckOptions, now: datetime) -> RolesCheckResult:
-    """Return the comparison of the role pack with its baseline; whatever cannot be read is a finding (RR030)."""
+    """Return the comparison of the role pack with its baseline and, if requested, its history, after waivers.
+
+    A pack, baseline, history or waiver file that cannot be read is RR030. Nothing is recorded.
+    """
     path = repository.config.roles.pack if options.current is None else options.current.as_posix()
     try:
         pack = parse_pack(_read_current(repository, options, path), path)
     except NotFoundError as error:
-        return RolesCheckResult(path, None, (report_not_checked(path, error),), (), 0, 0, 0)
-    configured = read_configured_baseline(repository)
+        return RolesCheckResult(path, None, (make_not_checked_for_error(path, error),), (), 0, 0, 0)
+    configured = read_baseline_name(repository)
     # A file in the toml is relative to the repository, a file in an option to the working directory.
     name, folder = (configured, repository.root) if options.baseline is None else (options.baseline, Path())
     comparison = compare_pack(repository, pack, (name,), folder)
@@ -142,11 +145,12 @@ def _read_current(repository: Repository, options: RolesCheckOptions, path: str)
 
 
 def _check_history(repository: Repository, pack: ParsedPack, tip: str | None) -> tuple[tuple[Violation, ...], int]:
+    """Return the violations against the history up to `tip`, and the number of commits that changed the pack."""
     try:
         commits = read_pack_commits(repository.root, tip, repository.config.roles.pack)
         return check_history(pack, _read_packs(repository, commits)), len(commits)
     except NotFoundError as error:
-        return (report_not_checked(pack.path, error),), 0
+        return (make_not_checked_for_error(pack.path, error),), 0
 
 
 def _read_packs(repository: Repository, commits: Sequence[PackCommit]) -> list[PublishedCommit]:
@@ -154,7 +158,7 @@ def _read_packs(repository: Repository, commits: Sequence[PackCommit]) -> list[P
     root, path = repository.root, repository.config.roles.pack
     blob_ids = [commit.blob_id for commit in commits if commit.blob_id is not None]
     packs = {
-        blob_id: PastPack(parse_pack(data, path).snapshot, partial(_load_pack, root, path, blob_id))
+        blob_id: PastPack(parse_pack(data, path).snapshot, partial(_read_pack_blob, root, path, blob_id))
         for blob_id, data in read_pack_blobs(root, blob_ids)
     }
     return [
@@ -163,25 +167,30 @@ def _read_packs(repository: Repository, commits: Sequence[PackCommit]) -> list[P
     ]
 
 
-def _load_pack(root: Path, path: str, blob_id: str) -> ParsedPack:
+def _read_pack_blob(root: Path, path: str, blob_id: str) -> ParsedPack:
     return parse_pack(next(data for _, data in read_pack_blobs(root, [blob_id])), path)
 
 
-def record_check(repository: Repository, result: RolesCheckResult, now: datetime) -> str | None:
-    """Record the violations in the diagnostics store; return the reason if that failed, else None."""
+def record_check_result(repository: Repository, result: RolesCheckResult, now: datetime) -> str | None:
+    """Record the errors and warnings of a check in the diagnostics store; return why that failed, or None."""
     return record_violations(repository, result.violations, result.waived, now, tool="roles check")
 
 
-def read_records(repository: Repository, *, events: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the recorded diagnostics and the events, if requested; raises as `read_diagnostics`."""
+def read_diagnostics_and_events(
+    repository: Repository, *, events: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the recorded diagnostics, and the events (none unless requested); raises as `read_diagnostics`."""
     store = repository.state_root / STORE_NAME
     return read_diagnostics(store), read_events(store) if events else []
 
 
 def bump_contract(repository: Repository, role_id: str, kind: RoleContractKind, *, write: bool = True) -> BumpResult:
-    """Add the next version of a role's contract to the configured pack; no other line of it changes.
+    """Add the next version of a role's contract to the configured pack, as `add_next_version` does.
+
+    Without `write` the file stays as it is, and only the result says what would be added.
 
     Raises:
+        NotFoundError, RefusedError: the pack cannot be read, or the version cannot be added.
         BusyError: another bump took longer than `WAIT_SECONDS`, or an editor changed the pack meanwhile.
         WriteError: writing failed; the pack is unchanged.
     """

@@ -110,15 +110,15 @@ def contract_version(contract_id: str) -> int | None:
     return int(match[3]) if match is not None and int(match[3]) <= MAX_VERSION else None
 
 
-def _type(expected: str, kind: type) -> ShapeCheck:
+def _make_type_check(expected: str, kind: type) -> ShapeCheck:
     return lambda value: [] if isinstance(value, kind) else [((), expected)]
 
 
-def _choice(*choices: str) -> ShapeCheck:
+def _make_choice_check(*choices: str) -> ShapeCheck:
     return lambda value: [] if value in choices else [((), " or ".join(choices))]
 
 
-def _array(expected: str, check_item: ShapeCheck, min_items: int = 0) -> ShapeCheck:
+def _make_array_check(expected: str, check_item: ShapeCheck, min_items: int = 0) -> ShapeCheck:
     def check(value: Any) -> list[ShapeError]:
         if not isinstance(value, list) or len(value) < min_items:
             return [((), expected)]
@@ -132,11 +132,11 @@ def _array(expected: str, check_item: ShapeCheck, min_items: int = 0) -> ShapeCh
     return check
 
 
-_STRING: Final = _type("a string", str)
-_OBJECT: Final = _type("an object", dict)
-_STRINGS: Final = _array("an array of strings", _STRING)
-_OBJECTS: Final = _array("an array of objects", _OBJECT)
-_MODE: Final = _choice("representational", "conceptual")
+_STRING: Final = _make_type_check("a string", str)
+_OBJECT: Final = _make_type_check("an object", dict)
+_STRINGS: Final = _make_array_check("an array of strings", _STRING)
+_OBJECTS: Final = _make_array_check("an array of objects", _OBJECT)
+_MODE: Final = _make_choice_check("representational", "conceptual")
 PACK_FIELDS: Final[Mapping[str, ShapeCheck]] = {
     "pack_id": _STRING,
     "pack_version": _STRING,
@@ -147,7 +147,7 @@ ROLE_FIELDS: Final[Mapping[str, ShapeCheck]] = {
     "role_id": _STRING,
     "department_id": _STRING,
     "display_name": _STRING,
-    "modes_supported": _array("a non-empty array of representational or conceptual", _MODE, min_items=1),
+    "modes_supported": _make_array_check("a non-empty array of representational or conceptual", _MODE, min_items=1),
     "content_profiles_supported": _STRINGS,
     "claim_features": _STRINGS,
     "extract_contracts": _OBJECTS,
@@ -155,9 +155,9 @@ ROLE_FIELDS: Final[Mapping[str, ShapeCheck]] = {
     "allowed_models": _STRINGS,
     "allowed_tools": _STRINGS,
     "vocab_namespace": _STRING,
-    "proposal_policy": _choice("disabled", "queue_only", "auto_accept_with_threshold"),
+    "proposal_policy": _make_choice_check("disabled", "queue_only", "auto_accept_with_threshold"),
     "aliases": _STRINGS,
-    "lifecycle": _choice("active", "deprecated"),
+    "lifecycle": _make_choice_check("active", "deprecated"),
 }
 CONTRACT_FIELDS: Final[Mapping[str, ShapeCheck]] = {"contract_id": _STRING, "schema_json": _OBJECT}
 

@@ -34,7 +34,7 @@ class JsonDefect:
 
 
 def find_defects(text: str) -> list[JsonDefect]:
-    """Return every reason why a text is not strict JSON; nothing after RR028 or RR029 can be read."""
+    """Return every reason why a text is not strict JSON; none if it is. Nothing after RR028 or RR029 is read."""
     return _Tokenizer(text).find_defects()
 
 
@@ -79,16 +79,16 @@ class _Tokenizer:
                 offset = self._read_next(skip_blanks(self._text, offset))
             offset = skip_blanks(self._text, offset)
             if offset < len(self._text):
-                self._note("RR028", offset, "unexpected text after the end")
+                self._add_defect("RR028", offset, "unexpected text after the end")
         except _StopError as stop:
-            self._note(stop.code, stop.offset, stop.detail)
+            self._add_defect(stop.code, stop.offset, stop.detail)
         for code, count in self._counts.items():
             if count > MAX_DEFECTS:
                 detail = f"{count - MAX_DEFECTS} more of this kind, which are not listed"
                 self._defects.append(JsonDefect(code, 0, (), detail, detail))
         return self._defects
 
-    def _note(self, code: str, offset: int, detail: str, identity: str | None = None) -> None:
+    def _add_defect(self, code: str, offset: int, detail: str, identity: str | None = None) -> None:
         self._counts[code] += 1
         if self._counts[code] <= MAX_DEFECTS:
             path = tuple(level.name for level in self._levels)
@@ -116,11 +116,11 @@ class _Tokenizer:
     def _read_number(self, offset: int) -> int:
         match = _NUMBER.match(self._text, offset)
         if match is None:
-            raise self._unexpected(offset)
+            raise self._make_unexpected_error(offset)
         if is_out_of_range(match.group()):
             is_integer = match.group(1) is None and match.group(2) is None
             reason = "an integer beyond 2^53-1" if is_integer else "beyond the range of a double"
-            self._note("RR018", offset, f"{truncate(match.group(), 40)} is {reason}")
+            self._add_defect("RR018", offset, f"{truncate(match.group(), 40)} is {reason}")
         return match.end()
 
     def _read_string(self, offset: int) -> tuple[str, int]:
@@ -129,7 +129,7 @@ class _Tokenizer:
         except json.JSONDecodeError as error:
             raise _StopError("RR028", min(error.pos, len(self._text)), error.msg) from None
         if _LONE_SURROGATE.search(value) is not None:
-            self._note("RR019", offset, "a string has half of a surrogate pair")
+            self._add_defect("RR019", offset, "a string has half of a surrogate pair")
         return value, end
 
     def _read_next(self, offset: int) -> int:
@@ -150,7 +150,7 @@ class _Tokenizer:
 
     def _read_key(self, offset: int, level: _Level, keys: set[str]) -> int:
         if self._peek(offset) != '"':
-            raise self._unexpected(offset)
+            raise self._make_unexpected_error(offset)
         # Until the key is known, a defect belongs to the member "".
         level.name = ""
         key, end = self._read_string(offset)
@@ -159,22 +159,22 @@ class _Tokenizer:
             # Quoting costs time, so a key beyond the limit is only counted.
             quoted = quote_text(key) if self._counts["RR027"] < MAX_DEFECTS else ""
             identity = f"the key {quoted} stands twice in one object"
-            self._note("RR027", offset, f"the key {quoted} is duplicated", identity)
+            self._add_defect("RR027", offset, f"the key {quoted} is duplicated", identity)
         keys.add(key)
         end = skip_blanks(self._text, end)
         if self._peek(end) != ":":
-            raise self._unexpected(end)
+            raise self._make_unexpected_error(end)
         return skip_blanks(self._text, end + 1)
 
     def _read_comma(self, offset: int, closing: str) -> int:
         if self._text[offset] != ",":
-            raise self._unexpected(offset)
+            raise self._make_unexpected_error(offset)
         end = skip_blanks(self._text, offset + 1)
         if self._peek(end) == closing:
             raise _StopError("RR028", offset, "trailing comma")
         return end
 
-    def _unexpected(self, offset: int) -> _StopError:
+    def _make_unexpected_error(self, offset: int) -> _StopError:
         detail = f"unexpected character {quote_text(self._text[offset])}"
         # These are frequent mistakes, so the message names them.
         for literal in ("NaN", "Infinity", "-Infinity"):
@@ -201,7 +201,7 @@ class StrictJson:
     defects: tuple[JsonDefect, ...] = ()
 
 
-def read_strict_json(data: bytes) -> StrictJson:
+def parse_strict_bytes(data: bytes) -> StrictJson:
     """Return the value and the defects of a JSON text; nothing is raised, and the time is linear in the size."""
     defects: list[JsonDefect] = []
     if data.startswith(codecs.BOM_UTF8):
@@ -209,7 +209,7 @@ def read_strict_json(data: bytes) -> StrictJson:
         detail, identity = "the file starts with a byte order mark", "it begins with a byte order mark"
         defects.append(JsonDefect("RR017", 0, (), detail, identity))
     try:
-        result = parse_strict_json(data.decode("utf-8"))
+        result = parse_strict_text(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         text = data[: error.start].decode("utf-8")
         reason = f"is not UTF-8: {error.reason}"
@@ -218,8 +218,8 @@ def read_strict_json(data: bytes) -> StrictJson:
     return replace(result, defects=(*defects, *result.defects))
 
 
-def parse_strict_json(text: str) -> StrictJson:
-    """Return the same as `read_strict_json` for a text that is decoded."""
+def parse_strict_text(text: str) -> StrictJson:
+    """Return the same as `parse_strict_bytes` for a text without a byte order mark."""
     # The tokenizer finds every defect, but takes four times as long as a decoder that refuses any.
     try:
         return StrictJson(text, _read_fast(text), readable=True)
@@ -248,13 +248,13 @@ def _is_deep(value: Any) -> bool:
     return bool(containers)
 
 
-def _exact_integer(token: str) -> int:
+def _parse_exact_integer(token: str) -> int:
     # Nearly all numbers are short, and a pack has thousands.
     if len(token) > 15 and is_out_of_range(token):
         raise ValueError("an integer is out of range")
     return int(token)
 
 
-_STRICT: Final = json.JSONDecoder(**STRICT_HOOKS, parse_int=_exact_integer)
+_STRICT: Final = json.JSONDecoder(**STRICT_HOOKS, parse_int=_parse_exact_integer)
 # Python refuses integers of more than 4300 digits. One that is out of range only needs some number in its stead.
 _LENIENT: Final = json.JSONDecoder(parse_int=lambda token: float(token) if is_out_of_range(token) else int(token))

@@ -17,7 +17,7 @@ from registry_pipeline.registries.roles.json_text import (
     quote_text,
 )
 from registry_pipeline.registries.roles.report import Violation, make_fingerprint, make_violation, sort_violations
-from registry_pipeline.registries.roles.strict_json import read_strict_json
+from registry_pipeline.registries.roles.strict_json import parse_strict_bytes
 from registry_pipeline.values import value_type
 
 WAIVERS_VERSION: Final = "0.1"
@@ -57,9 +57,10 @@ class WaiverResult:
 def parse_waivers(data: bytes, path: str) -> Waivers:
     """Return the waivers of `{"waivers_version": "0.1", "waivers": [{fingerprint, reason, approver, expires}]}`.
 
-    A row with an error is RR034 and waives nothing; the other rows stay valid. Nothing is raised.
+    A row with an error is RR034 and waives nothing; the other rows stay valid. Nothing is raised: a file that is not
+    strict JSON has no valid row.
     """
-    document = read_strict_json(data)
+    document = parse_strict_bytes(data)
     lines = Lines(document.text)
     # An ambiguous file approves nothing.
     if document.defects:
@@ -87,7 +88,10 @@ def parse_waivers(data: bytes, path: str) -> Waivers:
 
 
 def apply_waivers(violations: Iterable[Violation], waivers: Waivers, today: date) -> WaiverResult:
-    """Return the violations without those that are waived on that day (UTC), and with RR032, RR033 and RR034."""
+    """Return the violations that a waiver does not cover on that day (UTC), and those that one covers.
+
+    Added to the first: waivers that nothing needs (RR032), that expired (RR033) or are invalid (RR034).
+    """
     checked = list(violations)
     codes = {violation.fingerprint: violation.finding.code for violation in checked}
     waivable = {row.fingerprint for row in waivers.rows if row.expires >= today}

@@ -15,7 +15,7 @@ from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.repository import find_commit, read_commit_id, read_committed_file
-from registry_pipeline.registries.base.sealed_input import read_sealed
+from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.run_index.gates import (
     RuleContext,
     SongIndex,
@@ -156,7 +156,7 @@ def compare_with_baseline(repository: Repository, log: Log, baseline: str) -> tu
         ref = read_pointers(repository).active(registry_id)
         if ref is None or not run_folder(repository, ref).is_dir():
             raise NotFoundError(f"no {registry_id} is active", f"run `registry-pipeline build {registry_id}`")
-        snapshot = read_sealed(repository, log.spec, ref).kept[ref.relpath or ""]
+        snapshot = read_sealed_report(repository, log.spec, ref).kept[ref.relpath or ""]
         return check_append_only(log, snapshot, data, ref.run_id)
     commit = read_commit_id(repository.root, baseline)
     if commit is None:
@@ -173,7 +173,7 @@ def compare_with_previous(
     previous = sealed.inputs.previous(sealed.registry_id)
     if previous is not None and run_folder(repository, previous).is_dir():
         try:
-            snapshot = read_sealed(repository, log.spec, previous).kept[previous.relpath or ""]
+            snapshot = read_sealed_report(repository, log.spec, previous).kept[previous.relpath or ""]
         except EvidenceError:
             snapshot = b""  # it was changed since and proves nothing; the check of the active runs reports it
         yield from check_append_only(log, snapshot, data, previous.run_id)

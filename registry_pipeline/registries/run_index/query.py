@@ -213,9 +213,9 @@ def read_overrides_log_inputs(repository: Repository, context: SourceContext) ->
 def _read_log_inputs(registry_id: str, path: str, repository: Repository, context: SourceContext) -> BuildInputs:
     # The capture checks the form only. The rules are checked on the sealed bytes, in `baseline`.
     capture = CaptureReader(registry_id, repository, context)
-    capture.take(path, capture.artifact, most=_MAX_SIZE)
+    capture.capture_file(path, capture.artifact, most=_MAX_SIZE)
     data = capture.files.get(capture.artifact)
-    return capture.build_inputs(None if data is None or capture.refused else data.count(b"\n"))
+    return capture.make_build_inputs(None if data is None or capture.refused else data.count(b"\n"))
 
 
 def find_columns(records: Iterable[Record]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.finding import Finding, sorted_findings
-from registry_pipeline.registries.base.drift import check_tracked_files, file_pathspecs
+from registry_pipeline.registries.base.drift import check_tracked_files, make_pathspecs
 from registry_pipeline.registries.run_index.append import AppendResult, append_records
 from registry_pipeline.registries.run_index.check import (
     CheckResult,
@@ -69,7 +69,7 @@ def check_log(
     if baseline is not None:
         findings += compare_with_baseline(repository, log, baseline)
     paths = repository.config.run_index
-    findings += check_tracked_files(repository, file_pathspecs(paths.path, paths.overrides))
+    findings += check_tracked_files(repository, make_pathspecs(paths.path, paths.overrides))
     return replace(result, findings=sorted_findings(findings))
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
-from registry_pipeline.registries.base.sealed_input import read_sealed
+from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.run_registry import SPEC
 from registry_pipeline.registries.run_registry.build import ARTIFACT, RunRegistryInputs, check_history
 from registry_pipeline.runs.pointer_file import run_folder
@@ -41,7 +41,7 @@ def check_run_registry(repository: Repository, sealed: SealedRun, report: SealRe
     previous = sealed.inputs.previous("run_registry")
     previous_rows: bytes | None = None
     if previous is not None and run_folder(repository, previous).is_dir():
-        previous_rows = read_sealed(repository, SPEC, previous).kept[ARTIFACT]
+        previous_rows = read_sealed_report(repository, SPEC, previous).kept[ARTIFACT]
     return check_history(
         previous_rows,
         current,

@@ -19,9 +19,9 @@ from registry_pipeline.registries.base.reader import (
     ChainFacts,
     RegistrySpec,
     SourceContext,
-    foreign_repository_id,
+    find_foreign_repository_id,
 )
-from registry_pipeline.registries.base.sealed_input import read_sealed
+from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.base.upstream import ARTIFACTS
 from registry_pipeline.registries.base.values import OperationCatalog, RegistryState
 from registry_pipeline.registries.scorecard.build import ARTIFACT, ScorecardInputs
@@ -101,7 +101,7 @@ def _read_active_runs(
             continue
         # An active run that does not verify is reported by `status`; here it only does not count.
         try:
-            report = read_sealed(repository, spec, ref)
+            report = read_sealed_report(repository, spec, ref)
         except EvidenceError:
             continue
         if _is_own(repository, report, chain):
@@ -145,4 +145,4 @@ def _is_newest_verified(repository: Repository, folders: Iterable[RunFolder], ch
 
 
 def _is_own(repository: Repository, report: SealReport, chain: ChainFacts) -> bool:
-    return foreign_repository_id(report, repository.config.repository_id, chain.accepted_foreign) is None
+    return find_foreign_repository_id(report, repository.config.repository_id, chain.accepted_foreign) is None
