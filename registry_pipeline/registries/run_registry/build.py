@@ -122,7 +122,7 @@ def check_history(
     try:
         previous = _parse_roots(line for line in previous_lines if line not in same)
     except StrictJsonError as error:
-        return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail=f"the previous one cannot be parsed: {error}"),)
+        return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail=f"it cannot be parsed: {error}"),)
     configured = {key: root for key, root in previous.items() if key[0] in run_roots}
     return check_baseline(configured, current, baseline_name, explain_missing)
 
