@@ -10,7 +10,7 @@ from typing import Any, Final
 from dagster import MetadataValue, TableColumn, TableColumnConstraints, TableSchema
 
 from registry_pipeline import schema
-from registry_pipeline.canonical import json_line, read_strict_csv, sha256_hex, short
+from registry_pipeline.canonical import json_line, parse_strict_csv, sha256_hex, short
 from registry_pipeline.capture_table import is_reserved_name
 from registry_pipeline.config import Repository
 from registry_pipeline.defs.event_log import ROOT_KEY, SEALED_KEY, sealed_to_json
@@ -108,7 +108,7 @@ def records_of(artifact: str, data: bytes) -> list[Any] | None:
     """Return the records of a JSON or CSV artifact (an object is one record), or None for another format."""
     try:
         if artifact.endswith(".csv"):
-            (_, names), *rows = read_strict_csv(data)
+            (_, names), *rows = parse_strict_csv(data)
             return [dict(zip(names, cells, strict=True)) for _, cells in rows]
         if artifact.endswith(".jsonl"):
             return [json.loads(line) for line in data.splitlines()]

@@ -24,7 +24,7 @@ _TIDE_MINUTES: Final = 745
 _SEAL_FILES: Final = ("manifest.json", "MANIFEST.sha256")
 
 
-def run_folder_files(seed: int, run: PlannedRun, commit: str) -> Files:
+def make_run_files(seed: int, run: PlannedRun, commit: str) -> Files:
     """Return relpath to bytes: the payload, and run.json with the commit that was HEAD."""
     station = _STATIONS[draw(len(_STATIONS), seed, run.path, "station")]
     rows = 12 + draw(60, seed, run.path, "rows")
@@ -140,7 +140,7 @@ def _iterate_rig_runs(seed: int, end: datetime) -> Iterator[RigRun]:
             yield RigRun(operation, at, "rig_damaged" if is_third_forecast else state)
 
 
-def rig_folder_files(seed: int, run: RigRun, commit: str) -> Files:
+def make_rig_run_files(seed: int, run: RigRun, commit: str) -> Files:
     """Return relpath to bytes: what the rig left, with the commit that was HEAD, and what happened since."""
     rows = [f"{hour},{draw(900, seed, run.path, hour) - 200}\n" for hour in range(24)]
     document = {

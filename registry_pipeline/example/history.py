@@ -16,8 +16,8 @@ from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.example.adapter_runs import RIG_ROOT
 from registry_pipeline.example.data_files import read_commit_files, read_data_file, read_table
 from registry_pipeline.example.operations import CODEX, OPERATIONS, OPTIONS, REPORTS
-from registry_pipeline.example.role_pack import PACK_PATH, STEPS, role_pack
-from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH, run_index_files
+from registry_pipeline.example.role_pack import PACK_PATH, STEPS, make_role_pack
+from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH, make_run_index_files
 from registry_pipeline.pipeline.init import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
@@ -105,10 +105,10 @@ def _generate_files(end: datetime, planted: bytes) -> dict[str, dict[str, bytes]
         "ingest": {".gitignore": _lines("__pycache__/", f"/{CODEX}/", f"/{REPORTS}/", f"/{RIG_ROOT}/").encode()},
         "governance": {
             **{path: text.encode() for path, text in governance.items()},
-            **run_index_files(end, end - timedelta(days=12, hours=6)),
+            **make_run_index_files(end, end - timedelta(days=12, hours=6)),
         },
-        "evidence": {PLANTED_PATH: planted, **run_index_files(end, end - timedelta(hours=30))},
-        **{f"roles_{step}": {PACK_PATH: role_pack(step)} for step in range(1, STEPS + 1)},
+        "evidence": {PLANTED_PATH: planted, **make_run_index_files(end, end - timedelta(hours=30))},
+        **{f"roles_{step}": {PACK_PATH: make_role_pack(step)} for step in range(1, STEPS + 1)},
     }
 
 

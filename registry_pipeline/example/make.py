@@ -17,9 +17,9 @@ from registry_pipeline.example.adapter_runs import (
     RIG_DEFECTS,
     RIG_ROOT,
     RigRun,
+    make_rig_run_files,
+    make_run_files,
     plan_rig_runs,
-    rig_folder_files,
-    run_folder_files,
 )
 from registry_pipeline.example.history import ExampleCommit, describe_commits
 from registry_pipeline.example.operations import CODEX
@@ -114,7 +114,7 @@ def describe_runs(example: ExampleRepository, commit_ids: Sequence[str]) -> Iter
     newest_first = [(commit.at, name) for commit, name in zip(example.commits, commit_ids, strict=True)][::-1]
     for run in example.planned:
         commit = next(name for at, name in newest_first if at <= run.at)
-        files = run_folder_files(example.seed, run, commit)
+        files = make_run_files(example.seed, run, commit)
         if run.defect is not None:
             files = run.defect.before(files)
         if run.seal != "ours" and run.seal != "none":  # noqa: PLR1714 - mypy narrows by comparison, not by `in`
@@ -124,7 +124,7 @@ def describe_runs(example: ExampleRepository, commit_ids: Sequence[str]) -> Iter
         yield ExampleRun(run.run_root, run.run_id, files, run.seal, run.defect.name if run.defect else None)
     for rig_run in example.rig:
         commit = next(name for at, name in newest_first if at <= rig_run.at)
-        files = rig_folder_files(example.seed, rig_run, commit)
+        files = make_rig_run_files(example.seed, rig_run, commit)
         yield ExampleRun(RIG_ROOT, rig_run.run_id, files, "none", rig_run.state)
 
 

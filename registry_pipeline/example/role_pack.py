@@ -20,7 +20,7 @@ _TOOLS: Final = ("frame_grab", "tide_table", "transcript", "glossary", "chart_re
 _PROFILES: Final = ("tide_film", "bulletin", "tide_table", "harbour_notice")
 
 
-def role_pack(step: int) -> bytes:
+def make_role_pack(step: int) -> bytes:
     """Return the pack as the studio published it in a step, from 1 to `STEPS`."""
     roles = [_format_role(role, step) for role in read_table("roles.toml")["roles"] if role["added_in"] <= step]
     return json_document(

@@ -28,7 +28,7 @@ _CHECKS: Final = (
 Line = dict[str, Any]
 
 
-def run_index_files(end: datetime, until: datetime) -> dict[str, bytes]:
+def make_run_index_files(end: datetime, until: datetime) -> dict[str, bytes]:
     """Return the two logs as they stood at an instant, path to bytes; a later state begins with an earlier one.
 
     `end` is the example's newest instant, from which the runs are counted back.

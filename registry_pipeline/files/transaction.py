@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from registry_pipeline.canonical import StrictJsonError, json_document, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, json_document, parse_strict_json, sha256_hex
 from registry_pipeline.errors import DurabilityError, RefusedError, RegistryPipelineError, WriteError
 from registry_pipeline.files.atomic_write import (
     create_file,
@@ -174,7 +174,7 @@ def _stage_file(stage: StageFolder, file: _PlannedFile, before: bytes | None, af
 def _read_intent(stage: StageFolder) -> list[_PlannedFile]:
     intent = stage.path / _INTENT
     with suppress(StrictJsonError, KeyError, TypeError):
-        document = read_strict_json(read_own_file(intent) or b"")
+        document = parse_strict_json(read_own_file(intent) or b"")
         if document["version"] == _VERSION and all(map(_is_planned_file, document["files"])):
             return [_PlannedFile(**each) for each in document["files"]]
     raise RefusedError(

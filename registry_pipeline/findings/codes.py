@@ -344,7 +344,7 @@ def rows_of_family(family: str) -> tuple[CodeRow, ...]:
 
 
 def family_of(finding: Finding) -> str:
-    """Return the family of a finding's code, empty if the table does not have the code."""
+    """Return the family of a finding's code, or "" if the table does not have the code."""
     row = CODES.get(finding.code)
     return "" if row is None else row.family
 
@@ -360,6 +360,8 @@ def finding(
     **words: str,
 ) -> Finding:
     """Return a finding of a code about `path`; `words` fill the placeholders of its message and hint.
+
+    `severity` replaces that of the table; `expected` and `got` become text.
 
     Raises:
         KeyError: the table does not have the code, or a placeholder has no word (a bug of the caller).

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, parse_strict_json, sha256_hex
 from registry_pipeline.config import Adapter
 from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.collector import FindingCollector
@@ -30,7 +30,7 @@ _FIELDS: Final = (
 def read_run_json(folder: Path) -> dict[str, Any] | None:
     """Return the object in a folder's run.json, unverified; None if it is missing or is not one strict JSON object."""
     try:
-        value = read_strict_json(read_regular_file(folder / "run.json"))
+        value = parse_strict_json(read_regular_file(folder / "run.json"))
     except (OSError, StrictJsonError):
         return None
     return value if isinstance(value, dict) else None

@@ -15,6 +15,8 @@ from registry_pipeline.registries.op_status_table.build import OpStatusInputs
 def read_op_status_table_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
     """Read the runs of the run registry, the operations catalog and the previous drift signals.
 
+    If the catalog has an error there are no inputs, only findings.
+
     Raises as `read_upstream_artifact` and `parse_upstream`.
     """
     runs = parse_run_rows(read_upstream_artifact(context, "run_registry"))
