@@ -250,12 +250,9 @@ def load_repository(root: Path) -> Repository:
 
 
 def parse_config(data: bytes, root: Path) -> Config:
-    """Return the configuration that a toml text states; empty text gives the defaults.
+    """Return the configuration that a toml text states; raise ConfigError, which names the key, if it is invalid.
 
-    `root` decides the default pointer file: an older file that exists there stays in use.
-
-    Raises:
-        ConfigError: the text is invalid; the message names the key.
+    An older pointer file that exists under `root` is the default.
     """
     document = parse_toml(data)
     # A repository that has the older pointer file keeps it.

@@ -68,10 +68,7 @@ def options_of(cls: type) -> dict[str, Option]:
 
 
 def parse_table(cls: type[_T], content: Any, place: Place, problems: list[OptionProblem]) -> _T | None:
-    """Return a TOML table as an instance of `cls`; if it is invalid, add its problems to `problems` and return None.
-
-    An unknown key and a missing option without a default are problems.
-    """
+    """Return a TOML table as an instance of `cls`; if it is invalid, add to `problems` and return None."""
     if not isinstance(content, dict):
         problems.append(OptionProblem(place, f"Input should be a valid dictionary or instance of {cls.__name__}"))
         return None
@@ -175,11 +172,7 @@ def between(low: Any, high: Any) -> OptionType:
 
 
 def check_path(path: str) -> str:
-    """Return a repository path without `.` and doubled slashes.
-
-    Raises:
-        ValueError: it is empty, absolute or too long, or has `..`, a backslash or a NUL.
-    """
+    """Return a repository path in its shortest form; raise ValueError if it is absolute, too long or has `..`."""
     parts = PurePosixPath(path).parts
     if not path or path.startswith("/") or "\\" in path or "\0" in path or ".." in parts or not parts:
         raise ValueError("must be a relative POSIX path inside the repository")

@@ -64,7 +64,7 @@ class ActivationRequest(Config):
 
 
 def pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
-    """Return the asset of the pointer file; `clock` returns the moment of activation."""
+    """Return the asset of the pointer file, which moves pointers in ACTIVATE_JOB only; `clock` returns the present."""
 
     @asset(
         name=POINTERS_ASSET,
@@ -88,7 +88,7 @@ def pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
             if context.run.job_name == ACTIVATE_JOB and config.runs:
                 moved = _activate(repository, config, context.run.run_id, clock())
             pointers = pointer_file.read_pointers(repository.load())
-        page = metadata.pointers_metadata(pointers) | _moves_metadata(moved)
+        page = metadata.pointers_metadata(pointers) | _make_moves_metadata(moved)
         return MaterializeResult(metadata=page, data_version=pointers_version(pointers))
 
     return active_registry_pointers
@@ -97,6 +97,7 @@ def pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
 def _activate(
     resource: RepositoryResource, request: ActivationRequest, dagster_run_id: str, now: datetime
 ) -> Activation | None:
+    """Activate the requested runs together; return None if all were active, raise Failure if they are refused."""
     repository = resource.load()
     run = replace(resource.build_run(dagster_run_id), started=now)
     # (1) Validate each run again: the checks may be older than the last change of its folder.
@@ -123,12 +124,12 @@ def _activate(
 
 
 def pointers_version(pointers: PointerFile) -> DataVersion:
-    """Return the hash of the active roots, without timestamps, so that nothing downstream is stale without a move."""
+    """Return the hash of the active roots by registry, which changes only if a pointer moves."""
     roots = {name: ref.manifest_sha256 for name, ref in pointers.active_refs().items()}
     return DataVersion(sha256_hex(json_line(dict(sorted(roots.items())))))
 
 
-def _moves_metadata(moved: Activation | None) -> metadata.Metadata:
+def _make_moves_metadata(moved: Activation | None) -> metadata.Metadata:
     if moved is None:
         return {"moved": 0}
     record = printable(moved.record.path)
@@ -136,7 +137,7 @@ def _moves_metadata(moved: Activation | None) -> metadata.Metadata:
 
 
 def report_asset() -> AssetsDefinition:
-    """Return the asset of the health report, which is rendered from the active runs only."""
+    """Return the asset of the health report on the active runs; if rendering is refused, its page says why."""
     spec = catalog.spec_of(REPORT_ASSET)
 
     @asset(deps=[POINTERS_ASSET], **asset_attributes(spec))

@@ -30,7 +30,7 @@ GROUP: Final = "registry_layer"
 
 
 def registry_asset(spec: RegistrySpec) -> AssetsDefinition:
-    """Return the asset of a registry, which is built from its sources and the sealed runs of its upstreams."""
+    """Return the asset of a registry, built from its sources and sealed upstreams; the IO manager seals its value."""
     # If two runs extend a log at once, sealing refuses the second; its retry builds on the first.
     retry = RetryPolicy(max_retries=3) if spec.append_only else None
 
@@ -87,8 +87,9 @@ def asset_attributes(spec: RegistrySpec) -> AssetAttributes:
     }
 
 
+# Without a code version, Dagster takes each run for a new version.
 def code_version(spec: RegistrySpec) -> str:
-    """Return the version of the code behind a registry; without one, Dagster takes each run for a new version."""
+    """Return the schema version of a registry with the version of this program, as `0.1+1.2.3`."""
     return f"{spec.version}+{version('registry-pipeline')}"
 
 

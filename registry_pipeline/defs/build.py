@@ -22,7 +22,9 @@ from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 
 
 def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | None = None) -> Definitions:
-    """Return everything that Dagster shows and runs.
+    """Return the assets, checks, jobs, schedule, sensors and resources of one repository.
+
+    The history of days is included if the repository has a `history_start`.
 
     Args:
         repo_root: the repository; by default it is found from the environment or the working directory of a step.

@@ -88,7 +88,7 @@ def daily_asset(days: DailyPartitionsDefinition) -> AssetsDefinition:
 
 
 def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, force: bool) -> list[str]:
-    """Seal the days of this run, show each on its partition's page, and return their content hashes."""
+    """Seal the days of this run until it is cancelled, show each on its page, and return their content hashes."""
     repository, dagster_run_id = resource.load(), context.run.run_id
     run = seal_build.BuildRun(resource.started(dagster_run_id), GitState(None, None), dagster_run_id)
     # Dagster's `has_partition_key` is False in a backfill, even of a single partition.
@@ -99,19 +99,19 @@ def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, 
         with as_dagster_failure(), rebuild.deferred(SIGINT, SIGTERM) as is_cancelled:
             for day in daily.build_days(repository, run, days, force=force):
                 sealed.append(day)
-                context.add_asset_metadata(_day_metadata(repository, day), partition_key=str(day.day))
+                context.add_asset_metadata(_make_day_metadata(repository, day), partition_key=str(day.day))
                 if is_cancelled():
                     break
     except BaseException:
         # A failed step has no materialization: report the days that were sealed.
         for day in sealed:
-            page = _day_metadata(repository, day)
+            page = _make_day_metadata(repository, day)
             context.log_event(AssetMaterialization(context.asset_key, partition=str(day.day), metadata=page))
         raise
     return [day.built.artifacts.content_sha256 for day in sealed]
 
 
-def _day_metadata(repository: Repository, day: SealedDay) -> metadata.Metadata:
+def _make_day_metadata(repository: Repository, day: SealedDay) -> metadata.Metadata:
     artifacts = day.built.artifacts
     drift = json.loads(artifacts.files[catalog.spec_of(DAILY).artifact])
     content: metadata.Metadata = {

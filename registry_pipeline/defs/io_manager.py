@@ -15,7 +15,7 @@ from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, SealRe
 
 
 def producing_run(upstream: OutputContext) -> str | None:
-    """Return the Dagster run that made an upstream: this run or the one that it re-executes, else None."""
+    """Return the id of the Dagster run that made an upstream: this run or one that it re-executes, else None."""
     # For an upstream outside of the execution, Dagster 1.13.27 makes up an output context with the step key `none`
     # and a placeholder for the run id. There is no other difference; a test pins this.
     return None if upstream.step_key == "none" else upstream.run_id
@@ -35,7 +35,7 @@ class SealedIOManager(ConfigurableIOManager):
         with as_dagster_failure():
             repository = self.repository.load()
             if isinstance(obj, NotBuilt):
-                context.add_output_metadata(_not_built_metadata(repository, obj))
+                context.add_output_metadata(_make_not_built_metadata(repository, obj))
                 return
             spec = spec_of(obj.registry_id)
             active = _read_active_report(repository, spec)
@@ -48,6 +48,7 @@ class SealedIOManager(ConfigurableIOManager):
         """Return an upstream as a sealed run, verified now, or None if it has none.
 
         Of an upstream in this execution it is the folder of its materialization, else the active run, never the newest.
+        A folder that does not verify fails the step.
         """
         upstream = context.upstream_output
         with as_dagster_failure():
@@ -67,7 +68,7 @@ class SealedIOManager(ConfigurableIOManager):
             return sealed
 
 
-def _not_built_metadata(repository: Repository, not_built: NotBuilt) -> metadata.Metadata:
+def _make_not_built_metadata(repository: Repository, not_built: NotBuilt) -> metadata.Metadata:
     try:
         active = active_run(repository, spec_of(not_built.registry_id))
     except EvidenceError:

@@ -70,7 +70,7 @@ def _main_of(spec: RegistrySpec, report: SealReport) -> bytes | None:
 
 
 def files_metadata(files: Mapping[str, bytes], active: SealReport | None) -> Metadata:
-    """Return a table of the sealed files, and the number of changes from the active run."""
+    """Return a table of the sealed files and, if there is an active run, how many were added, removed or modified."""
     hashes = {name: sha256_hex(data) for name, data in files.items()}
     rows = [{"file": name, "bytes": len(files[name]), "sha256": short(digest)} for name, digest in hashes.items()]
     page: Metadata = {"sealed_files": MetadataValue.md(markdown_table(rows))}
@@ -105,7 +105,7 @@ def _format_finding(finding: Finding) -> str:
 
 
 def records_of(artifact: str, data: bytes) -> list[Any] | None:
-    """Return the records of a JSON or CSV artifact (an object is one record), or None for another format."""
+    """Return the records of a JSON, JSONL or CSV artifact, or None if it cannot be parsed; an object is one record."""
     try:
         if artifact.endswith(".csv"):
             (_, names), *rows = parse_strict_csv(data)
@@ -119,7 +119,7 @@ def records_of(artifact: str, data: bytes) -> list[Any] | None:
 
 
 def changes(artifact: str, before: bytes, after: bytes) -> Metadata:
-    """Return how the records differ from the active run's; a changed record counts as one added and one removed."""
+    """Return the numbers of records added and removed (a changed one is both); empty if either cannot be parsed."""
     old, new = (_count_records(artifact, data) for data in (before, after))
     if old is None or new is None:
         return {}
@@ -138,7 +138,7 @@ def _count_records(artifact: str, data: bytes) -> Counter[bytes] | None:
 
 
 def preview(artifact: str, data: bytes) -> str:
-    """Return the first records as a Markdown table, or a single object as indented JSON; a cut is marked."""
+    """Return the first records as a Markdown table, or a single object or unparsable text as a block; marks cuts."""
     if artifact.endswith(".jsonl"):
         data = b"\n".join(data.splitlines()[: _PREVIEW_ROWS + 1])
     records = records_of(artifact, data)
@@ -175,7 +175,7 @@ def newest_edges(log: bytes) -> str:
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return objects as a Markdown table of the columns without nested values."""
+    """Return objects as a Markdown table of the first columns, those with only nested values left out."""
     plain = {name: None for row in rows for name, value in row.items() if not isinstance(value, dict | list)}
     names = list(plain)[:_PREVIEW_COLUMNS]
     lines = ["| " + " | ".join(map(_cell, names)) + " |", "|" + "---|" * len(names)]
@@ -194,7 +194,7 @@ def _columns_metadata(spec: RegistrySpec) -> Metadata:
 
 
 def column_schema(spec: RegistrySpec) -> TableSchema | None:
-    """Return the columns of a registry's records from its shipped JSON Schema, or None if it has none."""
+    """Return the columns of a registry's records from its shipped JSON Schema; None without a schema or properties."""
     name = spec.schema_of(spec.artifact) if spec.artifacts else None
     if name is None or not schema.has_schema(name):
         return None
@@ -252,7 +252,7 @@ def _format_pointer(pointer: Pointer) -> str:
 
 
 def kept_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:
-    """Return the metadata of a folder that was not sealed by Dagster, from the verified bytes of its artifacts."""
+    """Return the metadata of a folder that Dagster did not seal, from its files; empty without its main artifact."""
     if spec.kind == "rendered" and spec.artifact in kept:
         return report_metadata(spec, kept)
     data = kept.get(spec.relpath or "")

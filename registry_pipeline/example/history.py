@@ -47,7 +47,7 @@ class ExampleCommit:
 
 
 def describe_commits(seed: int, end: datetime, planted: bytes) -> tuple[ExampleCommit, ...]:
-    """Return the commits, oldest first; `planted` is the document that the last one adds."""
+    """Return the commits before `end`, oldest first; `planted` is the content of PLANTED_PATH."""
     generated = _generate_files(end, planted)
     job = Template(read_data_file("job.py.template"))
     options: list[str] = []
@@ -76,7 +76,7 @@ def describe_commits(seed: int, end: datetime, planted: bytes) -> tuple[ExampleC
 
 
 def _fill_in(text: str, seed: int, end: datetime) -> str:
-    """Replace `{{3d 2h ago: FORMAT}}`, a moment before `end`, and `{{repository id}}`."""
+    """Return a text with `{{3d 2h ago: FORMAT}}` (a moment before `end`) and `{{repository id}}` replaced."""
     repository_id = f"example-{sha256_hex(str(seed).encode())[:16]}"
     return _MOMENT.sub(
         lambda match: (end - timedelta(days=int(match[1]), hours=int(match[2]))).strftime(match[3]),
@@ -89,20 +89,20 @@ def _generate_files(end: datetime, planted: bytes) -> dict[str, dict[str, bytes]
     governance = {
         OPERATIONS_ADDENDUM_PATH: format_operations_addendum(),
         COVERAGE_ADDENDUM_PATH: format_coverage_addendum(),
-        ".gitignore": _lines(
+        ".gitignore": _join_lines(
             "__pycache__/",
             f"/{REPORTS}/",
             f"/{RIG_ROOT}/",
             *list_git_ignores(CODEX, _POINTERS_PATH, _LOGS, track_runs=False),
         ),
-        ".gitattributes": _lines(
+        ".gitattributes": _join_lines(
             *list_git_attributes(CODEX, _POINTERS_PATH, _LOGS),
             f"{REPORTS}/** -text",
             f"{RIG_ROOT}/** -text",
         ),
     }
     return {
-        "ingest": {".gitignore": _lines("__pycache__/", f"/{CODEX}/", f"/{REPORTS}/", f"/{RIG_ROOT}/").encode()},
+        "ingest": {".gitignore": _join_lines("__pycache__/", f"/{CODEX}/", f"/{REPORTS}/", f"/{RIG_ROOT}/").encode()},
         "governance": {
             **{path: text.encode() for path, text in governance.items()},
             **make_run_index_files(end, end - timedelta(days=12, hours=6)),
@@ -112,13 +112,13 @@ def _generate_files(end: datetime, planted: bytes) -> dict[str, dict[str, bytes]
     }
 
 
-def _lines(*lines: str) -> str:
+def _join_lines(*lines: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
 def _format_readme(options: Iterable[str]) -> str:
     """Return the README, with the options that exist so far."""
-    listed = _lines(*(f"- {option}: {OPTIONS[option].title}" for option in options))
+    listed = _join_lines(*(f"- {option}: {OPTIONS[option].title}" for option in options))
     return (
         "# Saltmarsh tides\n\nTide heights, surge forecasts and warnings for five gauges of one estuary.\n"
         f"An example: neither the gauges nor the people exist.\n\n{listed}"

@@ -54,7 +54,7 @@ def _format_role(role: dict[str, Any], step: int) -> dict[str, Any]:
 
 
 def _format_contracts(role: dict[str, Any], kind: str, step: int) -> list[dict[str, Any]]:
-    """Return every version of a contract that was published up to a step."""
+    """Return every version of a contract (`kind` X or C) that was published up to a step; empty if there is none."""
     role_id = role["role_id"]
     verb = "extracts" if kind == "X" else "produces"
     names = role.get(verb)

@@ -361,8 +361,6 @@ def finding(
 ) -> Finding:
     """Return a finding of a code about `path`; `words` fill the placeholders of its message and hint.
 
-    `severity` replaces that of the table; `expected` and `got` become text.
-
     Raises:
         KeyError: the table does not have the code, or a placeholder has no word (a bug of the caller).
     """

@@ -46,18 +46,12 @@ def check_rules(repository: Repository, sealed: SealedRun, report: SealReport) -
 
 
 def verify_with_artifacts(path: Path | str, shown: str) -> SealReport:
-    """Verify a run folder; return the report with the bytes of all files that `check_run` reads.
-
-    `shown` is the path of the folder in findings.
-    """
+    """Verify a run folder and keep the bytes of all files that `check_run` reads; `shown` is its path in findings."""
     return complete_report(verify_folder(path, display_path=shown, keep=needed_files(REGISTRIES)), path)
 
 
 def complete_report(report: SealReport, path: Path | str) -> SealReport:
-    """Return a report with the bytes of all files that `check_run` reads, those included that only the folder names.
-
-    If `report` has them all, it is returned as it is; else the folder is verified again.
-    """
+    """Return `report` if it has the bytes of all files that `check_run` reads, else that of a second verification."""
     # Verified again with these, so that all bytes come from one reading.
     more = find_more_needed_files(report, REGISTRIES)
     return verify_folder(path, display_path=report.path, keep=needed_files(REGISTRIES) | more) if more else report

@@ -59,10 +59,7 @@ def read_fingerprint_index_inputs(repository: Repository, context: SourceContext
 
 
 def read_threshold_packs_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Capture all packs of the folder (`*.json`), each under its own name; a malformed pack, or no pack, refuses all.
-
-    A changed pack with the same stated version as in the active snapshot is a finding.
-    """
+    """Capture all packs of the folder (`*.json`) under their own names; a malformed pack, or no pack, refuses all."""
     capture = CaptureReader("threshold_packs_file", repository, context)
     names = capture.list_capturable(capture.source, lambda name: name.endswith(".json"))
     # One malformed pack refuses the whole capture: packs of different states must not be sealed together.
@@ -121,10 +118,7 @@ def _format_name(name: str) -> str:
 
 
 def _parse_migration_names(data: bytes) -> list[str]:
-    """Return the names of the entries of a ledger, in order: a text, or the first naming key of an object.
-
-    Entries without a name are left out; a ledger that cannot be parsed has none.
-    """
+    """Return the names of the entries of a ledger that have one, in order; none if the ledger cannot be parsed."""
     document = try_parse_strict_json(data)
     stated = document.get("migrations") if isinstance(document, dict) else document
     entries = stated if isinstance(stated, list) else []

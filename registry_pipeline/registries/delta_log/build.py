@@ -39,7 +39,7 @@ class DeltaLogInputs:
 
 
 def build_delta_log(inputs: DeltaLogInputs, context: BuildContext) -> Artifacts:
-    """Return the previous bytes, followed by one line for each new snapshot, sorted by registry, run id and run root.
+    """Return the previous bytes and one line for each new snapshot, sorted by registry, run id and run root.
 
     Each edge starts at the previous snapshot of its registry. The content hash leaves out times and run ids.
     """

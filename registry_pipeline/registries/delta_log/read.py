@@ -144,10 +144,7 @@ def _read_log(repository: Repository, ref: SealedRef) -> bytes | None:
 
 
 def check_sealed_log(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
-    """Return the findings about a sealed delta log, compared with the log that it names as `previous`.
-
-    A folder without the log file has no findings here.
-    """
+    """Return the findings about a sealed delta log, compared with the log that it names; none without the log file."""
     log = report.kept.get(LOG_FILE)
     if log is None:
         return ()

@@ -49,10 +49,7 @@ class DriftInputs:
 
 
 def build_drift_signals(inputs: DriftInputs, context: BuildContext) -> Artifacts:
-    """Return the drift signals, with the keys in the specified order.
-
-    A drift whose versions are not all known is None, and has a warning. The content hash leaves out the time.
-    """
+    """Return the drift signals, with the keys in the specified order; a drift is None unless all versions are known."""
     expected = inputs.expected or ExpectedVersions(None, None)
     observed = {
         "run_registry": inputs.observed_run_registry,

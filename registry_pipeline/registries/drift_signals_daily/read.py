@@ -116,10 +116,7 @@ def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str
 def collect_day_inputs(
     config: Config, facts: CommitFacts, runs: DatedRuns, instant: datetime, version: str
 ) -> BuildInputs:
-    """Return the inputs of the builder for an instant: the facts of its commit and the runs until then.
-
-    `version` is that of the run registry's lines; without a run it is not observed.
-    """
+    """Return the inputs for an instant from the facts of a commit and the runs; `version` is that of registry lines."""
     known_runs = runs.until(instant)
     past = Past(runs.without_time, facts.documents_missing)
     drift = replace(facts.drift, observed_run_registry=version if known_runs else None, past=past)

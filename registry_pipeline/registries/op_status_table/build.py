@@ -39,10 +39,7 @@ class OpStatusInputs:
 
 
 def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Artifacts:
-    """Return one row for each operation with a configured option, sorted by option and id, and the meta document.
-
-    The content hash leaves out staleness and the time of the build.
-    """
+    """Return one row for each operation with a configured option, sorted by option and id, and the meta document."""
     # (1) One pass over the runs: the latest run of each operation, and the run roots that contain its runs.
     evidence, has_legacy_runs = _collect_evidence(inputs.runs)
     # (2) One row for each operation, sorted by option and id.
@@ -80,10 +77,7 @@ def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Arti
 
 
 def _collect_evidence(runs: Iterable[RunRow]) -> tuple[dict[str, tuple[RunRow, set[str]]], bool]:
-    """Return the latest run and the run roots by operation id, and whether some run proves no operation.
-
-    The latest has the greatest stated time, then the greatest run key.
-    """
+    """Return the latest run and the run roots by operation id, and whether some run proves no operation."""
     evidence: dict[str, tuple[RunRow, set[str]]] = {}
     has_legacy_runs = False
     for run in runs:

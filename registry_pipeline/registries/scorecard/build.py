@@ -95,10 +95,7 @@ def _count_registries(inputs: ScorecardInputs) -> dict[str, Any]:
 
 
 def _subtract(before: Any, now: Any) -> Any:
-    """Return `now` minus `before` for two figures, or for two objects key by key; None if either is no number.
-
-    A list counts as its length.
-    """
+    """Return `now` minus `before`, for objects key by key; a list counts as its length, and None is unknown."""
     if isinstance(now, dict):
         earlier = before if isinstance(before, dict) else {}
         return {name: _subtract(earlier.get(name), value) for name, value in now.items()}

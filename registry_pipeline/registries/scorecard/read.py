@@ -36,13 +36,7 @@ _PATH: Final = re.compile(r"(?<![^\s/])(?:[^\s/]+(?:/[^\s/]+)+/?|[^\s/]+\.[A-Za-
 
 
 def read_scorecard_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Read the operations, what the active status table observes, and the state of every registry.
-
-    If the operations catalog has an error there are no inputs, only findings.
-
-    Raises:
-        ValueError: the context has no start or no chain (a bug of the caller).
-    """
+    """Read operations, observations and the state of every registry; no inputs if the operations catalog has errors."""
     # `reads_chain` of the row makes every build give both.
     if context.started is None or context.chain is None:
         raise ValueError("the scorecard needs the start of the build and the facts of the activation chain")

@@ -145,10 +145,7 @@ _SECTIONS: Final = (
 
 
 def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifacts:
-    """Return the report (Markdown) and its summary (JSON); each operation is a record.
-
-    Lists of operations are cut after `max_list`. The content hash is that of the summary without its time.
-    """
+    """Return the Markdown report and its JSON summary, with lists cut after `max_list`; each operation is a record."""
     groups = group_operations(inputs.status_rows, inputs.stale_days)
     counts = asdict(count_operations(inputs.status_rows, inputs.stale_days))
     counts = {"total_ops": counts.pop("total"), **counts}
