@@ -33,7 +33,7 @@ _DESCRIPTIONS: Final = {
 }
 
 
-def blocking_checks(
+def make_blocking_checks(
     spec: RegistrySpec,
     find_materializations: Callable[[DagsterInstance, str], Sequence[Materialization]],
     format_result: Callable[[str, Sequence[Verdict]], AssetCheckResult],
@@ -75,17 +75,17 @@ def blocking_checks(
     return check
 
 
-def registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
+def make_registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
     """Return the checks of a registry.
 
     They check the materialization of their own run or of the run that it re-executes, else the latest one.
     """
 
     def find_materializations(instance: DagsterInstance, run_id: str) -> Sequence[Materialization]:
-        own = event_log.all_materialized_in(instance, spec.registry_id, run_id)[-1:]
-        return own or event_log.materializations(instance, spec.registry_id, limit=1)
+        own = event_log.read_run_materializations(instance, spec.registry_id, run_id)[-1:]
+        return own or event_log.read_materializations(instance, spec.registry_id, limit=1)
 
-    return blocking_checks(spec, find_materializations, lambda name, verdicts: check_result(name, verdicts[0]))
+    return make_blocking_checks(spec, find_materializations, lambda name, verdicts: check_result(name, verdicts[0]))
 
 
 def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
@@ -137,7 +137,7 @@ def _make_result(name: str, findings: list[Finding], facts: dict[str, Any], *, p
         metadata=facts
         | {
             "findings_count": len(findings),
-            "findings": MetadataValue.md(metadata.findings_text(findings) or "None."),
+            "findings": MetadataValue.md(metadata.format_findings(findings) or "None."),
         },
     )
 

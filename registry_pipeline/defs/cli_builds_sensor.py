@@ -117,7 +117,7 @@ def _find_obstacle(instance: DagsterInstance, group: pipeline_log.BuildGroup) ->
 
 
 def _find_latest_run(instance: DagsterInstance, member: pipeline_log.BuildGroupMember) -> SealedRun | None:
-    latest = event_log.materializations(instance, member.registry_id, limit=1, partition=member.partition)
+    latest = event_log.read_materializations(instance, member.registry_id, limit=1, partition=member.partition)
     return latest[0].sealed if latest else None
 
 
@@ -138,7 +138,7 @@ def _find_input_versions(instance: DagsterInstance, run: SealedRun, group_ids: C
     versions: dict[str, str] = {}
     for name, ref in run.inputs.upstream().items():
         # An unchanged capture is not in the group: it was built earlier, perhaps through Dagster.
-        latest = [] if name in group_ids else event_log.materializations(instance, name, limit=1)
+        latest = [] if name in group_ids else event_log.read_materializations(instance, name, limit=1)
         same = [m.data_version for m in latest if m.sealed is not None and m.sealed.ref.identity == ref.identity]
         versions[f"{_INPUT_VERSION}{name}"] = next(iter(same), None) or ref.manifest_sha256
     return versions
@@ -152,12 +152,12 @@ def _make_folder_event(
     versions: Mapping[str, str],
 ) -> AssetMaterialization:
     spec = spec_of(run.registry_id)
-    page = {"state": "sealed by the command line"} | metadata.kept_metadata(spec, seal_report.kept)
+    page = {"state": "sealed by the command line"} | metadata.make_kept_metadata(spec, seal_report.kept)
     return AssetMaterialization(
         AssetKey(run.registry_id),
         description="Sealed by `registry-pipeline build`, without a Dagster run.",
         partition=member.partition,
-        metadata=metadata.sealed_metadata(repository, run, page),
+        metadata=metadata.make_sealed_metadata(repository, run, page),
         tags={event_log.DATA_VERSION_TAG: run.ref.manifest_sha256, _CODE_VERSION: code_version(spec), **versions},
     )
 
@@ -167,6 +167,6 @@ def _make_pointers_event(repository: Repository) -> AssetMaterialization:
     return AssetMaterialization(
         AssetKey(POINTERS_ASSET),
         description="Moved by the command line, without a Dagster run.",
-        metadata=metadata.pointers_metadata(pointers),
+        metadata=metadata.make_pointers_metadata(pointers),
         tags={event_log.DATA_VERSION_TAG: pointers_version(pointers).value},
     )

@@ -60,12 +60,16 @@ def iterate_ancestry(instance: DagsterInstance, dagster_run_id: str) -> Iterator
         current = None if run is None else run.parent_run_id
 
 
-def materialized_in(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Materialization | None:
+def read_last_materialization(
+    instance: DagsterInstance, registry_id: str, dagster_run_id: str
+) -> Materialization | None:
     """Return the last materialization of a registry by a run or the nearest run that it re-executes, or None."""
-    return next(reversed(all_materialized_in(instance, registry_id, dagster_run_id)), None)
+    return next(reversed(read_run_materializations(instance, registry_id, dagster_run_id)), None)
 
 
-def all_materialized_in(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Sequence[Materialization]:
+def read_run_materializations(
+    instance: DagsterInstance, registry_id: str, dagster_run_id: str
+) -> Sequence[Materialization]:
     """Return all materializations of a registry by a run or the nearest run that it re-executes, the oldest first."""
     for run_id in iterate_ancestry(instance, dagster_run_id):
         run = instance.get_run_record_by_id(run_id)
@@ -78,7 +82,7 @@ def all_materialized_in(instance: DagsterInstance, registry_id: str, dagster_run
     return ()
 
 
-def newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Sequence[Materialization]:
+def read_newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Sequence[Materialization]:
     """Return the newest materialization of every partition of a registry, in the order of the partitions."""
     newest: dict[str, EventLogRecord] = {}
     for record in _fetch_all(instance, AssetRecordsFilter(AssetKey(registry_id))):
@@ -87,7 +91,7 @@ def newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Seq
     return [_parse_record(registry_id, newest[partition]) for partition in sorted(newest)]
 
 
-def materializations(
+def read_materializations(
     instance: DagsterInstance, registry_id: str, limit: int, partition: str | None = None
 ) -> Sequence[Materialization]:
     """Return at most `limit` materializations of a registry, or of one of its partitions, the newest first."""

@@ -141,7 +141,9 @@ def _find_candidates(instance: DagsterInstance, repository: Repository) -> tuple
     pointers = pointer_file.read_pointers(repository)
     active = read_active_runs(repository, pointers)
     registry_ids = [spec.registry_id for spec in BUILD_ORDER if spec.pointer]
-    builds = {registry_id: event_log.materializations(instance, registry_id, _DEPTH) for registry_id in registry_ids}
+    builds = {
+        registry_id: event_log.read_materializations(instance, registry_id, _DEPTH) for registry_id in registry_ids
+    }
     candidates: list[Materialization] = []
     reasons: list[str] = []
     if not any(builds.values()):
