@@ -52,12 +52,17 @@ def json_document(value: object) -> bytes:
 
 
 def json_line(value: object) -> bytes:
-    """Return `value` as one compact line of a `.jsonl` artifact, including the newline."""
+    """Return `value` as one compact, ASCII-escaped line of a `.jsonl` artifact, including the newline."""
     return (_LINE.encode(value) + "\n").encode("ascii")
 
 
-def read_strict_json(data: bytes) -> Any:
-    """Parse UTF-8 JSON; raise StrictJsonError on a BOM, duplicate keys (after unescaping) or non-finite numbers."""
+def parse_strict_json(data: bytes) -> Any:
+    """Return the value of UTF-8 JSON.
+
+    Raises:
+        StrictJsonError: the bytes are invalid, with a byte order mark or nested too deeply; a key is duplicated in an
+            object; or a number is not finite, or has more than 4300 digits.
+    """
     if data.startswith(codecs.BOM_UTF8):
         raise StrictJsonError("invalid", "the file begins with a byte order mark")
     try:
@@ -74,22 +79,22 @@ def read_strict_json(data: bytes) -> Any:
 
 
 def try_parse_strict_json(data: bytes) -> Any:
-    """Return the value of strict JSON, or None if it cannot be parsed."""
+    """Return the value of strict JSON, or None if it cannot be parsed; the value `null` is None too."""
     try:
-        return read_strict_json(data)
+        return parse_strict_json(data)
     except StrictJsonError:
         return None
 
 
-def read_finite_json(data: bytes) -> Any:
-    """Parse UTF-8 JSON with finite numbers; faster than `read_strict_json`, because it allows duplicate keys.
+def parse_finite_json(data: bytes) -> Any:
+    """Return the value of UTF-8 JSON with finite numbers; faster than the strict parser, as keys may be duplicated.
 
     Raises ValueError if the bytes are invalid, and RecursionError if the value is nested too deeply.
     """
     return _FINITE.decode(data.decode("utf-8"))
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         seen: set[str] = set()
@@ -100,11 +105,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _non_finite(token: str) -> NoReturn:
+def _refuse_constant(token: str) -> NoReturn:
     raise StrictJsonError("non_finite", f"{token} is not a JSON number")
 
 
-def _finite(token: str) -> float:
+def _parse_finite_number(token: str) -> float:
     value = float(token)
     if value in (float("inf"), float("-inf")):
         raise StrictJsonError("non_finite", f"{token} is beyond the range of a double")
@@ -113,18 +118,18 @@ def _finite(token: str) -> float:
 
 # Shared by all documents: `json.loads` with these hooks would create a decoder for each call.
 STRICT_HOOKS: Final[dict[str, Any]] = {
-    "object_pairs_hook": _object,
-    "parse_constant": _non_finite,
-    "parse_float": _finite,
+    "object_pairs_hook": _refuse_duplicate_keys,
+    "parse_constant": _refuse_constant,
+    "parse_float": _parse_finite_number,
 }
 _STRICT: Final = json.JSONDecoder(**STRICT_HOOKS)
-_FINITE: Final = json.JSONDecoder(parse_constant=_non_finite, parse_float=_finite)
+_FINITE: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_parse_finite_number)
 
 
-def read_strict_csv(data: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Yield (first line number, cells) for each record of UTF-8 CSV (RFC 4180, LF or CRLF), the header first.
+def parse_strict_csv(data: bytes) -> Iterator[tuple[int, list[str]]]:
+    """Yield (1-based number of its first line, cells) for each record of UTF-8 CSV (RFC 4180), the header first.
 
-    The number of cells is not checked.
+    Lines end with LF or CRLF. An empty line is a record without cells. The number of cells is not checked.
 
     Raises:
         StrictCsvError: no header, a byte order mark, a NUL, bytes that are not UTF-8, or unmatched quotes.
@@ -156,12 +161,12 @@ def utc_text(instant: datetime) -> str:
 
 
 def parse_utc(text: object) -> datetime | None:
-    """Return the instant of a strict `YYYY-MM-DDTHH:MM:SSZ` text, or None if it is not one."""
+    """Return the instant of a strict `YYYY-MM-DDTHH:MM:SSZ` text, or None for any other value."""
     return parse_instant(text) if isinstance(text, str) and _UTC.fullmatch(text) else None
 
 
 def parse_instant(text: str | None) -> datetime | None:
-    """Return the instant of a timestamp in a run folder of any tool, or None if it is invalid or has no zone."""
+    """Return the instant of an ISO 8601 timestamp of any tool; None if it is invalid or without time of day or zone."""
     if text is None or _INSTANT.fullmatch(text) is None:
         return None
     # Six times as fast as strptime; called for every run folder.
@@ -183,7 +188,7 @@ _STAMP: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]
 
 @lru_cache(maxsize=4096)
 def second_of(text: str) -> str | None:
-    """Return a timestamp of the run index as `YYYY-MM-DDTHH:MM:SSZ`, which sorts by time, or None if it is invalid."""
+    """Return a timestamp of the run index (FORM) with seconds, so that texts sort by time; None if it is invalid."""
     match = _STAMP.fullmatch(text)
     if match is None or parse_instant(text) is None:
         return None

@@ -69,16 +69,16 @@ def is_reserved_name(name: str) -> bool:
     return folded == "run.json" or folded.endswith(".schema.json") or "MANIFEST_PATH_RESERVED" in path_codes(name)
 
 
-def name_problem(name: str) -> str | None:
-    """Return why a run folder cannot contain a file of the repository under this name, or None if it can."""
+def explain_unusable_name(name: str) -> str | None:
+    """Return why a run folder cannot contain a captured file of this name, or None if it can."""
     if is_reserved_name(name):
         return "the name is reserved in run folders"
     codes = path_codes(name)
     return f"a run folder cannot contain that name ({', '.join(codes)})" if codes else None
 
 
-def capture_problem(stated: Mapping[str, tuple[str | None, str | None]]) -> str | None:
-    """Return what is wrong with the source and the artifact's name that a toml states by registry, None if nothing."""
+def explain_invalid_captures(stated: Mapping[str, tuple[str | None, str | None]]) -> str | None:
+    """Return the first problem of a toml's [captured] tables, or None; `stated` has (source, artifact) by registry."""
     names = {name: capture.artifact for name, capture in CAPTURES.items()}
     for registry_id, (source, artifact) in stated.items():
         place, capture = f"captured.{registry_id}", CAPTURES.get(registry_id)
@@ -92,14 +92,18 @@ def capture_problem(stated: Mapping[str, tuple[str | None, str | None]]) -> str 
             return f"{place}.source: {capture.config_key} names it"
         if artifact is not None:
             is_taken = any(artifact == other for name, other in names.items() if name != registry_id)
-            problem = "another registry's artifact has that name" if is_taken else _artifact_problem(capture, artifact)
+            problem = (
+                "another registry's artifact has that name"
+                if is_taken
+                else _explain_invalid_artifact(capture, artifact)
+            )
             if problem is not None:
                 return f"{place}.artifact: {artifact!r}: {problem}"
             names[registry_id] = artifact
     return None
 
 
-def _artifact_problem(capture: Capture, name: str) -> str | None:
+def _explain_invalid_artifact(capture: Capture, name: str) -> str | None:
     default = capture.artifact
     if default is None or not capture.may_be_renamed:
         return "its files keep their own names"
@@ -118,11 +122,11 @@ DEFAULT_BASELINE: Final = "main"
 ACTIVE_BASELINE: Final = "active"
 
 
-def pack_path_problem(path: str) -> str | None:
-    """Return why a role pack cannot have a path, or None if it can; a run folder contains it under its own name."""
+def explain_invalid_pack_path(path: str) -> str | None:
+    """Return why a role pack cannot have a path, or None if it can.; a run folder contains it under its own name."""
     name = path.rpartition("/")[2]
     if not name.endswith(".json") or not path.isprintable():
         return "a role pack is a file whose name ends with .json"
     if name.casefold() == ROLE_ARTIFACT.casefold():
         return "the name is reserved in run folders"
-    return name_problem(name)
+    return explain_unusable_name(name)

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
 from registry_pipeline.canonical import is_repository_id
-from registry_pipeline.capture_table import capture_problem, pack_path_problem
+from registry_pipeline.capture_table import explain_invalid_captures, explain_invalid_pack_path
 from registry_pipeline.config_types import (
     REQUIRED,
     OptionProblem,
@@ -19,7 +19,7 @@ from registry_pipeline.config_types import (
     check_path,
     checked_text,
     choice,
-    first_problems,
+    format_problems,
     list_of,
     nonempty_text,
     option_row,
@@ -64,7 +64,7 @@ def _check_keys(text: str) -> str:
 def check_pack_path(text: str) -> str:
     """Return the path of a role pack in its shortest form; raise ValueError if no role pack can have that path."""
     path = check_path(text)
-    problem = pack_path_problem(path)
+    problem = explain_invalid_pack_path(path)
     if problem is not None:
         raise ValueError(problem)
     return path
@@ -102,7 +102,7 @@ class Adapter:
     git_commit: str | None = option_row(None, _keys, "likewise")
 
     def fields(self) -> dict[str, str]:
-        """Return what the adapter maps: field of the envelope to keys in the file, in the order of run.json."""
+        """Return the keys in the file by field of the envelope, in the order of run.json; fields without keys are left out."""
         names = ("run_id", "created_utc", "option", "operation_id", "git_commit")
         return {name: keys for name in names if (keys := getattr(self, name)) is not None}
 
@@ -178,7 +178,7 @@ class Repository:
     config: Config
 
     def path(self, relative: str) -> Path:
-        """Return the place of a repository-relative path."""
+        """Return the absolute path of a repository-relative one."""
         return self.root / relative
 
     @property
@@ -210,9 +210,11 @@ class Repository:
 def find_repository(named: Path | None = None, environ: Mapping[str, str] | None = None) -> Repository:
     """Return the repository: `named`, else that of the environment, else the nearest at or above the working directory.
 
+    A folder that is searched for has a toml file or the default run root; a named one needs neither.
+
     Raises:
-        NotFoundError: there is none, or `named` is not a folder.
-        ConfigError: its toml file is invalid.
+        NotFoundError: there is none, or the named one is not a folder.
+        ConfigError: its toml file is invalid or cannot be read.
     """
     stated = (environ if environ is not None else os.environ).get(REPO_VARIABLE)
     if named is None and stated:
@@ -232,7 +234,11 @@ def find_repository(named: Path | None = None, environ: Mapping[str, str] | None
 
 
 def load_repository(root: Path) -> Repository:
-    """Return the repository at `root` with its toml or the defaults; raise ConfigError if the toml is invalid."""
+    """Return the repository at `root`; without a toml it has the defaults.
+
+    Raises:
+        ConfigError: the toml is invalid or cannot be read.
+    """
     root = root.resolve()
     try:
         data = read_regular_file(root / CONFIG_NAME)
@@ -244,19 +250,22 @@ def load_repository(root: Path) -> Repository:
 
 
 def parse_config(data: bytes, root: Path) -> Config:
-    """Return the configuration that a toml text states; raise ConfigError, which names the key, if it is invalid."""
-    document = read_toml(data)
+    """Return the configuration that a toml text states; raise ConfigError, which names the key, if it is invalid.
+
+    An older pointer file that exists under `root` is the default.
+    """
+    document = parse_toml(data)
     # A repository that has the older pointer file keeps it.
     if "pointers" not in document and (root / POINTERS_SEED).is_file():
         document["pointers"] = POINTERS_SEED
     problems: list[OptionProblem] = []
     config = parse_table(Config, document, (), problems)
     if config is None:
-        raise ConfigError(first_problems(problems, _MAX_ERRORS), f"fix {CONFIG_NAME}")
-    _check_run_roots(config)
+        raise ConfigError(format_problems(problems, _MAX_ERRORS), f"fix {CONFIG_NAME}")
+    _check_roots_and_options(config)
     _check_adapters(config)
     stated = {name: (captured.source, captured.artifact) for name, captured in config.captured.items()}
-    problem = capture_problem(stated)
+    problem = explain_invalid_captures(stated)
     if problem is not None:
         raise ConfigError(problem, f"fix {CONFIG_NAME}")
     if config.run_index.path == config.run_index.overrides:
@@ -264,8 +273,8 @@ def parse_config(data: bytes, root: Path) -> Config:
     return config
 
 
-def read_toml(data: bytes) -> dict[str, Any]:
-    """Return the tables of a toml text, in bounded time; raise ConfigError if it is too large or not TOML."""
+def parse_toml(data: bytes) -> dict[str, Any]:
+    """Return the document of a toml text, in bounded time; raise ConfigError if it is too large or not TOML."""
     advice = "fix the line that the message names"
     if len(data) > _MAX_BYTES:
         raise ConfigError(f"{CONFIG_NAME} is larger than {_MAX_BYTES >> 10} KiB", "remove what is no configuration")
@@ -284,7 +293,8 @@ def read_toml(data: bytes) -> dict[str, Any]:
         raise ConfigError(f"{CONFIG_NAME} has an integer of too many digits", "shorten the integer") from None
 
 
-def _check_run_roots(config: Config) -> None:
+def _check_roots_and_options(config: Config) -> None:
+    """Raise ConfigError if run_roots, publish_root or options are empty, repeated or inside each other."""
     for name, values in (("run_roots", config.run_roots), ("options", config.options)):
         if not values or len(set(values)) != len(values):
             raise ConfigError(f"{name} must list at least one value and no value twice", f"fix {CONFIG_NAME}")
@@ -301,6 +311,7 @@ def _check_run_roots(config: Config) -> None:
 
 
 def _check_adapters(config: Config) -> None:
+    """Raise ConfigError for an adapter of an unknown run root, without a field, or of a file that has one already."""
     files: set[tuple[str, str]] = set()
     for number, adapter in enumerate(config.adapters):
         place = f"adapters.{number}"

@@ -31,7 +31,7 @@ class OptionProblem:
     known: tuple[str, ...] | None = None
 
     def to_text(self) -> str:
-        """Return the key and what is wrong with it."""
+        """Return the key and what is wrong with it; for an unknown key also the known one that is closest."""
         key = ".".join(str(part) for part in self.place)
         shown = key if len(key) <= _MAX_SHOWN else f"{key[:_MAX_SHOWN]}…"
         if self.known is None:
@@ -41,7 +41,7 @@ class OptionProblem:
 
 
 OptionType = Callable[[Any, Place, list[OptionProblem]], Any]
-"""Return a value of the file as the program uses it, or add problems."""
+"""Returns a value of the file as the program uses it, or adds problems; the result is then ignored."""
 
 
 class Option(FieldInfo):
@@ -63,12 +63,12 @@ def option_row(default: Any, kind: OptionType, help_text: str) -> Any:
 
 
 def options_of(cls: type) -> dict[str, Option]:
-    """Return the options of a class by key."""
+    """Return the options of a class by key, in order; raise TypeError if it is no value class."""
     return {name: row for name, row in field_infos(cls).items() if isinstance(row, Option)}
 
 
 def parse_table(cls: type[_T], content: Any, place: Place, problems: list[OptionProblem]) -> _T | None:
-    """Return a TOML table as an instance of `cls`, or None if there are problems."""
+    """Return a TOML table as an instance of `cls`; if it is invalid, add to `problems` and return None."""
     if not isinstance(content, dict):
         problems.append(OptionProblem(place, f"Input should be a valid dictionary or instance of {cls.__name__}"))
         return None
@@ -85,12 +85,12 @@ def parse_table(cls: type[_T], content: Any, place: Place, problems: list[Option
 
 
 def table(cls: type) -> OptionType:
-    """A table of its own: `[key]`."""
+    """Return the type of a table `[key]`; its value is an instance of `cls`."""
     return lambda content, place, problems: parse_table(cls, content, place, problems)
 
 
 def tables(cls: type) -> OptionType:
-    """A table for each name: `[key.name]`."""
+    """Return the type of one table for each name, `[key.name]`; its value is a dict of `cls` by name."""
 
     def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
         if not isinstance(content, dict):
@@ -102,7 +102,7 @@ def tables(cls: type) -> OptionType:
 
 
 def list_of(kind: OptionType) -> OptionType:
-    """A list whose items have one type."""
+    """Return the type of a list whose items have one type; its value is a tuple."""
 
     def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
         if not isinstance(content, list):
@@ -114,21 +114,21 @@ def list_of(kind: OptionType) -> OptionType:
 
 
 def text(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
-    """Any text."""
+    """Return a text as it is; anything else is a problem."""
     if not isinstance(content, str):
         problems.append(OptionProblem(place, "Input should be a valid string"))
     return content
 
 
 def nonempty_text(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
-    """A text of at least one character."""
+    """Return a text of at least one character as it is; anything else is a problem."""
     if content == "":
         problems.append(OptionProblem(place, "String should have at least 1 character"))
     return text(content, place, problems)
 
 
 def checked_text(check: Callable[[str], str]) -> OptionType:
-    """A text that `check` returns as it is used; the message of its ValueError is the problem."""
+    """Return the type of a text that `check` checks; its value is what `check` returns, a ValueError is a problem."""
 
     def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
         if isinstance(text(content, place, problems), str):
@@ -142,7 +142,7 @@ def checked_text(check: Callable[[str], str]) -> OptionType:
 
 
 def choice(*texts: str) -> OptionType:
-    """One of a few texts."""
+    """Return the type of an option that is one of a few texts."""
     named = " or ".join(map(repr, texts))
 
     def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
@@ -154,7 +154,7 @@ def choice(*texts: str) -> OptionType:
 
 
 def between(low: Any, high: Any) -> OptionType:
-    """An integer or a date from `low` to `high`."""
+    """Return the type of an integer or a date from `low` to `high`, both included."""
     kind = type(low)
     name = "integer" if kind is int else "date"
 
@@ -172,7 +172,7 @@ def between(low: Any, high: Any) -> OptionType:
 
 
 def check_path(path: str) -> str:
-    """Return a repository path in its shortest form; raise ValueError if it is absolute or leaves the repository."""
+    """Return a repository path in its shortest form; raise ValueError if it is absolute, too long or has `..`."""
     parts = PurePosixPath(path).parts
     if not path or path.startswith("/") or "\\" in path or "\0" in path or ".." in parts or not parts:
         raise ValueError("must be a relative POSIX path inside the repository")
@@ -185,8 +185,8 @@ repo_path: Final = checked_text(check_path)
 """A path relative to the repository root."""
 
 
-def first_problems(problems: Sequence[OptionProblem], limit: int) -> str:
-    """Return the first problems in one line, and how many more there are."""
+def format_problems(problems: Sequence[OptionProblem], limit: int) -> str:
+    """Return the first problems in one line, and how many more than `limit` there are."""
     lines = [problem.to_text() for problem in problems[:limit]]
     more = len(problems) - limit
     return "; ".join([*lines, f"and {more} more"] if more > 0 else lines)

@@ -62,4 +62,4 @@ class PublishError(RegistryPipelineError):
 
 
 class DurabilityError(PublishError):
-    """The folder is published and complete, but fsync failed (exit 1)."""
+    """What was written is complete, but the disk did not confirm it or a cleanup failed (exit 1)."""

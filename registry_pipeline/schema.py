@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from registry_pipeline.canonical import StrictCsvError, StrictJsonError, read_strict_csv, read_strict_json
+from registry_pipeline.canonical import StrictCsvError, StrictJsonError, parse_strict_csv, parse_strict_json
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.values import field, value_type
@@ -72,7 +72,7 @@ class SchemaProblem:
 
 
 Validator = Callable[[object], "list[SchemaProblem]"]
-"""Returns every problem of a parsed value against one schema."""
+"""Returns the problems of a parsed value against one schema, as `check_value` does."""
 
 
 @value_type
@@ -95,7 +95,7 @@ def schema_folder(package: Path = _PACKAGE) -> Path:
 
 
 def has_schema(name: str) -> bool:
-    """Return whether a schema with that file name ships, as `cli/verify.schema.json`."""
+    """Return whether a schema file ships; `name` is relative to the schema folder, as `cli/verify.schema.json`."""
     return (schema_folder() / name).is_file()
 
 
@@ -116,23 +116,25 @@ def read_schema(name: str) -> Mapping[str, Any]:
 
 
 def check_value(name: str, value: object) -> list[SchemaProblem]:
-    """Return every problem of a parsed JSON value against a shipped schema, sorted by location; at most PROBLEM_LIMIT.
+    """Return the problems of a parsed JSON value against a shipped schema, sorted by location; empty if it is valid.
+
+    All missing keys of an object are one problem. At most PROBLEM_LIMIT errors are described.
 
     Raises:
         NotFoundError: no such schema ships.
     """
-    return _check(_shipped(name), read_schema(name), value)
+    return _check(_make_shipped_validator(name), read_schema(name), value)
 
 
-def read_validator(data: bytes) -> Validator:
-    """Return the validator of a JSON Schema (draft 2020-12) given as text; it cannot refer to other documents.
+def make_validator(data: bytes) -> Validator:
+    """Return a function that checks values against a JSON Schema (draft 2020-12), given as the bytes of its file.
 
     Raises:
-        ValueError: the text is not JSON, or not such a schema.
+        ValueError: the bytes are not strict JSON or not such a schema, or the schema refers to another document.
     """
     import jsonschema_rs  # noqa: PLC0415 - see the module docstring
 
-    document = read_strict_json(data)
+    document = parse_strict_json(data)
     if not isinstance(document, dict):
         raise ValueError("a schema is an object")  # noqa: TRY004 - invalid data, not a bug of the caller
     try:
@@ -154,28 +156,28 @@ def _describe_unusable(error: ValidationError) -> str:
         return printable(f"it refers to something that it does not contain: {message[:_LONGEST]}")
     if error.kind.as_dict().get("format") == "regex":
         pattern = message.removesuffix(' is not a "regex"')
-        message = f"{_cut(pattern)} is not a valid pattern, or its repetitions are too large"
+        message = f"{_shorten(pattern)} is not a valid pattern, or its repetitions are too large"
     return printable(f"{json_pointer(error.instance_path)} {message[:_LONGEST]}".strip())
 
 
 def check_bytes(artifact: str, data: bytes, validate: Validator) -> Iterator[FileProblem]:
-    """Yield every problem of a file: `.jsonl` by line, `.csv` by row, `.yaml` by document, else one JSON document.
+    """Yield the problems of a file, in its order: `.jsonl` by line, `.csv` by row, `.yaml` by document, else as JSON.
 
-    A row of CSV is an object of texts by column name.
+    A row of CSV is an object of texts by column name. What cannot be parsed is a problem too, with code UNPARSABLE.
     """
     if artifact.endswith(".yaml"):
-        yield from _yaml_problems(data, validate)
+        yield from _check_yaml(data, validate)
     elif artifact.endswith(".jsonl"):
-        yield from _line_problems(data, validate)
+        yield from _check_lines(data, validate)
     elif artifact.endswith(".csv"):
-        yield from _row_problems(data, validate)
+        yield from _check_rows(data, validate)
     else:
-        yield from _document_problems(data, validate, "")
+        yield from _check_document(data, validate, "")
 
 
-def _document_problems(data: bytes, validate: Validator, place: str) -> Iterator[FileProblem]:
+def _check_document(data: bytes, validate: Validator, place: str) -> Iterator[FileProblem]:
     try:
-        value = read_strict_json(data)
+        value = parse_strict_json(data)
     except StrictJsonError as error:
         yield FileProblem(UNPARSABLE, place.strip(), str(error))
         return
@@ -183,7 +185,7 @@ def _document_problems(data: bytes, validate: Validator, place: str) -> Iterator
         yield FileProblem(VIOLATION, f"{place}{problem.pointer}".strip(), problem.message)
 
 
-def _yaml_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
+def _check_yaml(data: bytes, validate: Validator) -> Iterator[FileProblem]:
     try:
         documents = parse_yaml(data)
     except StrictYamlError as error:
@@ -195,18 +197,18 @@ def _yaml_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
             yield FileProblem(VIOLATION, place, problem.message)
 
 
-def _line_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
+def _check_lines(data: bytes, validate: Validator) -> Iterator[FileProblem]:
     lines = data.split(b"\n")
     if lines.pop():
         yield FileProblem(UNPARSABLE, f"line {len(lines) + 1}", "the last line has no newline")
         return
     for number, line in enumerate(lines, 1):
-        yield from _document_problems(line, validate, f"line {number} ")
+        yield from _check_document(line, validate, f"line {number} ")
 
 
-def _row_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
+def _check_rows(data: bytes, validate: Validator) -> Iterator[FileProblem]:
     try:
-        rows = read_strict_csv(data)
+        rows = parse_strict_csv(data)
         _, names = next(rows)
         odd = sorted({repr(name) for name, count in Counter(names).items() if not name or count > 1})
         if odd or not names:
@@ -225,21 +227,22 @@ def _row_problems(data: bytes, validate: Validator) -> Iterator[FileProblem]:
 
 
 @cache
-def _shipped(name: str) -> Draft202012Validator:
+def _make_shipped_validator(name: str) -> Draft202012Validator:
     import jsonschema_rs  # noqa: PLC0415 - see the module docstring
 
     return jsonschema_rs.Draft202012Validator(dict(read_schema(name)))
 
 
 def _check(validator: Draft202012Validator, schema: Mapping[str, Any], value: Any) -> list[SchemaProblem]:
+    """Return the problems of a value; a value that jsonschema-rs cannot take is nested too deeply."""
     try:
         try:
             return _find_problems(validator, schema, value)
         except UnicodeEncodeError:
             # jsonschema-rs refuses lone surrogates, which Python's JSON parser accepts: others stand in for them.
-            stand_ins, surrogates = _surrogate_tables()
-            problems = _find_problems(validator, schema, _translated(value, stand_ins))
-            return [_translated_problem(problem, surrogates) for problem in problems]
+            stand_ins, surrogates = _make_surrogate_tables()
+            problems = _find_problems(validator, schema, _translate_texts(value, stand_ins))
+            return [_translate_problem(problem, surrogates) for problem in problems]
     except (ValueError, RecursionError):
         return [SchemaProblem("", "nested too deeply")]
 
@@ -247,9 +250,9 @@ def _check(validator: Draft202012Validator, schema: Mapping[str, Any], value: An
 def _find_problems(validator: Draft202012Validator, schema: Mapping[str, Any], value: Any) -> list[SchemaProblem]:
     if validator.is_valid(value):
         return []
-    errors = [_deepest(error) for error in islice(validator.iter_errors(value), PROBLEM_LIMIT)]
-    described = [_describe(error, schema) for error in errors if error.kind.name != "required"]
-    problems = dict.fromkeys([*described, *_missing_keys(errors)])
+    errors = [_find_deepest(error) for error in islice(validator.iter_errors(value), PROBLEM_LIMIT)]
+    described = [_describe_error(error, schema) for error in errors if error.kind.name != "required"]
+    problems = dict.fromkeys([*described, *_describe_missing_keys(errors)])
     # An invalid value always has a problem, even if the library names no reason.
     if not problems:
         return [SchemaProblem("", "does not satisfy the schema")]
@@ -257,35 +260,35 @@ def _find_problems(validator: Draft202012Validator, schema: Mapping[str, Any], v
 
 
 @cache
-def _surrogate_tables() -> tuple[Mapping[int, int], Mapping[int, int]]:
+def _make_surrogate_tables() -> tuple[Mapping[int, int], Mapping[int, int]]:
     """Return the private character that replaces each surrogate, and the reverse."""
     stand_ins = {0xD800 + offset: 0xF0000 + offset for offset in range(0x800)}
     return stand_ins, {stand_in: surrogate for surrogate, stand_in in stand_ins.items()}
 
 
-def _translated(value: Any, table: Mapping[int, int]) -> Any:
+def _translate_texts(value: Any, table: Mapping[int, int]) -> Any:
     if isinstance(value, dict):
-        return {name.translate(table): _translated(member, table) for name, member in value.items()}
+        return {name.translate(table): _translate_texts(member, table) for name, member in value.items()}
     if isinstance(value, list):
-        return [_translated(item, table) for item in value]
+        return [_translate_texts(item, table) for item in value]
     return value.translate(table) if isinstance(value, str) else value
 
 
-def _translated_problem(problem: SchemaProblem, table: Mapping[int, int]) -> SchemaProblem:
-    path = tuple(_translated(list(problem.path), table))
+def _translate_problem(problem: SchemaProblem, table: Mapping[int, int]) -> SchemaProblem:
+    path = tuple(_translate_texts(list(problem.path), table))
     message = printable(problem.message.translate(table))
     got = None if problem.got is None else printable(problem.got.translate(table))
     return SchemaProblem(json_pointer(path), message, path, problem.expected, got)
 
 
-def _deepest(error: ValidationError) -> ValidationError:
-    """Return the error inside the alternative that the value fits best, instead of "anyOf failed"."""
+def _find_deepest(error: ValidationError) -> ValidationError:
+    """Return the error inside the alternative that the value fits best; without alternatives, the error itself."""
     branches = [branch for branch in getattr(error.kind, "context", ()) if branch]
     if not branches:
         return error
     # An alternative that fails by the value's own type is the least meant one.
     best = max(branches, key=lambda branch: min((len(e.instance_path), e.kind.name != "type") for e in branch))
-    return _deepest(max(best, key=lambda inner: len(inner.instance_path)))
+    return _find_deepest(max(best, key=lambda inner: len(inner.instance_path)))
 
 
 def _sort_key(problem: SchemaProblem) -> list[tuple[int, int, str]]:
@@ -293,29 +296,30 @@ def _sort_key(problem: SchemaProblem) -> list[tuple[int, int, str]]:
     return [(0, step, "") if isinstance(step, int) else (1, 0, str(step)) for step in problem.path]
 
 
-def _missing_keys(errors: Iterable[ValidationError]) -> Iterator[SchemaProblem]:
-    """Yield one problem for all missing keys of an object; jsonschema-rs reports each key by itself."""
+def _describe_missing_keys(errors: Iterable[ValidationError]) -> Iterator[SchemaProblem]:
+    """Yield one problem for all missing keys of an object, from errors of one key each."""
     missing: dict[tuple[str | int, ...], list[str]] = {}
     for error in errors:
         if error.kind.name == "required":
             missing.setdefault(tuple(error.instance_path), []).append(str(error.kind.as_dict()["property"]))
     for path, names in missing.items():
         message = f"missing keys: {', '.join(dict.fromkeys(names))}"
-        yield SchemaProblem(json_pointer(path), printable(_cut(message, _LONGEST)), path)
+        yield SchemaProblem(json_pointer(path), printable(_shorten(message, _LONGEST)), path)
 
 
-def _describe(error: ValidationError, schema: Mapping[str, Any]) -> SchemaProblem:
+def _describe_error(error: ValidationError, schema: Mapping[str, Any]) -> SchemaProblem:
+    """Return an error of jsonschema-rs as a problem: worded by _WORDS, cut, and with hidden characters escaped."""
     keyword, stated, path = error.kind.name, error.kind.as_dict(), tuple(error.instance_path)
-    got = printable(_cut(repr(error.instance)))
+    got = printable(_shorten(repr(error.instance)))
     expected: str | None = None
     if keyword in ("additionalProperties", "unevaluatedProperties"):
         message = f"unknown keys: {', '.join(sorted(map(str, stated.get('unexpected', ()))))}"
-        expected = printable(", ".join(_known_keys(error, schema))) or None
+        expected = printable(", ".join(_find_known_keys(error, schema))) or None
     elif type(error.kind).__name__ == "BacktrackLimitExceeded":
         # Its verdict is never "valid", inside `not` neither.
         message = "a pattern of the schema takes too many steps on this text; simplify it"
     elif keyword in _WORDS:
-        limit = _limit(stated)
+        limit = _format_limit(stated)
         message = f"{got} {_WORDS[keyword].format(limit=limit)}"
         if keyword in ("enum", "type"):
             expected = printable(limit)
@@ -324,10 +328,10 @@ def _describe(error: ValidationError, schema: Mapping[str, Any]) -> SchemaProble
     else:
         message = error.message
     shown = None if isinstance(error.instance, dict | list) else got
-    return SchemaProblem(json_pointer(path), printable(_cut(message, _LONGEST)), path, expected, shown)
+    return SchemaProblem(json_pointer(path), printable(_shorten(message, _LONGEST)), path, expected, shown)
 
 
-def _known_keys(error: ValidationError, schema: Mapping[str, Any]) -> Iterable[str]:
+def _find_known_keys(error: ValidationError, schema: Mapping[str, Any]) -> Iterable[str]:
     """Return the keys that the failing part of a schema allows, or none if the part is behind a reference."""
     part: Any = schema
     for step in error.schema_path[:-1]:
@@ -338,17 +342,17 @@ def _known_keys(error: ValidationError, schema: Mapping[str, Any]) -> Iterable[s
     return part.get("properties", ()) if isinstance(part, dict) else ()
 
 
-def _limit(stated: Mapping[str, Any]) -> str:
-    """Return what the schema states for a keyword, as text."""
+def _format_limit(stated: Mapping[str, Any]) -> str:
+    """Return what the schema states for a keyword, as text; empty if the error does not have it."""
     keys = ("types", "options", "expected_value", "pattern", "multiple_of", "limit")
     limit = next((stated[key] for key in keys if key in stated), "")
     return ", ".join(map(str, limit)) if isinstance(limit, list) else str(limit)
 
 
-def _cut(text: str, longest: int = _SHOWN) -> str:
+def _shorten(text: str, longest: int = _SHOWN) -> str:
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def json_pointer(path: Iterable[str | int]) -> str:
-    """Return the JSON pointer (RFC 6901) of a path of member names and item numbers."""
+    """Return the JSON pointer (RFC 6901) of member names and item numbers, with hidden characters escaped."""
     return "".join(f"/{printable(str(step)).replace('~', '~0').replace('/', '~1')}" for step in path)

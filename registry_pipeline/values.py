@@ -47,7 +47,7 @@ def value_type(cls: type[Any] | None = None, /, *, eq: bool = True, order: bool 
     """Return `cls` as an immutable class with slots, one per annotation.
 
     The class has no base class. Every annotation of its body is a field; there are no class variables and there is no
-    `__post_init__`. With `eq=False` instances are compared by identity.
+    `__post_init__`. With `eq=False` instances are compared by identity; with `order=True` they can be sorted by field.
     """
     if cls is None:
         return lambda decorated: _make_class(decorated, eq=eq, order=order)
@@ -55,7 +55,7 @@ def value_type(cls: type[Any] | None = None, /, *, eq: bool = True, order: bool 
 
 
 def replace(instance: _T, /, **changes: Any) -> _T:
-    """Return a copy of a value with some of its fields changed."""
+    """Return a copy of a value with some of its fields changed; raise TypeError for an unknown field."""
     kept = {name: getattr(instance, name) for name in fields(type(instance)) if name not in changes}
     return type(instance)(**kept, **changes)
 
@@ -75,25 +75,26 @@ def field_infos(cls: type) -> Mapping[str, FieldInfo]:
 
 def asdict(instance: object) -> dict[str, Any]:
     """Return the fields of a value by name; values inside it, in tuples, lists and mappings too, become dicts."""
-    return {name: _plain(getattr(instance, name)) for name in fields(type(instance))}
+    return {name: _to_plain(getattr(instance, name)) for name in fields(type(instance))}
 
 
-def _plain(content: Any) -> Any:
+def _to_plain(content: Any) -> Any:
     if hasattr(type(content), "__value_fields__"):
         return asdict(content)
     if isinstance(content, (list, tuple)):
-        return type(content)(_plain(item) for item in content)
+        return type(content)(_to_plain(item) for item in content)
     if isinstance(content, Mapping):
-        return {key: _plain(item) for key, item in content.items()}
+        return {key: _to_plain(item) for key, item in content.items()}
     return content
 
 
 def _make_class(cls: type[Any], *, eq: bool, order: bool) -> type[Any]:
+    """Return a new class with slots for the fields of `cls`; raise TypeError if `cls` cannot be a value class."""
     if cls.__bases__ != (object,):
         raise TypeError(f"{cls.__name__}: a value class has no base class")
     body = dict(cls.__dict__)
     names = tuple(cls.__annotations__)
-    described = {name: _field_of(body.pop(name, MISSING)) for name in names}
+    described = {name: _make_field_info(body.pop(name, MISSING)) for name in names}
     _refuse_required_after_default(cls.__name__, described)
     for name in ("__dict__", "__weakref__"):
         body.pop(name, None)
@@ -102,8 +103,8 @@ def _make_class(cls: type[Any], *, eq: bool, order: bool) -> type[Any]:
         "__slots__": names,
         "__match_args__": names,
         "__value_fields__": described,
-        "__setattr__": _refuse_change,
-        "__delattr__": _refuse_change,
+        "__setattr__": _raise_immutable,
+        "__delattr__": _raise_immutable,
         "__reduce__": _reduce,
     }
     body.setdefault("__repr__", _repr)
@@ -113,11 +114,11 @@ def _make_class(cls: type[Any], *, eq: bool, order: bool) -> type[Any]:
     if order:
         _add_ordering(body, compared)
     made = type(cls.__name__, (), body)
-    made.__init__ = _first_init(made, described)  # type: ignore[misc]  # the instance's type, not a method call
+    made.__init__ = _make_first_init(made, described)  # type: ignore[misc]  # the instance's type, not a method call
     return made
 
 
-def _field_of(default: Any) -> FieldInfo:
+def _make_field_info(default: Any) -> FieldInfo:
     return default if isinstance(default, FieldInfo) else FieldInfo(default, None, compare=True)
 
 
@@ -130,8 +131,8 @@ def _refuse_required_after_default(class_name: str, described: Mapping[str, Fiel
             raise TypeError(f"{class_name}: field {name} without a default follows {defaulted} with one")
 
 
-def _first_init(cls: type[Any], described: Mapping[str, FieldInfo]) -> Callable[..., None]:
-    """Return the `__init__` of the first calls: a loop. It replaces itself by a compiled one."""
+def _make_first_init(cls: type[Any], described: Mapping[str, FieldInfo]) -> Callable[..., None]:
+    """Return an `__init__` that sets the fields in a loop, and replaces itself by a compiled one after some calls."""
     names = tuple(described)
     calls = 0
 
@@ -141,7 +142,7 @@ def _first_init(cls: type[Any], described: Mapping[str, FieldInfo]) -> Callable[
         given = dict(zip(names, args, strict=False)) | kwargs
         # Wrong arguments go to the compiled function, which raises Python's own TypeError.
         well_formed = len(given) == len(args) + len(kwargs) and len(args) <= len(names)
-        if calls > _INTERPRETED_CALLS or not well_formed or not _complete(given, described):
+        if calls > _INTERPRETED_CALLS or not well_formed or not _fill_defaults(given, described):
             init = cls.__init__ = _compile_init(cls, described)
             init(self, *args, **kwargs)
             return
@@ -151,8 +152,8 @@ def _first_init(cls: type[Any], described: Mapping[str, FieldInfo]) -> Callable[
     return __init__
 
 
-def _complete(given: dict[str, Any], described: Mapping[str, FieldInfo]) -> bool:
-    """Add the defaults to the given fields; return whether these are now all fields and no other."""
+def _fill_defaults(given: dict[str, Any], described: Mapping[str, FieldInfo]) -> bool:
+    """Add the missing defaults to `given`; return whether it then has all fields and no other."""
     for name, each in described.items():
         if name not in given:
             if each.default_factory is not None:
@@ -165,6 +166,7 @@ def _complete(given: dict[str, Any], described: Mapping[str, FieldInfo]) -> bool
 
 
 def _compile_init(cls: type[Any], described: Mapping[str, FieldInfo]) -> Callable[..., None]:
+    """Return an `__init__` with one parameter and one statement for each field."""
     names: dict[str, Any] = {"MISSING": MISSING}
     parameters, lines = ["self"], []
     for name, each in described.items():
@@ -189,7 +191,7 @@ def _compile_init(cls: type[Any], described: Mapping[str, FieldInfo]) -> Callabl
 
 
 def _add_comparison(body: dict[str, Any], compared: tuple[str, ...]) -> None:
-    key = _key_function(compared)
+    key = _make_key_function(compared)
 
     def __eq__(self: Any, other: object) -> Any:  # noqa: N807
         if self.__class__ is other.__class__:
@@ -205,7 +207,7 @@ def _add_comparison(body: dict[str, Any], compared: tuple[str, ...]) -> None:
 
 
 def _add_ordering(body: dict[str, Any], compared: tuple[str, ...]) -> None:
-    key = _key_function(compared)
+    key = _make_key_function(compared)
 
     def __lt__(self: Any, other: Any) -> Any:  # noqa: N807
         return key(self) < key(other) if self.__class__ is other.__class__ else NotImplemented
@@ -217,11 +219,11 @@ def _add_ordering(body: dict[str, Any], compared: tuple[str, ...]) -> None:
     body |= {"__lt__": __lt__, "__le__": __le__}
 
 
-def _key_function(compared: tuple[str, ...]) -> Callable[[Any], Any]:
+def _make_key_function(compared: tuple[str, ...]) -> Callable[[Any], Any]:
     return attrgetter(*compared) if compared else lambda _instance: ()
 
 
-def _refuse_change(self: object, name: str, _content: object = None) -> NoReturn:
+def _raise_immutable(self: object, name: str, _content: object = None) -> NoReturn:
     raise AttributeError(f"{type(self).__name__} is immutable: {name} cannot be changed")
 
 

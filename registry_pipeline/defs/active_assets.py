@@ -20,7 +20,7 @@ from pydantic import Field
 from registry_pipeline.canonical import json_line, parse_utc, sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.defs import metadata
-from registry_pipeline.defs.assets import GROUP, OWNERS, asset_attributes, code_version
+from registry_pipeline.defs.assets import GROUP, OWNERS, code_version, make_asset_attributes
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.display import printable
@@ -63,8 +63,8 @@ class ActivationRequest(Config):
     reason: str = "the checks of its build passed"
 
 
-def pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
-    """Return the asset of the pointer file; `clock` returns the moment of activation."""
+def make_pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
+    """Return the asset of the pointer file, which moves pointers in ACTIVATE_JOB only; `clock` returns the present."""
 
     @asset(
         name=POINTERS_ASSET,
@@ -88,7 +88,7 @@ def pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
             if context.run.job_name == ACTIVATE_JOB and config.runs:
                 moved = _activate(repository, config, context.run.run_id, clock())
             pointers = pointer_file.read_pointers(repository.load())
-        page = metadata.pointers_metadata(pointers) | _moves_metadata(moved)
+        page = metadata.make_pointers_metadata(pointers) | _make_moves_metadata(moved)
         return MaterializeResult(metadata=page, data_version=pointers_version(pointers))
 
     return active_registry_pointers
@@ -97,6 +97,7 @@ def pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
 def _activate(
     resource: RepositoryResource, request: ActivationRequest, dagster_run_id: str, now: datetime
 ) -> Activation | None:
+    """Activate the requested runs together; return None if all were active, raise Failure if they are refused."""
     repository = resource.load()
     run = replace(resource.build_run(dagster_run_id), started=now)
     # (1) Validate each run again: the checks may be older than the last change of its folder.
@@ -117,29 +118,29 @@ def _activate(
     resource.instance.add_run_tags(dagster_run_id, tags)
     raise Failure(
         "refused, no pointer moved: " + "; ".join(printable(finding.message) for finding in outcome.findings),
-        metadata=metadata.findings_metadata(outcome.findings),
+        metadata=metadata.make_findings_metadata(outcome.findings),
         allow_retries=False,
     )
 
 
 def pointers_version(pointers: PointerFile) -> DataVersion:
-    """Return the hash of the active roots, without timestamps, so that nothing downstream is stale without a move."""
+    """Return the hash of the active roots by registry, which changes only if a pointer moves."""
     roots = {name: ref.manifest_sha256 for name, ref in pointers.active_refs().items()}
     return DataVersion(sha256_hex(json_line(dict(sorted(roots.items())))))
 
 
-def _moves_metadata(moved: Activation | None) -> metadata.Metadata:
+def _make_moves_metadata(moved: Activation | None) -> metadata.Metadata:
     if moved is None:
         return {"moved": 0}
     record = printable(moved.record.path)
-    return {"moved": len(moved.moves), "activation_record": record} | metadata.findings_metadata(moved.findings)
+    return {"moved": len(moved.moves), "activation_record": record} | metadata.make_findings_metadata(moved.findings)
 
 
-def report_asset() -> AssetsDefinition:
-    """Return the asset of the health report, which is rendered from the active runs only."""
+def make_report_asset() -> AssetsDefinition:
+    """Return the asset of the health report on the active runs; if rendering is refused, its page says why."""
     spec = catalog.spec_of(REPORT_ASSET)
 
-    @asset(deps=[POINTERS_ASSET], **asset_attributes(spec))
+    @asset(deps=[POINTERS_ASSET], **make_asset_attributes(spec))
     def system_health_report(context: AssetExecutionContext, repository: RepositoryResource) -> MaterializeResult[None]:
         with as_dagster_failure():
             try:
@@ -163,7 +164,7 @@ def _start_report_run(resource: RepositoryResource, dagster_run_id: str) -> seal
 def _report_metadata(repository: Repository, sealed: SealedRun) -> metadata.Metadata:
     spec = catalog.spec_of(REPORT_ASSET)
     kept = sealed_input.read_sealed_report(repository, spec, sealed.ref).kept
-    return metadata.sealed_metadata(repository, sealed, metadata.report_metadata(spec, kept))
+    return metadata.make_sealed_metadata(repository, sealed, metadata.make_report_metadata(spec, kept))
 
 
 def utc_now() -> datetime:

@@ -16,7 +16,7 @@ from dagster import (
 )
 
 from registry_pipeline.canonical import json_line, sha256_hex
-from registry_pipeline.defs.metadata import findings_metadata
+from registry_pipeline.defs.metadata import make_findings_metadata
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.findings.display import printable
 from registry_pipeline.pipeline import steps
@@ -29,8 +29,8 @@ OWNERS: Final = ("team:registry-layer",)
 GROUP: Final = "registry_layer"
 
 
-def registry_asset(spec: RegistrySpec) -> AssetsDefinition:
-    """Return the asset of a registry, which is built from its sources and the sealed runs of its upstreams."""
+def make_registry_asset(spec: RegistrySpec) -> AssetsDefinition:
+    """Return the asset of a registry, built from its sources and sealed upstreams; the IO manager seals its value."""
     # If two runs extend a log at once, sealing refuses the second; its retry builds on the first.
     retry = RetryPolicy(max_retries=3) if spec.append_only else None
 
@@ -39,7 +39,7 @@ def registry_asset(spec: RegistrySpec) -> AssetsDefinition:
         deps=list(spec.after),
         io_manager_key=SEALED_IO,
         retry_policy=retry,
-        **asset_attributes(spec),
+        **make_asset_attributes(spec),
     )
     def build_registry(
         context: AssetExecutionContext, repository: RepositoryResource, **upstream: SealedRun | None
@@ -51,7 +51,7 @@ def registry_asset(spec: RegistrySpec) -> AssetsDefinition:
         if spec.append_only and isinstance(built, NotBuilt):
             # A missing source is no failure. A log that cannot be extended is: somebody has to repair it.
             text = "; ".join(printable(f"{finding.message} -> {finding.hint}") for finding in built.findings)
-            raise Failure(text, metadata=findings_metadata(built.findings), allow_retries=False)
+            raise Failure(text, metadata=make_findings_metadata(built.findings), allow_retries=False)
         return MaterializeResult(value=built, data_version=data_version(built))
 
     return build_registry
@@ -69,7 +69,7 @@ class AssetAttributes(TypedDict):
     code_version: str
 
 
-def asset_attributes(spec: RegistrySpec) -> AssetAttributes:
+def make_asset_attributes(spec: RegistrySpec) -> AssetAttributes:
     """Return the arguments of `@asset` for a registry."""
     file_names = (*spec.artifacts, *(pattern for pattern, _ in spec.schemas))
     suffixes = {PurePosixPath(name).suffix.removeprefix(".") for name in file_names}
@@ -87,8 +87,9 @@ def asset_attributes(spec: RegistrySpec) -> AssetAttributes:
     }
 
 
+# Without a code version, Dagster takes each run for a new version.
 def code_version(spec: RegistrySpec) -> str:
-    """Return the version of the code behind a registry; without one, Dagster takes each run for a new version."""
+    """Return the schema version of a registry with the version of this program, as `0.1+1.2.3`."""
     return f"{spec.version}+{version('registry-pipeline')}"
 
 

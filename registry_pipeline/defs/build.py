@@ -9,11 +9,11 @@ from pathlib import Path
 from dagster import Definitions, define_asset_job, in_process_executor
 
 from registry_pipeline.config import find_repository
-from registry_pipeline.defs.active_assets import REPORT_ASSET, pointers_asset, report_asset, utc_now
-from registry_pipeline.defs.assets import SEALED_IO, registry_asset
-from registry_pipeline.defs.checks import registry_checks
+from registry_pipeline.defs.active_assets import REPORT_ASSET, make_pointers_asset, make_report_asset, utc_now
+from registry_pipeline.defs.assets import SEALED_IO, make_registry_asset
+from registry_pipeline.defs.checks import make_registry_checks
 from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB, command_line_sensor, select_checks
-from registry_pipeline.defs.daily import history_defs
+from registry_pipeline.defs.daily import make_history_defs
 from registry_pipeline.defs.io_manager import SealedIOManager
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.defs.sensors import activate_pointers_job, activation_sensor, daily_rebuild_schedule, rebuild_job
@@ -22,7 +22,9 @@ from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 
 
 def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | None = None) -> Definitions:
-    """Return everything that Dagster shows and runs.
+    """Return the assets, checks, jobs, schedule, sensors and resources of one repository.
+
+    The history of days is included if the repository has a `history_start`.
 
     Args:
         repo_root: the repository; by default it is found from the environment or the working directory of a step.
@@ -36,8 +38,12 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
         description="Check the latest materialization of every registry again. Builds nothing and moves no pointer.",
     )
     definitions = Definitions(
-        assets=[*(registry_asset(spec) for spec in BUILD_ORDER), pointers_asset(clock or utc_now), report_asset()],
-        asset_checks=[registry_checks(spec) for spec in (*BUILD_ORDER, spec_of(REPORT_ASSET))],
+        assets=[
+            *(make_registry_asset(spec) for spec in BUILD_ORDER),
+            make_pointers_asset(clock or utc_now),
+            make_report_asset(),
+        ],
+        asset_checks=[make_registry_checks(spec) for spec in (*BUILD_ORDER, spec_of(REPORT_ASSET))],
         jobs=[rebuild_job, activate_pointers_job, checks],
         schedules=[daily_rebuild_schedule],
         sensors=[activation_sensor, command_line_sensor],
@@ -45,7 +51,7 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
         # A process per step would spend seconds on imports where the step takes less.
         executor=in_process_executor,
     )
-    return Definitions.merge(definitions, history_defs(start))
+    return Definitions.merge(definitions, make_history_defs(start))
 
 
 def _read_history_start(repo_root: Path | None) -> date | None:

@@ -33,7 +33,7 @@ _DESCRIPTIONS: Final = {
 }
 
 
-def blocking_checks(
+def make_blocking_checks(
     spec: RegistrySpec,
     find_materializations: Callable[[DagsterInstance, str], Sequence[Materialization]],
     format_result: Callable[[str, Sequence[Verdict]], AssetCheckResult],
@@ -41,6 +41,8 @@ def blocking_checks(
     note: str = "",
 ) -> AssetChecksDefinition:
     """Return the checks of a registry. All are blocking, so nothing downstream is built on a failed one.
+
+    They validate the sealed runs again; materializations without one are left out. If none is left, the checks pass.
 
     Args:
         spec: the registry.
@@ -68,37 +70,37 @@ def blocking_checks(
         selected = {key.name for key in context.selected_asset_check_keys}
         for name in spec.check_names:
             if name in selected:
-                yield format_result(name, verdicts) if verdicts else _no_run_result(name)
+                yield format_result(name, verdicts) if verdicts else _make_no_run_result(name)
 
     return check
 
 
-def registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
+def make_registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
     """Return the checks of a registry.
 
     They check the materialization of their own run or of the run that it re-executes, else the latest one.
     """
 
     def find_materializations(instance: DagsterInstance, run_id: str) -> Sequence[Materialization]:
-        own = event_log.all_materialized_in(instance, spec.registry_id, run_id)[-1:]
-        return own or event_log.materializations(instance, spec.registry_id, limit=1)
+        own = event_log.read_run_materializations(instance, spec.registry_id, run_id)[-1:]
+        return own or event_log.read_materializations(instance, spec.registry_id, limit=1)
 
-    return blocking_checks(spec, find_materializations, lambda name, verdicts: check_result(name, verdicts[0]))
+    return make_blocking_checks(spec, find_materializations, lambda name, verdicts: check_result(name, verdicts[0]))
 
 
 def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
-    """Return the part of a verdict that belongs to one check. A failed verdict fails at least one check."""
-    findings = _findings_of_check(name, [verdict])
+    """Return the result of a check from its part of a verdict. A failed verdict fails at least one check."""
+    findings = _select_findings(name, [verdict])
     facts = {
         event_log.ROOT_KEY: verdict.root_sha256 or "none",
         "run_folder": printable(verdict.path),
         "verdict": verdict.verdict,
     }
-    return _result(name, findings, facts, passed=_is_passed(name, verdict))
+    return _make_result(name, findings, facts, passed=_is_passed(name, verdict))
 
 
 def check_result_of_many(name: str, verdicts: Sequence[Verdict]) -> AssetCheckResult:
-    """Return the result of one check on many folders; it fails if any of them fails."""
+    """Return the result of one check on many folders; it fails if any of them fails, with the findings of those."""
     failing = [verdict for verdict in verdicts if not _is_passed(name, verdict)]
     failing_folders = "\n".join(f"- {markdown_code(verdict.path)}" for verdict in failing)
     facts = {
@@ -106,16 +108,16 @@ def check_result_of_many(name: str, verdicts: Sequence[Verdict]) -> AssetCheckRe
         "failing": len(failing),
         "failing_folders": MetadataValue.md(failing_folders or "None."),
     }
-    return _result(name, _findings_of_check(name, failing or verdicts), facts, passed=not failing)
+    return _make_result(name, _select_findings(name, failing or verdicts), facts, passed=not failing)
 
 
 def _is_passed(name: str, verdict: Verdict) -> bool:
     # A failed verdict without an error (a folder that is not sealed) fails the check of the seal.
     unexplained = name == "seal" and not verdict.passed and not verdict.errors()
-    return not unexplained and all(f.severity is not Severity.ERROR for f in _findings_of_check(name, [verdict]))
+    return not unexplained and all(f.severity is not Severity.ERROR for f in _select_findings(name, [verdict]))
 
 
-def _findings_of_check(name: str, verdicts: Sequence[Verdict]) -> list[Finding]:
+def _select_findings(name: str, verdicts: Sequence[Verdict]) -> list[Finding]:
     # Every family but seal and schema belongs to the registry's own rules.
     findings = [(family_of(finding), finding) for verdict in verdicts for finding in verdict.findings]
     if name in ("seal", "schema"):
@@ -123,7 +125,7 @@ def _findings_of_check(name: str, verdicts: Sequence[Verdict]) -> list[Finding]:
     return [finding for family, finding in findings if family not in ("seal", "schema")]
 
 
-def _result(name: str, findings: list[Finding], facts: dict[str, Any], *, passed: bool) -> AssetCheckResult:
+def _make_result(name: str, findings: list[Finding], facts: dict[str, Any], *, passed: bool) -> AssetCheckResult:
     # The description has one message per code; the metadata has all findings.
     messages = {finding.code: finding.message for finding in reversed(findings)}
     summary = "; ".join(f"{code}: {printable(message)}" for code, message in sorted(messages.items()))
@@ -135,10 +137,10 @@ def _result(name: str, findings: list[Finding], facts: dict[str, Any], *, passed
         metadata=facts
         | {
             "findings_count": len(findings),
-            "findings": MetadataValue.md(metadata.findings_text(findings) or "None."),
+            "findings": MetadataValue.md(metadata.format_findings(findings) or "None."),
         },
     )
 
 
-def _no_run_result(name: str) -> AssetCheckResult:
+def _make_no_run_result(name: str) -> AssetCheckResult:
     return AssetCheckResult(passed=True, check_name=name, description="the asset has no sealed run: nothing to check")

@@ -44,7 +44,7 @@ _INPUT_VERSION: Final = "dagster/input_data_version/"
 
 
 def select_checks(*, with_days: bool) -> AssetSelection:
-    """Return all checks; with `with_days` also those of drift_signals_daily."""
+    """Return the checks of all built registries and the health report; `with_days` adds drift_signals_daily."""
     days = [DAILY] if with_days else []
     return AssetSelection.checks_for_assets(*(spec.registry_id for spec in BUILD_ORDER), REPORT_ASSET, *days)
 
@@ -67,7 +67,11 @@ def command_line_sensor(context: SensorEvaluationContext, repository: Repository
 
 
 def report(instance: DagsterInstance, repository: Repository, cursor: str | None) -> SensorResult | SkipReason:
-    """Return the events of the next complete build and the request to check it, or why there is none."""
+    """Return the events of the next complete build and the request to check it, or why there is none.
+
+    `cursor` is the start of the last build looked at, None in the first tick. Builds that are incomplete, or not newer
+    than what Dagster knows, are passed over, and the new cursor with them.
+    """
     if steps.is_build_in_progress(repository):
         return SkipReason("a build of the command line is in progress; it is reported when it is complete")
     # One build per tick, and none while checks run: a check without its asset looks at the latest materialization.
@@ -75,7 +79,7 @@ def report(instance: DagsterInstance, repository: Repository, cursor: str | None
         return SkipReason("the checks of the previous build are running")
     after = parse_utc(cursor)
     reasons: list[str] = []
-    for group in _list_groups(repository, after):
+    for group in _list_new_groups(repository, after):
         obstacle = _find_obstacle(instance, group)
         if obstacle is None:
             return _report_group(instance, repository, group)
@@ -85,7 +89,7 @@ def report(instance: DagsterInstance, repository: Repository, cursor: str | None
     return SensorResult(skip_reason=reason, cursor=None if after is None else utc_text(after))
 
 
-def _list_groups(repository: Repository, after: datetime | None) -> list[pipeline_log.BuildGroup]:
+def _list_new_groups(repository: Repository, after: datetime | None) -> list[pipeline_log.BuildGroup]:
     """Return the builds after a moment, the oldest first; without one, the newest complete build and later ones."""
     groups: list[pipeline_log.BuildGroup] = []
     for group in pipeline_log.list_build_groups(repository, after):
@@ -102,7 +106,7 @@ def _find_obstacle(instance: DagsterInstance, group: pipeline_log.BuildGroup) ->
         names = ", ".join(group.registry_ids)
         # As the latest materializations, these would replace a consistent set.
         return f"{names} without {', '.join(missing)}: the build is incomplete"
-    latest = [_latest_run(instance, member) for member in group.members]
+    latest = [_find_latest_run(instance, member) for member in group.members]
     pairs = zip(latest, group.members, strict=True)
     if all(run is not None and run.ref.run_id == member.folder.run_id for run, member in pairs):
         return "Dagster knows it already"
@@ -112,35 +116,35 @@ def _find_obstacle(instance: DagsterInstance, group: pipeline_log.BuildGroup) ->
     return None
 
 
-def _latest_run(instance: DagsterInstance, member: pipeline_log.BuildGroupMember) -> SealedRun | None:
-    latest = event_log.materializations(instance, member.registry_id, limit=1, partition=member.partition)
+def _find_latest_run(instance: DagsterInstance, member: pipeline_log.BuildGroupMember) -> SealedRun | None:
+    latest = event_log.read_materializations(instance, member.registry_id, limit=1, partition=member.partition)
     return latest[0].sealed if latest else None
 
 
 def _report_group(instance: DagsterInstance, repository: Repository, group: pipeline_log.BuildGroup) -> SensorResult:
     events = []
     for member, run, kept in pipeline_log.verify_build_group(repository, group):
-        versions = _input_versions(instance, run, group.registry_ids)
-        events.append(_folder_event(repository, member, run, kept, versions))
+        versions = _find_input_versions(instance, run, group.registry_ids)
+        events.append(_make_folder_event(repository, member, run, kept, versions))
     if REPORT_ASSET in group.registry_ids:  # a report was rendered, so pointers had moved
-        events.insert(len(events) - 1, _pointers_event(repository))
+        events.insert(len(events) - 1, _make_pointers_event(repository))
     stamp = utc_text(group.stamp)
     request = RunRequest(run_key=f"reported:{stamp}", tags={REPORTED_TAG: stamp})
     return SensorResult(run_requests=[request], asset_events=events, cursor=stamp)
 
 
-def _input_versions(instance: DagsterInstance, run: SealedRun, group_ids: Collection[str]) -> dict[str, str]:
+def _find_input_versions(instance: DagsterInstance, run: SealedRun, group_ids: Collection[str]) -> dict[str, str]:
     """Return the data version of each upstream by tag: the one that Dagster has for that run, else its root."""
     versions: dict[str, str] = {}
     for name, ref in run.inputs.upstream().items():
         # An unchanged capture is not in the group: it was built earlier, perhaps through Dagster.
-        latest = [] if name in group_ids else event_log.materializations(instance, name, limit=1)
+        latest = [] if name in group_ids else event_log.read_materializations(instance, name, limit=1)
         same = [m.data_version for m in latest if m.sealed is not None and m.sealed.ref.identity == ref.identity]
         versions[f"{_INPUT_VERSION}{name}"] = next(iter(same), None) or ref.manifest_sha256
     return versions
 
 
-def _folder_event(
+def _make_folder_event(
     repository: Repository,
     member: pipeline_log.BuildGroupMember,
     run: SealedRun,
@@ -148,21 +152,21 @@ def _folder_event(
     versions: Mapping[str, str],
 ) -> AssetMaterialization:
     spec = spec_of(run.registry_id)
-    page = {"state": "sealed by the command line"} | metadata.kept_metadata(spec, seal_report.kept)
+    page = {"state": "sealed by the command line"} | metadata.make_kept_metadata(spec, seal_report.kept)
     return AssetMaterialization(
         AssetKey(run.registry_id),
         description="Sealed by `registry-pipeline build`, without a Dagster run.",
         partition=member.partition,
-        metadata=metadata.sealed_metadata(repository, run, page),
+        metadata=metadata.make_sealed_metadata(repository, run, page),
         tags={event_log.DATA_VERSION_TAG: run.ref.manifest_sha256, _CODE_VERSION: code_version(spec), **versions},
     )
 
 
-def _pointers_event(repository: Repository) -> AssetMaterialization:
+def _make_pointers_event(repository: Repository) -> AssetMaterialization:
     pointers = pointer_file.read_pointers(repository)
     return AssetMaterialization(
         AssetKey(POINTERS_ASSET),
         description="Moved by the command line, without a Dagster run.",
-        metadata=metadata.pointers_metadata(pointers),
+        metadata=metadata.make_pointers_metadata(pointers),
         tags={event_log.DATA_VERSION_TAG: pointers_version(pointers).value},
     )

@@ -33,8 +33,8 @@ from pydantic import Field
 from registry_pipeline.canonical import json_line, sha256_hex
 from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.defs import event_log, metadata
-from registry_pipeline.defs.assets import asset_attributes
-from registry_pipeline.defs.checks import blocking_checks, check_result_of_many
+from registry_pipeline.defs.assets import make_asset_attributes
+from registry_pipeline.defs.checks import check_result_of_many, make_blocking_checks
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.git.values import GitState
@@ -53,7 +53,7 @@ class HistoryRequest(Config):
     force: bool = Field(default=False, description="Seal each day again, even if its content is unchanged.")
 
 
-def history_defs(start: date | None) -> Definitions:
+def make_history_defs(start: date | None) -> Definitions:
     """Return the asset, its checks and its job, with a partition for each day from `start` to yesterday (UTC).
 
     Without a start there are no days; the metadata of the code location then has the finding that says so.
@@ -67,10 +67,10 @@ def history_defs(start: date | None) -> Definitions:
         description="Seal and check the state of past days. Launch it for partitions; it moves no pointer.",
     )
     days = DailyPartitionsDefinition(start_date=start.isoformat(), timezone="UTC")
-    return Definitions(assets=[daily_asset(days)], asset_checks=[daily_checks()], jobs=[job])
+    return Definitions(assets=[make_daily_asset(days)], asset_checks=[make_daily_checks()], jobs=[job])
 
 
-def daily_asset(days: DailyPartitionsDefinition) -> AssetsDefinition:
+def make_daily_asset(days: DailyPartitionsDefinition) -> AssetsDefinition:
     """Return the asset whose partitions are days; a backfill is one run for all its days."""
 
     def build_history(
@@ -83,12 +83,12 @@ def daily_asset(days: DailyPartitionsDefinition) -> AssetsDefinition:
     with warnings.catch_warnings():
         # `single_run` is beta in Dagster 1.13.27 and tested here. One run per partition takes four times as long.
         warnings.simplefilter("ignore", BetaWarning)
-        attributes = asset_attributes(catalog.spec_of(DAILY))
+        attributes = make_asset_attributes(catalog.spec_of(DAILY))
         return asset(partitions_def=days, backfill_policy=BackfillPolicy.single_run(), **attributes)(build_history)
 
 
 def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, force: bool) -> list[str]:
-    """Seal the days of this run, show each on its partition's page, and return their content hashes."""
+    """Seal the days of this run until it is cancelled, show each on its page, and return their content hashes."""
     repository, dagster_run_id = resource.load(), context.run.run_id
     run = seal_build.BuildRun(resource.started(dagster_run_id), GitState(None, None), dagster_run_id)
     # Dagster's `has_partition_key` is False in a backfill, even of a single partition.
@@ -99,19 +99,19 @@ def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, 
         with as_dagster_failure(), rebuild.defer_signals(SIGINT, SIGTERM) as is_cancelled:
             for day in daily.build_days(repository, run, days, force=force):
                 sealed.append(day)
-                context.add_asset_metadata(_day_metadata(repository, day), partition_key=str(day.day))
+                context.add_asset_metadata(_make_day_metadata(repository, day), partition_key=str(day.day))
                 if is_cancelled():
                     break
     except BaseException:
         # A failed step has no materialization: report the days that were sealed.
         for day in sealed:
-            page = _day_metadata(repository, day)
+            page = _make_day_metadata(repository, day)
             context.log_event(AssetMaterialization(context.asset_key, partition=str(day.day), metadata=page))
         raise
     return [day.built.artifacts.content_sha256 for day in sealed]
 
 
-def _day_metadata(repository: Repository, day: SealedDay) -> metadata.Metadata:
+def _make_day_metadata(repository: Repository, day: SealedDay) -> metadata.Metadata:
     artifacts = day.built.artifacts
     drift = json.loads(artifacts.files[catalog.spec_of(DAILY).artifact])
     content: metadata.Metadata = {
@@ -120,12 +120,12 @@ def _day_metadata(repository: Repository, day: SealedDay) -> metadata.Metadata:
         "git_commit": day.commit,
         "canon_tree_hash": drift["canon_tree_hash"],
         "content_sha256": artifacts.content_sha256,
-        **metadata.findings_metadata(day.built.findings),
+        **metadata.make_findings_metadata(day.built.findings),
     }
-    return metadata.sealed_metadata(repository, day.run, content)
+    return metadata.make_sealed_metadata(repository, day.run, content)
 
 
-def daily_checks() -> AssetChecksDefinition:
+def make_daily_checks() -> AssetChecksDefinition:
     """Return the blocking checks of the days.
 
     They check the asset, not a partition: each has one result per backfill, which fails if any day fails. Executed
@@ -133,8 +133,8 @@ def daily_checks() -> AssetChecksDefinition:
     """
 
     def find_days(instance: DagsterInstance, run_id: str) -> Sequence[event_log.Materialization]:
-        days = event_log.all_materialized_in(instance, DAILY, run_id)
-        return days or event_log.newest_of_each_partition(instance, DAILY)
+        days = event_log.read_run_materializations(instance, DAILY, run_id)
+        return days or event_log.read_newest_of_each_partition(instance, DAILY)
 
     spec = catalog.spec_of(DAILY)
-    return blocking_checks(spec, find_days, check_result_of_many, note=" For each day of the run.")
+    return make_blocking_checks(spec, find_days, check_result_of_many, note=" For each day of the run.")

@@ -50,7 +50,7 @@ def sealed_to_json(sealed: SealedRun) -> dict[str, Any]:
 
 
 def iterate_ancestry(instance: DagsterInstance, dagster_run_id: str) -> Iterator[str]:
-    """Yield a run and the runs that it re-executes, the nearest first."""
+    """Yield the ids of a run and of the runs that it re-executes, the nearest first."""
     seen: set[str] = set()
     current: str | None = dagster_run_id
     while current is not None and current not in seen:
@@ -60,13 +60,17 @@ def iterate_ancestry(instance: DagsterInstance, dagster_run_id: str) -> Iterator
         current = None if run is None else run.parent_run_id
 
 
-def materialized_in(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Materialization | None:
+def read_last_materialization(
+    instance: DagsterInstance, registry_id: str, dagster_run_id: str
+) -> Materialization | None:
     """Return the last materialization of a registry by a run or the nearest run that it re-executes, or None."""
-    return next(reversed(all_materialized_in(instance, registry_id, dagster_run_id)), None)
+    return next(reversed(read_run_materializations(instance, registry_id, dagster_run_id)), None)
 
 
-def all_materialized_in(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Sequence[Materialization]:
-    """Return all such materializations, the oldest first: one per partition, if there are partitions."""
+def read_run_materializations(
+    instance: DagsterInstance, registry_id: str, dagster_run_id: str
+) -> Sequence[Materialization]:
+    """Return all materializations of a registry by a run or the nearest run that it re-executes, the oldest first."""
     for run_id in iterate_ancestry(instance, dagster_run_id):
         run = instance.get_run_record_by_id(run_id)
         if run is None or run.start_time is None:
@@ -78,7 +82,7 @@ def all_materialized_in(instance: DagsterInstance, registry_id: str, dagster_run
     return ()
 
 
-def newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Sequence[Materialization]:
+def read_newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Sequence[Materialization]:
     """Return the newest materialization of every partition of a registry, in the order of the partitions."""
     newest: dict[str, EventLogRecord] = {}
     for record in _fetch_all(instance, AssetRecordsFilter(AssetKey(registry_id))):
@@ -87,10 +91,10 @@ def newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Seq
     return [_parse_record(registry_id, newest[partition]) for partition in sorted(newest)]
 
 
-def materializations(
+def read_materializations(
     instance: DagsterInstance, registry_id: str, limit: int, partition: str | None = None
 ) -> Sequence[Materialization]:
-    """Return the newest materializations of a registry, or of one of its partitions, the newest first."""
+    """Return at most `limit` materializations of a registry, or of one of its partitions, the newest first."""
     partitions = None if partition is None else [partition]
     records_filter = AssetRecordsFilter(AssetKey(registry_id), asset_partitions=partitions)
     records = instance.fetch_materializations(records_filter, limit=limit).records
@@ -119,9 +123,9 @@ def _parse_record(registry_id: str, record: EventLogRecord) -> Materialization:
 
 
 def find_unpassed_checks(instance: DagsterInstance, materialization: Materialization) -> dict[str, str]:
-    """Return the blocking checks that did not pass on a materialization, with the reason.
+    """Return the blocking checks that did not pass on a materialization, with the reason ("failed", "has no result").
 
-    Only the newest result on this very materialization counts.
+    Only the newest result on this very materialization counts, and only among the latest results of the check.
     """
     reasons: dict[str, str] = {}
     for name in REGISTRIES[materialization.registry_id].check_names:

@@ -14,8 +14,8 @@ from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, SealReport
 
 
-def producing_run(upstream: OutputContext) -> str | None:
-    """Return the Dagster run that made an upstream: this run or the one that it re-executes, else None."""
+def find_producing_run(upstream: OutputContext) -> str | None:
+    """Return the id of the Dagster run that made an upstream: this run or one that it re-executes, else None."""
     # For an upstream outside of the execution, Dagster 1.13.27 makes up an output context with the step key `none`
     # and a placeholder for the run id. There is no other difference; a test pins this.
     return None if upstream.step_key == "none" else upstream.run_id
@@ -35,28 +35,31 @@ class SealedIOManager(ConfigurableIOManager):
         with as_dagster_failure():
             repository = self.repository.load()
             if isinstance(obj, NotBuilt):
-                context.add_output_metadata(_not_built_metadata(repository, obj))
+                context.add_output_metadata(_make_not_built_metadata(repository, obj))
                 return
             spec = spec_of(obj.registry_id)
             active = _read_active_report(repository, spec)
             unchanged = steps.find_unchanged_run(repository, obj)
             sealed = unchanged or steps.seal(repository, self.repository.build_run(context.run_id), spec, obj)
-            content = {"state": "unchanged" if unchanged else "sealed"} | metadata.content_metadata(spec, obj, active)
-            context.add_output_metadata(metadata.sealed_metadata(repository, sealed, content))
+            content = {"state": "unchanged" if unchanged else "sealed"} | metadata.make_content_metadata(
+                spec, obj, active
+            )
+            context.add_output_metadata(metadata.make_sealed_metadata(repository, sealed, content))
 
     def load_input(self, context: InputContext) -> SealedRun | None:
         """Return an upstream as a sealed run, verified now, or None if it has none.
 
         Of an upstream in this execution it is the folder of its materialization, else the active run, never the newest.
+        A folder that does not verify fails the step.
         """
         upstream = context.upstream_output
         with as_dagster_failure():
             repository = self.repository.load()
             registry_id = context.asset_key.to_user_string()
-            dagster_run_id = None if upstream is None else producing_run(upstream)
+            dagster_run_id = None if upstream is None else find_producing_run(upstream)
             if dagster_run_id is None:
                 return read_active_run(repository, spec_of(registry_id))
-            materialization = event_log.materialized_in(self.repository.instance, registry_id, dagster_run_id)
+            materialization = event_log.read_last_materialization(self.repository.instance, registry_id, dagster_run_id)
             if materialization is None:
                 raise EvidenceError(
                     f"{registry_id}: the Dagster run {dagster_run_id} reports no sealed folder", "launch the run again"
@@ -67,13 +70,13 @@ class SealedIOManager(ConfigurableIOManager):
             return sealed
 
 
-def _not_built_metadata(repository: Repository, not_built: NotBuilt) -> metadata.Metadata:
+def _make_not_built_metadata(repository: Repository, not_built: NotBuilt) -> metadata.Metadata:
     try:
         active = read_active_run(repository, spec_of(not_built.registry_id))
     except EvidenceError:
         active = None
-    page = {"state": "not built"} | metadata.findings_metadata(not_built.findings)
-    return {"run_id": "none"} | page if active is None else metadata.sealed_metadata(repository, active, page)
+    page = {"state": "not built"} | metadata.make_findings_metadata(not_built.findings)
+    return {"run_id": "none"} | page if active is None else metadata.make_sealed_metadata(repository, active, page)
 
 
 def _read_active_report(repository: Repository, spec: RegistrySpec) -> SealReport | None:

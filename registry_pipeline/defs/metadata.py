@@ -10,7 +10,7 @@ from typing import Any, Final
 from dagster import MetadataValue, TableColumn, TableColumnConstraints, TableSchema
 
 from registry_pipeline import schema
-from registry_pipeline.canonical import json_line, read_strict_csv, sha256_hex, short
+from registry_pipeline.canonical import json_line, parse_strict_csv, sha256_hex, short
 from registry_pipeline.capture_table import is_reserved_name
 from registry_pipeline.config import Repository
 from registry_pipeline.defs.event_log import ROOT_KEY, SEALED_KEY, sealed_to_json
@@ -36,7 +36,7 @@ _PREVIEW_TEXT: Final = 4000
 _CELL: Final = 48
 
 
-def sealed_metadata(repository: Repository, sealed: SealedRun, content: Metadata) -> Metadata:
+def make_sealed_metadata(repository: Repository, sealed: SealedRun, content: Metadata) -> Metadata:
     """Return the metadata of a materialization: the folder, its content, and the value that `event_log` reads."""
     return {
         "run_id": printable(sealed.ref.run_id),
@@ -48,32 +48,32 @@ def sealed_metadata(repository: Repository, sealed: SealedRun, content: Metadata
     }
 
 
-def content_metadata(spec: RegistrySpec, built: Built, active: SealReport | None) -> Metadata:
+def make_content_metadata(spec: RegistrySpec, built: Built, active: SealReport | None) -> Metadata:
     """Return counts and flags as numbers (which Dagster plots), a preview, the columns, and changes since `active`."""
     files = built.artifacts.files
     page: Metadata = {"records": built.artifacts.records, "dagster/row_count": built.artifacts.records}
     page |= {name: MetadataValue.int(int(value)) for name, value in built.artifacts.metrics.items()}
     if spec.multi_file:
-        page |= files_metadata(files, active)
+        page |= make_files_metadata(files, active)
     main = find_main_artifact(spec, files)
     if main is not None:
-        before = None if active is None else _main_of(spec, active)
-        page |= {} if before is None else changes(main, before, files[main])
-        text = newest_edges(files[main]) if spec.append_only else preview(main, files[main])
+        before = None if active is None else _find_main_artifact_bytes(spec, active)
+        page |= {} if before is None else count_changes(main, before, files[main])
+        text = format_newest_edges(files[main]) if spec.append_only else format_preview(main, files[main])
         page["preview"] = MetadataValue.md(text)
-    return page | _columns_metadata(spec) | findings_metadata(built.findings)
+    return page | _make_columns_metadata(spec) | make_findings_metadata(built.findings)
 
 
-def _main_of(spec: RegistrySpec, report: SealReport) -> bytes | None:
+def _find_main_artifact_bytes(spec: RegistrySpec, report: SealReport) -> bytes | None:
     name = find_main_artifact(spec, [entry.relpath for entry in report.entries])
     return None if name is None else report.kept.get(name)
 
 
-def files_metadata(files: Mapping[str, bytes], active: SealReport | None) -> Metadata:
-    """Return a table of the sealed files, and the number of changes from the active run."""
+def make_files_metadata(files: Mapping[str, bytes], active: SealReport | None) -> Metadata:
+    """Return a table of the sealed files and, if there is an active run, how many were added, removed or modified."""
     hashes = {name: sha256_hex(data) for name, data in files.items()}
     rows = [{"file": name, "bytes": len(files[name]), "sha256": short(digest)} for name, digest in hashes.items()]
-    page: Metadata = {"sealed_files": MetadataValue.md(markdown_table(rows))}
+    page: Metadata = {"sealed_files": MetadataValue.md(format_table(rows))}
     if active is None:
         return page
     active_hashes = {entry.relpath: entry.sha256 for entry in active.entries if not is_reserved_name(entry.relpath)}
@@ -85,13 +85,13 @@ def files_metadata(files: Mapping[str, bytes], active: SealReport | None) -> Met
     }
 
 
-def findings_metadata(findings: Iterable[Finding]) -> Metadata:
+def make_findings_metadata(findings: Iterable[Finding]) -> Metadata:
     """Return the findings as a Markdown list with their number, or nothing if there are none."""
     listed = list(findings)
-    return {"findings": MetadataValue.md(findings_text(listed)), "findings_count": len(listed)} if listed else {}
+    return {"findings": MetadataValue.md(format_findings(listed)), "findings_count": len(listed)} if listed else {}
 
 
-def findings_text(findings: Iterable[Finding]) -> str:
+def format_findings(findings: Iterable[Finding]) -> str:
     """Return one Markdown list item per finding."""
     return "\n".join(f"- {_format_finding(finding)}" for finding in findings)
 
@@ -104,11 +104,11 @@ def _format_finding(finding: Finding) -> str:
     return f"**{finding.code}** {finding.severity.value} {location}: {message}{values}. _{hint}_"
 
 
-def records_of(artifact: str, data: bytes) -> list[Any] | None:
-    """Return the records of a JSON or CSV artifact (an object is one record), or None for another format."""
+def parse_records(artifact: str, data: bytes) -> list[Any] | None:
+    """Return the records of a JSON, JSONL or CSV artifact, or None if it cannot be parsed; an object is one record."""
     try:
         if artifact.endswith(".csv"):
-            (_, names), *rows = read_strict_csv(data)
+            (_, names), *rows = parse_strict_csv(data)
             return [dict(zip(names, cells, strict=True)) for _, cells in rows]
         if artifact.endswith(".jsonl"):
             return [json.loads(line) for line in data.splitlines()]
@@ -118,8 +118,8 @@ def records_of(artifact: str, data: bytes) -> list[Any] | None:
     return document if isinstance(document, list) else [document]
 
 
-def changes(artifact: str, before: bytes, after: bytes) -> Metadata:
-    """Return how the records differ from the active run's; a changed record counts as one added and one removed."""
+def count_changes(artifact: str, before: bytes, after: bytes) -> Metadata:
+    """Return the numbers of records added and removed (a changed one is both); empty if either cannot be parsed."""
     old, new = (_count_records(artifact, data) for data in (before, after))
     if old is None or new is None:
         return {}
@@ -133,26 +133,26 @@ def changes(artifact: str, before: bytes, after: bytes) -> Metadata:
 def _count_records(artifact: str, data: bytes) -> Counter[bytes] | None:
     if artifact.endswith(".jsonl"):
         return Counter(data.splitlines())
-    records = records_of(artifact, data)
+    records = parse_records(artifact, data)
     return None if records is None else Counter(json_line(record) for record in records)
 
 
-def preview(artifact: str, data: bytes) -> str:
-    """Return the first records as a Markdown table, or a single object as indented JSON; a cut is marked."""
+def format_preview(artifact: str, data: bytes) -> str:
+    """Return the first records as a Markdown table, or a single object or unparsable text as a block; marks cuts."""
     if artifact.endswith(".jsonl"):
         data = b"\n".join(data.splitlines()[: _PREVIEW_ROWS + 1])
-    records = records_of(artifact, data)
+    records = parse_records(artifact, data)
     if records is None or (len(records) == 1 and not artifact.endswith(".csv")):
         text = data.decode("utf-8", "replace") if records is None else json.dumps(records[0], indent=2)
         cut = "\n…" if len(text) > _PREVIEW_TEXT else ""
         return markdown_block(f"{text[:_PREVIEW_TEXT]}{cut}", "json")
     if not records:
         return "No records."
-    table = markdown_table([record for record in records[:_PREVIEW_ROWS] if isinstance(record, dict)])
+    table = format_table([record for record in records[:_PREVIEW_ROWS] if isinstance(record, dict)])
     return table + ("\n\n… more records in the run folder." if len(records) > _PREVIEW_ROWS else "")
 
 
-def newest_edges(log: bytes) -> str:
+def format_newest_edges(log: bytes) -> str:
     """Return the last records of a delta log as a Markdown table, the newest first, with the number of the others."""
     lines = log.splitlines(keepends=True)
     newest = list(parse_delta_log(b"".join(lines[-_PREVIEW_ROWS:])))[::-1]
@@ -171,37 +171,37 @@ def newest_edges(log: bytes) -> str:
         for edge in newest
     ]
     rest = len(lines) - len(rows)
-    return markdown_table(rows) + (f"\n\n… {rest} older records in the run folder." if rest else "")
+    return format_table(rows) + (f"\n\n… {rest} older records in the run folder." if rest else "")
 
 
-def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return objects as a Markdown table of the columns without nested values."""
+def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return objects as a Markdown table of the first columns, those with only nested values left out."""
     plain = {name: None for row in rows for name, value in row.items() if not isinstance(value, dict | list)}
     names = list(plain)[:_PREVIEW_COLUMNS]
-    lines = ["| " + " | ".join(map(_cell, names)) + " |", "|" + "---|" * len(names)]
-    lines += ["| " + " | ".join(_cell(row.get(name)) for name in names) + " |" for row in rows]
+    lines = ["| " + " | ".join(map(_format_cell, names)) + " |", "|" + "---|" * len(names)]
+    lines += ["| " + " | ".join(_format_cell(row.get(name)) for name in names) + " |" for row in rows]
     return "\n".join(lines)
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return markdown_text(text if len(text) <= _CELL else text[: _CELL - 1] + "…")
 
 
-def _columns_metadata(spec: RegistrySpec) -> Metadata:
-    columns = column_schema(spec)
+def _make_columns_metadata(spec: RegistrySpec) -> Metadata:
+    columns = make_column_schema(spec)
     return {} if columns is None else {"dagster/column_schema": columns}
 
 
-def column_schema(spec: RegistrySpec) -> TableSchema | None:
-    """Return the columns of a registry's records from its shipped JSON Schema, or None if it has none."""
+def make_column_schema(spec: RegistrySpec) -> TableSchema | None:
+    """Return the columns of a registry's records from its shipped JSON Schema; None without a schema or properties."""
     name = spec.schema_of(spec.artifact) if spec.artifacts else None
     if name is None or not schema.has_schema(name):
         return None
     document = schema.read_schema(name)
     record = document["items"] if document.get("type") == "array" and "items" in document else document
     properties = _resolve(document, record).get("properties", {})
-    columns = [_column(column, document, _resolve(document, part)) for column, part in properties.items()]
+    columns = [_make_column(column, document, _resolve(document, part)) for column, part in properties.items()]
     return TableSchema(columns=columns) if columns else None
 
 
@@ -212,14 +212,14 @@ def _resolve(document: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[st
     return {**document.get("$defs", {}).get(name, {}), **part, **alternatives}
 
 
-def _column(name: str, document: Mapping[str, Any], part: Mapping[str, Any]) -> TableColumn:
-    types = _types(document, part)
+def _make_column(name: str, document: Mapping[str, Any], part: Mapping[str, Any]) -> TableColumn:
+    types = _find_types(document, part)
     type_text = " | ".join(word for word in types if word != "null") or "null"
     constraints = TableColumnConstraints(nullable="null" in types)
     return TableColumn(name, type_text, description=part.get("description"), constraints=constraints)
 
 
-def _types(document: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
+def _find_types(document: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
     types = part.get("type")
     if isinstance(types, str):
         return [types]
@@ -230,11 +230,11 @@ def _types(document: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
     names = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
     value_types = [names[type(value)] for value in values if type(value) in names]
     alternatives = [_resolve(document, way) for way in (*part.get("anyOf", ()), *part.get("oneOf", ()))]
-    alternative_types = [word for way in alternatives for word in _types(document, way)]
+    alternative_types = [word for way in alternatives for word in _find_types(document, way)]
     return list(dict.fromkeys([*value_types, *alternative_types])) or ["any"]
 
 
-def pointers_metadata(pointers: PointerFile) -> Metadata:
+def make_pointers_metadata(pointers: PointerFile) -> Metadata:
     """Return the state of the pointer file: the number of active registries, a row per registry, and its hash."""
     active = pointers.active_refs()
     return {
@@ -251,22 +251,22 @@ def _format_pointer(pointer: Pointer) -> str:
     return f"{run}, {states[pointer.known]}{since}" + (f": {printable(pointer.notes)}" if pointer.notes else "")
 
 
-def kept_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:
-    """Return the metadata of a folder that was not sealed by Dagster, from the verified bytes of its artifacts."""
+def make_kept_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:
+    """Return the metadata of a folder that Dagster did not seal, from its files; empty without its main artifact."""
     if spec.kind == "rendered" and spec.artifact in kept:
-        return report_metadata(spec, kept)
+        return make_report_metadata(spec, kept)
     data = kept.get(spec.relpath or "")
     if data is None:
         return {}
-    records = records_of(spec.artifact, data)
+    records = parse_records(spec.artifact, data)
     page: Metadata = {} if records is None else {"records": len(records), "dagster/row_count": len(records)}
     for record in records or ():
         flags = record.get("system_drift") if isinstance(record, dict) else None
         page |= {name: int(value) for name, value in (flags or {}).items() if isinstance(value, bool)}
-    return page | _columns_metadata(spec) | {"preview": MetadataValue.md(preview(spec.artifact, data))}
+    return page | _make_columns_metadata(spec) | {"preview": MetadataValue.md(format_preview(spec.artifact, data))}
 
 
-def report_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:
+def make_report_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadata:
     """Return the metadata of a health report: its counts as numbers, and the report itself as the preview."""
     summary = json.loads(kept[spec.artifact])
     text = next((data for name, data in kept.items() if name.endswith(".md")), b"")

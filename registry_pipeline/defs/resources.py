@@ -30,7 +30,7 @@ _GIT_WAIT_SECONDS: Final = 300.0
 
 @contextmanager
 def as_dagster_failure() -> Iterator[None]:
-    """Turn a `RegistryPipelineError` into a step failure that shows its message and advice, not a traceback."""
+    """Turn a RegistryPipelineError into a step failure with its message and advice; only a BusyError is retried."""
     try:
         yield
     except RegistryPipelineError as error:
@@ -47,7 +47,7 @@ class RepositoryResource(ConfigurableResource[None]):
     _instance: DagsterInstance | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: InitResourceContext) -> None:
-        """Keep the instance, which has the run records."""
+        """Keep the Dagster instance, which has the run records."""
         self._instance = context.instance
 
     @property
@@ -58,18 +58,18 @@ class RepositoryResource(ConfigurableResource[None]):
         return self._instance
 
     def load(self) -> Repository:
-        """Return the repository with its present configuration."""
+        """Read the configuration and return the repository; raises as `find_repository`."""
         return find_repository(Path(self.root) if self.root else None)
 
     def started(self, dagster_run_id: str) -> datetime:
-        """Return when a Dagster run started, which is later than when it was queued."""
+        """Return when a Dagster run started (not when it was queued); raise NotFoundError if it has not."""
         record = self.instance.get_run_record_by_id(dagster_run_id)
         if record is None or record.start_time is None:
             raise NotFoundError(f"the Dagster run {dagster_run_id} has not started", "launch it through Dagster")
         return datetime.fromtimestamp(record.start_time, UTC)
 
     def build_run(self, dagster_run_id: str) -> seal_build.BuildRun:
-        """Return the build run of a Dagster run: its start, and the git state that its first step found."""
+        """Return the build run of a Dagster run: its start, and what its first step found of git and the chain."""
         started, repository = self.started(dagster_run_id), self.load()
         lock = repository.dagster_home / "git_state.lock"
         # The git state is kept in the tags of the run, because other processes may execute its other steps.

@@ -112,7 +112,7 @@ def activation_sensor(context: SensorEvaluationContext, repository: RepositoryRe
 
 
 def propose(instance: DagsterInstance, repository: Repository) -> Proposal:
-    """Return the set of builds to activate: the one that moves most registries."""
+    """Return the set of builds to activate, the one that moves most registries, and why other builds are not in it."""
     # Builds of overlapping rebuilds are in the event log in any order. So each candidate is tried as the newest of a
     # set, the latest moment first; of sets with equally many registries, the first one wins.
     candidates, reasons = _find_candidates(instance, repository)
@@ -141,7 +141,9 @@ def _find_candidates(instance: DagsterInstance, repository: Repository) -> tuple
     pointers = pointer_file.read_pointers(repository)
     active = read_active_runs(repository, pointers)
     registry_ids = [spec.registry_id for spec in BUILD_ORDER if spec.pointer]
-    builds = {registry_id: event_log.materializations(instance, registry_id, _DEPTH) for registry_id in registry_ids}
+    builds = {
+        registry_id: event_log.read_materializations(instance, registry_id, _DEPTH) for registry_id in registry_ids
+    }
     candidates: list[Materialization] = []
     reasons: list[str] = []
     if not any(builds.values()):
@@ -159,7 +161,7 @@ def _find_candidates(instance: DagsterInstance, repository: Repository) -> tuple
 
 
 def _find_obstacle(instance: DagsterInstance, build: Materialization, active: SealedRun | None) -> str | None:
-    """Return why the event log rules out a build, or None."""
+    """Return why a build is not a candidate: the event log or the active run rules it out. None if it is one."""
     if build.sealed is None:
         return "its source made no run"
     run_id = build.sealed.ref.run_id
@@ -206,7 +208,7 @@ def _as_checked_run(build: Materialization) -> tuple[SealedRun, Verdict]:
 
 
 def request(instance: DagsterInstance, repository: Repository, proposal: Proposal) -> RunRequest | SkipReason:
-    """Return the request for a proposal, or why it is not made again."""
+    """Return the request for a proposal, or why not: it is running, was refused or replaced, or failed TRIES times."""
     closure = proposal.closure
     runs = instance.get_runs(RunsFilter(tags={CLOSURE_TAG: closure}))
     names = ", ".join(run.ref.run_id for run in proposal.runs)

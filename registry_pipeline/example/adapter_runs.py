@@ -24,8 +24,8 @@ _TIDE_MINUTES: Final = 745
 _SEAL_FILES: Final = ("manifest.json", "MANIFEST.sha256")
 
 
-def run_folder_files(seed: int, run: PlannedRun, commit: str) -> Files:
-    """Return relpath to bytes: the payload, and run.json with the commit that was HEAD."""
+def make_run_files(seed: int, run: PlannedRun, commit: str) -> Files:
+    """Return the files of an intact, unsealed run folder, bytes by relpath; run.json names `commit`."""
     station = _STATIONS[draw(len(_STATIONS), seed, run.path, "station")]
     rows = 12 + draw(60, seed, run.path, "rows")
     marked = draw(5, seed, run.path, "marked")
@@ -61,7 +61,7 @@ def _format_run_json(run: PlannedRun, commit: str, files: Files) -> bytes:
 
 
 def _format_series(seed: int, run: PlannedRun, rows: int) -> bytes:
-    """Return heights in millimetres, one reading every six minutes: a tide of parabolas and a little noise."""
+    """Return CSV of times and heights in millimetres, one reading every six minutes: parabolas with a little noise."""
     lines = ["time_utc,height_mm"]
     first = run.at - timedelta(minutes=6 * rows)
     phase = draw(_TIDE_MINUTES, seed, run.path, "phase")
@@ -140,8 +140,11 @@ def _iterate_rig_runs(seed: int, end: datetime) -> Iterator[RigRun]:
             yield RigRun(operation, at, "rig_damaged" if is_third_forecast else state)
 
 
-def rig_folder_files(seed: int, run: RigRun, commit: str) -> Files:
-    """Return relpath to bytes: what the rig left, with the commit that was HEAD, and what happened since."""
+def make_rig_run_files(seed: int, run: RigRun, commit: str) -> Files:
+    """Return the files of a run folder of the rig, bytes by relpath; meta.json names `commit`.
+
+    Without MANIFEST.sha256 in the state `rig_without_hashes`; in `rig_damaged`, surge.csv differs from its hash.
+    """
     rows = [f"{hour},{draw(900, seed, run.path, hour) - 200}\n" for hour in range(24)]
     document = {
         "id": run.run_id,

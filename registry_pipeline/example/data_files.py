@@ -20,7 +20,7 @@ def read_table(name: str) -> dict[str, Any]:
 
 
 def read_commit_files(commit: str) -> dict[str, str]:
-    """Return the text of every file in the folder of a commit, by its path in the example; many commits have none."""
+    """Return the text of every file in the folder of a commit, by its path in the example; empty without a folder."""
     folder = _DATA / "commits" / commit
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in files}

@@ -16,8 +16,8 @@ from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.example.adapter_runs import RIG_ROOT
 from registry_pipeline.example.data_files import read_commit_files, read_data_file, read_table
 from registry_pipeline.example.operations import CODEX, OPERATIONS, OPTIONS, REPORTS
-from registry_pipeline.example.role_pack import PACK_PATH, STEPS, role_pack
-from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH, run_index_files
+from registry_pipeline.example.role_pack import PACK_PATH, STEPS, make_role_pack
+from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH, make_run_index_files
 from registry_pipeline.pipeline.init import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
@@ -47,7 +47,7 @@ class ExampleCommit:
 
 
 def describe_commits(seed: int, end: datetime, planted: bytes) -> tuple[ExampleCommit, ...]:
-    """Return the commits, oldest first; `planted` is the document that the last one adds."""
+    """Return the commits before `end`, oldest first; `planted` is the content of PLANTED_PATH."""
     generated = _generate_files(end, planted)
     job = Template(read_data_file("job.py.template"))
     options: list[str] = []
@@ -76,7 +76,7 @@ def describe_commits(seed: int, end: datetime, planted: bytes) -> tuple[ExampleC
 
 
 def _fill_in(text: str, seed: int, end: datetime) -> str:
-    """Replace `{{3d 2h ago: FORMAT}}`, a moment before `end`, and `{{repository id}}`."""
+    """Return a text with `{{3d 2h ago: FORMAT}}` (a moment before `end`) and `{{repository id}}` replaced."""
     repository_id = f"example-{sha256_hex(str(seed).encode())[:16]}"
     return _MOMENT.sub(
         lambda match: (end - timedelta(days=int(match[1]), hours=int(match[2]))).strftime(match[3]),
@@ -89,36 +89,36 @@ def _generate_files(end: datetime, planted: bytes) -> dict[str, dict[str, bytes]
     governance = {
         OPERATIONS_ADDENDUM_PATH: format_operations_addendum(),
         COVERAGE_ADDENDUM_PATH: format_coverage_addendum(),
-        ".gitignore": _lines(
+        ".gitignore": _join_lines(
             "__pycache__/",
             f"/{REPORTS}/",
             f"/{RIG_ROOT}/",
             *list_git_ignores(CODEX, _POINTERS_PATH, _LOGS, track_runs=False),
         ),
-        ".gitattributes": _lines(
+        ".gitattributes": _join_lines(
             *list_git_attributes(CODEX, _POINTERS_PATH, _LOGS),
             f"{REPORTS}/** -text",
             f"{RIG_ROOT}/** -text",
         ),
     }
     return {
-        "ingest": {".gitignore": _lines("__pycache__/", f"/{CODEX}/", f"/{REPORTS}/", f"/{RIG_ROOT}/").encode()},
+        "ingest": {".gitignore": _join_lines("__pycache__/", f"/{CODEX}/", f"/{REPORTS}/", f"/{RIG_ROOT}/").encode()},
         "governance": {
             **{path: text.encode() for path, text in governance.items()},
-            **run_index_files(end, end - timedelta(days=12, hours=6)),
+            **make_run_index_files(end, end - timedelta(days=12, hours=6)),
         },
-        "evidence": {PLANTED_PATH: planted, **run_index_files(end, end - timedelta(hours=30))},
-        **{f"roles_{step}": {PACK_PATH: role_pack(step)} for step in range(1, STEPS + 1)},
+        "evidence": {PLANTED_PATH: planted, **make_run_index_files(end, end - timedelta(hours=30))},
+        **{f"roles_{step}": {PACK_PATH: make_role_pack(step)} for step in range(1, STEPS + 1)},
     }
 
 
-def _lines(*lines: str) -> str:
+def _join_lines(*lines: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
 def _format_readme(options: Iterable[str]) -> str:
     """Return the README, with the options that exist so far."""
-    listed = _lines(*(f"- {option}: {OPTIONS[option].title}" for option in options))
+    listed = _join_lines(*(f"- {option}: {OPTIONS[option].title}" for option in options))
     return (
         "# Saltmarsh tides\n\nTide heights, surge forecasts and warnings for five gauges of one estuary.\n"
         f"An example: neither the gauges nor the people exist.\n\n{listed}"

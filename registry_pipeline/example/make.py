@@ -17,9 +17,9 @@ from registry_pipeline.example.adapter_runs import (
     RIG_DEFECTS,
     RIG_ROOT,
     RigRun,
+    make_rig_run_files,
+    make_run_files,
     plan_rig_runs,
-    rig_folder_files,
-    run_folder_files,
 )
 from registry_pipeline.example.history import ExampleCommit, describe_commits
 from registry_pipeline.example.operations import CODEX
@@ -92,8 +92,8 @@ def describe_example(seed: int = EXAMPLE_SEED, now: datetime = EXAMPLE_NOW) -> E
     end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     planned, rig = plan_runs(seed, end), plan_rig_runs(seed, end)
     planted = (
-        *(_plant(run.path, run.defect) for run in planned if run.defect is not None),
-        *(_plant(run.path, RIG_DEFECTS[run.state]) for run in rig),
+        *(_make_planted_folder(run.path, run.defect) for run in planned if run.defect is not None),
+        *(_make_planted_folder(run.path, RIG_DEFECTS[run.state]) for run in rig),
     )
     planted_document = {
         "planted_version": "0.1",
@@ -104,17 +104,20 @@ def describe_example(seed: int = EXAMPLE_SEED, now: datetime = EXAMPLE_NOW) -> E
     return ExampleRepository(seed, end, commits, planned, rig, planted)
 
 
-def _plant(path: str, defect: Defect) -> PlantedFolder:
+def _make_planted_folder(path: str, defect: Defect) -> PlantedFolder:
     findings = sorted((code, f"{path}/{relpath}" if relpath else path) for code, relpath in defect.findings)
     return PlantedFolder(path, defect.verdict, tuple(findings))
 
 
 def describe_runs(example: ExampleRepository, commit_ids: Sequence[str]) -> Iterator[ExampleRun]:
-    """Return the run folders one by one, sorted by path; `commit_ids` are those of `example.commits`, in order."""
+    """Yield the run folders: those of the team, then those of the rig, each sorted by path.
+
+    `commit_ids` are those of `example.commits`, in order; a run names the newest commit that is not after it.
+    """
     newest_first = [(commit.at, name) for commit, name in zip(example.commits, commit_ids, strict=True)][::-1]
     for run in example.planned:
         commit = next(name for at, name in newest_first if at <= run.at)
-        files = run_folder_files(example.seed, run, commit)
+        files = make_run_files(example.seed, run, commit)
         if run.defect is not None:
             files = run.defect.before(files)
         if run.seal != "ours" and run.seal != "none":  # noqa: PLR1714 - mypy narrows by comparison, not by `in`
@@ -124,7 +127,7 @@ def describe_runs(example: ExampleRepository, commit_ids: Sequence[str]) -> Iter
         yield ExampleRun(run.run_root, run.run_id, files, run.seal, run.defect.name if run.defect else None)
     for rig_run in example.rig:
         commit = next(name for at, name in newest_first if at <= rig_run.at)
-        files = rig_folder_files(example.seed, rig_run, commit)
+        files = make_rig_run_files(example.seed, rig_run, commit)
         yield ExampleRun(RIG_ROOT, rig_run.run_id, files, "none", rig_run.state)
 
 
@@ -161,7 +164,7 @@ def make_example(
             run_id = RunId.parse(run.run_id)
             if run_id is None:
                 raise ValueError(f"{run.run_id!r} is not a run id")
-            ours.append((run_id, partial(_files_of, run)))
+            ours.append((run_id, partial(_get_files, run)))
         else:
             write_plain_run(target, run)
             done += 1
@@ -172,7 +175,7 @@ def make_example(
     return ExampleOutcome(repository, len(example.paths), example.planted)
 
 
-def _files_of(run: ExampleRun, _run_id: RunId) -> Mapping[str, bytes]:
+def _get_files(run: ExampleRun, _run_id: RunId) -> Mapping[str, bytes]:
     return run.files
 
 
@@ -188,7 +191,7 @@ _NO_CONFIGURATION: Final = {
 
 
 def write_commits(root: Path, example: ExampleRepository) -> tuple[str, ...]:
-    """Make a git repository with the example's history at `root`; return the commit ids, oldest first.
+    """Make a git repository with the example's history and files at `root`; return the commit ids, oldest first.
 
     Raises:
         RefusedError: `root` is a file, or a folder that is not empty (exit 5).
@@ -208,15 +211,15 @@ def write_commits(root: Path, example: ExampleRepository) -> tuple[str, ...]:
         raise make_write_error(root, error) from None
     if taken is not None:
         raise RefusedError(f"{root} is not empty", "name a new folder, or an empty one")
-    _git(root, "init", "--quiet", "--template=", f"--initial-branch={_BRANCH.rsplit('/', 1)[1]}")
-    _git(root, "config", "core.autocrlf", "false")
-    _git(root, "fast-import", "--quiet", "--done", stream=b"".join(_import_stream(example.commits)))
-    _git(root, "reset", "--quiet", "--hard")
-    return tuple(_git(root, "rev-list", "--reverse", "--first-parent", _BRANCH).split())
+    _run_git(root, "init", "--quiet", "--template=", f"--initial-branch={_BRANCH.rsplit('/', 1)[1]}")
+    _run_git(root, "config", "core.autocrlf", "false")
+    _run_git(root, "fast-import", "--quiet", "--done", stream=b"".join(_format_import_stream(example.commits)))
+    _run_git(root, "reset", "--quiet", "--hard")
+    return tuple(_run_git(root, "rev-list", "--reverse", "--first-parent", _BRANCH).split())
 
 
 def write_plain_run(root: Path, run: ExampleRun) -> None:
-    """Write the folder of a run below `root` as it is, unsealed or with an older tool's seal.
+    """Write the files of a run to its new folder below `root`, unsealed or with an older tool's seal.
 
     Raises:
         ValueError: the run is to be sealed.
@@ -232,22 +235,22 @@ def write_plain_run(root: Path, run: ExampleRun) -> None:
         path.write_bytes(data)
 
 
-def _import_stream(commits: Iterable[ExampleCommit]) -> Iterable[bytes]:
+def _format_import_stream(commits: Iterable[ExampleCommit]) -> Iterable[bytes]:
     for commit in commits:
         who = f"{commit.author} <{commit.email}> {int(commit.at.timestamp())} +0000".encode()
         yield b"commit %s\nauthor %s\ncommitter %s\n" % (_BRANCH.encode(), who, who)
-        yield _data(f"{commit.message}\n".encode())
+        yield _format_data(f"{commit.message}\n".encode())
         for path, content in commit.files.items():
             yield b"M 100644 inline %s\n" % path.encode()
-            yield _data(content)
+            yield _format_data(content)
     yield b"done\n"
 
 
-def _data(content: bytes) -> bytes:
+def _format_data(content: bytes) -> bytes:
     return b"data %d\n%s\n" % (len(content), content)
 
 
-def _git(root: Path, *arguments: str, stream: bytes = b"") -> str:
+def _run_git(root: Path, *arguments: str, stream: bytes = b"") -> str:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(

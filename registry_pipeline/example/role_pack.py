@@ -20,7 +20,7 @@ _TOOLS: Final = ("frame_grab", "tide_table", "transcript", "glossary", "chart_re
 _PROFILES: Final = ("tide_film", "bulletin", "tide_table", "harbour_notice")
 
 
-def role_pack(step: int) -> bytes:
+def make_role_pack(step: int) -> bytes:
     """Return the pack as the studio published it in a step, from 1 to `STEPS`."""
     roles = [_format_role(role, step) for role in read_table("roles.toml")["roles"] if role["added_in"] <= step]
     return json_document(
@@ -54,7 +54,7 @@ def _format_role(role: dict[str, Any], step: int) -> dict[str, Any]:
 
 
 def _format_contracts(role: dict[str, Any], kind: str, step: int) -> list[dict[str, Any]]:
-    """Return every version of a contract that was published up to a step."""
+    """Return every version of a contract (`kind` X or C) that was published up to a step; empty if there is none."""
     role_id = role["role_id"]
     verb = "extracts" if kind == "X" else "produces"
     names = role.get(verb)

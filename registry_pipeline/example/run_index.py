@@ -28,40 +28,40 @@ _CHECKS: Final = (
 Line = dict[str, Any]
 
 
-def run_index_files(end: datetime, until: datetime) -> dict[str, bytes]:
-    """Return the two logs as they stood at an instant, path to bytes; a later state begins with an earlier one.
+def make_run_index_files(end: datetime, until: datetime) -> dict[str, bytes]:
+    """Return the two logs as they were at `until`, bytes by path; the log of a later instant starts with it.
 
-    `end` is the example's newest instant, from which the runs are counted back.
+    `end` is the example's last instant, from which the runs are counted back.
     """
-    runs, overrides = _dated(end)
+    runs, overrides = _make_dated_records(end)
     return {
         RUN_INDEX_PATH: b"".join(json_line(record) for at, record in runs if at <= until),
         OVERRIDES_PATH: b"".join(json_line(record) for at, record in overrides if at <= until),
     }
 
 
-def _dated(end: datetime) -> tuple[list[tuple[datetime, Line]], list[tuple[datetime, Line]]]:
+def _make_dated_records(end: datetime) -> tuple[list[tuple[datetime, Line]], list[tuple[datetime, Line]]]:
     runs: list[tuple[datetime, Line]] = []
     overrides: list[tuple[datetime, Line]] = []
     for number in range(RUNS):
         at = end - timedelta(hours=6) - _STEP * (RUNS - number)
-        record = _run(number, at)
+        record = _make_run(number, at)
         runs.append((at, record))
-        overrides += _overrides(number, at, record)
+        overrides += _make_overrides(number, at, record)
         if number % 11 == 5:
             later = at + timedelta(minutes=20)
-            record = _augmented(record, number, later)
+            record = _make_later_record(record, number, later)
             runs.append((later, record))
         if number % 240 == 100:
             later = at + timedelta(minutes=30)
-            runs.append((later, _corrected(record, later)))
+            runs.append((later, _make_correction(record, later)))
     return sorted(runs, key=lambda each: each[0]), sorted(overrides, key=lambda each: each[0])
 
 
-def _run(number: int, at: datetime) -> Line:
+def _make_run(number: int, at: datetime) -> Line:
     passed = draw(10, "gate", number) < 7 or number % 240 in (60, 100)
     machine = "C1" if draw(3, "machine", number) else "C2"
-    run_id = _id("RUN", at, number)
+    run_id = _make_id("RUN", at, number)
     record: Line = {
         "record_type": "RUN",
         "run_id": run_id,
@@ -70,59 +70,60 @@ def _run(number: int, at: datetime) -> Line:
         "machine_id": machine,
         "artist_id": _ARTISTS[draw(len(_ARTISTS), "artist", number)],
         "genre_id": _GENRES[draw(len(_GENRES), "genre", number)],
-        "scripture_packet_id": _id("SCR", at, number),
-        "story_id": _id("SF", at, number),
-        "song_frame_id": _id("SFR", at, number),
+        "scripture_packet_id": _make_id("SCR", at, number),
+        "story_id": _make_id("SF", at, number),
+        "song_frame_id": _make_id("SFR", at, number),
     }
     if passed:
-        record |= {"work_id": _id("WORK", at, number), "version_ids": [_id("VER", at, number)]}
+        record |= {"work_id": _make_id("WORK", at, number), "version_ids": [_make_id("VER", at, number)]}
     record |= {
         "qa_gate0": "PASS",
         "qa_gate1": "PASS" if passed else "REWRITE_REQUIRED",
         "qa_gate2": "PASS" if passed else "FAIL",
         **{check: "PASS" for check, *_ in _CHECKS},
     }
-    failed = _failed(number, passed=passed)
+    failed = _select_failed_check(number, passed=passed)
     if failed is not None:
         record[_CHECKS[failed][0]] = "FAIL"
     if number % 500 != 250:  # a run now and then forgets where its log lies
-        record["run_log_filepath_abs"] = _run_log(machine, run_id)
+        record["run_log_filepath_abs"] = _format_run_log_path(machine, run_id)
     return record
 
 
-def _failed(number: int, *, passed: bool) -> int | None:
-    """Return which uniqueness check a run failed; one that passed the gate all the same has an override."""
+def _select_failed_check(number: int, *, passed: bool) -> int | None:
+    """Return the index of the check in _CHECKS that a run failed, or None; one with an override failed and passed."""
     if number % 240 in (60, 100):
         return number // 240 % len(_CHECKS)
     return draw(len(_CHECKS), "check", number) if not passed and draw(3, "failed", number) == 0 else None
 
 
-def _run_log(machine: str, run_id: str) -> str:
+def _format_run_log_path(machine: str, run_id: str) -> str:
     return f"/srv/songs/runlogs/{run_id}.md" if machine == "C1" else f"C:\\songs\\runlogs\\{run_id}.md"
 
 
-def _augmented(record: Line, number: int, at: datetime) -> Line:
-    """Return a later record of a run: a second version, or a note where it has none."""
+def _make_later_record(record: Line, number: int, at: datetime) -> Line:
+    """Return a later record of a run: with one more version, or with a note if the run has none."""
     more: Line = {"last_updated_utc": utc_text(at)}
     if "version_ids" in record:
-        more["version_ids"] = [*record["version_ids"], _id("VER", at, number + RUNS)]
+        more["version_ids"] = [*record["version_ids"], _make_id("VER", at, number + RUNS)]
     else:
         more["notes"] = "set aside for another night"
     return record | more
 
 
-def _corrected(record: Line, at: datetime) -> Line:
+def _make_correction(record: Line, at: datetime) -> Line:
     """Return the later record of a run whose override was voided: it does not pass any more."""
     return record | {"last_updated_utc": utc_text(at), "qa_gate2": "FAIL", "corrects": ["qa_gate2"]}
 
 
-def _overrides(number: int, at: datetime, record: Line) -> Iterator[tuple[datetime, Line]]:
+def _make_overrides(number: int, at: datetime, record: Line) -> Iterator[tuple[datetime, Line]]:
+    """Yield the override of a run and, for some, the update that voids it, each with its time; most runs have none."""
     if number % 240 not in (60, 100):
         return
     _, kind, field, value = _CHECKS[number // 240 % len(_CHECKS)]
     override: Line = {
         "record_type": "OVERRIDE",
-        "override_id": _id("OVR", at, number),
+        "override_id": _make_id("OVR", at, number),
         "created_utc": utc_text(at - timedelta(minutes=5)),
         "approved_by": "Ines Marsh",
         "override_type": kind,
@@ -146,7 +147,7 @@ def _overrides(number: int, at: datetime, record: Line) -> Iterator[tuple[dateti
         yield voided, update | status
 
 
-def _id(prefix: str, at: datetime, number: int) -> str:
+def _make_id(prefix: str, at: datetime, number: int) -> str:
     digits, left = "", draw(len(_LETTERS) ** 4, prefix, number)
     for _ in range(4):
         left, digit = divmod(left, len(_LETTERS))

@@ -23,7 +23,7 @@ LineOrder = Literal["relpath", "manifest_last", "whole_line"]
 
 
 def seal_as_older_tools(files: Files, order: LineOrder) -> Files:
-    """Return `files` with the two seal files that an older tool wrote beside them."""
+    """Return `files` with manifest.json and MANIFEST.sha256 as an older tool wrote them; `order` sorts the lines."""
     entries = [{"relpath": p, "bytes": len(data), "sha256": sha256_hex(data)} for p, data in sorted(files.items())]
     manifest = json_document(entries)
     listed = [f"{entry['sha256']}  {entry['relpath']}" for entry in entries]
@@ -42,7 +42,7 @@ RESULT: Final = "result.json"
 SUMMARY: Final = "summary.md"
 
 
-def _same(files: Files) -> Files:
+def _keep(files: Files) -> Files:
     return files
 
 
@@ -58,19 +58,19 @@ class Defect:
     verdict: BadVerdict
     findings: tuple[tuple[str, str], ...]
     sealed: bool = True
-    before: Callable[[Files], Files] = _same
-    after: Callable[[Files], Files] = _same
+    before: Callable[[Files], Files] = _keep
+    after: Callable[[Files], Files] = _keep
 
 
-def _without(name: str) -> Callable[[Files], Files]:
+def _make_removal(name: str) -> Callable[[Files], Files]:
     return lambda files: {path: data for path, data in files.items() if path != name}
 
 
-def _changed(name: str, change: Callable[[bytes], bytes]) -> Callable[[Files], Files]:
+def _make_change(name: str, change: Callable[[bytes], bytes]) -> Callable[[Files], Files]:
     return lambda files: {**files, name: change(files[name])}
 
 
-def _with_a_note(files: Files) -> Files:
+def _add_note(files: Files) -> Files:
     return {**files, "notes.txt": b"looked at by hand, seems fine\n"}
 
 
@@ -79,26 +79,26 @@ def _flip_a_bit(data: bytes) -> bytes:
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
 
-_CUT: Final = _changed("run.json", lambda data: data[: len(data) // 2])
-_CREATED_AT: Final = _changed("run.json", lambda data: data.replace(b'"created_utc"', b'"created_at"'))
-_ARRAY: Final = _changed("run.json", lambda data: b"[" + data.rstrip() + b"]\n")
-_COPIED: Final = _changed("run.json", lambda data: data.replace(b'"run_id": "', b'"run_id": "copy_of_'))
-_ROOTLESS: Final = _changed("MANIFEST.sha256", lambda data: data[: data.index(b"ROOT_SHA256")])
-_CRLF: Final = _changed(SUMMARY, lambda data: data.replace(b"\n", b"\r\n"))
+_CUT: Final = _make_change("run.json", lambda data: data[: len(data) // 2])
+_CREATED_AT: Final = _make_change("run.json", lambda data: data.replace(b'"created_utc"', b'"created_at"'))
+_ARRAY: Final = _make_change("run.json", lambda data: b"[" + data.rstrip() + b"]\n")
+_COPIED: Final = _make_change("run.json", lambda data: data.replace(b'"run_id": "', b'"run_id": "copy_of_'))
+_ROOTLESS: Final = _make_change("MANIFEST.sha256", lambda data: data[: data.index(b"ROOT_SHA256")])
+_CRLF: Final = _make_change(SUMMARY, lambda data: data.replace(b"\n", b"\r\n"))
 _NO_RUN_JSON: Final = (("RUN_JSON_MISSING", "run.json"), ("RUN_JSON_NOT_SEALED", "run.json"))
 _NO_HASH_FILE: Final = (("MANIFEST_SHA256_MISSING", "MANIFEST.sha256"), ("PARTIAL", ""))
 UNSEALED: Final = (("UNSEALED", ""),)
 SEALED_DEFECTS: Final = (
-    Defect("tampered", "fail", (("HASH_MISMATCH", RESULT),), after=_changed(RESULT, _flip_a_bit)),
+    Defect("tampered", "fail", (("HASH_MISMATCH", RESULT),), after=_make_change(RESULT, _flip_a_bit)),
     Defect("broken_run_json", "fail", (("RUN_JSON_INVALID", "run.json"),), before=_CUT),
     Defect("created_at", "fail", (("RUN_JSON_SHAPE", "run.json"),), before=_CREATED_AT),
     Defect("renamed", "fail", (("RUN_ID_FOLDER_MISMATCH", "run.json"),), before=_COPIED),
-    Defect("note_added", "fail", (("UNLISTED_FILE", "notes.txt"),), after=_with_a_note),
-    Defect("payload_lost", "fail", (("FILE_MISSING", SUMMARY),), after=_without(SUMMARY)),
+    Defect("note_added", "fail", (("UNLISTED_FILE", "notes.txt"),), after=_add_note),
+    Defect("payload_lost", "fail", (("FILE_MISSING", SUMMARY),), after=_make_removal(SUMMARY)),
     Defect("line_ends", "fail", (("SEAL_BROKEN_EOL", SUMMARY), ("SIZE_MISMATCH", SUMMARY)), after=_CRLF),
     Defect("root_line_lost", "fail", (("HASHFILE_ROOT_LINE", "MANIFEST.sha256"),), after=_ROOTLESS),
-    Defect("run_json_lost", "fail", _NO_RUN_JSON, before=_without("run.json")),
-    Defect("hash_file_lost", "partial", _NO_HASH_FILE, after=_without("MANIFEST.sha256")),
+    Defect("run_json_lost", "fail", _NO_RUN_JSON, before=_make_removal("run.json")),
+    Defect("hash_file_lost", "partial", _NO_HASH_FILE, after=_make_removal("MANIFEST.sha256")),
 )
 UNSEALED_DEFECTS: Final = (
     *(Defect("left_unsealed", "unsealed", UNSEALED, sealed=False),) * 5,
@@ -107,7 +107,7 @@ UNSEALED_DEFECTS: Final = (
     Defect("unsealed_array", "unsealed", UNSEALED, sealed=False, before=_ARRAY),
 )
 BEFORE_SEALS: Final = Defect("before_seals", "unsealed", UNSEALED, sealed=False)
-LEGACY: Final = Defect("legacy", "unsealed", UNSEALED, sealed=False, before=_without("run.json"))
+LEGACY: Final = Defect("legacy", "unsealed", UNSEALED, sealed=False, before=_make_removal("run.json"))
 _HISTORY_DAYS: Final = 120
 _SEALS_SINCE_DAYS: Final = 114
 _ROOT_CHANGED_DAYS: Final = 60
@@ -143,20 +143,20 @@ class PlannedRun:
 
 def plan_runs(seed: int, end: datetime) -> tuple[PlannedRun, ...]:
     """Return every run of the 120 days before `end`, sorted by path; the same for the same arguments."""
-    runs = [*_operation_runs(seed, end), *_agent_sessions(seed, end), *_legacy(end)]
+    runs = [*_plan_operation_runs(seed, end), *_plan_agent_sessions(seed, end), *_plan_legacy_runs(end)]
     damaged = _spread_defects(seed, end, runs)
     return tuple(sorted((damaged.get(run.path, run) for run in runs), key=lambda run: run.path))
 
 
 def list_regular_moments(end: datetime, last_hours: int, every_days: int, since_days: int) -> Iterator[datetime]:
-    """Yield a moment every so many days, the latest first, back to one day after the beginning."""
+    """Yield moments `every_days` apart, from `last_hours` before `end` back to less than `since_days` - 1 days."""
     moment = end - timedelta(hours=last_hours)
     while end - moment < timedelta(days=since_days - 1):
         yield moment
         moment -= timedelta(days=every_days)
 
 
-def _operation_runs(seed: int, end: datetime) -> Iterator[PlannedRun]:
+def _plan_operation_runs(seed: int, end: datetime) -> Iterator[PlannedRun]:
     for operation in OPERATIONS:
         if operation.last_hours is None:
             continue
@@ -177,7 +177,7 @@ def _operation_runs(seed: int, end: datetime) -> Iterator[PlannedRun]:
             )
 
 
-def _agent_sessions(seed: int, end: datetime) -> Iterator[PlannedRun]:
+def _plan_agent_sessions(seed: int, end: datetime) -> Iterator[PlannedRun]:
     for number in range(11):
         at = end - timedelta(days=4 + 10 * number, seconds=draw(30000, seed, "agent", number))
         dirty = number % 3 == 1
@@ -187,7 +187,7 @@ def _agent_sessions(seed: int, end: datetime) -> Iterator[PlannedRun]:
             yield replace(run, run_id=f"{run.run_id}__02")
 
 
-def _legacy(end: datetime) -> Iterator[PlannedRun]:
+def _plan_legacy_runs(end: datetime) -> Iterator[PlannedRun]:
     for root, name, job in _LEGACY:
         at = end - timedelta(days=_HISTORY_DAYS - 2)
         yield PlannedRun(root, name, at, job, None, "cron", dirty=False, latest=False, seal="none", defect=LEGACY)
@@ -196,7 +196,7 @@ def _legacy(end: datetime) -> Iterator[PlannedRun]:
 def _plan_run(
     end: datetime, at: datetime, *, root: str, tag: str, operation: ExampleOperation | None, dirty: bool, latest: bool
 ) -> PlannedRun:
-    seal = _tool_of_the_day(root, (end - at).days)
+    seal = _select_seal(root, (end - at).days)
     return PlannedRun(
         run_root=root,
         run_id=f"{at:%Y-%m-%d__%H%M%S}__{tag}",
@@ -211,7 +211,7 @@ def _plan_run(
     )
 
 
-def _tool_of_the_day(root: str, days: int) -> Seal:
+def _select_seal(root: str, days: int) -> Seal:
     if days >= _SEALS_SINCE_DAYS:
         return "none"
     if days >= 85:
@@ -222,7 +222,7 @@ def _tool_of_the_day(root: str, days: int) -> Seal:
 
 
 def _spread_defects(seed: int, end: datetime, runs: list[PlannedRun]) -> dict[str, PlannedRun]:
-    """Return the damaged runs by path; never the latest of an operation, nor one that this package seals."""
+    """Return copies of some runs with one defect each, by path; never of a latest run, or one with our seal."""
     candidates = [
         run
         for run in runs

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from registry_pipeline.canonical import json_document, read_strict_json, sha256_hex
+from registry_pipeline.canonical import json_document, parse_strict_json, sha256_hex
 from registry_pipeline.errors import DurabilityError, RefusedError, RegistryPipelineError, WriteError
 from registry_pipeline.files.atomic_write import (
     create_file,
@@ -176,7 +176,7 @@ def _read_intent(stage: StageFolder) -> list[_PlannedFile]:
     """Return the files that the intent names; RefusedError if it cannot be parsed."""
     intent = stage.path / _INTENT
     with suppress(ValueError, KeyError, TypeError):  # StrictJsonError and UnicodeEncodeError are a ValueError
-        document = read_strict_json(read_own_file(intent) or b"")
+        document = parse_strict_json(read_own_file(intent) or b"")
         if document["version"] == _VERSION and all(map(_is_planned_file, document["files"])):
             return [_PlannedFile(**each) for each in document["files"]]
     advice = f"compare the content files with git, then remove {stage.path}"

@@ -189,7 +189,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("RUN_RESEALED", _E, "history", "Run history", "the root hash of a run differs from the one in {detail}", "restore the folder; never rewrite run folders"),
     ("RUN_LEFT_OUT", _E, "history", "Run history", "a run that is in {lister} exists, but is not listed: {detail}", "make the folder readable at its original location, then run `registry-pipeline build run_registry`"),
     ("TRACKED_MISSING", _E, "history", "Working tree state", "the commit at HEAD contains {detail}, but the working tree does not", "run `git restore --source=HEAD --staged --worktree PATH` to restore it; if the removal is intended, commit it"),
-    ("RUN_HISTORY_UNKNOWN", _W, "history", "Run history", "there is no previous run registry to compare with: {detail}", "no action needed; the next build compares with the run registry that becomes active now"),
+    ("RUN_HISTORY_UNKNOWN", _W, "history", "Run history", "the runs were not compared with a previous run registry: {detail}", "no action needed in a first build; otherwise check that no run folder was removed, because the next build compares with the run registry that becomes active now"),
     ("RUN_FOLDER_LINK", _W, "scan", "run_registry", "a run folder that is a link is skipped", "move the real folder into the run root"),
     ("RUN_FOLDER_UNREADABLE", _W, "scan", "run_registry", "a run folder cannot be read: {detail}", "check its permissions"),
     ("RUN_ROOT_UNREADABLE", _W, "scan", "run_registry", "a run root cannot be read: {detail}", "check its permissions, or configure another run root"),
@@ -344,7 +344,7 @@ def rows_of_family(family: str) -> tuple[CodeRow, ...]:
 
 
 def family_of(finding: Finding) -> str:
-    """Return the family of a finding's code, empty if the table does not have the code."""
+    """Return the family of a finding's code, or "" if the table does not have the code."""
     row = CODES.get(finding.code)
     return "" if row is None else row.family
 

@@ -19,7 +19,7 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _quoted(value: object) -> str:
+def _shorten(value: object) -> str:
     text = encodable(str(value))
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
 
@@ -44,7 +44,10 @@ class FindingCollector:
         got: object = None,
         detail: object = "",
     ) -> None:
-        """Add a finding about a file of the folder, or about the folder if `relpath` is empty."""
+        """Add a finding about a file of the folder, or about the folder if `relpath` is empty.
+
+        After MAX_OF_A_CODE findings of a code, others are only counted. Long values are cut.
+        """
         self._counts[code] += 1
         # A manifest of 64 MiB can cause millions of findings.
         if self._counts[code] > MAX_OF_A_CODE:
@@ -55,9 +58,9 @@ class FindingCollector:
                 code,
                 f"{self.shown}/{path}" if path else self.shown,
                 location=location,
-                expected=None if expected is None else _quoted(expected),
-                got=None if got is None else _quoted(got),
-                detail=_quoted(detail),
+                expected=None if expected is None else _shorten(expected),
+                got=None if got is None else _shorten(got),
+                detail=_shorten(detail),
             )
         )
 
@@ -66,7 +69,7 @@ class FindingCollector:
         return self._counts.total()
 
     def findings(self) -> tuple[Finding, ...]:
-        """Return the findings sorted, plus one finding with the number of the others for each code over the limit."""
+        """Return the findings sorted, with one more for each code over the limit: it has the number of the others."""
         rest = [
             replace(finding(code, self.shown), message=f"and {count - MAX_OF_A_CODE} more findings of this code")
             for code, count in self._counts.items()

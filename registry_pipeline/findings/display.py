@@ -31,10 +31,10 @@ def is_hidden(character: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """Return a text on one line, with every hidden character as its escape."""
+    """Return a text on one line, with every hidden character, newlines and tabs included, as its escape."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_escaped(c) if is_hidden(c) else c for c in text)
+    return "".join(_escape(c) if is_hidden(c) else c for c in text)
 
 
 def printable_lines(text: str) -> str:
@@ -42,17 +42,17 @@ def printable_lines(text: str) -> str:
     return "".join(c if c in "\n\t" else printable(c) for c in text)
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def markdown_text(text: str) -> str:
-    """Return text that Markdown shows as it is, in a line or a cell; an underscore inside a word needs no escape."""
+    """Return text that Markdown shows as it is, in a line or a cell; line breaks and tabs become blanks."""
     return _HEADING.sub(r"\#", _escape_markup(_one_line(text)))
 
 
 def markdown_message(text: str) -> str:
-    """Return the text of a message in Markdown: what it sets between backticks is code, the rest is shown as it is."""
+    """Return the text of a message in Markdown, on one line: text between backticks is code, the rest is escaped."""
     pieces = _BACKTICKS.split(_one_line(text))  # every second piece is a run of backticks
     runs: defaultdict[int, list[int]] = defaultdict(list)
     for number in range(len(pieces) - 2, 0, -2):
@@ -81,20 +81,20 @@ def _escape_markup(text: str) -> str:
 
 
 def markdown_code(text: str) -> str:
-    """Return a text as code inside a line of Markdown, whatever backticks it contains."""
+    """Return a text as code inside a line of Markdown, whatever backticks it contains; line breaks become blanks."""
     line = _one_line(text)
-    fence = "`" * (_longest_run(line) + 1)
+    fence = "`" * (_count_longest_backticks(line) + 1)
     blank = " " if "`" in line or not line.strip() else ""
     return f"{fence}{blank}{line}{blank}{fence}"
 
 
 def markdown_block(text: str, language: str) -> str:
     """Return a text of several lines as a block of code in Markdown, whatever backticks it contains."""
-    fence = "`" * max(3, _longest_run(text) + 1)
+    fence = "`" * max(3, _count_longest_backticks(text) + 1)
     return f"{fence}{language}\n{printable_lines(text)}\n{fence}"
 
 
-def _longest_run(text: str) -> int:
+def _count_longest_backticks(text: str) -> int:
     return max((len(run) for run in _BACKTICKS.findall(text)), default=0)
 
 

@@ -19,7 +19,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
 
 
 def plural(number: int, noun: str) -> str:
-    """Return a number with its noun: "1 run", "3 runs"."""
+    """Return a number with its noun, which gets an "s" unless the number is 1: "1 run", "3 runs"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
@@ -107,7 +107,7 @@ class Finding:
 
     @classmethod
     def from_json(cls, value: Any) -> Finding:
-        """Return the finding that `to_json` wrote; ValueError if the value has another shape."""
+        """Return the finding that `to_json` returned; raise ValueError if the value has another shape."""
         texts = ("code", "path", "message", "clause", "hint")
         optional = ("location", "expected", "got")
         if not isinstance(value, dict) or not all(isinstance(value.get(name), str) for name in texts):
@@ -119,7 +119,7 @@ class Finding:
 
     @property
     def sort_key(self) -> tuple[str, int, str, tuple[str | int, ...], str]:
-        """Sort by path, severity (errors first), code and location; line 9 comes before line 10."""
+        """A key that sorts by path, severity (errors first), code, location (line 9 before line 10) and message."""
         parts = _NUMBER.split(self.location or "")
         location = tuple(int(part) if number % 2 else part for number, part in enumerate(parts))
         return (self.path, SEVERITY_RANK[self.severity], self.code, location, self.message)
@@ -136,7 +136,7 @@ def has_errors(findings: Iterable[Finding]) -> bool:
 
 
 def verdict_of(findings: Iterable[Finding]) -> str:
-    """Return `fail`, `warn` or `pass`, by the most severe finding."""
+    """Return `fail` if there is an error, else `warn` if there is a warning, else `pass`."""
     severities = {f.severity for f in findings}
     if Severity.ERROR in severities:
         return "fail"
@@ -144,6 +144,6 @@ def verdict_of(findings: Iterable[Finding]) -> str:
 
 
 def count_findings(findings: Iterable[Finding]) -> dict[str, int]:
-    """Return the numbers of errors, warnings and infos, by the names that every JSON document uses."""
+    """Return the numbers of findings as `errors`, `warnings` and `infos`, as every JSON document names them."""
     severities = [f.severity for f in findings]
     return {f"{severity.value}s": severities.count(severity) for severity in Severity}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Final, Literal
 
-from registry_pipeline.canonical import json_line, read_finite_json, read_strict_csv
+from registry_pipeline.canonical import json_line, parse_finite_json, parse_strict_csv
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import ConfigError, EvidenceError, NotFoundError
 from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
@@ -226,11 +226,11 @@ def _parse_artifact(relpath: str, data: bytes) -> Any:
     """Return the records (JSON lines, CSV) or the JSON value of a file; None if it has another format or is invalid."""
     try:
         if relpath.endswith(".jsonl"):
-            return [read_finite_json(line) for line in data.splitlines()]
+            return [parse_finite_json(line) for line in data.splitlines()]
         if relpath.endswith(".json"):
-            return read_finite_json(data)
+            return parse_finite_json(data)
         if relpath.endswith(".csv"):
-            (_, header), *rows = read_strict_csv(data)
+            (_, header), *rows = parse_strict_csv(data)
             return [dict(zip(header, cells, strict=True)) for _, cells in rows]
     except (ValueError, RecursionError):
         return None

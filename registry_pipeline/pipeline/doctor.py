@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json
+from registry_pipeline.canonical import StrictJsonError, parse_strict_json
 from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import is_temporary, remove_temporary
@@ -70,7 +70,7 @@ def _list_run_log_folders(repository: Repository) -> Iterator[Path]:
     # The first line may be cut. Lines that cannot be parsed are reported by `run-index check` as well.
     for line in lines:
         with suppress(StrictJsonError, KeyError, TypeError):
-            folder = Path(read_strict_json(line)["run_log_filepath_abs"]).parent
+            folder = Path(parse_strict_json(line)["run_log_filepath_abs"]).parent
             if folder.is_relative_to(repository.root):
                 yield folder
 

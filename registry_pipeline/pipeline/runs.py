@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from registry_pipeline.canonical import parse_instant, read_finite_json
+from registry_pipeline.canonical import parse_finite_json, parse_instant
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.findings.finding import did_you_mean
@@ -129,7 +129,7 @@ def select_runs(
 
 def _parse_record(line: bytes) -> Record:
     try:
-        value = read_finite_json(line)
+        value = parse_finite_json(line)
     except RecursionError:
         value = None
     if not is_run_record(value):

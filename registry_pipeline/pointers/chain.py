@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from graphlib import TopologicalSorter
 from typing import Any, Final, Literal, get_args
 
-from registry_pipeline.canonical import StrictJsonError, is_sha256, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, is_sha256, parse_strict_json, sha256_hex
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.runs.reference import MUTATION_POLICY, Move, RunIdentity, SealedRef
@@ -303,7 +303,7 @@ def _find_voided(records: Iterable[SealedRecord]) -> frozenset[str]:
 def _is_own_file(pointers: bytes | None) -> bool:
     """Return whether the bytes are a pointer file that this tool wrote and that has entries."""
     try:
-        document = read_strict_json(pointers or b"")
+        document = parse_strict_json(pointers or b"")
     except StrictJsonError:
         return False
     is_own = isinstance(document, dict) and document.get("mutation_policy") == MUTATION_POLICY

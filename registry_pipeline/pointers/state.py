@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
-from registry_pipeline.canonical import StrictJsonError, json_document, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, json_document, parse_strict_json, sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError, DurabilityError, NotFoundError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file
@@ -103,7 +103,7 @@ def _parse_record(run_root: str, report: SealReport) -> SealedRecord:
         if name not in report.kept:
             raise ValueError(f"{name} is missing")
     try:
-        record = ActivationRecord.from_json(read_strict_json(report.kept[RECORD_FILE]))
+        record = ActivationRecord.from_json(parse_strict_json(report.kept[RECORD_FILE]))
     except StrictJsonError as error:
         raise ValueError(f"{RECORD_FILE}: {error}") from None
     if sha256_hex(report.kept[AFTER_FILE]) != record.after_sha256:
@@ -144,7 +144,7 @@ def read_intent(pointer_path: Path) -> Intent | None:
         return None
     # The record is sealed after the intent is complete, so a torn intent has no record.
     try:
-        return Intent.from_json(read_strict_json(data))
+        return Intent.from_json(parse_strict_json(data))
     except StrictJsonError:
         return None
 

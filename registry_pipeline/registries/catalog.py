@@ -24,7 +24,9 @@ from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.values import replace
 
 
-def _collection(registry_id: str, title: str, tag: str, source: str, source_operation_id: str) -> RegistrySpec:
+def _make_collection_spec(
+    registry_id: str, title: str, tag: str, source: str, source_operation_id: str
+) -> RegistrySpec:
     return RegistrySpec(
         registry_id=registry_id,
         kind="collection",
@@ -56,14 +58,14 @@ _WITHOUT_BUILDER: Final = (
         delta=False,
         excluded_because="a record of a change, not a snapshot that can be active",
     ),
-    _collection(
+    _make_collection_spec(
         "validation_range_results",
         "Results of validation over ranges of days, one sealed folder for each range.",
         "seal_validation_range_results",
         "reports/validation",
         "OP-D04",
     ),
-    _collection(
+    _make_collection_spec(
         "evidence_pack_registry",
         "Evidence packs, one sealed folder for each pack.",
         "seal_evidence_pack",
@@ -102,7 +104,10 @@ BUILD_ORDER: Final = tuple(row for row in _TABLE if row.builder is not None and 
 
 
 def select_with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, ...]:
-    """Return the named registries and all that are built from or after them, in dependency order."""
+    """Return the named registries and all that are built from or after them, in dependency order.
+
+    Registries that a build does not make, and unknown ids, are left out.
+    """
     # One pass is enough, because BUILD_ORDER lists each registry after what it depends on.
     chosen = set(registry_ids)
     for row in BUILD_ORDER:

@@ -16,7 +16,11 @@ from registry_pipeline.values import replace
 
 
 def validate(repository: Repository, sealed: SealedRun) -> Verdict:
-    """Return the verdict on a sealed run, bound to the recomputed root and to the pointer file of this moment."""
+    """Verify a sealed run, apply all checks and the rules of its registry, and return the verdict.
+
+    A folder with another root than `sealed`, or an error of a rule, makes a pass a fail. The verdict has the hash of
+    the pointer file as it was before the validation.
+    """
     # The pointer file is hashed first: if it changes during the validation, the verdict must not match it.
     pointers = read_pointer_hash(repository)
     path = sealed.ref.path
@@ -33,7 +37,7 @@ def validate(repository: Repository, sealed: SealedRun) -> Verdict:
 
 
 def check_rules(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
-    """Return the findings of the registry's own rules; without any if the seal does not verify."""
+    """Return the findings of the registry's own rules; none if it has no rules or the seal does not verify."""
     spec = REGISTRIES.get(sealed.registry_id)
     # Rules read artifacts, and the bytes of a run that does not verify prove nothing.
     if spec is None or spec.rules is None or report.verdict != "pass":
@@ -42,12 +46,12 @@ def check_rules(repository: Repository, sealed: SealedRun, report: SealReport) -
 
 
 def verify_with_artifacts(path: Path | str, shown: str) -> SealReport:
-    """Verify a run folder and keep the bytes of all files that `check_run` reads."""
+    """Verify a run folder and keep the bytes of all files that `check_run` reads; `shown` is its path in findings."""
     return complete_report(verify_folder(path, display_path=shown, keep=find_needed_files(REGISTRIES)), path)
 
 
 def complete_report(report: SealReport, path: Path | str) -> SealReport:
-    """Return a report with the bytes of all files that `check_run` reads, those included that only the folder names."""
+    """Return `report` if it has the bytes of all files that `check_run` reads, else that of a second verification."""
     # Verified again with these, so that all bytes come from one reading.
     more = find_more_needed_files(report, REGISTRIES)
     return verify_folder(path, display_path=report.path, keep=find_needed_files(REGISTRIES) | more) if more else report

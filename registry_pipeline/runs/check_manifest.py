@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, is_sha256, parse_utc, read_strict_json
+from registry_pipeline.canonical import StrictJsonError, is_sha256, parse_strict_json, parse_utc
 from registry_pipeline.files.path_policy import bad_characters, find_collisions, path_codes
 from registry_pipeline.findings.collector import MAX_OF_A_CODE, FindingCollector
 from registry_pipeline.runs.manifest import ManifestEntry
@@ -96,7 +96,7 @@ def check_run_json(data: bytes, folder_name: str, collector: FindingCollector) -
 def _parse_strict(data: bytes, relpath: str, code_prefix: str, collector: FindingCollector) -> Any:
     """Return the value of strict JSON, or `_UNPARSED` after reporting why it cannot be parsed."""
     try:
-        document = read_strict_json(data)
+        document = parse_strict_json(data)
     except StrictJsonError as error:
         collector.add(f"{code_prefix}_{error.kind.upper()}", relpath, detail=error)
         return _UNPARSED

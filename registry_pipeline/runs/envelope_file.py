@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, parse_strict_json, sha256_hex
 from registry_pipeline.config import Adapter
 from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.collector import FindingCollector
@@ -33,7 +33,7 @@ def read_run_json(folder: Path) -> dict[str, Any] | None:
     A missing, unreadable or too large file gives None too. Links are followed.
     """
     try:
-        value = read_strict_json(read_regular_file(folder / "run.json"))
+        value = parse_strict_json(read_regular_file(folder / "run.json"))
     except (OSError, StrictJsonError):
         return None
     return value if isinstance(value, dict) else None

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, is_sha256, parse_utc, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, is_sha256, parse_strict_json, parse_utc, sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.path_policy import path_codes
@@ -147,7 +147,7 @@ def _parse_document(data: bytes, report: _PointerFindings) -> dict[str, Any]:
         report.add("POINTER_SHAPE", "", detail=f"larger than {_MAX_BYTES} bytes")
         return {}
     try:
-        document = read_strict_json(data)
+        document = parse_strict_json(data)
     except StrictJsonError as error:
         code = "POINTER_DUPLICATE_KEY" if error.kind == "duplicate_key" else "POINTER_SHAPE"
         report.add(code, "", detail=_format_value(str(error)))

@@ -24,7 +24,7 @@ from registry_pipeline.registries.delta_log.build import check_delta_log
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import parse_pack
 from registry_pipeline.registries.roles.report import PublishedPack
-from registry_pipeline.registries.run_registry.build import ARTIFACT, build_run_registry, check_history
+from registry_pipeline.registries.run_registry.build import ARTIFACT, build_run_registry, compare_with_previous
 from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file
 from registry_pipeline.schema import check_value
@@ -200,7 +200,7 @@ def run_history(case: Case, _: Path) -> Any:
     if "missing" in arguments:
         return describe(make_missing_findings(arguments["missing"], RUN_ROOTS), "code", "severity", "path")
     left_out = arguments.get("left_out", {})
-    findings = check_history(
+    findings = compare_with_previous(
         files.get("previous.jsonl"),
         files["current.jsonl"],
         RUN_ROOTS,

@@ -12,7 +12,7 @@ from registry_pipeline_tests.defs.conftest import DagsterRepo
 
 
 def newest(repo: DagsterRepo, registry_id: str) -> Materialization:
-    return event_log.materializations(repo.instance, registry_id, 1)[0]
+    return event_log.read_materializations(repo.instance, registry_id, 1)[0]
 
 
 def repeat(repo: DagsterRepo, made: Materialization) -> Materialization:

@@ -13,7 +13,7 @@ from registry_pipeline.runs.sealed_run import SealReport
 def test_a_changed_record_counts_as_one_added_and_one_removed() -> None:
     before, after = b'{"n":1}\n{"n":2}\n', b'{"n":1}\n{"n":3}\n{"n":4}\n'
 
-    assert metadata.changes("A.jsonl", before, after) == {
+    assert metadata.count_changes("A.jsonl", before, after) == {
         "records_change": 1,
         "records_added": 2,
         "records_removed": 1,
@@ -21,26 +21,26 @@ def test_a_changed_record_counts_as_one_added_and_one_removed() -> None:
 
 
 def test_the_order_and_the_indentation_of_a_json_array_are_no_change() -> None:
-    changes = metadata.changes("A.json", b'[{"n": 1}, {"n": 2}]', b'[\n {"n": 2},\n {"n": 1}\n]')
+    changes = metadata.count_changes("A.json", b'[{"n": 1}, {"n": 2}]', b'[\n {"n": 2},\n {"n": 1}\n]')
 
     assert changes == {"records_change": 0, "records_added": 0, "records_removed": 0}
 
 
 def test_no_change_is_reported_against_a_snapshot_that_is_not_json() -> None:
-    assert metadata.changes("A.json", b"{", b"[]") == {}
+    assert metadata.count_changes("A.json", b"{", b"[]") == {}
 
 
 def test_rows_of_csv_are_records() -> None:
     before, after = b"a,b\n1,x\n2,y\n", b'a,b\n1,x\n2,"z"\n3,\n'
 
-    assert metadata.changes("A.csv", before, after) == {
+    assert metadata.count_changes("A.csv", before, after) == {
         "records_change": 1,
         "records_added": 2,
         "records_removed": 1,
     }
-    assert metadata.preview("A.csv", after).splitlines()[2:] == ["| 1 | x |", "| 2 | z |", "| 3 |  |"]
-    assert metadata.preview("A.csv", b"a,b\n") == "No records."
-    assert metadata.changes("A.csv", b"\xff", after) == {}
+    assert metadata.format_preview("A.csv", after).splitlines()[2:] == ["| 1 | x |", "| 2 | z |", "| 3 |  |"]
+    assert metadata.format_preview("A.csv", b"a,b\n") == "No records."
+    assert metadata.count_changes("A.csv", b"\xff", after) == {}
 
 
 def test_the_files_of_a_run_are_compared_by_their_hashes() -> None:
@@ -49,17 +49,17 @@ def test_the_files_of_a_run_are_compared_by_their_hashes() -> None:
     )
     active = SealReport("runs/a", "a", "pass", "0" * 64, entries, {}, ())
 
-    page = metadata.files_metadata({"b.json": b"3", "c.json": b"4"}, active)
+    page = metadata.make_files_metadata({"b.json": b"3", "c.json": b"4"}, active)
 
     assert (page["files_added"], page["files_removed"], page["files_modified"]) == (1, 1, 1)
     assert page["sealed_files"].value.splitlines()[0] == "| file | bytes | sha256 |"
-    assert list(metadata.files_metadata({"b.json": b"3"}, None)) == ["sealed_files"]
+    assert list(metadata.make_files_metadata({"b.json": b"3"}, None)) == ["sealed_files"]
 
 
 def test_a_preview_shows_ten_records_and_says_that_there_are_more() -> None:
     data = b"".join(b'{"n":%d,"list":[]}\n' % n for n in range(11))
 
-    lines = metadata.preview("A.jsonl", data).splitlines()
+    lines = metadata.format_preview("A.jsonl", data).splitlines()
 
     assert lines[:3] == ["| n |", "|---|", "| 0 |"]
     assert lines[11] == "| 9 |"
@@ -67,18 +67,18 @@ def test_a_preview_shows_ten_records_and_says_that_there_are_more() -> None:
 
 
 def test_a_preview_keeps_its_table_with_any_text_in_a_cell() -> None:
-    table = metadata.markdown_table([{"a": "x|y\nz", "b": None, "c": True}])
+    table = metadata.format_table([{"a": "x|y\nz", "b": None, "c": True}])
 
     assert table.splitlines()[-1] == "| x\\|y z |  | true |"
 
 
 def test_an_empty_registry_says_so() -> None:
-    assert metadata.preview("A.jsonl", b"") == metadata.preview("A.json", b"[]") == "No records."
+    assert metadata.format_preview("A.jsonl", b"") == metadata.format_preview("A.json", b"[]") == "No records."
 
 
 def test_every_registry_of_the_stack_has_columns_of_known_types() -> None:
     for spec in BUILD_ORDER:
-        columns = metadata.column_schema(spec)
+        columns = metadata.make_column_schema(spec)
         assert (columns is None) == (not spec.artifacts), spec.registry_id
         if columns is None:
             continue
@@ -87,7 +87,7 @@ def test_every_registry_of_the_stack_has_columns_of_known_types() -> None:
 
 
 def test_a_finding_is_shown_with_expected_value_actual_value_and_hint() -> None:
-    text = metadata.findings_text([finding("ROOT_MISMATCH", "runs/a", expected="1", got="2")])
+    text = metadata.format_findings([finding("ROOT_MISMATCH", "runs/a", expected="1", got="2")])
 
     assert text.startswith("- **ROOT_MISMATCH** error `runs/a`: ")
     assert "(expected 1, got 2)" in text
@@ -102,7 +102,7 @@ def test_the_pointers_page_has_one_row_a_registry_with_its_run_its_state_and_the
         Pointer("op_status_table", None, "unknown", None, "rolled back"),
     )
 
-    page = metadata.pointers_metadata(PointerFile({}, pointers, None))
+    page = metadata.make_pointers_metadata(PointerFile({}, pointers, None))
 
     assert page == {
         "active_registries": 1,

@@ -95,8 +95,8 @@ def test_the_preview_shows_the_newest_first_and_counts_the_others() -> None:
     refs = [SealedRef("x", "y", None, f"{number:064x}") for number in range(12)]
     edges = [DeltaEdge(f"r{n}", None, ref, "unknown", PathChanges(), "z", "w") for n, ref in enumerate(refs)]
 
-    preview = metadata.newest_edges(b"".join(json_line(edge.to_json()) for edge in edges)).splitlines()
+    preview = metadata.format_newest_edges(b"".join(json_line(edge.to_json()) for edge in edges)).splitlines()
 
     assert [row.split(" | ")[0] for row in preview[2:12]] == [f"| r{n}" for n in range(11, 1, -1)]
     assert preview[-1] == "… 2 older records in the run folder."
-    assert metadata.newest_edges(b"") == "No records."
+    assert metadata.format_newest_edges(b"") == "No records."

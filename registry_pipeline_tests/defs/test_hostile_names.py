@@ -101,7 +101,7 @@ def test_a_failure_shows_its_message_and_advice_with_escapes() -> None:
 
 
 def test_a_raw_artifact_cannot_end_its_block_of_code() -> None:
-    page = metadata.preview("a.yaml", f"a: 1\n```\n{HOSTILE}\n".encode())
+    page = metadata.format_preview("a.yaml", f"a: 1\n```\n{HOSTILE}\n".encode())
 
     assert page.startswith("````json\n")
     assert page.endswith("\n````")

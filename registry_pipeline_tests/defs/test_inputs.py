@@ -22,7 +22,7 @@ from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs.event_log import ROOT_KEY
-from registry_pipeline.defs.io_manager import producing_run
+from registry_pipeline.defs.io_manager import find_producing_run
 from registry_pipeline.defs.resources import COMMIT_TAG, TAKEN_TAG, TREE_TAG, RepositoryResource
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import steps
@@ -51,7 +51,7 @@ def test_dagster_distinguishes_upstreams_of_the_run_as_in_the_pinned_release() -
         def load_input(self, context: InputContext) -> None:
             upstream = context.upstream_output
             assert upstream is not None
-            seen.append((upstream.step_key, upstream.run_id, producing_run(upstream)))
+            seen.append((upstream.step_key, upstream.run_id, find_producing_run(upstream)))
 
     @asset(io_manager_key="io")
     def upper() -> int:

@@ -78,7 +78,7 @@ def made_by(result: Any) -> dict[str, str]:
 
 
 def test_a_retried_step_finds_the_folder_that_it_published(fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
-    describe = metadata.sealed_metadata
+    describe = metadata.make_sealed_metadata
     tries: list[str] = []
 
     def torn(governed: Any, sealed: Any, content: Any) -> metadata.Metadata:
@@ -89,7 +89,7 @@ def test_a_retried_step_finds_the_folder_that_it_published(fresh: DagsterRepo, m
                 raise RetryRequested(max_retries=1)
         return page
 
-    monkeypatch.setattr(metadata, "sealed_metadata", torn)
+    monkeypatch.setattr(metadata, "make_sealed_metadata", torn)
     before = fresh.folders()
 
     result = fresh.rebuild()

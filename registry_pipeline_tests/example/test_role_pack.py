@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 from registry_pipeline.config import Config
-from registry_pipeline.example.role_pack import PACK_PATH, STEPS, role_pack
+from registry_pipeline.example.role_pack import PACK_PATH, STEPS, make_role_pack
 from registry_pipeline.registries.roles.check import PublishedCommit, check_against_baseline, check_history
 from registry_pipeline.registries.roles.pack import parse_pack
 from registry_pipeline.registries.roles.report import PublishedPack
 from registry_pipeline_tests.example.conftest import Written
 
-PACKS = [parse_pack(role_pack(step), PACK_PATH) for step in range(1, STEPS + 1)]
+PACKS = [parse_pack(make_role_pack(step), PACK_PATH) for step in range(1, STEPS + 1)]
 
 
 def test_the_pack_is_at_the_default_path() -> None:
@@ -40,5 +40,5 @@ def test_roles_come_and_retire_and_contracts_get_versions() -> None:
 def test_every_step_was_committed_in_its_turn(written: Written) -> None:
     packs = [commit.files[PACK_PATH] for commit in written.example.commits if PACK_PATH in commit.files]
 
-    assert packs == [role_pack(step) for step in range(1, STEPS + 1)]
+    assert packs == [make_role_pack(step) for step in range(1, STEPS + 1)]
     assert (written.root / PACK_PATH).read_bytes() == packs[-1]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.example.make import describe_example
-from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH, run_index_files
+from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH, make_run_index_files
 from registry_pipeline.registries.run_index.check import CheckResult
 from registry_pipeline.registries.run_index.log_file import Log, overrides_log, run_index_log
 from registry_pipeline.registries.run_index.query import Query, find_records
@@ -34,7 +34,7 @@ def _check(repository: Repository, log: Log, at: datetime) -> CheckResult:
 
 
 def test_its_records_break_no_rule_and_a_few_are_warned_about(tmp_path: Path) -> None:
-    repository = _written(tmp_path, run_index_files(END, END))
+    repository = _written(tmp_path, make_run_index_files(END, END))
 
     index = _check(repository, run_index_log(repository), END)
     overrides = _check(repository, overrides_log(repository), END)
@@ -47,7 +47,7 @@ def test_its_records_break_no_rule_and_a_few_are_warned_about(tmp_path: Path) ->
 
 
 def test_there_is_something_of_every_kind_to_ask_for(tmp_path: Path) -> None:
-    log = run_index_log(_written(tmp_path, run_index_files(END, END)))
+    log = run_index_log(_written(tmp_path, make_run_index_files(END, END)))
     current = find_records(log, Query()).records
     failed = find_records(log, Query(failed=True)).records
 
@@ -75,6 +75,6 @@ def test_the_run_index_is_valid_for_any_end_time(end: datetime) -> None:
 
     at = end.replace(minute=0, second=0, microsecond=0, tzinfo=UTC)
     with tempfile.TemporaryDirectory() as folder:
-        repository = _written(Path(folder), run_index_files(at, at))
+        repository = _written(Path(folder), make_run_index_files(at, at))
 
         assert {each.code for each in _check(repository, run_index_log(repository), at).findings} == {"RI032"}

@@ -35,7 +35,7 @@ from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.hash_file import parse_hash_lines
 from registry_pipeline.runs.pointer_file import parse_pointer_file
 from registry_pipeline.runs.reference import RunId, SealedRef
-from registry_pipeline.schema import read_validator
+from registry_pipeline.schema import make_validator
 from registry_pipeline.yaml import compose, values
 from registry_pipeline.yaml.compose import StrictYamlError
 from registry_pipeline_tests import known_answers
@@ -87,15 +87,15 @@ def _text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
 
 def _value(parse: Callable[[Any], object]) -> Callable[[bytes], object]:
     """Return a parser of the value of strict JSON, which is how the function is used."""
-    return lambda data: parse(canonical.read_strict_json(data))
+    return lambda data: parse(canonical.parse_strict_json(data))
 
 
 _STRICT = (canonical.StrictJsonError,)
 PARSERS: Final[Mapping[str, Parser]] = {
-    "canonical.read_strict_json": Parser(canonical.read_strict_json, _json({"a": [1.5, None]}), _STRICT),
-    "canonical.read_finite_json": Parser(canonical.read_finite_json, _json({"a": 1}), (ValueError, RecursionError)),
-    "canonical.read_strict_csv": Parser(
-        lambda data: list(canonical.read_strict_csv(data)), (b'a,b\n1,"x"\n',), (canonical.StrictCsvError,)
+    "canonical.parse_strict_json": Parser(canonical.parse_strict_json, _json({"a": [1.5, None]}), _STRICT),
+    "canonical.parse_finite_json": Parser(canonical.parse_finite_json, _json({"a": 1}), (ValueError, RecursionError)),
+    "canonical.parse_strict_csv": Parser(
+        lambda data: list(canonical.parse_strict_csv(data)), (b'a,b\n1,"x"\n',), (canonical.StrictCsvError,)
     ),
     "canonical.parse_utc": Parser(_text(canonical.parse_utc), (b"2026-01-01T00:00:00Z",)),
     "canonical.parse_instant": Parser(_text(canonical.parse_instant), (b"2026-01-01T00:00:00+01:00",)),
@@ -104,7 +104,7 @@ PARSERS: Final[Mapping[str, Parser]] = {
         (b'stale_days = 3\nrun_roots = [".codex/RUNS"]\n',),
         (ConfigError,),
     ),
-    "config.read_toml": Parser(config.read_toml, (b"a = 1\n[b]\nc = 2026-01-01\n",), (ConfigError,)),
+    "config.parse_toml": Parser(config.parse_toml, (b"a = 1\n[b]\nc = 2026-01-01\n",), (ConfigError,)),
     "registries.base.delta.parse_delta_log": Parser(
         lambda data: list(delta.parse_delta_log(data)), (json.dumps(_EDGE).encode() + b"\n",), (ValueError,)
     ),
@@ -144,8 +144,8 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "registries.run_index.log_file.read_lines": Parser(
         lambda data: list(log_file.read_lines(io.BytesIO(data), end=len(data))), _json(a_run(1))
     ),
-    "schema.read_validator": Parser(
-        read_validator, _json({"type": "object", "properties": {"a": {"pattern": "^x{1,3}$"}}}), (ValueError,)
+    "schema.make_validator": Parser(
+        make_validator, _json({"type": "object", "properties": {"a": {"pattern": "^x{1,3}$"}}}), (ValueError,)
     ),
     "runs.hash_file.parse_hash_lines": Parser(
         lambda data: parse_hash_lines(data, FindingCollector("M")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry_pipeline.canonical import read_strict_json, sha256_hex
+from registry_pipeline.canonical import parse_strict_json, sha256_hex
 from registry_pipeline.registries.base.check_run import find_more_needed_files, find_needed_files
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.manifest import ManifestEntry
@@ -16,7 +16,7 @@ RUN_FOLDER = ".codex/RUNS/case"
 def report_of(case: Case) -> SealReport:
     """Return the report of the verifier, as if the files of the case were sealed."""
     files = case.files()
-    run_json = read_strict_json(files["run.json"])
+    run_json = parse_strict_json(files["run.json"])
     report = SealReport(
         path=RUN_FOLDER,
         run_id=run_json["run_id"],

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from registry_pipeline.canonical import json_line
 from registry_pipeline.registries.base.drift import make_missing_findings
-from registry_pipeline.registries.run_registry.build import check_history
+from registry_pipeline.registries.run_registry.build import compare_with_previous
 
 RUN_ROOTS = (".codex/RUNS", "reports/runs")
 ROW = st.fixed_dictionaries(
@@ -32,7 +32,7 @@ def test_a_finding_is_reported_exactly_for_listed_runs_that_are_missing_or_resea
         or (row["manifest_root_sha256"] is not None and after[key] != row["manifest_root_sha256"])
     }
 
-    findings = check_history(b"".join(map(json_line, then)), b"".join(map(json_line, now)), RUN_ROOTS)
+    findings = compare_with_previous(b"".join(map(json_line, then)), b"".join(map(json_line, now)), RUN_ROOTS)
 
     assert {f"{root}/{run}" for root, run in lost} == {f.path for f in findings}
 
@@ -48,4 +48,4 @@ def test_each_missing_run_folder_or_tracked_file_is_reported_once(missing: set[t
 
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_any_bytes_are_checked(before: bytes, after: bytes) -> None:
-    check_history(before, after, RUN_ROOTS)
+    compare_with_previous(before, after, RUN_ROOTS)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json
+from registry_pipeline.canonical import StrictJsonError, parse_strict_json
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.registries.base import check_run as check_run_module
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
@@ -119,4 +119,4 @@ def test_needed_files_are_those_that_a_schema_checks() -> None:
 
 def test_an_artifact_must_be_strict_json() -> None:
     with pytest.raises(StrictJsonError):
-        read_strict_json(b'{"a": 1, "a": 1}')
+        parse_strict_json(b'{"a": 1, "a": 1}')

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from registry_pipeline import schema
-from registry_pipeline.schema import read_validator
+from registry_pipeline.schema import make_validator
 from registry_pipeline_tests.laws import examples
 
 EXPONENTIAL = r"^([a-z]+)+$"
@@ -21,7 +21,7 @@ LONG = "a" * 40 + "!"
 
 
 def read(schema: Any) -> Any:
-    return read_validator(json.dumps(schema).encode())
+    return make_validator(json.dumps(schema).encode())
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_schema_that_is_nested_too_deeply_is_unusable(depth: int) -> None:
     text = '{"properties": {"a": ' * depth + "true" + "}}" * depth
 
     with pytest.raises(ValueError, match=r"nested too deeply|Recursion"):
-        read_validator(text.encode())
+        make_validator(text.encode())
 
 
 @pytest.mark.parametrize(

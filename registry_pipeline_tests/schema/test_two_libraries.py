@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from registry_pipeline.canonical import read_strict_csv
+from registry_pipeline.canonical import parse_strict_csv
 from registry_pipeline.schema import read_schema
 from registry_pipeline_tests.cases.layout import find_good_cases
 
@@ -48,7 +48,7 @@ def documents() -> list[tuple[str, Any]]:
             if schema is None:
                 continue
             if artifact.endswith(".csv"):
-                (_, names), *rows = read_strict_csv(data)
+                (_, names), *rows = parse_strict_csv(data)
                 found += [(schema, dict(zip(names, cells, strict=True))) for _, cells in rows]
                 continue
             texts = data.splitlines() if artifact.endswith(".jsonl") else [data]

@@ -14,7 +14,7 @@ from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Final
 
 from registry_pipeline.canonical import sha256_hex, try_parse_strict_json
-from registry_pipeline.capture_table import CAPTURES, name_problem
+from registry_pipeline.capture_table import CAPTURES, explain_unusable_name
 from registry_pipeline.config import Captured, Repository, RunIndex
 from registry_pipeline.files.path_policy import find_collisions
 from registry_pipeline.files.read import MAX_BYTES, read_regular_file
@@ -24,7 +24,7 @@ from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.runs.envelope import InputFile
-from registry_pipeline.schema import PROBLEM_LIMIT, Validator, check_bytes, check_value, read_validator
+from registry_pipeline.schema import PROBLEM_LIMIT, Validator, check_bytes, check_value, make_validator
 
 LATEST: Final = "LATEST.txt"
 # Another key of the toml names these sources, and a repository need not have them.
@@ -165,7 +165,7 @@ class CaptureReader:
                 try:
                     data = read_regular_file(self._repository.path(schema_path))
                     self._record(schema_path, data)
-                    self._validators.append(read_validator(data))
+                    self._validators.append(make_validator(data))
                 except (OSError, ValueError) as error:
                     reason = error.strerror if isinstance(error, OSError) else str(error)
                     self.refuse("CAPTURE_SCHEMA_UNUSABLE", schema_path, detail=reason or "no reason given")
@@ -176,4 +176,4 @@ def _find_obstacle(name: str, mode: int) -> str:
     """Return why a file of a folder cannot be captured, or "" if it can."""
     if not S_ISREG(mode):
         return "a folder" if S_ISDIR(mode) else "a link" if S_ISLNK(mode) else "not a regular file"
-    return name_problem(name) or ""
+    return explain_unusable_name(name) or ""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, parse_strict_json, sha256_hex
 from registry_pipeline.config import Config
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, sorted_findings
@@ -272,7 +272,7 @@ def _find_location(lines: Mapping[str, int], pointer: str) -> str | None:
 def _read_json(data: bytes) -> tuple[Any, dict[str, int]]:
     """Return the value of strict JSON, and the line of each operation by JSON pointer."""
     try:
-        value = read_strict_json(data)
+        value = parse_strict_json(data)
     except StrictJsonError as error:
         match = _ERROR_LOCATION.search(str(error))
         raise UnreadableError(f"not JSON: {error}", f"{match[1]}:{match[2]}" if match else None) from None

@@ -8,7 +8,7 @@ from registry_pipeline.capture_table import CAPTURES
 from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
 
 
-def _row(registry_id: str, reader: str, **fields: Any) -> RegistrySpec:
+def _make_spec(registry_id: str, reader: str, **fields: Any) -> RegistrySpec:
     artifact = CAPTURES[registry_id].artifact
     artifacts = () if artifact is None else (artifact,)
     return RegistrySpec(
@@ -27,21 +27,21 @@ def _row(registry_id: str, reader: str, **fields: Any) -> RegistrySpec:
 
 
 SPECS: Final = (
-    _row(
+    _make_spec(
         "expected_versions",
         "read_expected_versions_inputs",
         title="The versions that the repository expects, captured from its document.",
         tag="seal_expected_versions",
         sources=("expected_versions",),
     ),
-    _row(
+    _make_spec(
         "migration_ledger",
         "read_migration_ledger_inputs",
         title="The applied migrations, captured from the ledger.",
         tag="seal_migration_ledger",
         sources=("captured.migration_ledger",),
     ),
-    _row(
+    _make_spec(
         "threshold_packs_file",
         "read_threshold_packs_inputs",
         title="The threshold packs of the repository, each under its own name.",
@@ -50,7 +50,7 @@ SPECS: Final = (
         multi_file=True,
         source_operation_id="OP-B07",
     ),
-    _row(
+    _make_spec(
         "fingerprint_index",
         "read_fingerprint_index_inputs",
         title="The index of fingerprints, captured as its operation wrote it.",
@@ -59,7 +59,7 @@ SPECS: Final = (
         source_operation_id="OP-D08",
         record_key=("fingerprint_id",),
     ),
-    _row(
+    _make_spec(
         "derived_validation_reports",
         "read_derived_validation_inputs",
         title="The newest validation report on derived data (see LATEST.txt), with the files beside it.",

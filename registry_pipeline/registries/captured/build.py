@@ -9,7 +9,7 @@ from registry_pipeline.runs.sealed_run import Artifacts
 
 
 def build_captured(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
-    """Return the captured files; a source without records of its own has one record for each file."""
+    """Return the captured files, sorted by name; a source without records of its own has one record for each file."""
     # A capture has no time of its own.
     del context
     files = dict(sorted(inputs.files.items()))

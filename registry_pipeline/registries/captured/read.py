@@ -1,4 +1,8 @@
-"""Read the inputs of the captured registries."""
+"""Read the inputs of the captured registries.
+
+A source that is missing, malformed or breaks its schema is refused: a finding, and inputs without files, so that
+nothing is built. Other findings do not prevent the capture.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import os
 from stat import S_ISDIR, S_ISLNK
 from typing import Any, Final
 
-from registry_pipeline.canonical import read_strict_csv, try_parse_strict_json
+from registry_pipeline.canonical import parse_strict_csv, try_parse_strict_json
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.display import printable
 from registry_pipeline.registries.base.capture import LATEST, CaptureReader
@@ -19,7 +23,7 @@ _MAX_DISPLAY_LENGTH: Final = 80
 
 
 def read_expected_versions_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Capture the expected-versions document; a changed document must state another version."""
+    """Capture the expected-versions document; one that changed without a new version is a finding."""
     capture = CaptureReader("expected_versions", repository, context)
     path = repository.config.expected_versions
     # This document has a key of its own in the toml, because drift_signals needs its path too.
@@ -29,35 +33,35 @@ def read_expected_versions_inputs(repository: Repository, context: SourceContext
 
 
 def read_migration_ledger_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Capture the ledger of applied migrations; entries of the active snapshot must stay in it."""
+    """Capture the ledger of applied migrations; entries of the active snapshot that it lacks are one finding."""
     capture = CaptureReader("migration_ledger", repository, context)
     capture.capture_file(capture.source, capture.artifact)
     data, previous = capture.files.get(capture.artifact), capture.find_previous_main_artifact()
     # A malformed ledger is refused already; comparing it would report every entry as removed.
     if data is not None and previous is not None and not capture.refused:
-        names = set(_migration_names(data))
-        removed = [name for name in _migration_names(previous) if name not in names]
+        names = set(_parse_migration_names(data))
+        removed = [name for name in _parse_migration_names(previous) if name not in names]
         if removed:
             # A ledger may have hundreds of entries; three names show which ones are meant.
             more = f" and {len(removed) - 3} more" if len(removed) > 3 else ""
-            detail = ", ".join(map(_display, removed[:3])) + more
+            detail = ", ".join(map(_format_name, removed[:3])) + more
             capture.add_finding("CAPTURE_ENTRY_REMOVED", capture.source, detail=detail)
     return capture.make_build_inputs()
 
 
 def read_fingerprint_index_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Capture the index of fingerprints; each row is a record."""
+    """Capture the index of fingerprints; each row but the header is a record."""
     capture = CaptureReader("fingerprint_index", repository, context)
     capture.capture_file(capture.source, capture.artifact)
     data = capture.files.get(capture.artifact)
     # The header is a row, but no record.
     return capture.make_build_inputs(
-        None if data is None or capture.refused else sum(1 for _ in read_strict_csv(data)) - 1
+        None if data is None or capture.refused else sum(1 for _ in parse_strict_csv(data)) - 1
     )
 
 
 def read_threshold_packs_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Capture all packs of the folder (`*.json`), each under its own name."""
+    """Capture all packs of the folder (`*.json`) under their own names; a malformed pack, or no pack, refuses all."""
     capture = CaptureReader("threshold_packs_file", repository, context)
     names = capture.list_capturable(capture.source, lambda name: name.endswith(".json"))
     # One malformed pack refuses the whole capture: packs of different states must not be sealed together.
@@ -70,7 +74,7 @@ def read_threshold_packs_inputs(repository: Repository, context: SourceContext) 
 
 
 def read_derived_validation_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Capture the report in the folder that LATEST.txt names, and the files beside it."""
+    """Capture the report in the folder that LATEST.txt names, and the files beside it; only the report has a schema."""
     capture = CaptureReader("derived_validation_reports", repository, context)
     latest = f"{capture.source}/{LATEST}"
     data = capture.read(latest)
@@ -92,7 +96,7 @@ def read_derived_validation_inputs(repository: Repository, context: SourceContex
 
 
 def _parse_latest(repository: Repository, source: str, data: bytes) -> tuple[str, str]:
-    """Return the folder name in LATEST.txt, and what is wrong with it ("" if it is valid)."""
+    """Return the folder name in LATEST.txt, and why it names no folder beside the file ("" if it does)."""
     try:
         name = data.decode("utf-8").strip()
     except UnicodeDecodeError:
@@ -101,30 +105,30 @@ def _parse_latest(repository: Repository, source: str, data: bytes) -> tuple[str
         return "", "the file is empty"
     # A path would allow a capture from outside the configured folder.
     if "/" in name or "\\" in name or name in (".", "..") or not name.isprintable() or len(name) > _MAX_NAME_LENGTH:
-        return "", f"{_display(name)} is not the plain name of a folder"
+        return "", f"{_format_name(name)} is not the plain name of a folder"
     try:
         mode = os.lstat(repository.path(f"{source}/{name}")).st_mode
     except OSError as error:
-        return "", f"{_display(name)}: {error.strerror}"
+        return "", f"{_format_name(name)}: {error.strerror}"
     if S_ISDIR(mode):
         return name, ""
-    return name, f"{_display(name)} is {'a link' if S_ISLNK(mode) else 'not a folder'}"
+    return name, f"{_format_name(name)} is {'a link' if S_ISLNK(mode) else 'not a folder'}"
 
 
-def _display(name: str) -> str:
+def _format_name(name: str) -> str:
     return printable(repr(name[:_MAX_DISPLAY_LENGTH]))
 
 
-def _migration_names(data: bytes) -> list[str]:
-    """Return the name of each entry of a ledger: the entry itself, or the first key of an object that names it."""
+def _parse_migration_names(data: bytes) -> list[str]:
+    """Return the names of the entries of a ledger that have one, in order; none if the ledger cannot be parsed."""
     document = try_parse_strict_json(data)
     stated = document.get("migrations") if isinstance(document, dict) else document
     entries = stated if isinstance(stated, list) else []
-    names = [entry if isinstance(entry, str) else _migration_name(entry) for entry in entries]
+    names = [entry if isinstance(entry, str) else _find_migration_name(entry) for entry in entries]
     return [name for name in names if name]
 
 
-def _migration_name(entry: Any) -> str:
+def _find_migration_name(entry: Any) -> str:
     if not isinstance(entry, dict):
         return ""
     return next((str(entry[key]) for key in _MIGRATION_NAME_KEYS if isinstance(entry.get(key), str | int)), "")

@@ -39,12 +39,15 @@ class DeltaLogInputs:
 
 
 def build_delta_log(inputs: DeltaLogInputs, context: BuildContext) -> Artifacts:
-    """Return the previous bytes, followed by the new edges sorted by registry, run id and run root."""
+    """Return the previous bytes and one line for each new snapshot, sorted by registry, run id and run root.
+
+    Each edge starts at the previous snapshot of its registry. The content hash leaves out times and run ids.
+    """
     pairs = list(_pair_snapshots(inputs))
 
     # A line names the run that appended it, and the writer may give the run another id than planned.
     def files_for(run_id: str) -> Mapping[str, bytes]:
-        edges = (_edge(before, after, context.generated_utc, run_id) for before, after in pairs)
+        edges = (_make_edge(before, after, context.generated_utc, run_id) for before, after in pairs)
         return {LOG_FILE: inputs.previous + b"".join([json_line(edge.to_json()) for edge in edges])}
 
     files = files_for(context.run_id)
@@ -63,7 +66,7 @@ def _pair_snapshots(inputs: DeltaLogInputs) -> Iterator[tuple[Snapshot | None, S
         last[snapshot.registry_id] = snapshot
 
 
-def _edge(before: Snapshot | None, after: Snapshot, created_utc: str, run_id: str) -> DeltaEdge:
+def _make_edge(before: Snapshot | None, after: Snapshot, created_utc: str, run_id: str) -> DeltaEdge:
     # The first snapshot of a registry adds all of its files. Without both manifests the changes are unknown.
     before_entries = () if before is None else before.entries
     paths = None
@@ -87,9 +90,10 @@ MAX_FINDINGS: Final = 1000
 def check_delta_log(
     log: bytes, previous: bytes | None, *, path: str, run_id: str, created_utc: str, previous_run_id: str | None
 ) -> tuple[Finding, ...]:
-    """Return the findings about the log in the run `run_id`; the manifests behind the edges are not read.
+    """Return sorted findings about the log in the run `run_id`, at most MAX_FINDINGS; no manifests are read.
 
-    `previous_run_id` is None for the first log, `previous` also if the previous log does not verify.
+    The log must start with `previous`, link the edges of each registry, list a snapshot once, and append only lines
+    of this run in order. `previous_run_id` is None for the first log; `previous` also if that log does not verify.
     """
     findings = _find_violations(log, previous, path, run_id, created_utc, previous_run_id)
     return sorted_findings(islice(findings, MAX_FINDINGS))
@@ -123,7 +127,7 @@ def _find_violations(
 
 
 def _find_first_difference(previous: bytes, log: bytes) -> int:
-    """Return the 1-based number of the first line that differs."""
+    """Return the 1-based number of the first line that differs or that only `previous` has."""
     lines = zip(previous.split(b"\n"), log.split(b"\n"), strict=False)
     return next((number for number, (old, new) in enumerate(lines, 1) if old != new), log.count(b"\n") + 1)
 
@@ -152,6 +156,7 @@ def _format_ref(ref: SealedRef | None) -> str:
 def _check_appended(
     edges: Sequence[DeltaEdge], lines: Sequence[bytes], first_new: int, path: str, origin: tuple[str, str]
 ) -> Iterator[Finding]:
+    """Yield invalid lines from index `first_new` on, and lines out of order; `origin` is (created_utc, run id)."""
     for number, edge in enumerate(edges[first_new:], first_new + 1):
         for detail in _check_edge(edge, lines[number - 1], origin):
             yield finding("DELTA_LINE", path, location=f"line {number}", detail=detail)
@@ -167,6 +172,7 @@ def _sort_key(registry_id: str, ref: SealedRef) -> tuple[str, str, str]:
 
 
 def _check_edge(edge: DeltaEdge, line: bytes, origin: tuple[str, str]) -> Iterator[str]:
+    """Yield what is wrong with an edge and its line, each in a sentence."""
     if (edge.created_utc, edge.derivation_run_id) != origin:
         yield "created_utc and derivation_run_id are not those of the run that appended the line"
     # Parsing ignores the stated counts, so comparing the canonical line checks them too.

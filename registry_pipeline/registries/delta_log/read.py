@@ -46,7 +46,7 @@ class DeltaHead:
 
 @value_type
 class HeadSearch:
-    """The head; None if there is no log yet, or if the findings contain an error."""
+    """The head, and the findings of the search; no head if there is no log yet, or if a finding is an error."""
 
     head: DeltaHead | None
     findings: tuple[Finding, ...]
@@ -58,7 +58,11 @@ class HeadSearch:
 
 
 def find_head(repository: Repository, logs: Iterable[Claim], chain: ChainFacts) -> HeadSearch:
-    """Return the one log that verifies and that no other log names as its previous."""
+    """Return the one log of `logs` that verifies and that no other log names as its previous.
+
+    Logs that are marked bad, foreign, unsealed or that do not continue their previous one do not count; each of the
+    last three is a finding that is no error. Two heads, a cycle, or a head that does not verify are errors.
+    """
     candidates = [log for log in logs if log.run_id not in chain.marked_bad]
     findings: list[Finding] = []
     while True:
@@ -90,8 +94,8 @@ def find_head(repository: Repository, logs: Iterable[Claim], chain: ChainFacts) 
     return HeadSearch(next(iter(heads.values())) if usable else None, sorted_findings(findings))
 
 
-def find_foreign(repository: Repository, report: SealReport, chain: ChainFacts) -> Finding | None:
-    """Return a finding if a verified run belongs to another repository; such a run is not logged."""
+def _find_foreign(repository: Repository, report: SealReport, chain: ChainFacts) -> Finding | None:
+    """Return DELTA_FOREIGN if a verified run belongs to another repository and was not accepted, else None."""
     if report.verdict != "pass":
         return None
     foreign_id = find_foreign_repository_id(report, repository.config.repository_id, chain.accepted_foreign)
@@ -102,7 +106,7 @@ def _verify_head(repository: Repository, log: Claim, chain: ChainFacts) -> Delta
     """Return a log as a verified head, or a finding; a log whose finding is no error does not count as a log."""
     report = verify_referenced_run(repository, SealedRef(log.run_id, log.run_root, LOG_FILE, ""), (LOG_FILE,))
     # (1) What is no log of this repository does not count: a foreign run, or a folder that was never sealed.
-    foreign = find_foreign(repository, report, chain)
+    foreign = _find_foreign(repository, report, chain)
     if foreign is not None:
         return foreign
     if report.verdict == "unsealed":
@@ -140,7 +144,7 @@ def _read_log(repository: Repository, ref: SealedRef) -> bytes | None:
 
 
 def check_sealed_log(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
-    """Return the findings about a sealed delta log, compared with the log that it names as `previous`."""
+    """Return the findings about a sealed delta log, compared with the log that it names; none without the log file."""
     log = report.kept.get(LOG_FILE)
     if log is None:
         return ()
@@ -156,7 +160,14 @@ def check_sealed_log(repository: Repository, sealed: SealedRun, report: SealRepo
 
 
 def read_delta_log_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Read the previous log and the new snapshots of every logged registry, those of this build run included."""
+    """Read the head and the snapshots of logged registries that it does not list, those of this build run included.
+
+    Each is verified; what does not verify is a finding and is left out. There are no inputs, only findings, if the
+    search for the head gives an error. A snapshot that only a pointer names has no entries.
+
+    Raises:
+        ValueError: the context has no chain (a bug of the caller).
+    """
     chain = context.chain
     if chain is None:
         raise ValueError("the delta log needs the facts of the activation chain")
@@ -169,7 +180,7 @@ def read_delta_log_inputs(repository: Repository, context: SourceContext) -> Bui
     # (2) The snapshots that it does not list.
     logged_ids = {name for name, spec in context.specs.items() if spec.delta}
     logged = [claim for claim in claims if claim.registry_id in logged_ids]
-    new, findings = _read_new_snapshots(repository, context.specs, chain, logged, _run_keys(edges))
+    new, findings = _read_new_snapshots(repository, context.specs, chain, logged, _collect_run_keys(edges))
     # (3) The last listed snapshot of each registry that has new ones. Its manifest is authenticated by the logged root.
     changed = {snapshot.registry_id for snapshot in new}
     refs = {edge.registry_id: edge.to_ref for edge in edges if edge.registry_id in changed}
@@ -177,25 +188,25 @@ def read_delta_log_inputs(repository: Repository, context: SourceContext) -> Bui
         name: Snapshot(name, ref, read_entries_for_root(run_folder(repository, ref), ref.manifest_sha256))
         for name, ref in refs.items()
     }
-    unreadable = [_unknown_snapshot(s.ref, "the log") for s in last.values() if s.entries is None]
+    unreadable = [_make_unknown_finding(s.ref, "the log") for s in last.values() if s.entries is None]
     return BuildInputs(
         DeltaLogInputs(b"" if head is None else head.data, last, new),
         (),
         (*_merge_foreign(repository, [*search.findings, *findings]), *unreadable, *_find_late(edges, new)),
         () if head is None else (InputRegistry(DELTA_LOG, "previous", head.ref),),
-        _coverage(context.specs, edges, new),
+        _summarize_coverage(context.specs, edges, new),
     )
 
 
 def find_log_head(repository: Repository, chain: ChainFacts, specs: Mapping[str, RegistrySpec]) -> HeadSearch:
-    """Return the log that a new one has to continue now."""
+    """Return the search for the log that a new one has to continue now; it reads the run folders."""
     return _find_head_and_claims(repository, SourceContext(specs=specs), chain)[0]
 
 
 def _find_head_and_claims(
     repository: Repository, context: SourceContext, chain: ChainFacts
 ) -> tuple[HeadSearch, list[Claim]]:
-    """Return the head, and the claims of all run folders that it does not list."""
+    """Return the search for the head, and the claims of the run folders that the head does not list."""
     specs = context.specs
     # An unreadable run root is skipped here; run_registry reports it.
     listing = list_run_folder_names(repository.root, repository.config.run_roots, lambda _run_root, _error: None)
@@ -205,7 +216,7 @@ def _find_head_and_claims(
     claims = read_claims(repository.root, [key for key in keys if key in read], specs)
     while True:
         search = find_head(repository, [claim for claim in claims if claim.registry_id == DELTA_LOG], chain)
-        listed = _run_keys(() if search.head is None else search.head.edges)
+        listed = _collect_run_keys(() if search.head is None else search.head.edges)
         # (2) The folders that the head does not list. A log with another name among them makes the search start again.
         unread = [key for key in keys if key not in read and key not in listed]
         more = read_claims(repository.root, unread, specs, context.on_progress)
@@ -215,7 +226,7 @@ def _find_head_and_claims(
             return search, [claim for claim in claims if claim.key not in listed]
 
 
-def _run_keys(edges: Iterable[DeltaEdge]) -> frozenset[RunKey]:
+def _collect_run_keys(edges: Iterable[DeltaEdge]) -> frozenset[RunKey]:
     return frozenset((edge.to_ref.run_root, edge.to_ref.run_id) for edge in edges)
 
 
@@ -245,7 +256,7 @@ def _read_new_snapshots(
         if key in snapshots or key in listed or key in foreign or ref.run_root not in repository.config.run_roots:
             continue
         snapshots[key] = Snapshot(pointer.registry_id, ref, None)
-        findings[key] = _unknown_snapshot(ref, "the pointer file")
+        findings[key] = _make_unknown_finding(ref, "the pointer file")
     return tuple(snapshots.values()), tuple(findings.values())
 
 
@@ -258,7 +269,7 @@ def _verify_snapshot(
         codes = {f.code for f in report.findings if f.severity is Severity.ERROR or report.verdict == "unsealed"}
         detail = ", ".join(sorted(codes))
         return finding("DELTA_SNAPSHOT_NOT_VERIFIED", claim.path, detail=detail, run_id=claim.run_id)
-    foreign = find_foreign(repository, report, chain)
+    foreign = _find_foreign(repository, report, chain)
     if foreign is not None:
         return foreign
     relpaths = [entry.relpath for entry in report.entries]
@@ -270,7 +281,7 @@ def _verify_snapshot(
 
 
 def _merge_foreign(repository: Repository, findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings with one DELTA_FOREIGN for each other repository."""
+    """Return the findings with one DELTA_FOREIGN for each other repository, about its newest run, at the end."""
     # A fork may inherit a thousand runs, and one finding for each would hide all others.
     foreign: defaultdict[str | None, dict[str, Finding]] = defaultdict(dict)
     merged = []
@@ -286,11 +297,12 @@ def _merge_foreign(repository: Repository, findings: Iterable[Finding]) -> tuple
     return tuple(merged)
 
 
-def _unknown_snapshot(ref: SealedRef, named_by: str) -> Finding:
+def _make_unknown_finding(ref: SealedRef, named_by: str) -> Finding:
     return finding("DELTA_SNAPSHOT_UNKNOWN", ref.path, expected=ref.manifest_sha256, detail=named_by)
 
 
 def _find_late(edges: Iterable[DeltaEdge], snapshots: Iterable[Snapshot]) -> list[Finding]:
+    """Return a finding for each snapshot whose run id is before the newest logged one of its registry."""
     newest: dict[str, str] = {}
     for edge in edges:
         newest[edge.registry_id] = max(newest.get(edge.registry_id, ""), edge.to_ref.run_id)
@@ -301,7 +313,7 @@ def _find_late(edges: Iterable[DeltaEdge], snapshots: Iterable[Snapshot]) -> lis
     ]
 
 
-def _coverage(
+def _summarize_coverage(
     specs: Mapping[str, RegistrySpec], edges: Iterable[DeltaEdge], snapshots: Iterable[Snapshot]
 ) -> dict[str, Any]:
     """Return the state of every registry in the log: covered, skipped, or excluded with the reason."""

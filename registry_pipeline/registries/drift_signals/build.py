@@ -49,7 +49,7 @@ class DriftInputs:
 
 
 def build_drift_signals(inputs: DriftInputs, context: BuildContext) -> Artifacts:
-    """Return the drift signals, with the keys in the specified order."""
+    """Return the drift signals, with the keys in the specified order; a drift is None unless all versions are known."""
     expected = inputs.expected or ExpectedVersions(None, None)
     observed = {
         "run_registry": inputs.observed_run_registry,
@@ -70,8 +70,8 @@ def build_drift_signals(inputs: DriftInputs, context: BuildContext) -> Artifacts
         "working_tree_state": context.git.working_tree_state,
         "canon_tree_hash": None if inputs.tracked is None else canon_tree_hash(inputs.tracked),
         "expected": {
-            "schema_version": _comparison(inputs, expected.schema_version, observed, flags["schema_drift"]),
-            "threshold_pack": _comparison(
+            "schema_version": _make_comparison(inputs, expected.schema_version, observed, flags["schema_drift"]),
+            "threshold_pack": _make_comparison(
                 inputs, expected.threshold_pack_version, inputs.observed_threshold, flags["threshold_drift"]
             ),
         },
@@ -90,8 +90,7 @@ def build_drift_signals(inputs: DriftInputs, context: BuildContext) -> Artifacts
 
 
 def canon_tree_hash(tracked: Iterable[bytes]) -> str:
-    """Return the hash of the lines `<sha256> <path>`, sorted bytewise as whole lines."""
-    # Sorted as whole lines, so the hash does not depend on the order in which git lists the files.
+    """Return the hash of the lines `<sha256> <path>` in any order: they are sorted bytewise as whole lines."""
     return sha256_hex(b"\n".join(sorted(tracked)) + b"\n")
 
 
@@ -103,7 +102,7 @@ def _differs(expected: str | None, observed: Iterable[str | None]) -> bool | Non
     return any(version != expected for version in versions)
 
 
-def _comparison(inputs: DriftInputs, expected: str | None, observed: object, drift: bool | None) -> dict[str, Any]:
+def _make_comparison(inputs: DriftInputs, expected: str | None, observed: object, drift: bool | None) -> dict[str, Any]:
     return {
         "expected": expected,
         "computed": drift is not None,

@@ -18,7 +18,7 @@ from registry_pipeline.registries.drift_signals.build import DriftInputs
 
 
 def read_drift_signals_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Read observed and expected versions and the hashes of the tracked files.
+    """Read observed and expected versions and the hashes of the tracked files; what is missing is None.
 
     Raises as `read_upstream_artifact` and `parse_upstream_json`, and NotFoundError if git cannot be read.
     """

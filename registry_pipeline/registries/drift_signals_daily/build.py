@@ -25,9 +25,10 @@ class DailyInputs:
 
 
 def build_drift_signals_daily(inputs: DailyInputs, context: BuildContext) -> Artifacts:
-    """Return the drift signals and the status table of a day; the metrics are one point of a plot.
+    """Return the drift signals and the status table of a day; one record.
 
-    The context is the last second of the day, its commit, and an unknown working tree.
+    `context` has the last second of the day, its commit, and an unknown working tree. The metrics are those of both
+    builders, the stale operations and the known runs.
     """
     table = op_status_table_build.build_op_status_table(inputs.status, context)
     # The observed version is that of the table built here; a table without a row shows none.

@@ -35,7 +35,7 @@ _LAST_SECOND: Final = time(23, 59, 59, tzinfo=UTC)
 
 
 def last_second(day: date) -> datetime:
-    """Return the instant that a day's partition describes: its last second, UTC."""
+    """Return the instant that a day's partition describes: 23:59:59 UTC."""
     return datetime.combine(day, _LAST_SECOND)
 
 
@@ -48,12 +48,12 @@ class DatedRuns:
     without_time: int
 
     def until(self, instant: datetime) -> tuple[RunRow, ...]:
-        """Return the runs whose stated time is not after an instant."""
+        """Return the runs whose stated time is not after an instant, oldest first; those without a time never."""
         return self.rows[: bisect_right(self.instants, instant)]
 
 
 def sort_runs_by_time(rows: Sequence[RunRow]) -> DatedRuns:
-    """Sort runs by their stated time; a time without a zone counts as none."""
+    """Return the runs by their stated time; a time that is invalid or has no zone counts as none."""
     dated = [(instant, row) for row in rows if (instant := parse_instant(row.created_utc)) is not None]
     dated.sort(key=itemgetter(0))
     return DatedRuns(tuple(i for i, _ in dated), tuple(row for _, row in dated), len(rows) - len(dated))
@@ -74,7 +74,7 @@ class CommitFacts:
 
 
 def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str) -> CommitFacts:
-    """Read the configured documents of a commit and hash its files.
+    """Read the configured documents of a commit and hash its files; what the commit lacks is None or a warning.
 
     Raises:
         NotFoundError: git does not have an object of the commit.
@@ -118,7 +118,7 @@ def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str
 def collect_day_inputs(
     config: Config, facts: CommitFacts, runs: DatedRuns, instant: datetime, version: str
 ) -> BuildInputs:
-    """Return the inputs of the builder for an instant; `version` is that of the run registry's lines."""
+    """Return the inputs for an instant from the facts of a commit and the runs; `version` is that of registry lines."""
     known_runs = runs.until(instant)
     past = Past(runs.without_time, facts.documents_missing)
     drift = replace(facts.drift, observed_run_registry=version if known_runs else None, past=past)
@@ -127,6 +127,7 @@ def collect_day_inputs(
 
 
 def _read_expected_versions(tree: Tree, path: str) -> tuple[ExpectedVersions | None, tuple[InputFile, ...]]:
+    """Return the expected versions and the file that states them; None and no file if it cannot be read."""
     try:
         data = tree.read(path)
     except OSError:

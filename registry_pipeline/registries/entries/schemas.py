@@ -16,7 +16,7 @@ from registry_pipeline.files.path_policy import path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, did_you_mean
 from registry_pipeline.registries.base.drift import escape_pathspec
-from registry_pipeline.schema import SchemaProblem, Validator, read_validator, schema_bytes
+from registry_pipeline.schema import SchemaProblem, Validator, make_validator, schema_bytes
 from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import StrictYamlError, YamlNode, parse_yaml_values
 from registry_pipeline.yaml.document import read_yaml_file
@@ -214,7 +214,7 @@ def make_entry_validator(data: bytes) -> Validator:
         raise ValueError(f"{error.location}: {error}") from None
     if len(documents) != 1:
         raise ValueError("a schema is one YAML document")
-    return read_validator(json.dumps(documents[0]).encode())
+    return make_validator(json.dumps(documents[0]).encode())
 
 
 def _make_shape_findings(

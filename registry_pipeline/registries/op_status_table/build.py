@@ -39,7 +39,7 @@ class OpStatusInputs:
 
 
 def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Artifacts:
-    """Return the status of every operation with a configured option, and the meta document."""
+    """Return one row for each operation with a configured option, sorted by option and id, and the meta document."""
     # (1) One pass over the runs: the latest run of each operation, and the run roots that contain its runs.
     evidence, has_legacy_runs = _collect_evidence(inputs.runs)
     # (2) One row for each operation, sorted by option and id.
@@ -47,7 +47,7 @@ def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Arti
     operations = [operation for operation in inputs.catalog.operations if operation.option in rank]
     operations.sort(key=lambda operation: (rank[operation.option], operation.operation_id))
     rows = [
-        _row(operation, evidence.get(operation.operation_id), inputs, context, has_legacy_runs=has_legacy_runs)
+        _make_row(operation, evidence.get(operation.operation_id), inputs, context, has_legacy_runs=has_legacy_runs)
         for operation in operations
     ]
     # (3) What the table was made under, and the drift that was active before it.
@@ -77,7 +77,7 @@ def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Arti
 
 
 def _collect_evidence(runs: Iterable[RunRow]) -> tuple[dict[str, tuple[RunRow, set[str]]], bool]:
-    """Return the latest run and the run roots by operation id, and whether some run has no known operation."""
+    """Return the latest run and the run roots by operation id, and whether some run proves no operation."""
     evidence: dict[str, tuple[RunRow, set[str]]] = {}
     has_legacy_runs = False
     for run in runs:
@@ -92,7 +92,7 @@ def _collect_evidence(runs: Iterable[RunRow]) -> tuple[dict[str, tuple[RunRow, s
     return evidence, has_legacy_runs
 
 
-def _row(
+def _make_row(
     operation: Operation,
     evidence: tuple[RunRow, set[str]] | None,
     inputs: OpStatusInputs,
@@ -100,7 +100,7 @@ def _row(
     *,
     has_legacy_runs: bool,
 ) -> dict[str, Any]:
-    """Return the row of one operation, with the keys in the specified order."""
+    """Return the row of one operation, with the keys in the specified order; `evidence` is None if no run names it."""
     level = inputs.catalog.coverage.get(operation.operation_id, _NO_LEVEL)
     coverage_warnings = [f"coverage level < C3 (actual: {level})"] if level < "C3" else []
     reason = "runs exist but are legacy/untyped" if has_legacy_runs else "no attributable runs observed"
@@ -123,10 +123,10 @@ def _row(
     if evidence is None:
         return row
     # Updating keeps the order of the keys.
-    return row | _observed_fields(operation.operation_id, *evidence, inputs, context, coverage_warnings)
+    return row | _make_observed_fields(operation.operation_id, *evidence, inputs, context, coverage_warnings)
 
 
-def _observed_fields(
+def _make_observed_fields(
     operation_id: str,
     latest: RunRow,
     run_roots: Collection[str],
@@ -134,7 +134,7 @@ def _observed_fields(
     context: BuildContext,
     coverage_warnings: list[str],
 ) -> dict[str, Any]:
-    """Return the fields of a row that the latest run of the operation decides."""
+    """Return the fields of a row that the latest run of the operation decides, all warnings included."""
     drift, reasons, drift_warnings = _find_drift(operation_id, latest, context.git.commit, inputs.path_drift)
     warnings = [] if latest.has_manifest_sha256 else ["missing manifest on latest run"]
     if len(run_roots) > 1:
@@ -155,7 +155,10 @@ def _observed_fields(
 def _find_drift(
     operation_id: str, latest: RunRow, head: str | None, paths: PathDrift | None
 ) -> tuple[bool | None, list[str], list[str]]:
-    """Return whether an operation drifts (None: unknown), the reasons, and warnings."""
+    """Return whether an operation drifts (None: unknown), the reasons, and warnings.
+
+    `paths` is None under the drift rule `commit`. A latest run from a dirty tree drifts under both rules.
+    """
     # (1) By the configured rule: by commit, or by the paths that commits changed.
     unknown = None
     if paths is not None:
@@ -176,7 +179,7 @@ def _find_drift(
 def _are_paths_touched(
     operation_id: str, latest: RunRow, head: str | None, paths: PathDrift
 ) -> tuple[bool, str | None]:
-    """Return whether a commit since the latest run changed a bound executable, and why False may be wrong."""
+    """Return whether a commit since the latest run changed a bound executable, and why False may be wrong or None."""
     bound = paths.bound.get(operation_id, BoundPaths())
     if latest.git_commit is None:
         return False, "the latest run names no commit"

@@ -13,7 +13,7 @@ from registry_pipeline.registries.op_status_table.build import OpStatusInputs
 
 
 def read_op_status_table_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Read the runs of the run registry, the operations catalog and the previous drift signals.
+    """Read the runs, the operations catalog and the previous drift signals; no inputs if the catalog has errors.
 
     Raises as `read_upstream_artifact` and `parse_upstream_json`.
     """

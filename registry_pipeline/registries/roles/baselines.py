@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.capture_table import ACTIVE_BASELINE, DEFAULT_BASELINE, ROLE_REGISTRY
-from registry_pipeline.config import CONFIG_NAME, Repository, Roles, check_pack_path, read_toml
+from registry_pipeline.config import CONFIG_NAME, Repository, Roles, check_pack_path, parse_toml
 from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.files.read import MAX_BYTES
 from registry_pipeline.git.process import ObjectPipe, ask_git
@@ -158,7 +158,7 @@ def _read_pack(root: Path, commit: str, path: str, label: str) -> PublishedPack 
         config = _read_file(root, commit, CONFIG_NAME, commit[:_SHORT])
         former_path = Roles().pack
         try:
-            table = {} if config is None else read_toml(config).get("roles", {})
+            table = {} if config is None else parse_toml(config).get("roles", {})
             former_path = check_pack_path(table["pack"]) if "pack" in table else former_path
         except (ValueError, TypeError, AttributeError, ConfigError):
             pass  # an invalid configuration names no other path

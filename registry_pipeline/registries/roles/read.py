@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, parse_strict_json, sha256_hex
 from registry_pipeline.capture_table import ROLE_ARTIFACT, ROLE_REGISTRY, WAIVERS_PATH, is_reserved_name
 from registry_pipeline.config import Repository, Roles
 from registry_pipeline.errors import NotFoundError
@@ -229,7 +229,7 @@ def read_sealed_check(report: SealReport) -> SealedCheck:
 def _check_document(report: SealReport, pack: ParsedPack) -> tuple[Violation, ...]:
     """Return RR036 if ROLE_REGISTRY_v0_1.json differs from what the pack beside it declares."""
     try:
-        document = read_strict_json(report.kept[ROLE_ARTIFACT])
+        document = parse_strict_json(report.kept[ROLE_ARTIFACT])
     except (KeyError, StrictJsonError):
         document = None
     if pack.snapshot is None or document == make_registry_document(pack):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, read_strict_json, second_of
+from registry_pipeline.canonical import StrictJsonError, parse_strict_json, second_of
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.run_index.log_file import Entry, make_entry_finding
@@ -224,7 +224,7 @@ def read_song_index(path: Path, display_path: str) -> tuple[SongIndex | None, tu
         if not line.strip():
             continue
         try:
-            record = read_strict_json(line)
+            record = parse_strict_json(line)
         except StrictJsonError as error:
             findings.append(finding("RI038", display_path, location=f"line {number}", detail=str(error)[:200]))
             continue

@@ -10,7 +10,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import IO, Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, json_line, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, json_line, parse_strict_json, sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file
@@ -180,7 +180,7 @@ def parse_record(log: Log, data: bytes, number: int = 0, offset: int = 0) -> Ent
 
 def _parse_json(data: bytes) -> Any:
     """Return strict JSON; raise StrictJsonError if it is not, or if a text in it cannot be encoded as UTF-8."""
-    value = read_strict_json(data)
+    value = parse_strict_json(data)
     # Only an escape can give half of a surrogate pair, and no other program could read the value again.
     if b"\\u" in data:
         try:
@@ -274,7 +274,7 @@ def _read_batch_intent(log: Log) -> BatchIntent | None:
     # An incomplete batch file announces nothing: its batch was never begun.
     try:
         first_line, _, data = batch_intent_path(log).read_bytes().partition(b"\n")
-        head = read_strict_json(first_line)
+        head = parse_strict_json(first_line)
         offset, length, digest = head["offset"], head["length"], head["sha256"]
     except (OSError, StrictJsonError, KeyError, TypeError):
         return None

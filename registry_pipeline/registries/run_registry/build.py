@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, json_line, read_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, json_line, parse_strict_json, sha256_hex
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.runs.envelope import ADAPTED, BuildContext, ScannedRun
@@ -25,10 +25,10 @@ class RunRegistryInputs:
 
 
 def build_run_registry(inputs: RunRegistryInputs, context: BuildContext) -> Artifacts:
-    """Return one line for each run folder, sorted by run root, time and run id."""
+    """Return one line for each run folder, sorted by run root, stated time (without one: last) and run id."""
     # The lines describe the disk, so the artifact has no time of its own.
     del context
-    records = sorted(map(_record, inputs.runs), key=_sort_key)
+    records = sorted(map(_make_record, inputs.runs), key=_sort_key)
     data = b"".join([json_line(record) for record in records])
     metrics = {
         "runs": len(records),
@@ -45,7 +45,7 @@ def _sort_key(record: Mapping[str, Any]) -> tuple[str, bool, str, str]:
     return record["run_root"], created is None, created or "", record["run_id"]
 
 
-def _record(run: ScannedRun) -> dict[str, Any]:
+def _make_record(run: ScannedRun) -> dict[str, Any]:
     """Return the line of a run folder, with the keys in the specified order."""
     fields, mistyped_keys = _read_fields(run.envelope)
     # Warnings name the file and the keys as its author wrote them, so those of an adapted envelope.
@@ -76,7 +76,7 @@ def _record(run: ScannedRun) -> dict[str, Any]:
 
 
 def _read_fields(envelope: Mapping[str, Any]) -> tuple[dict[str, str | None], list[str]]:
-    """Return the fields of an envelope, and the keys whose values are neither null nor a string."""
+    """Return the fields of an envelope (None: not stated), and the keys whose values are neither null nor a string."""
     fields: dict[str, str | None] = dict.fromkeys(_FIELDS)
     mistyped_keys: list[str] = []
     for field in _FIELDS:
@@ -98,7 +98,7 @@ ExplainMissing = Callable[[str, str], str | None]
 """Returns why a run folder (run root, run id) exists but is not listed, or None if it does not exist."""
 
 
-def check_history(
+def compare_with_previous(
     previous_rows: bytes | None,
     current_rows: bytes,
     run_roots: Collection[str],
@@ -106,9 +106,11 @@ def check_history(
     baseline_name: str = "the previous run registry",
     explain_missing: ExplainMissing = lambda _run_root, _run_id: None,
 ) -> tuple[Finding, ...]:
-    """Return a finding for each run of the previous run registry that is missing, left out or resealed.
+    """Return the findings about runs that the previous run registry lists and the current one lacks or has resealed.
 
-    The previous one was active at build time; None if there was none. Runs of other run roots are ignored.
+    The findings are those of `compare_with_baseline`. Runs outside `run_roots` are ignored. The only finding is
+    RUN_HISTORY_UNKNOWN if `previous_rows` is None (none was active at build time, or its folder is missing) or cannot
+    be parsed, and SCHEMA_UNPARSABLE if `current_rows` cannot be parsed.
     """
     if previous_rows is None:
         return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail="none was active, or its folder is missing"),)
@@ -122,17 +124,18 @@ def check_history(
     try:
         previous = _parse_roots(line for line in previous_lines if line not in same)
     except StrictJsonError as error:
-        return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail=f"the previous one cannot be parsed: {error}"),)
+        return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail=f"it cannot be parsed: {error}"),)
     configured = {key: root for key, root in previous.items() if key[0] in run_roots}
-    return check_baseline(configured, current, baseline_name, explain_missing)
+    return compare_with_baseline(configured, current, baseline_name, explain_missing)
 
 
-def check_baseline(
+def compare_with_baseline(
     baseline: ClaimedRoots, current: ClaimedRoots, baseline_name: str, explain_missing: ExplainMissing
 ) -> tuple[Finding, ...]:
-    """Return a finding for each run of a baseline that is missing, left out or resealed.
+    """Return sorted findings about the runs of a baseline that are not in `current` or have another root there.
 
-    The roots are compared as the folders claim them; the seal check decides whether a claim is true.
+    A run that is not in `current` is RUN_LEFT_OUT if `explain_missing` returns a reason, else RUN_REMOVED. Another root
+    is RUN_RESEALED, unless the baseline has none. Roots are as the folders claim them; the seal check proves them.
     """
     findings = []
     for (run_root, run_id), expected in baseline.items():
@@ -153,7 +156,7 @@ def check_baseline(
 
 
 def accept_removed(verdict: Verdict) -> Verdict:
-    """Return a verdict in which removed runs are warnings and no longer a reason to fail."""
+    """Return a verdict in which RUN_REMOVED is a warning; it is a pass then if nothing else made it fail."""
     # A resealed run stays an error: its name now refers to other content.
     findings = tuple(replace(f, severity=Severity.WARNING) if f.code == "RUN_REMOVED" else f for f in verdict.findings)
     passed = verdict.verdict == "fail" and findings != verdict.findings and not has_errors(findings)
@@ -161,9 +164,10 @@ def accept_removed(verdict: Verdict) -> Verdict:
 
 
 def _parse_roots(lines: Iterable[bytes]) -> dict[tuple[str, str], str | None]:
+    """Return the claimed root by (run root, run id); raise StrictJsonError if a line is no JSON object."""
     roots: dict[tuple[str, str], str | None] = {}
     for line in lines:
-        row = read_strict_json(line)
+        row = parse_strict_json(line)
         if not isinstance(row, dict):
             raise StrictJsonError("invalid", "a line is not an object")
         roots[str(row.get("run_root")), str(row.get("run_id"))] = row.get("manifest_root_sha256")

@@ -9,14 +9,14 @@ from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.run_registry import SPEC
-from registry_pipeline.registries.run_registry.build import ARTIFACT, RunRegistryInputs, check_history
+from registry_pipeline.registries.run_registry.build import ARTIFACT, RunRegistryInputs, compare_with_previous
 from registry_pipeline.runs.pointer_file import run_folder
 from registry_pipeline.runs.scan import explain_missing_run, read_run_folders
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 
 
 def read_run_registry_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Read the run folders in the run roots, except those of this build run."""
+    """Read the run folders in the run roots, except those of this build run; what cannot be read is a finding."""
     scan = read_run_folders(
         repository.root,
         repository.config.run_roots,
@@ -29,7 +29,9 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
 
 
 def check_run_registry(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
-    """Return a finding for each run that the previous run registry lists and this one does not, or with another root.
+    """Return the findings of `compare_with_previous` for a sealed run registry; none if it lacks its artifact.
+
+    The previous run registry is the one that run.json names.
 
     Raises:
         EvidenceError: the previous run registry does not verify.
@@ -37,12 +39,12 @@ def check_run_registry(repository: Repository, sealed: SealedRun, report: SealRe
     current = report.kept.get(ARTIFACT)
     if current is None:
         return ()
-    # The previous run registry is the one that run.json names, not the one that is active now.
+    # Not the one that is active now, which may be newer.
     previous = sealed.inputs.previous("run_registry")
     previous_rows: bytes | None = None
     if previous is not None and run_folder(repository, previous).is_dir():
         previous_rows = read_sealed_report(repository, SPEC, previous).kept[ARTIFACT]
-    return check_history(
+    return compare_with_previous(
         previous_rows,
         current,
         repository.config.run_roots,

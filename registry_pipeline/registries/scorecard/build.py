@@ -35,19 +35,19 @@ class ScorecardInputs:
 
 
 def build_scorecard(inputs: ScorecardInputs, context: BuildContext) -> Artifacts:
-    """Return the figures, and the change of each figure since the active scorecard.
+    """Return the figures, and the change of each figure since the active scorecard (None without one).
 
-    Only operations with a configured option count.
+    Only operations with a configured option count. The content hash leaves out the time of the build.
     """
     operations = [operation for operation in inputs.catalog.operations if operation.option in inputs.options]
     figures = {
-        "operations": _operation_figures(inputs, operations),
-        "executables": _executable_figures(inputs, operations),
-        "registries": _registry_figures(inputs),
+        "operations": _count_operations(inputs, operations),
+        "executables": _count_executables(inputs, operations),
+        "registries": _count_registries(inputs),
     }
     # A section that the previous scorecard lacks gives null for each of its changes.
     before = inputs.before
-    change = None if before is None else {name: _change(before.get(name), now) for name, now in figures.items()}
+    change = None if before is None else {name: _subtract(before.get(name), now) for name, now in figures.items()}
     content = {**figures, "change": change}
     document = {"scorecard_version": VERSION, "generated_utc": context.generated_utc, **content}
     metrics = {
@@ -60,7 +60,7 @@ def build_scorecard(inputs: ScorecardInputs, context: BuildContext) -> Artifacts
     return Artifacts({ARTIFACT: json_document(document)}, 1, sha256_hex(json_line(content)), metrics)
 
 
-def _operation_figures(inputs: ScorecardInputs, operations: list[Operation]) -> dict[str, Any]:
+def _count_operations(inputs: ScorecardInputs, operations: list[Operation]) -> dict[str, Any]:
     # An operation without a level in the coverage matrix is at C0, as in the status table.
     levels = Counter(inputs.catalog.coverage.get(operation.operation_id, _NO_LEVEL) for operation in operations)
     enforced = sum(count for level, count in levels.items() if level >= _ENFORCED)
@@ -77,12 +77,12 @@ def _operation_figures(inputs: ScorecardInputs, operations: list[Operation]) -> 
     }
 
 
-def _executable_figures(inputs: ScorecardInputs, operations: list[Operation]) -> dict[str, Any]:
+def _count_executables(inputs: ScorecardInputs, operations: list[Operation]) -> dict[str, Any]:
     bound = {name for operation in operations for name in operation.executables}
     return {"bound": len(bound), "missing": sorted(bound & inputs.missing_executables)}
 
 
-def _registry_figures(inputs: ScorecardInputs) -> dict[str, Any]:
+def _count_registries(inputs: ScorecardInputs) -> dict[str, Any]:
     rows = sorted(inputs.registries, key=lambda row: row.registry_id)
     unknown = [row for row in rows if row.can_be_active and not row.known]
     return {
@@ -94,16 +94,16 @@ def _registry_figures(inputs: ScorecardInputs) -> dict[str, Any]:
     }
 
 
-def _change(before: Any, now: Any) -> Any:
-    """Return the difference of two figures, or of two objects of figures key by key; None if one is unknown."""
+def _subtract(before: Any, now: Any) -> Any:
+    """Return `now` minus `before`, for objects key by key; a list counts as its length, and None is unknown."""
     if isinstance(now, dict):
         earlier = before if isinstance(before, dict) else {}
-        return {name: _change(earlier.get(name), value) for name, value in now.items()}
-    old, new = _number(before), _number(now)
+        return {name: _subtract(earlier.get(name), value) for name, value in now.items()}
+    old, new = _to_number(before), _to_number(now)
     return None if old is None or new is None else round(new - old, 1)
 
 
-def _number(figure: Any) -> int | float | None:
+def _to_number(figure: Any) -> int | float | None:
     # A list counts as its length.
     if isinstance(figure, list):
         return len(figure)

@@ -36,7 +36,7 @@ _PATH: Final = re.compile(r"(?<![^\s/])(?:[^\s/]+(?:/[^\s/]+)+/?|[^\s/]+\.[A-Za-
 
 
 def read_scorecard_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Read the operations, what the active status table observes, and the state of every registry."""
+    """Read operations, observations and the state of every registry; no inputs if the operations catalog has errors."""
     # `reads_chain` of the row makes every build give both.
     if context.started is None or context.chain is None:
         raise ValueError("the scorecard needs the start of the build and the facts of the activation chain")
@@ -50,7 +50,7 @@ def read_scorecard_inputs(repository: Repository, context: SourceContext) -> Bui
     # A registry is sealed if its active run verifies, or else its newest one. What this build run seals does not count.
     newest = _read_newest(repository, context.specs, context.started)
     states = tuple(
-        _state(
+        _make_state(
             spec,
             pointers.get(name),
             sealed=name in active or _is_newest_verified(repository, newest.get(name, ()), context.chain),
@@ -61,7 +61,7 @@ def read_scorecard_inputs(repository: Repository, context: SourceContext) -> Bui
     inputs = ScorecardInputs(
         catalog=catalog,
         options=repository.config.options,
-        observed=_observed_operations(_read_previous(context, "op_status_table", ARTIFACTS["op_status_table"])),
+        observed=_find_observed(_read_previous(context, "op_status_table", ARTIFACTS["op_status_table"])),
         missing_executables=_find_missing_executables(tree, catalog),
         registries=states,
         before=before if isinstance(before, dict) else None,
@@ -77,7 +77,7 @@ def _read_previous(context: SourceContext, registry_id: str, artifact: str) -> A
     return None if previous is None else try_parse_strict_json(previous.files.get(artifact, b""))
 
 
-def _observed_operations(table: Any) -> frozenset[str] | None:
+def _find_observed(table: Any) -> frozenset[str] | None:
     if not isinstance(table, list):
         return None
     rows = [row for row in table if isinstance(row, dict) and row.get("run_evidence_state") == "OBSERVED"]
@@ -93,7 +93,7 @@ def _find_missing_executables(tree: Tree, catalog: OperationCatalog) -> frozense
 def _read_active_runs(
     repository: Repository, specs: Mapping[str, RegistrySpec], pointers: PointerFile, chain: ChainFacts
 ) -> dict[str, SealedRef]:
-    """Return the active runs that verify and belong to this repository."""
+    """Return the active runs that verify and belong to this repository, by registry; all others are left out."""
     active: dict[str, SealedRef] = {}
     for registry_id, spec in specs.items():
         ref = pointers.active(registry_id)
@@ -112,7 +112,7 @@ def _read_active_runs(
 def _read_newest(
     repository: Repository, specs: Mapping[str, RegistrySpec], before: datetime
 ) -> dict[str, list[RunFolder]]:
-    """Return the run folders of each registry, newest first."""
+    """Return the run folders of each registry that are dated before a moment, newest first."""
     by_tag = {spec.tag: name for name, spec in specs.items() if spec.tag}
     listing = list_run_folders(repository.root, repository.config.run_roots)
     folders: defaultdict[str, list[RunFolder]] = defaultdict(list)
@@ -122,7 +122,7 @@ def _read_newest(
     return folders
 
 
-def _state(spec: RegistrySpec, pointer: Pointer | None, *, sealed: bool) -> RegistryState:
+def _make_state(spec: RegistrySpec, pointer: Pointer | None, *, sealed: bool) -> RegistryState:
     known = pointer is not None and pointer.known is True and pointer.ref is not None
     notes = "" if pointer is None else pointer.notes
     return RegistryState(
@@ -136,7 +136,7 @@ def _state(spec: RegistrySpec, pointer: Pointer | None, *, sealed: bool) -> Regi
 
 
 def _is_newest_verified(repository: Repository, folders: Iterable[RunFolder], chain: ChainFacts) -> bool:
-    """Return whether the newest run folder that does not belong to another repository verifies."""
+    """Return whether the first folder verifies; folders that verify but belong to another repository are skipped."""
     for folder in folders:
         report = verify_referenced_run(repository, SealedRef(folder.run_id, folder.run_root, None, ""))
         if report.verdict != "pass" or _is_own(repository, report, chain):

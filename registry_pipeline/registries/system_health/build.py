@@ -82,7 +82,7 @@ class HealthInputs:
 
 
 def find_health_state(facts: HealthFacts) -> HealthState:
-    """Return the most severe state that a condition causes, and all conditions."""
+    """Return the most severe state that a condition causes, and all conditions; HEALTHY if there are none."""
     # Two findings may give the same condition; it is listed once.
     conditions = dict.fromkeys([*_check_findings(facts), *_check_drift(facts), *_check_operations(facts)])
     ordered = sorted(conditions, key=lambda condition: -SEVERITY.index(condition.state))
@@ -145,7 +145,7 @@ _SECTIONS: Final = (
 
 
 def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifacts:
-    """Return the report and its summary; each operation is a record."""
+    """Return the Markdown report and its JSON summary, with lists cut after `max_list`; each operation is a record."""
     groups = group_operations(inputs.status_rows, inputs.stale_days)
     counts = asdict(count_operations(inputs.status_rows, inputs.stale_days))
     counts = {"total_ops": counts.pop("total"), **counts}
