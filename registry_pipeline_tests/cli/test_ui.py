@@ -140,7 +140,7 @@ def test_the_daemon_is_started_after_the_webserver_answers(tmp_path: Path, monke
         raise KeyboardInterrupt
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    monkeypatch.setattr(ui, "commands", programs)
+    monkeypatch.setattr(ui, "find_dagster_commands", programs)
     try:
         code = ui.serve(tmp_path, tmp_path / "home", 0, stop_when_told, lambda _note: None)
     finally:

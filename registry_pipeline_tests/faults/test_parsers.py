@@ -29,7 +29,7 @@ from registry_pipeline.registries.base.delta import DeltaEdge, PathChanges
 from registry_pipeline.registries.roles import pack, strict_json, waivers
 from registry_pipeline.registries.run_index import append, log_file
 from registry_pipeline.registries.run_index.log_file import overrides_log, run_index_log
-from registry_pipeline.runs import envelope_file
+from registry_pipeline.runs import envelope_file, scan
 from registry_pipeline.runs.check_manifest import check_manifest
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.hash_file import parse_hash_lines
@@ -158,6 +158,7 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "git.tree.parse_tree": Parser(
         lambda data: git_tree.parse_tree(data, 20), (b"100644 a.txt\0" + b"x" * 20,), (ValueError,)
     ),
+    "runs.scan.parse_claimed_root": Parser(scan.parse_claimed_root, (b"ROOT_SHA256  " + b"b" * 64 + b"\n",)),
     "runs.envelope_file.parse_run_json": Parser(envelope_file.parse_run_json, _json({"run_id": "x", "option": 1})),
     "runs.envelope_file.parse_adapted_file": Parser(
         lambda data: envelope_file.parse_adapted_file(data, _ADAPTER), _json({"job": {"started": "2026-01-01"}})
