@@ -97,7 +97,10 @@ def make_pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
 def _activate(
     resource: RepositoryResource, request: ActivationRequest, dagster_run_id: str, now: datetime
 ) -> Activation | None:
-    """Activate the requested runs together; return None if all were active, raise Failure if they are refused."""
+    """Validate the requested runs again and activate them together; None if all were active.
+
+    A refusal tags the Dagster run, so that the sensor does not repeat it, and raises Failure.
+    """
     repository = resource.load()
     run = replace(resource.build_run(dagster_run_id), started=now)
     # (1) Validate each run again: the checks may be older than the last change of its folder.

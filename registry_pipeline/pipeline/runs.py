@@ -150,7 +150,10 @@ def _is_in_span(instant: datetime, query: RunQuery) -> bool:
 
 
 def _sort_lines(lines: list[_DatedLine], order: Order) -> list[_DatedLine]:
-    """Return lines by time and run key, those without a time last; with the order "registry" unchanged."""
+    """Return lines by time and run key, descending for "newest"; those without a time last, in the given order.
+
+    "registry" is the given order.
+    """
     if order == "registry":
         return lines
     # The run key decides between runs of the same second.

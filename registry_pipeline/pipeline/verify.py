@@ -20,7 +20,7 @@ from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
-from registry_pipeline.registries.run_registry.build import compare_with_baseline
+from registry_pipeline.registries.run_registry.build import compare_runs_with_baseline
 from registry_pipeline.registries.validation import complete_report
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.envelope_file import read_stated_root
@@ -162,7 +162,7 @@ def _is_removal_accepted(repository: Repository, chain: ChainState, missing: Sea
     return json_line(f"{missing.run_root}::{missing.run_id}").strip() not in lines
 
 
-def compare_runs_with_baseline(repository: Repository, revision: str) -> tuple[int, tuple[Finding, ...]]:
+def check_committed_runs(repository: Repository, revision: str) -> tuple[int, tuple[Finding, ...]]:
     """Return the number of run folders in a git commit, and a finding for each that is missing or has another root.
 
     The roots are those that the folders state; nothing is verified.
@@ -176,7 +176,7 @@ def compare_runs_with_baseline(repository: Repository, revision: str) -> tuple[i
     present = {(run.run_root, run.run_id): run.claimed_root for run in runs}
     source = f"the commit {short(committed.commit)}"
     explain = partial(explain_missing_run, repository.root)
-    return len(committed.roots), compare_with_baseline(committed.roots, present, source, explain)
+    return len(committed.roots), compare_runs_with_baseline(committed.roots, present, source, explain)
 
 
 # Of the document of `verify`. Since 0.2 the verdict may be `none`.

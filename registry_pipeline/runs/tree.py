@@ -245,7 +245,7 @@ class Tree:
 
 
 def _count_hole_bytes(file: int, size: int, limit: int) -> int:
-    """Return the number of bytes in holes; counting stops above `limit`."""
+    """Return the number of bytes in holes, and rewind the file; counting stops above `limit`."""
     # A file system that compresses, or that has no holes, reports data from end to end.
     holes = position = 0
     try:

@@ -257,7 +257,11 @@ def _make_collection(start: Any, members: list[YamlNode], end: Any, *, is_mappin
 
 
 def _make_mapping_value(members: list[YamlNode]) -> dict[str, Any]:
-    """Return the dictionary of alternating keys and values, with the members that merge keys bring."""
+    """Return the dictionary of alternating keys and values, its own keys before merged ones.
+
+    Raises:
+        StrictYamlError: a key is duplicated or is no text, or `<<` has a value that is no mapping.
+    """
     own: dict[str, Any] = {}
     merged: list[YamlNode] = []
     for key, value in zip(members[::2], members[1::2], strict=True):

@@ -23,9 +23,9 @@ from registry_pipeline.pipeline.verify import (
     Lineage,
     Verification,
     check_activated_runs,
+    check_committed_runs,
     check_runs,
     combine_verdicts,
-    compare_runs_with_baseline,
     verify_inputs,
 )
 from registry_pipeline.pointers.chain import ChainState, check_anchor
@@ -87,7 +87,7 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     # (2) Compare with the baseline; check the chain and the pointer file.
     baseline_findings: tuple[Finding, ...] = ()
     if repository is not None and request.baseline is not None:
-        compared["baseline_runs"], baseline_findings = compare_runs_with_baseline(repository, request.baseline)
+        compared["baseline_runs"], baseline_findings = check_committed_runs(repository, request.baseline)
     chain, pointers, findings = _check_chain_and_pointers(reporter, repository, request)
     subjects = _find_subjects(request, verdicts, chain, pointers)
     missing = [noun for noun, exists in subjects.items() if not exists]

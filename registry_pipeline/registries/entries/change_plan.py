@@ -64,7 +64,10 @@ class Change:
 
 
 def plan_addition(library: Library, new_entries: Sequence[Entry], request: ChangeRequest) -> Change:
-    """Return the plan that adds or updates all entries; with `no_check`, they get an override of their other errors."""
+    """Return the plan that adds all entries; with `request.update` it replaces those that exist, else they are EN002.
+
+    With `no_check` they get an override of their other errors. Approvals and overrides in an entry are dropped.
+    """
     # (1) An entry without shape or key cannot be put into a file at all.
     unusable = [f for new in new_entries for f in _check_shape(library, new)] or [*_check_contradictions(new_entries)]
     if unusable:

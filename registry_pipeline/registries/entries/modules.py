@@ -107,7 +107,10 @@ def _check_parent(entry: Entry, library: Library) -> Iterator[Finding]:
 
 
 def _explain_dependency_problem(entry: Entry, name: str, library: Library) -> str:
-    """Return why a module may not depend on another one, or ""."""
+    """Return why a module may not depend on the module `name`: itself, not registered, or no edge between their types.
+
+    "" if it may, also if a type is unknown (EN010 reports that).
+    """
     instances = library.of("module_instance")
     if name == entry.key:
         return f"{name} is the module itself"

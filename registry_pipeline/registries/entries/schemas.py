@@ -65,7 +65,7 @@ class EntryType:
         return "<" not in self.content
 
     def key_of(self, entry: Mapping[str, Any]) -> str | None:
-        """Return the key of an entry (of a route `scope.topic`), or None if it has no such text."""
+        """Return the key of an entry, from `key_field` or else `alias` (of a route `scope.topic`); None without such text."""
         if self.name == "route":
             scope, topic = entry.get("scope"), entry.get("topic")
             return f"{scope}.{topic}" if isinstance(scope, str) and isinstance(topic, str) else None

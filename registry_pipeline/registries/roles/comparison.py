@@ -241,7 +241,10 @@ def _compare_without_record(
 def _read_git_baseline(
     repository: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack
 ) -> PublishedPack | None:
-    """Return the pack that was published at the commit of the run, or None; raise NotFoundError if that is unknown."""
+    """Return the pack that was published before the sealed one, as of the commit of the run.
+
+    None if there was none, or if the run names no commit; NotFoundError if git cannot tell.
+    """
     commit = (report.run_json or {}).get("git_commit")
     if not isinstance(commit, str):
         return None

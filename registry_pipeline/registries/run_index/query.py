@@ -111,7 +111,10 @@ def find_records(log: Log, query: Query, *, use_index: bool = True) -> QueryResu
 def find_latest(
     log: Log, context: RuleContext, *, artist_id: str | None, genre_id: str | None, use_index: bool = True
 ) -> QueryResult:
-    """Return the newest current record with qa_gate2 PASS whose run has no error, or no entry if there is none."""
+    """Return the newest current record with qa_gate2 PASS of a run about whose records `check_runs` finds no error.
+
+    No entry if there is none. Runs that are passed over are not reported.
+    """
     where, values = _make_where(Query(artist_id, genre_id, passed=True))
 
     def run(select: Select) -> Iterable[Entry]:

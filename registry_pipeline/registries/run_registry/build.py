@@ -108,7 +108,7 @@ def compare_with_previous(
 ) -> tuple[Finding, ...]:
     """Return the findings about runs that the previous run registry lists and the current one lacks or has resealed.
 
-    The findings are those of `compare_with_baseline`. Runs outside `run_roots` are ignored. The only finding is
+    The findings are those of `compare_runs_with_baseline`. Runs outside `run_roots` are ignored. The only finding is
     RUN_HISTORY_UNKNOWN if `previous_rows` is None (none was active at build time, or its folder is missing) or cannot
     be parsed, and SCHEMA_UNPARSABLE if `current_rows` cannot be parsed.
     """
@@ -126,16 +126,17 @@ def compare_with_previous(
     except StrictJsonError as error:
         return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail=f"it cannot be parsed: {error}"),)
     configured = {key: root for key, root in previous.items() if key[0] in run_roots}
-    return compare_with_baseline(configured, current, baseline_name, explain_missing)
+    return compare_runs_with_baseline(configured, current, baseline_name, explain_missing)
 
 
-def compare_with_baseline(
+def compare_runs_with_baseline(
     baseline: ClaimedRoots, current: ClaimedRoots, baseline_name: str, explain_missing: ExplainMissing
 ) -> tuple[Finding, ...]:
     """Return sorted findings about the runs of a baseline that are not in `current` or have another root there.
 
     A run that is not in `current` is RUN_LEFT_OUT if `explain_missing` returns a reason, else RUN_REMOVED. Another root
-    is RUN_RESEALED, unless the baseline has none. Roots are as the folders claim them; the seal check proves them.
+    is RUN_RESEALED, unless the baseline has none. All are errors. Roots are as the folders claim them; the seal check
+    proves them.
     """
     findings = []
     for (run_root, run_id), expected in baseline.items():

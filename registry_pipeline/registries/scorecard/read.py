@@ -36,7 +36,10 @@ _PATH: Final = re.compile(r"(?<![^\s/])(?:[^\s/]+(?:/[^\s/]+)+/?|[^\s/]+\.[A-Za-
 
 
 def read_scorecard_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Read operations, observations and the state of every registry; no inputs if the operations catalog has errors."""
+    """Read the operations catalog, the operations in the active op_status_table, and the state of every registry.
+
+    There are no inputs if the catalog has errors.
+    """
     # `reads_chain` of the row makes every build give both.
     if context.started is None or context.chain is None:
         raise ValueError("the scorecard needs the start of the build and the facts of the activation chain")
