@@ -94,8 +94,7 @@ def build(
     NotBuilt has the findings that say why the sources cannot be built.
 
     Raises:
-        RefusedError: the registry has no builder, or an upstream registry is neither in `sealed` nor active (a captured
-            one may be missing), or belongs to another repository.
+        RefusedError: there is no builder, or an upstream registry is neither sealed nor active, or is foreign.
         EvidenceError: an upstream run does not verify or cannot be parsed.
     """
     if spec.reader is None or spec.builder is None:

@@ -126,12 +126,10 @@ def parse_pack_by_roles(data: bytes, path: str) -> ParsedPack | None:
     if frame is None or frame.defects or not isinstance(frame.value, dict) or frame.value.get("roles") != []:
         return None
     # (2) each piece must be a strict object with a role_id
-    roles: list[PackReader] = []
-    for begin, end in spans:
-        role = _read_cached(text[begin:end])
-        if role is None:
-            return None
-        roles.append(role)
+    read = [_read_cached(text[begin:end]) for begin, end in spans]
+    roles = [role for role in read if role is not None]
+    if len(roles) < len(read):
+        return None
     # (3) problems of duplicated ids are numbered, which a role alone cannot know
     entries = tuple(role.roles[0] for role in roles)
     contracts = tuple(contract for role in roles for contract in role.contracts)
