@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
+from signal import SIG_BLOCK, SIG_SETMASK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from registry_pipeline.canonical import StrictCsvError, StrictJsonError, parse_strict_csv, parse_strict_json
@@ -132,7 +134,8 @@ def make_validator(data: bytes) -> Validator:
     Raises:
         ValueError: the bytes are not strict JSON or not such a schema, or the schema refers to another document.
     """
-    import jsonschema_rs  # noqa: PLC0415 - see the module docstring
+    with _block_signals():
+        import jsonschema_rs  # noqa: PLC0415 - see the module docstring
 
     document = parse_strict_json(data)
     if not isinstance(document, dict):
@@ -228,9 +231,20 @@ def _check_rows(data: bytes, validate: Validator) -> Iterator[FileProblem]:
 
 @cache
 def _make_shipped_validator(name: str) -> Draft202012Validator:
-    import jsonschema_rs  # noqa: PLC0415 - see the module docstring
+    with _block_signals():
+        import jsonschema_rs  # noqa: PLC0415 - see the module docstring
 
     return jsonschema_rs.Draft202012Validator(dict(read_schema(name)))
+
+
+@contextmanager
+def _block_signals() -> Iterator[None]:
+    # A handler that raises while the library loads ends in a Rust panic: Ctrl-C waits these milliseconds.
+    before = pthread_sigmask(SIG_BLOCK, {SIGHUP, SIGINT, SIGTERM})
+    try:
+        yield
+    finally:
+        pthread_sigmask(SIG_SETMASK, before)
 
 
 def _check(validator: Draft202012Validator, schema: Mapping[str, Any], value: Any) -> list[SchemaProblem]:

@@ -66,6 +66,31 @@ def test_a_valid_value_does_not_import_the_slow_validator() -> None:
     assert answer.stdout.strip() == "False"
 
 
+def test_an_interrupt_while_the_library_loads_is_an_interrupt_and_no_panic() -> None:
+    # jsonschema-rs imports `decimal` from Rust, which panics when that import raises.
+    code = f"""
+import os, signal, sys
+from registry_pipeline.schema import check_value
+
+class InterruptAtDecimal:
+    def find_spec(self, name, path=None, target=None):
+        if name == "decimal":
+            print("interrupted")
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, InterruptAtDecimal())
+try:
+    check_value({VERSIONS!r}, {{"expected": {{}}}})
+except KeyboardInterrupt:
+    print("raised")
+"""
+
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert (answer.stdout.split(), answer.stderr) == (["interrupted", "raised"], "")
+
+
 def test_a_schema_that_does_not_ship_is_an_error_with_advice() -> None:
     assert not has_schema("REGISTRY_weather_v0_1.schema.json")
     with pytest.raises(NotFoundError, match="REGISTRY_weather"):
