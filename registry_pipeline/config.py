@@ -289,7 +289,7 @@ def parse_toml(data: bytes) -> dict[str, Any]:
     except RecursionError:
         raise ConfigError(f"{CONFIG_NAME} is nested too deeply", "use only the documented tables and keys") from None
     except ValueError:
-        # Python converts no integer of more than 4300 digits, and tomllib does not say where it stands.
+        # Python converts no integer of more than 4300 digits, and tomllib does not say where it is.
         raise ConfigError(f"{CONFIG_NAME} has an integer of too many digits", "shorten the integer") from None
 
 

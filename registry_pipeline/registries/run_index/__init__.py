@@ -17,7 +17,7 @@ OVERRIDES_LOG_SPEC: Final = RegistrySpec(
     tag="overrides_log_build",
     previous_inputs=("overrides_log",),
     sources=("run_index.overrides",),
-    reader=DeferredCall("registry_pipeline.registries.run_index.query.read_overrides_log_inputs"),
+    reader=DeferredCall("registry_pipeline.registries.run_index.scan.read_overrides_log_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
     rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_log"),
 )
@@ -34,7 +34,7 @@ RUN_INDEX_SPEC: Final = RegistrySpec(
     after=("overrides_log",),
     previous_inputs=("run_index",),
     sources=("run_index.path", "run_index.overrides"),
-    reader=DeferredCall("registry_pipeline.registries.run_index.query.read_run_index_inputs"),
+    reader=DeferredCall("registry_pipeline.registries.run_index.scan.read_run_index_inputs"),
     builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
     rules=DeferredCall("registry_pipeline.registries.run_index.service.check_sealed_log"),
 )

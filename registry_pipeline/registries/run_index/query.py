@@ -22,8 +22,6 @@ from registry_pipeline.errors import BusyError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import spreadsheet_cell
 from registry_pipeline.findings.finding import Finding, has_errors
-from registry_pipeline.registries.base.capture import CaptureReader
-from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.run_index.check import check_runs
 from registry_pipeline.registries.run_index.gates import RuleContext, sort_versions, version_key
 from registry_pipeline.registries.run_index.log_file import Entry, Log, open_log, run_index_log
@@ -198,27 +196,6 @@ def _sort_by_field(entries: Iterable[Entry], query: Query) -> list[Entry]:
         return (goes_last, str(entry.record.get(name, "")), *version_key(entry.record), entry.number)
 
     return sorted(entries, key=key, reverse=descending)[: query.limit or None]
-
-
-_MAX_SIZE: Final = 1 << 30
-
-
-def read_run_index_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Capture the run index and count its lines."""
-    return _read_log_inputs("run_index", repository.config.run_index.path, repository, context)
-
-
-def read_overrides_log_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Capture the overrides log and count its lines."""
-    return _read_log_inputs("overrides_log", repository.config.run_index.overrides, repository, context)
-
-
-def _read_log_inputs(registry_id: str, path: str, repository: Repository, context: SourceContext) -> BuildInputs:
-    # The capture checks the form only. The rules are checked on the sealed bytes, in `baseline`.
-    capture = CaptureReader(registry_id, repository, context)
-    capture.capture_file(path, capture.artifact, most=_MAX_SIZE)
-    data = capture.files.get(capture.artifact)
-    return capture.make_build_inputs(None if data is None or capture.refused else data.count(b"\n"))
 
 
 def find_columns(records: Iterable[Record]) -> tuple[str, ...]:

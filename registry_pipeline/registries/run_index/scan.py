@@ -1,4 +1,4 @@
-"""Read a log: all of its records, or only those of some runs or overrides."""
+"""Read a log: all of its records, only those of some runs or overrides, or all of it as the input of a capture."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import re
 from collections.abc import Collection, Iterator
 from typing import IO, Final
 
+from registry_pipeline.config import Repository
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
+from registry_pipeline.registries.base.capture import CaptureReader
+from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.run_index.gates import sort_versions
 from registry_pipeline.registries.run_index.log_file import (
     MAX_LINE,
@@ -30,6 +33,7 @@ _KEYS: Final = {
 # A letter of one of the keys, written as an escape: then the key may be anything, and the line must be parsed.
 _ESCAPED: Final = re.compile(rb"\\u00(?:5f|6[0-9a-f]|7[0-9a-f])", re.IGNORECASE)
 _CHUNK: Final = 1 << 22
+_MAX_LOG_SIZE: Final = 1 << 30
 
 
 @value_type
@@ -153,3 +157,21 @@ def _read_chunks(file: IO[bytes], end: int) -> Iterator[tuple[bytes, int]]:
             pending, skipping = b"", True
     if pending or skipping:
         yield pending or b" ", offset - len(pending)
+
+
+def read_run_index_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
+    """Capture the run index and count its lines."""
+    return _read_log_inputs("run_index", repository.config.run_index.path, repository, context)
+
+
+def read_overrides_log_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
+    """Capture the overrides log and count its lines."""
+    return _read_log_inputs("overrides_log", repository.config.run_index.overrides, repository, context)
+
+
+def _read_log_inputs(registry_id: str, path: str, repository: Repository, context: SourceContext) -> BuildInputs:
+    # The capture checks the form only. The rules are checked on the sealed bytes, in `baseline`.
+    capture = CaptureReader(registry_id, repository, context)
+    capture.capture_file(path, capture.artifact, most=_MAX_LOG_SIZE)
+    data = capture.files.get(capture.artifact)
+    return capture.make_build_inputs(None if data is None or capture.refused else data.count(b"\n"))
