@@ -6,8 +6,12 @@ on a busy machine because of it. A test of a lock that stays held need not wait 
 
 from __future__ import annotations
 
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -28,3 +32,14 @@ def give_up_locks_at_once(patch: pytest.MonkeyPatch) -> None:
     hours = count(0.0, 3600.0)
     hurried = SimpleNamespace(monotonic=lambda: next(hours), sleep=lambda _seconds: None)
     patch.setattr("registry_pipeline.files.lock.time", hurried)
+
+
+@contextmanager
+def locked_by_another_process(path: Path) -> Iterator[None]:
+    """Hold the lock of a file in a process of its own."""
+    command = ["flock", f"{path}.lock", "sh", "-c", "echo held; cat"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        # `cat` ends, and the lock with it, when the end of the block closes its input.
+        yield

@@ -30,7 +30,7 @@ Call = Callable[..., CommandResult]
 
 @dataclass(frozen=True)
 class Repository:
-    """A governed repository, and the command line called in it with a fixed clock."""
+    """A repository, and the command line called in it with a fixed clock."""
 
     root: Path
     home: Path

@@ -12,7 +12,7 @@ import pytest
 
 from registry_pipeline.registries.catalog import BUILD_ORDER
 from registry_pipeline_tests.cli.conftest import NOON, PROGRAM, Repository, call, environment
-from registry_pipeline_tests.lock_waits import give_up_locks_at_once
+from registry_pipeline_tests.lock_waits import give_up_locks_at_once, locked_by_another_process
 
 LATER = "2026-03-02T12:00:00Z"
 
@@ -187,18 +187,9 @@ def test_a_run_that_was_altered_is_refused(built: Repository) -> None:
 def test_a_held_lock_changes_nothing_and_exits_6(built: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     built("build", "drift_signals", "--only", now=LATER)
     before = built.pointers.read_bytes()
-    holder = subprocess.Popen(
-        ["flock", f"{built.pointers}.lock", "sh", "-c", "echo held; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert holder.stdin is not None
-    assert holder.stdout is not None
-    try:
-        holder.stdout.readline()
+    with locked_by_another_process(built.pointers):
         give_up_locks_at_once(monkeypatch)
         assert built("activate", "drift_signals", "latest", "--reason", "x", now=LATER).code == 6
-    finally:
-        holder.stdin.close()
-        holder.wait()
 
     assert before == built.pointers.read_bytes()
 

@@ -25,7 +25,7 @@ HERON = '{"module_id": "heron", "description": "A gauge.", "module_type": "gauge
 
 @pytest.fixture
 def empty(tmp_path: Path, home: Path) -> Repository:
-    """A plain folder that is governed and has no entry yet."""
+    """A plain folder with a toml and has no entry yet."""
     root = tmp_path / "repository"
     (root / ".codex/RUNS").mkdir(parents=True)
     return Repository(root, home)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 
 import pytest
 
 from registry_pipeline.pointers.state import intent_path
 from registry_pipeline_tests.cli.conftest import Repository
-from registry_pipeline_tests.lock_waits import give_up_locks_at_once
+from registry_pipeline_tests.lock_waits import give_up_locks_at_once, locked_by_another_process
 
 LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
 FIRST, SECOND = "2026-03-01__120000__drift_signals_build", "2026-03-02__120000__drift_signals_build"
@@ -110,18 +109,9 @@ def test_a_held_lock_prevents_rollback_marking_and_repair(built: Repository, mon
     give_up_locks_at_once(monkeypatch)
     intent_path(built.pointers).write_text("{", encoding="utf-8")
     before = built.files()
-    holder = subprocess.Popen(
-        ["flock", f"{built.pointers}.lock", "sh", "-c", "echo held; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert holder.stdin is not None
-    assert holder.stdout is not None
-    try:
-        holder.stdout.readline()
+    with locked_by_another_process(built.pointers):
         calls = (("rollback", "--reason", "x"), ("mark-bad", FIRST, "--reason", "x"), ("doctor", "--fix"))
         assert [built(*words, now=LATER).code for words in calls] == [6, 6, 6]
-    finally:
-        holder.stdin.close()
-        holder.wait()
 
     assert built.files() == before
 
@@ -197,8 +187,8 @@ def test_an_invalid_chain_is_not_anchored_and_a_missing_one_is_not_found(built: 
 
 
 def test_doctor_reports_and_changes_nothing_and_fix_repairs_what_needs_no_decision(built: Repository) -> None:
-    in_force = built.pointers.read_bytes()
-    built.pointers.write_bytes(in_force.replace(b'"notes": "build"', b'"notes": "just this once"'))
+    active_bytes = built.pointers.read_bytes()
+    built.pointers.write_bytes(active_bytes.replace(b'"notes": "build"', b'"notes": "just this once"'))
     before = built.files()
 
     looked = built("doctor", "--json", now=LATER)
@@ -210,7 +200,7 @@ def test_doctor_reports_and_changes_nothing_and_fix_repairs_what_needs_no_decisi
     fixed = built("doctor", "--fix", "--json", now=LATER)
     assert fixed.code == 0
     assert [m["code"] for m in fixed.document("doctor")["mended"]] == ["POINTER_EDITED"]
-    assert built.pointers.read_bytes() == in_force
+    assert built.pointers.read_bytes() == active_bytes
     assert "nothing is wrong" in built("doctor", now=LATER).out
 
 

@@ -51,9 +51,9 @@ POINTED = [spec.registry_id for spec in BUILD_ORDER if spec.pointer]
 
 @dataclass(frozen=True)
 class DagsterRepo:
-    """The Dagster repo of one governed repository."""
+    """The Dagster repo of one repository."""
 
-    governed: Repository
+    repository: Repository
     instance: DagsterInstance
     definitions: Definitions
 
@@ -80,7 +80,7 @@ class DagsterRepo:
     def evaluate_sensor(self) -> RunRequest | SkipReason:
         """Evaluate the activation sensor as the daemon does, and return its answer."""
         with build_sensor_context(instance=self.instance) as context:
-            answer = activation_sensor(context, repository=RepositoryResource(root=str(self.governed.root)))
+            answer = activation_sensor(context, repository=RepositoryResource(root=str(self.repository.root)))
         assert isinstance(answer, RunRequest | SkipReason)
         return answer
 
@@ -106,15 +106,15 @@ class DagsterRepo:
         return {name: run["run_id"] for name, run in config["runs"].items()}
 
     def active(self) -> dict[str, SealedRef]:
-        pointers = pointer_file.read_pointers(self.governed)
+        pointers = pointer_file.read_pointers(self.repository)
         found = {name: pointers.active(name) for name in REGISTRIES}
         return {name: ref for name, ref in found.items() if ref is not None}
 
     def folders(self) -> set[str]:
-        return {entry.name for entry in self.governed.publish_root.iterdir()}
+        return {entry.name for entry in self.repository.publish_root.iterdir()}
 
     def run_json(self, run_id: str) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads((self.governed.publish_root / run_id / "run.json").read_bytes())
+        document: dict[str, Any] = json.loads((self.repository.publish_root / run_id / "run.json").read_bytes())
         return document
 
 
@@ -200,10 +200,10 @@ def _one_engine_per_database() -> Iterator[None]:
 @contextmanager
 def open_dagster_repo(root: Path) -> Iterator[DagsterRepo]:
     """Open the Dagster repo of a repository, with the instance file that ships."""
-    governed = load_repository(root)
-    prepare_home(governed.dagster_home)
-    with DagsterInstance.from_config(str(governed.dagster_home)) as instance:
-        yield DagsterRepo(governed, instance, build_defs(root))
+    repository = load_repository(root)
+    prepare_home(repository.dagster_home)
+    with DagsterInstance.from_config(str(repository.dagster_home)) as instance:
+        yield DagsterRepo(repository, instance, build_defs(root))
 
 
 @contextmanager
@@ -241,7 +241,7 @@ def first_rebuild(known_repository: Path, tmp_path_factory: pytest.TempPathFacto
         return run
 
     with copy_of(known_repository, tmp_path_factory.mktemp("rebuilt") / "repository") as repo:
-        folders, pointers = repo.folders(), repo.governed.pointer_path.read_bytes()
+        folders, pointers = repo.folders(), repo.repository.pointer_path.read_bytes()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(seal_build, "start_build_run", counted)
             result = repo.rebuild()
@@ -252,7 +252,7 @@ def first_rebuild(known_repository: Path, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="session")
 def rebuilt_repository(first_rebuild: FirstRebuild) -> Path:
     """A repository that was rebuilt once through Dagster; nothing is active."""
-    return first_rebuild.repo.governed.root
+    return first_rebuild.repo.repository.root
 
 
 @pytest.fixture(scope="session")

@@ -51,10 +51,10 @@ query Page($key: AssetKeyInput!) {
 
 @dataclass(frozen=True)
 class Served:
-    """A governed repository whose Dagster answers at `url`."""
+    """A repository whose Dagster answers at `url`."""
 
     url: str
-    governed: Repository
+    repository: Repository
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -88,20 +88,20 @@ class Served:
 
 
 class Machine:
-    """Webserver and daemon of a governed repository, as `ui` starts them; each can die by itself."""
+    """Webserver and daemon of a repository, as `ui` starts them; each can die by itself."""
 
-    def __init__(self, governed: Repository) -> None:
-        self.governed, self.started = governed, list[subprocess.Popen[bytes]]()
-        prepare_home(governed.dagster_home)
+    def __init__(self, repository: Repository) -> None:
+        self.repository, self.started = repository, list[subprocess.Popen[bytes]]()
+        prepare_home(repository.dagster_home)
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             port: int = probe.getsockname()[1]
-        self.web, self.daemon = find_dagster_commands(governed.dagster_home, port)
-        self.served = Served(f"http://{HOST}:{port}", governed)
+        self.web, self.daemon = find_dagster_commands(repository.dagster_home, port)
+        self.served = Served(f"http://{HOST}:{port}", repository)
 
     def start(self, command: list[str]) -> subprocess.Popen[bytes]:
-        home = self.governed.dagster_home
-        environment = {**os.environ, REPO_VARIABLE: str(self.governed.root), "DAGSTER_HOME": str(home)}
+        home = self.repository.dagster_home
+        environment = {**os.environ, REPO_VARIABLE: str(self.repository.root), "DAGSTER_HOME": str(home)}
         with (home / "log").open("ab") as log:
             self.started.append(
                 subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)

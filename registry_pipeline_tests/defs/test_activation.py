@@ -31,7 +31,7 @@ def test_the_sensor_requests_a_complete_rebuild_and_the_job_activates_it_in_one_
 
     assert result.success, troubles(result)
     page, report = page_of(result, "active_registry_pointers"), page_of(result, "system_health_report")
-    record = rebuilt.governed.path(page["activation_record"]) / "POINTER_ACTIVATION_v0_1.json"
+    record = rebuilt.repository.path(page["activation_record"]) / "POINTER_ACTIVATION_v0_1.json"
     moves = json.loads(record.read_bytes())["moves"]
     assert sorted(move["registry_id"] for move in moves) == sorted(POINTED) == sorted(rebuilt.active())
     assert page["moved"] == page["active_registries"] == len(POINTED)
@@ -46,7 +46,7 @@ def test_the_sensor_requests_a_complete_rebuild_and_the_job_activates_it_in_one_
 
 def test_record_and_report_have_the_time_of_activation(rebuilt: DagsterRepo) -> None:
     later = datetime(2100, 1, 1, tzinfo=UTC)
-    repo = dataclasses.replace(rebuilt, definitions=build_defs(rebuilt.governed.root, clock=lambda: later))
+    repo = dataclasses.replace(rebuilt, definitions=build_defs(rebuilt.repository.root, clock=lambda: later))
 
     result = repo.execute_request(repo.requested())
 
@@ -56,12 +56,12 @@ def test_record_and_report_have_the_time_of_activation(rebuilt: DagsterRepo) -> 
 
 
 def test_materialize_all_moves_no_pointer_and_the_report_says_that_nothing_is_active(fresh: DagsterRepo) -> None:
-    before = fresh.governed.pointer_path.read_bytes()
+    before = fresh.repository.pointer_path.read_bytes()
 
     result = fresh.materialize()
 
     assert result.success, troubles(result)
-    assert fresh.governed.pointer_path.read_bytes() == before
+    assert fresh.repository.pointer_path.read_bytes() == before
     assert page_of(result, "active_registry_pointers")["moved"] == 0
     assert "none is active" in page_of(result, "system_health_report")["state"]
 
@@ -90,17 +90,17 @@ def test_a_request_has_no_effect_outside_its_job(rebuilt: DagsterRepo) -> None:
 
 def test_the_job_verifies_again_and_refuses_runs_altered_since_the_checks(rebuilt: DagsterRepo) -> None:
     request = rebuilt.requested()
-    altered = find_runs.list_all_runs(rebuilt.governed)
+    altered = find_runs.list_all_runs(rebuilt.repository)
     drift = next(run for run in altered if run.run_id.endswith("drift_signals_build") and "2026-01" not in run.run_id)
     artifact = drift.path / "DRIFT_SIGNALS_v0_1.json"
     artifact.chmod(0o644)
     artifact.write_bytes(artifact.read_bytes() + b" ")
-    before = rebuilt.governed.pointer_path.read_bytes()
+    before = rebuilt.repository.pointer_path.read_bytes()
 
     result = rebuilt.execute_request(request)
 
     assert failure_of(result, "active_registry_pointers").startswith("refused, no pointer moved")
-    assert rebuilt.governed.pointer_path.read_bytes() == before
+    assert rebuilt.repository.pointer_path.read_bytes() == before
     assert not result.asset_materializations_for_node("system_health_report")
     run = rebuilt.instance.get_run_by_id(result.run_id)
     assert run is not None
@@ -111,16 +111,16 @@ def test_the_job_verifies_again_and_refuses_runs_altered_since_the_checks(rebuil
 
 def write_id(repo: DagsterRepo, repository_id: str) -> DagsterRepo:
     """Give the repository an id; return the interface as Dagster loads it then."""
-    toml = repo.governed.root / "registry-pipeline.toml"
+    toml = repo.repository.root / "registry-pipeline.toml"
     toml.write_text(f'repository_id = "{repository_id}"\n', encoding="utf-8")
-    return dataclasses.replace(repo, governed=load_repository(repo.governed.root))
+    return dataclasses.replace(repo, repository=load_repository(repo.repository.root))
 
 
 def test_the_job_refuses_foreign_runs_and_the_sensor_does_not_request_them_again(fresh: DagsterRepo) -> None:
     repo = write_id(fresh, "repository-a")
     assert repo.rebuild().success
     request = repo.requested()
-    before = repo.governed.pointer_path.read_bytes()
+    before = repo.repository.pointer_path.read_bytes()
     repo = write_id(repo, "repository-b")
 
     result = repo.execute_request(request)
@@ -129,7 +129,7 @@ def test_the_job_refuses_foreign_runs_and_the_sensor_does_not_request_them_again
     run = repo.instance.get_run_by_id(result.run_id)
     assert run is not None
     assert run.tags[REFUSED_TAG] == "ACTIVATE_FOREIGN"
-    assert (repo.governed.pointer_path.read_bytes(), repo.active()) == (before, {})
+    assert (repo.repository.pointer_path.read_bytes(), repo.active()) == (before, {})
     assert repo.skipped().startswith("refused (ACTIVATE_FOREIGN), not requested again")
 
 
@@ -167,8 +167,8 @@ def test_a_lost_race_is_retried_with_new_verdicts(rebuilt: DagsterRepo, monkeypa
 def test_a_failing_check_moves_no_pointer(activated: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     active, build = activated.active(), steps.build
 
-    def with_a_wrong_field(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
-        built = build(governed, run, spec, sealed)
+    def with_a_wrong_field(repository: Any, run: Any, spec: Any, sealed: Any) -> Any:
+        built = build(repository, run, spec, sealed)
         if spec.registry_id != "op_status_table" or isinstance(built, NotBuilt):
             return built
         files = {name: data.replace(b'"OBSERVED"', b'"SEEN"') for name, data in built.artifacts.files.items()}
@@ -191,10 +191,10 @@ def test_the_newest_complete_rebuild_wins_over_a_newer_incomplete_one(
     complete = rebuilt.asked_for()
     build = steps.build
 
-    def stops(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
+    def stops(repository: Any, run: Any, spec: Any, sealed: Any) -> Any:
         if spec.registry_id == "drift_signals":
             raise BusyError("no more", "wait")
-        return build(governed, run, spec, sealed)
+        return build(repository, run, spec, sealed)
 
     with monkeypatch.context() as patch:
         patch.setattr(steps, "build", stops)
@@ -219,9 +219,9 @@ def test_a_registry_rebuilt_alone_is_not_activated_and_has_a_reason(activated: D
 
 def test_a_missing_named_folder_is_refused_without_a_traceback(rebuilt: DagsterRepo) -> None:
     request = rebuilt.requested()
-    gone = rebuilt.governed.publish_root / rebuilt.asked_for()["drift_signals"]
+    gone = rebuilt.repository.publish_root / rebuilt.asked_for()["drift_signals"]
     gone.chmod(0o755)
-    gone.rename(rebuilt.governed.root / "elsewhere")
+    gone.rename(rebuilt.repository.root / "elsewhere")
 
     result = rebuilt.execute_request(request)
 

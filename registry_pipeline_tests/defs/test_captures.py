@@ -61,7 +61,7 @@ def test_an_unchanged_capture_that_is_materialized_twice_returns_the_active_run(
 
 
 def test_changes_are_counted_sealed_checked_and_proposed(activated: DagsterRepo) -> None:
-    root = activated.governed.root
+    root = activated.repository.root
     (root / PACKS / "new.json").write_text('{"version": "v1"}\n')
     (root / PACKS / "c3_regime_trend_v1.json").write_text('{"version": "v0.3", "lookback": 12}\n')
     with (root / INDEX).open("a") as index:
@@ -91,7 +91,7 @@ def test_a_source_that_cannot_be_captured_returns_the_active_run_with_a_reason(
     activated: DagsterRepo, path: str, damage: bytes | None, registry_id: str, code: str
 ) -> None:
     active, before = activated.active()[registry_id], activated.folders()
-    place = activated.governed.path(path)
+    place = activated.repository.path(path)
     place.unlink() if damage is None else place.write_bytes(damage)
 
     result = activated.materialize(*CAPTURED)
@@ -109,7 +109,7 @@ def test_a_pack_sealed_against_the_shipped_schema_fails_its_check_and_is_not_pro
 ) -> None:
     """The reader refuses such a pack; what a reader lets through, the check finds."""
     monkeypatch.setattr("registry_pipeline.registries.base.capture.check_bytes", lambda *_: iter(()))
-    (activated.governed.root / PACKS / "list.json").write_text("[]\n")
+    (activated.repository.root / PACKS / "list.json").write_text("[]\n")
 
     result = activated.materialize("threshold_packs_file")
 

@@ -37,18 +37,20 @@ NOON = datetime(2100, 3, 1, 12, tzinfo=UTC)
 def build(repo: DagsterRepo, *words: str, minutes: int = 0) -> None:
     """Type `registry-pipeline build`, at noon of a day after whatever Dagster has built."""
     moment = utc_text(NOON + timedelta(minutes=minutes))
-    assert main(["-C", str(repo.governed.root), "--now", moment, "--allow-future", "build", *words]) == 0
+    assert main(["-C", str(repo.repository.root), "--now", moment, "--allow-future", "build", *words]) == 0
 
 
 def sealed(repo: DagsterRepo, stamp: str = "2100-03-01__120000") -> list[str]:
     """Return the registries of which a build of that moment sealed a folder; some sources are not in the repository."""
-    return [spec.registry_id for spec in BUILD_ORDER if (repo.governed.publish_root / f"{stamp}__{spec.tag}").is_dir()]
+    return [
+        spec.registry_id for spec in BUILD_ORDER if (repo.repository.publish_root / f"{stamp}__{spec.tag}").is_dir()
+    ]
 
 
 def tick(repo: DagsterRepo, cursor: str | None = None) -> SensorResult | SkipReason:
     """Evaluate the sensor as the daemon does, and log its events as the daemon does."""
     with build_sensor_context(instance=repo.instance, cursor=cursor) as context:
-        answer = command_line_sensor(context, repository=RepositoryResource(root=str(repo.governed.root)))
+        answer = command_line_sensor(context, repository=RepositoryResource(root=str(repo.repository.root)))
     assert isinstance(answer, SensorResult | SkipReason)
     for event in answer.asset_events if isinstance(answer, SensorResult) else ():
         repo.instance.report_runless_asset_event(event)
@@ -117,7 +119,7 @@ def test_of_builds_before_the_first_tick_the_newest_is_reported(fresh: DagsterRe
 
 
 def test_a_set_that_another_repository_sealed_is_not_reported(fresh: DagsterRepo) -> None:
-    toml = fresh.governed.root / "registry-pipeline.toml"
+    toml = fresh.repository.root / "registry-pipeline.toml"
     toml.write_text('repository_id = "repository-a"\n', encoding="utf-8")
     build(fresh)
 
@@ -152,7 +154,7 @@ def test_a_partial_set_would_displace_consistent_runs_and_is_not_reported(rebuil
 
 
 def test_a_build_that_dagster_made_later_is_not_displaced(rebuilt: DagsterRepo) -> None:
-    main(["-C", str(rebuilt.governed.root), "--now", "2020-01-01T00:00:00Z", "build", "--no-activate"])
+    main(["-C", str(rebuilt.repository.root), "--now", "2020-01-01T00:00:00Z", "build", "--no-activate"])
 
     assert "Dagster knows a later build" in reason(tick(rebuilt))
 
@@ -160,7 +162,7 @@ def test_a_build_that_dagster_made_later_is_not_displaced(rebuilt: DagsterRepo) 
 def test_the_sensor_waits_for_a_build_in_progress(fresh: DagsterRepo) -> None:
     build(fresh)
 
-    with steps.hold_build_lock(fresh.governed):
+    with steps.hold_build_lock(fresh.repository):
         assert "in progress" in reason(tick(fresh))
 
     assert reported(tick(fresh))
@@ -175,7 +177,7 @@ def test_the_checks_of_one_set_end_before_the_next_is_reported(fresh: DagsterRep
 
 def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: DagsterRepo) -> None:
     build(fresh, "--no-activate")
-    (run,) = fresh.governed.publish_root.glob("2100-*__drift_signals_build")
+    (run,) = fresh.repository.publish_root.glob("2100-*__drift_signals_build")
     flip_byte(run / "DRIFT_SIGNALS_v0_1.json")
 
     answer = tick(fresh)
@@ -223,7 +225,7 @@ def test_the_page_shows_the_run_its_records_and_its_folder(fresh: DagsterRepo) -
     event = reported(tick(fresh))["run_registry"]
 
     page = {name: value.value for name, value in event.metadata.items()}
-    lines = (fresh.governed.publish_root / str(page["run_id"]) / "RUN_REGISTRY_v0_1.jsonl").read_bytes().splitlines()
+    lines = (fresh.repository.publish_root / str(page["run_id"]) / "RUN_REGISTRY_v0_1.jsonl").read_bytes().splitlines()
     assert page["state"] == "sealed by the command line"
     assert page["records"] == len(lines)
     assert json.loads(lines[0])["run_id"] in str(page["preview"])
@@ -231,16 +233,16 @@ def test_the_page_shows_the_run_its_records_and_its_folder(fresh: DagsterRepo) -
 
 def test_a_folder_of_an_older_tool_with_a_similar_name_is_not_reported(fresh: DagsterRepo) -> None:
     """The repository holds registry runs of the seeds' tools, under the names that ours have."""
-    assert list(fresh.governed.publish_root.glob("*__drift_signals_build"))
+    assert list(fresh.repository.publish_root.glob("*__drift_signals_build"))
 
     assert reason(tick(fresh)) == "the command line sealed nothing that Dagster does not know"
 
 
 def test_days_that_the_command_line_sealed_are_partitions_of_their_asset(fresh: DagsterRepo) -> None:
-    toml = fresh.governed.root / "registry-pipeline.toml"
+    toml = fresh.repository.root / "registry-pipeline.toml"
     toml.write_text("history_start = 2026-01-01\n" + (toml.read_text() if toml.is_file() else ""))
     build(fresh, "drift_signals_daily", "--as-of", "2026-02-03..2026-02-05")
-    with_days = dataclasses.replace(fresh, definitions=build_defs(fresh.governed.root))
+    with_days = dataclasses.replace(fresh, definitions=build_defs(fresh.repository.root))
 
     answer = tick(with_days)
 
@@ -254,7 +256,7 @@ def test_days_that_the_command_line_sealed_are_partitions_of_their_asset(fresh: 
 
 
 def test_a_plain_folder_is_reported_and_breaks_nothing(fresh: DagsterRepo) -> None:
-    gone = replace(fresh.governed, root=fresh.governed.root / "docs")
+    gone = replace(fresh.repository, root=fresh.repository.root / "docs")
 
     assert not steps.is_build_in_progress(gone)
     assert list(pipeline_log.list_build_groups(gone)) == []

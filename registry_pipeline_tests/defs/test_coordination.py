@@ -43,7 +43,7 @@ def test_a_failure_fails_the_check_alone_and_no_pointer_moves(
     activated: DagsterRepo, name: str, damage: tuple[str, str, str, str]
 ) -> None:
     path, words, others, code = damage
-    place = activated.governed.root / path
+    place = activated.repository.root / path
     place.write_text(place.read_text().replace(words, others, 1))
     before = activated.active()
 
@@ -58,7 +58,7 @@ def test_a_failure_fails_the_check_alone_and_no_pointer_moves(
 
 def test_an_overridden_failure_is_a_warning_and_passes(activated: DagsterRepo) -> None:
     path, words, others, _ = DAMAGES["module_registry"]
-    place = activated.governed.root / path
+    place = activated.repository.root / path
     override = "\n    x-override: {codes: [EN010], by: Ada, utc: 2026-03-01T12:00:00Z}"
     place.write_text(place.read_text().replace(words, others + override, 1))
 

@@ -26,7 +26,7 @@ def test_it_depends_on_every_eligible_registry_and_reads_none_as_upstream(first_
 def test_its_page_shows_numbers_and_the_newest_edges(first_rebuild: FirstRebuild) -> None:
     page = page_of(first_rebuild.result, DELTA_LOG)
 
-    log = (first_rebuild.repo.governed.publish_root / page["run_id"] / LOG_FILE).read_bytes()
+    log = (first_rebuild.repo.repository.publish_root / page["run_id"] / LOG_FILE).read_bytes()
     made = {page_of(first_rebuild.result, name)["run_id"] for name in ("run_registry", "op_status_table")}
     assert page["records"] == page["edges_added"] == len(log.splitlines())
     assert made <= {edge.to_ref.run_id for edge in parse_delta_log(log)}
@@ -60,7 +60,7 @@ def test_without_changes_it_materializes_again_with_the_same_folder(rebuilt: Dag
 
 def test_a_log_that_was_altered_fails_the_step_by_name_and_nothing_else(rebuilt: DagsterRepo) -> None:
     head = next(name for name in rebuilt.folders() if name.endswith("registry_delta_log_build"))
-    flip_byte(rebuilt.governed.publish_root / head / LOG_FILE)
+    flip_byte(rebuilt.repository.publish_root / head / LOG_FILE)
 
     again = rebuilt.rebuild()
 

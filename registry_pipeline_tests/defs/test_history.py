@@ -101,7 +101,7 @@ def test_one_partition_is_one_folder_with_its_figures_as_numbers(past: DagsterRe
     }
     assert page["state"] == "sealed"
     assert page["as_of_utc"] == "2026-02-12T23:59:59Z"
-    drift = json.loads((past.governed.publish_root / page["run_id"] / "DRIFT_SIGNALS_v0_1.json").read_bytes())
+    drift = json.loads((past.repository.publish_root / page["run_id"] / "DRIFT_SIGNALS_v0_1.json").read_bytes())
     assert page["canon_tree_hash"] == drift["canon_tree_hash"]
     assert verdicts_of(result, DAILY) == dict.fromkeys(catalog.spec_of(DAILY).check_names, True)
 
@@ -136,10 +136,10 @@ def test_partitions_that_are_built_again_name_the_existing_folders_unless_forced
 def test_one_days_damage_fails_the_check_of_the_whole_run(past: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     validate = registries_validation.validate
 
-    def damaged(governed: Any, sealed: Any) -> Any:
+    def damaged(repository: Any, sealed: Any) -> Any:
         if sealed.ref.run_id.endswith("2026-02-10"):
-            flip_byte(pointer_file.run_folder(governed, sealed.ref) / "DRIFT_SIGNALS_v0_1.json")
-        return validate(governed, sealed)
+            flip_byte(pointer_file.run_folder(repository, sealed.ref) / "DRIFT_SIGNALS_v0_1.json")
+        return validate(repository, sealed)
 
     monkeypatch.setattr(registries_validation, "validate", damaged)
     result = past.execute(DAILY_JOB, **span("2026-02-09", "2026-02-12"))
@@ -157,9 +157,9 @@ def test_checks_that_are_executed_alone_verify_the_newest_folder_of_every_day(pa
     alone = asset_job("alone", AssetSelection.checks_for_assets(DAILY))
     repo = dataclasses.replace(past, definitions=Definitions.merge(past.definitions, Definitions(jobs=[alone])))
 
-    flip_byte(past.governed.publish_root / old["2026-02-12"]["run_id"] / "DRIFT_SIGNALS_v0_1.json")
+    flip_byte(past.repository.publish_root / old["2026-02-12"]["run_id"] / "DRIFT_SIGNALS_v0_1.json")
     replaced = repo.execute("alone")
-    flip_byte(past.governed.publish_root / new["2026-02-12"]["run_id"] / "DRIFT_SIGNALS_v0_1.json")
+    flip_byte(past.repository.publish_root / new["2026-02-12"]["run_id"] / "DRIFT_SIGNALS_v0_1.json")
     broken = repo.execute("alone")
 
     assert verdicts_of(replaced, DAILY) == dict.fromkeys(catalog.spec_of(DAILY).check_names, True)
@@ -168,7 +168,7 @@ def test_checks_that_are_executed_alone_verify_the_newest_folder_of_every_day(pa
 
 
 def test_a_refused_day_fails_with_a_message_and_a_hint(past: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
-    (past.governed.root / ".git").rename(past.governed.root / "gone")
+    (past.repository.root / ".git").rename(past.repository.root / "gone")
 
     result = past.execute(DAILY_JOB, partition_key="2026-02-12")
 
@@ -177,7 +177,7 @@ def test_a_refused_day_fails_with_a_message_and_a_hint(past: DagsterRepo, monkey
 
 
 def test_a_run_that_fails_in_the_middle_reports_the_days_that_it_sealed(past: DagsterRepo) -> None:
-    root = past.governed.root
+    root = past.repository.root
     blob = git(root, "rev-parse", "side:docs/expected.json")
     (root / ".git/objects" / blob[:2] / blob[2:]).unlink()
 
@@ -244,10 +244,10 @@ def test_without_a_first_day_the_definitions_load_without_history_and_say_so(
 def test_loading_does_not_start_git(past: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
-    assert build_defs(past.governed.root).resolve_assets_def(DAILY).partitions_def is not None
+    assert build_defs(past.repository.root).resolve_assets_def(DAILY).partitions_def is not None
 
 
 def test_loading_gives_no_warning(past: DagsterRepo) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        build_defs(past.governed.root)
+        build_defs(past.repository.root)

@@ -113,7 +113,7 @@ def test_a_backfill_of_sixty_days_is_one_run_and_sixty_folders_and_can_be_plotte
     assert sorted(each["partition"] for each in shown) == DAYS
     assert {each["runId"] for each in shown} == set(runs)
     assert len(set(folders)) == len(DAYS)
-    assert all((machine.governed.publish_root / name / "MANIFEST.sha256").is_file() for name in folders)
+    assert all((machine.repository.publish_root / name / "MANIFEST.sha256").is_file() for name in folders)
     drifts = {each["partition"]: each["page"]["threshold_drift"] for each in shown}
     assert [day for day in DAYS if drifts[day]] == [
         d for d in DAYS if "2026-01-20" <= d < "2026-02-10" or d >= "2026-02-20"
@@ -131,14 +131,14 @@ def test_days_that_are_rebuilt_have_the_same_artifact_bytes(machine: Machine, ba
     for day in DAYS:
         assert before[day] != after[day]
         for name in ("DRIFT_SIGNALS_v0_1.json", "OPERATION_STATUS_TABLE_v0_1.json"):
-            old, new = (machine.governed.publish_root / run[day] / name for run in (before, after))
+            old, new = (machine.repository.publish_root / run[day] / name for run in (before, after))
             assert old.read_bytes() == new.read_bytes()
 
 
 def test_one_day_is_launched_from_a_shell(machine: Machine) -> None:
     day = str(date.fromisoformat(DAYS[-1]) + timedelta(days=1))
-    home = machine.governed.dagster_home
-    environment = {**os.environ, REPO_VARIABLE: str(machine.governed.root), "DAGSTER_HOME": str(home)}
+    home = machine.repository.dagster_home
+    environment = {**os.environ, REPO_VARIABLE: str(machine.repository.root), "DAGSTER_HOME": str(home)}
     command = [
         str(Path(sys.executable).with_name("dg")),
         "launch",
@@ -152,5 +152,5 @@ def test_one_day_is_launched_from_a_shell(machine: Machine) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     newest = made(machine.served)[0]
-    envelope = json.loads((machine.governed.publish_root / newest["page"]["run_id"] / "run.json").read_bytes())
+    envelope = json.loads((machine.repository.publish_root / newest["page"]["run_id"] / "run.json").read_bytes())
     assert (newest["partition"], envelope["partition"], envelope["dagster_run_id"]) == (day, day, newest["runId"])

@@ -24,7 +24,7 @@ from registry_pipeline_tests.hostile_names import HOSTILE, hidden_in, make_hosti
 @pytest.fixture
 def hostile(known_repository: Path, tmp_path: Path) -> Iterator[DagsterRepo]:
     with copy_of(known_repository, tmp_path / "repository") as repo:
-        make_hostile(repo.governed.root)
+        make_hostile(repo.repository.root)
         yield repo
 
 
@@ -63,7 +63,7 @@ def test_a_materialization_and_its_checks_show_a_hostile_name_as_text(hostile: D
 def test_a_note_of_the_pointer_file_is_shown_with_escapes(hostile: DagsterRepo) -> None:
     assert hostile.rebuild().success
     assert hostile.execute_request(hostile.requested()).success
-    path = hostile.governed.pointer_path
+    path = hostile.repository.pointer_path
     document = json.loads(path.read_bytes())
     document["pointers"][0]["notes"] = HOSTILE
     path.write_text(json.dumps(document))

@@ -89,7 +89,7 @@ def test_an_asset_executed_alone_without_active_runs_is_refused_with_a_command(
 
 def test_a_tampered_upstream_is_refused_by_name(activated: DagsterRepo) -> None:
     active = activated.active()["run_registry"]
-    artifact = activated.governed.publish_root / active.run_id / "RUN_REGISTRY_v0_1.jsonl"
+    artifact = activated.repository.publish_root / active.run_id / "RUN_REGISTRY_v0_1.jsonl"
     artifact.chmod(0o644)
     artifact.write_bytes(artifact.read_bytes().replace(b"OP-A01", b"OP-A02", 1))
 
@@ -128,7 +128,7 @@ def test_steps_that_start_at_the_same_time_read_git_once(rebuilt: DagsterRepo, m
         return ask(*args)
 
     def step(_number: int) -> seal_build.BuildRun:
-        resource = RepositoryResource(root=str(rebuilt.governed.root))
+        resource = RepositoryResource(root=str(rebuilt.repository.root))
         resource.setup_for_execution(build_init_resource_context(instance=rebuilt.instance))
         both.wait(WORK_SECONDS)
         return resource.build_run(run.run_id)
@@ -144,14 +144,14 @@ def test_steps_that_start_at_the_same_time_read_git_once(rebuilt: DagsterRepo, m
 def test_a_check_executed_again_verifies_the_run_of_its_parent_and_not_the_latest(
     fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(REPO_VARIABLE, str(fresh.governed.root))
+    monkeypatch.setenv(REPO_VARIABLE, str(fresh.repository.root))
     with monkeypatch.context() as patch:
         validate = registries_validation.validate
 
-        def unwell(governed: Any, sealed: Any) -> Any:
+        def unwell(repository: Any, sealed: Any) -> Any:
             if sealed.registry_id == "op_status_table":
                 raise EvidenceError("the disk is gone", "look for it")
-            return validate(governed, sealed)
+            return validate(repository, sealed)
 
         patch.setattr(registries_validation, "validate", unwell)
         parent = fresh.rebuild()
@@ -174,17 +174,17 @@ def test_a_folder_altered_since_its_checks_is_not_given_to_an_asset(
 ) -> None:
     validate, build, built = registries_validation.validate, steps.build, []
 
-    def then_altered(governed: Any, sealed: Any) -> Any:
-        verdict = validate(governed, sealed)
+    def then_altered(repository: Any, sealed: Any) -> Any:
+        verdict = validate(repository, sealed)
         if sealed.registry_id == "run_registry":
-            artifact = pointer_file.run_folder(governed, sealed.ref) / "RUN_REGISTRY_v0_1.jsonl"
+            artifact = pointer_file.run_folder(repository, sealed.ref) / "RUN_REGISTRY_v0_1.jsonl"
             artifact.chmod(0o644)
             artifact.write_bytes(artifact.read_bytes() + b"{}\n")
         return verdict
 
-    def noted(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
+    def noted(repository: Any, run: Any, spec: Any, sealed: Any) -> Any:
         built.append(spec.registry_id)
-        return build(governed, run, spec, sealed)
+        return build(repository, run, spec, sealed)
 
     monkeypatch.setattr(registries_validation, "validate", then_altered)
     monkeypatch.setattr(steps, "build", noted)
@@ -199,7 +199,7 @@ def test_a_folder_altered_since_its_checks_is_not_given_to_an_asset(
 def test_an_asset_fails_without_git_and_seals_no_folder_without_a_commit(
     rebuilt: DagsterRepo,
 ) -> None:
-    (rebuilt.governed.root / ".git/HEAD").write_bytes(b"")
+    (rebuilt.repository.root / ".git/HEAD").write_bytes(b"")
     before = rebuilt.folders()
 
     result = rebuilt.materialize("run_registry")

@@ -6,9 +6,9 @@ from registry_pipeline_tests.defs.conftest import DagsterRepo, failure_of
 
 
 def test_a_step_does_not_seal_behind_a_link(fresh: DagsterRepo) -> None:
-    real = fresh.governed.publish_root.with_name("real")
-    fresh.governed.publish_root.rename(real)
-    fresh.governed.publish_root.symlink_to(real, target_is_directory=True)
+    real = fresh.repository.publish_root.with_name("real")
+    fresh.repository.publish_root.rename(real)
+    fresh.repository.publish_root.symlink_to(real, target_is_directory=True)
     before = fresh.folders()
 
     result = fresh.materialize("expected_versions")

@@ -46,9 +46,9 @@ def before_each_build(act: Callable[[str, str | None], None]) -> Iterator[None]:
     """Call `act` with the registry and the Dagster run before anything is built."""
     build = steps.build
 
-    def with_act(governed: Any, run: Any, spec: Any, sealed: Any) -> Any:
+    def with_act(repository: Any, run: Any, spec: Any, sealed: Any) -> Any:
         act(spec.registry_id, run.dagster_run_id)
-        return build(governed, run, spec, sealed)
+        return build(repository, run, spec, sealed)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "build", with_act)
@@ -81,8 +81,8 @@ def test_a_retried_step_finds_the_folder_that_it_published(fresh: DagsterRepo, m
     describe = metadata.make_sealed_metadata
     tries: list[str] = []
 
-    def torn(governed: Any, sealed: Any, content: Any) -> metadata.Metadata:
-        page = describe(governed, sealed, content)
+    def torn(repository: Any, sealed: Any, content: Any) -> metadata.Metadata:
+        page = describe(repository, sealed, content)
         if "run_registry" in page["run_id"]:
             tries.append(page["run_id"])
             if len(tries) == 1:
@@ -111,7 +111,7 @@ def test_runs_sealed_by_a_partly_failed_rebuild_stay_sealed_and_inactive(activat
     assert set(sealed) == {"run_registry", "op_status_table", "governance_scorecard", *CAPTURES, *OWN_TABLES}
     kept = {active[name].run_id for name in (*CAPTURES, *OWN_TABLES)}
     assert activated.folders() - before == set(sealed.values()) - kept
-    found = [find_runs.find_run(activated.governed, run_id) for run_id in sealed.values()]
+    found = [find_runs.find_run(activated.repository, run_id) for run_id in sealed.values()]
     assert all(checked.verdict.passed for checked in pipeline_verify.check_runs(found))
     assert set(activated.asked_for()) == {"governance_scorecard"}  # which rests on nothing
     assert activated.active() == active
@@ -123,7 +123,7 @@ def test_runs_sealed_by_a_partly_failed_rebuild_stay_sealed_and_inactive(activat
 def test_a_re_execution_from_failure_reuses_its_parents_runs_and_all_are_activated_together(
     activated: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(REPO_VARIABLE, str(activated.governed.root))
+    monkeypatch.setenv(REPO_VARIABLE, str(activated.repository.root))
     parent = half_failed(activated)
     parents, before = made_by(parent), activated.folders()
 
@@ -146,7 +146,7 @@ def test_a_re_execution_from_failure_reuses_its_parents_runs_and_all_are_activat
 def test_a_check_executed_alone_verifies_the_latest_run_and_withdraws_a_candidate(rebuilt: DagsterRepo) -> None:
     before, made = rebuilt.asked_for(), newest(rebuilt, "drift_signals")
     assert made.sealed is not None
-    artifact = rebuilt.governed.publish_root / made.sealed.ref.run_id / "DRIFT_SIGNALS_v0_1.json"
+    artifact = rebuilt.repository.publish_root / made.sealed.ref.run_id / "DRIFT_SIGNALS_v0_1.json"
     artifact.chmod(0o644)
     artifact.write_bytes(artifact.read_bytes() + b" ")
     alone = asset_job("checks_alone", AssetSelection.checks_for_assets("drift_signals"))
@@ -259,7 +259,7 @@ def test_of_two_overlapping_rebuilds_the_newer_complete_one_is_activated(
 
 
 def test_a_refused_activation_is_not_requested_again_until_the_pointer_file_changes(activated: DagsterRepo) -> None:
-    pointers = activated.governed.pointer_path
+    pointers = activated.repository.pointer_path
     before = pointers.read_bytes()
     activated.rebuild()
     pointers.write_bytes(before + b"\n")

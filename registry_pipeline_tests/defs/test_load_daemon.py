@@ -38,9 +38,9 @@ def machine(known_repository: Path, tmp_path: Path) -> Iterator[Machine]:
 
 
 @contextmanager
-def git_withheld(governed: Repository) -> Iterator[None]:
+def git_withheld(repository: Repository) -> Iterator[None]:
     """Keep every run that begins from going on: it asks git first, and waits its turn."""
-    with (governed.dagster_home / "git_state.lock").open("w") as lock:
+    with (repository.dagster_home / "git_state.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -50,28 +50,28 @@ def run_that_is(served: Served, job: str, status: str) -> str | None:
 
 
 def test_a_daemon_killed_in_a_rebuild_and_in_an_activation_moves_the_pointers_exactly_once(machine: Machine) -> None:
-    governed, served = machine.governed, machine.served
-    before = governed.pointer_path.read_bytes()
+    repository, served = machine.repository, machine.served
+    before = repository.pointer_path.read_bytes()
 
     daemon = machine.start(machine.daemon)
-    with git_withheld(governed):
+    with git_withheld(repository):
         served.launch(REBUILD_JOB)
         until("the rebuild begins", lambda: run_that_is(served, REBUILD_JOB, "STARTED"), START_SECONDS)
         daemon.kill()
     until("the rebuild ends without a daemon", lambda: run_that_is(served, REBUILD_JOB, "SUCCESS"), WORK_SECONDS)
     assert served.runs(ACTIVATE_JOB) == {}
 
-    with git_withheld(governed):
+    with git_withheld(repository):
         daemon = machine.start(machine.daemon)
         torn = until("the move begins", lambda: run_that_is(served, ACTIVATE_JOB, "STARTED"), START_SECONDS)
         os.killpg(daemon.pid, signal.SIGKILL)  # the daemon and the process of the run, as in a power cut
-    assert governed.pointer_path.read_bytes() == before
-    with DagsterInstance.from_config(str(governed.dagster_home)) as instance:
+    assert repository.pointer_path.read_bytes() == before
+    with DagsterInstance.from_config(str(repository.dagster_home)) as instance:
         instance.add_run_tags(torn, {OVERDUE_TAG: "1"})  # as if it had been waited for long enough
 
     machine.start(machine.daemon)
     moved = until("the move", lambda: run_that_is(served, ACTIVATE_JOB, "SUCCESS"), WORK_SECONDS)
-    chain = read_chain_state(governed)
+    chain = read_chain_state(repository)
     pointers = served.newest("active_registry_pointers")
     assert served.runs(ACTIVATE_JOB) == {moved: "SUCCESS", torn: "FAILURE"}
     assert (chain.state, chain.findings, len(chain.records)) == ("committed", (), 2), "the first record, and the move"

@@ -41,7 +41,7 @@ def continue_the_log(repo: DagsterRepo) -> Callable[[], None]:
     """Return what seals another log through the command line, and then a snapshot that no log has yet."""
 
     def build() -> None:
-        assert main(["-C", str(repo.governed.root), "build", DELTA_LOG]) == 0
+        assert main(["-C", str(repo.repository.root), "build", DELTA_LOG]) == 0
         seal_a_snapshot(repo)
 
     return build
@@ -49,7 +49,7 @@ def continue_the_log(repo: DagsterRepo) -> Callable[[], None]:
 
 def seal_a_snapshot(repo: DagsterRepo) -> None:
     """Seal a snapshot that no log has yet."""
-    assert main(["-C", str(repo.governed.root), "build", "run_registry", "--only"]) == 0
+    assert main(["-C", str(repo.repository.root), "build", "run_registry", "--only"]) == 0
 
 
 def retries(result: ExecuteInProcessResult) -> int:
@@ -63,7 +63,7 @@ def previous_of(repo: DagsterRepo, run_id: str) -> list[str]:
 def test_a_log_that_the_command_line_continued_is_built_again_on_its_head(
     rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = head_of(rebuilt.governed)
+    first = head_of(rebuilt.repository)
     interrupt_sealing(monkeypatch, continue_the_log(rebuilt))
     seal_a_snapshot(rebuilt)
 
@@ -71,7 +71,7 @@ def test_a_log_that_the_command_line_continued_is_built_again_on_its_head(
 
     assert again.success, troubles(again)
     assert retries(again) == 1
-    head = head_of(rebuilt.governed)
+    head = head_of(rebuilt.repository)
     (theirs,) = previous_of(rebuilt, head)
     assert page_of(again, DELTA_LOG)["run_id"] == head
     assert previous_of(rebuilt, theirs) == [first]
@@ -87,7 +87,7 @@ def test_two_dagster_runs_that_log_the_same_snapshots_leave_one_log(
     again = rebuilt.materialize(DELTA_LOG)
 
     assert [result.success for result in (again, *others)] == [True, True], troubles(again)
-    assert page_of(again, DELTA_LOG)["run_id"] == page_of(others[0], DELTA_LOG)["run_id"] == head_of(rebuilt.governed)
+    assert page_of(again, DELTA_LOG)["run_id"] == page_of(others[0], DELTA_LOG)["run_id"] == head_of(rebuilt.repository)
     assert page_of(again, DELTA_LOG)["state"] == "unchanged"
 
 
@@ -102,7 +102,7 @@ def test_a_log_that_always_loses_the_race_fails_the_step_with_a_hint(
     assert not again.success
     assert retries(again) == 3
     assert "was continued by another build" in failure_of(again, DELTA_LOG)
-    assert head_of(rebuilt.governed)
+    assert head_of(rebuilt.repository)
 
 
 def build_at_once(root: str, barrier: Barrier) -> None:
@@ -143,6 +143,6 @@ def test_a_concurrent_materialization_and_build_leave_one_log(tmp_path: Path) ->
 
     with open_dagster_repo(root) as repo:
         assert [each.exitcode for each in both] == [0, 0]
-        assert head_of(repo.governed)
+        assert head_of(repo.repository)
     assert main(["-C", str(root), "verify", "--all", "--jobs", "1"]) == 0
     make_removable(root)

@@ -42,7 +42,7 @@ def count_git(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_steps_in_separate_processes_share_the_timestamp_and_the_git_state(
     fresh: DagsterRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(REPO_VARIABLE, str(fresh.governed.root))
+    monkeypatch.setenv(REPO_VARIABLE, str(fresh.repository.root))
     notes = count_git(tmp_path, monkeypatch)
 
     with execute_job(reconstructable(rebuild_in_processes), instance=fresh.instance) as result:

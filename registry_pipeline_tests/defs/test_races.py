@@ -38,15 +38,15 @@ def at_first_call(real: Callable[..., Any], act: Callable[[], object]) -> Callab
 
 
 def build_by_command_line(repo: DagsterRepo) -> rebuild.RebuildResult:
-    run = seal_build.start_build_run(repo.governed, LATER)
-    return rebuild.rebuild(repo.governed, run, actor="Ada", reason="by hand")
+    run = seal_build.start_build_run(repo.repository, LATER)
+    return rebuild.rebuild(repo.repository, run, actor="Ada", reason="by hand")
 
 
 def check_whole(repo: DagsterRepo) -> None:
     """The chain verifies and the pointer file is what its last record left."""
-    chain = state.read_chain_state(repo.governed)
+    chain = state.read_chain_state(repo.repository)
     assert (chain.state, chain.findings) == ("committed", ())
-    assert pipeline_verify.check_activated_runs(repo.governed, chain) == ()
+    assert pipeline_verify.check_activated_runs(repo.repository, chain) == ()
 
 
 @pytest.mark.parametrize("step", ["create_intent", "seal_record", "replace_file", "remove_intent"])
@@ -90,15 +90,15 @@ def test_a_rollback_of_the_command_line_between_request_and_job_is_kept(activate
     before = activated.active()
     activated.rebuild()
     request = activated.requested()
-    target = pointers_rollback.select_rollback(state.read_chain_state(activated.governed))
-    run = seal_build.start_build_run(activated.governed, LATER)
-    undone = pointers_rollback.rollback(activated.governed, run, target, actor="Ada", reason="wrong")
+    target = pointers_rollback.select_rollback(state.read_chain_state(activated.repository))
+    run = seal_build.start_build_run(activated.repository, LATER)
+    undone = pointers_rollback.rollback(activated.repository, run, target, actor="Ada", reason="wrong")
     assert isinstance(undone, Activation)
 
     activated.execute_request(request)
 
     check_whole(activated)
-    records = state.read_chain_state(activated.governed).records
+    records = state.read_chain_state(activated.repository).records
     assert undone.record in [sealed.ref for sealed in records]
     assert activated.active() != before or not activated.active()
 
@@ -128,8 +128,8 @@ def test_a_build_of_the_command_line_between_two_assets_leaves_one_head_of_the_d
     fresh.rebuild()
 
     outcome = rebuild.rebuild(
-        fresh.governed,
-        seal_build.start_build_run(fresh.governed, datetime(2100, 1, 2, tzinfo=UTC)),
+        fresh.repository,
+        seal_build.start_build_run(fresh.repository, datetime(2100, 1, 2, tzinfo=UTC)),
         actor="Ada",
         reason="afterwards",
     )

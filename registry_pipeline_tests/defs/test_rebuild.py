@@ -28,7 +28,7 @@ def test_a_rebuild_seals_one_valid_folder_per_registry_and_moves_no_pointer(firs
     repo, result = first_rebuild.repo, first_rebuild.result
 
     made = repo.folders() - first_rebuild.folders_before
-    runs = [find_runs.find_run(repo.governed, name) for name in made]
+    runs = [find_runs.find_run(repo.repository, name) for name in made]
     verdicts = [checked.verdict for checked in pipeline_verify.check_runs(runs)]
 
     assert {page_of(result, name)["run_id"] for name in REGISTRIES} == made
@@ -36,7 +36,7 @@ def test_a_rebuild_seals_one_valid_folder_per_registry_and_moves_no_pointer(firs
     assert all(verdict.passed for verdict in verdicts)
     for name in REGISTRIES:
         assert verdicts_of(result, name) == dict.fromkeys(catalog.spec_of(name).check_names, True)
-    assert repo.governed.pointer_path.read_bytes() == first_rebuild.pointers_before
+    assert repo.repository.pointer_path.read_bytes() == first_rebuild.pointers_before
 
 
 def test_all_folders_of_a_run_have_its_start_time_and_git_state(first_rebuild: FirstRebuild) -> None:
@@ -61,7 +61,7 @@ def test_the_asset_page_shows_the_folder_its_root_hash_and_numbers_to_plot(first
     page = page_of(first_rebuild.result, "drift_signals")
     rows = page_of(first_rebuild.result, "run_registry")
 
-    assert page["run_folder"] == str(first_rebuild.repo.governed.publish_root / page["run_id"])
+    assert page["run_folder"] == str(first_rebuild.repo.repository.publish_root / page["run_id"])
     assert (page["state"], page["records"], page["canon_dirty"]) == ("sealed", 1, 0)
     assert page["preview"].startswith("```json")
     assert rows["preview"].startswith("| registry_version | run_id |")
@@ -109,7 +109,7 @@ def test_an_unchanged_capture_makes_no_folder_and_is_checked_again(activated: Da
 def test_a_capture_without_a_source_is_reported_and_skips_no_other_asset(
     fresh: DagsterRepo, damage: bytes | None, code: str
 ) -> None:
-    source = fresh.governed.path(fresh.governed.config.expected_versions)
+    source = fresh.repository.path(fresh.repository.config.expected_versions)
     source.unlink() if damage is None else source.write_bytes(damage)
 
     result = fresh.rebuild()
@@ -124,7 +124,7 @@ def test_a_capture_without_a_source_is_reported_and_skips_no_other_asset(
 
 
 def test_a_capture_that_lost_its_source_returns_the_active_snapshot(activated: DagsterRepo) -> None:
-    activated.governed.path(activated.governed.config.expected_versions).unlink()
+    activated.repository.path(activated.repository.config.expected_versions).unlink()
 
     result = activated.rebuild()
 
@@ -153,8 +153,8 @@ def test_an_error_of_the_pipeline_is_shown_with_its_advice_and_no_traceback(
 
 
 def test_a_removed_run_fails_its_blocking_check_and_stops_its_dependants(activated: DagsterRepo) -> None:
-    pointers = activated.governed.pointer_path.read_bytes()
-    gone = activated.governed.publish_root / "legacy"
+    pointers = activated.repository.pointer_path.read_bytes()
+    gone = activated.repository.publish_root / "legacy"
     for file in gone.iterdir():
         file.unlink()
     gone.rmdir()
@@ -166,7 +166,7 @@ def test_a_removed_run_fails_its_blocking_check_and_stops_its_dependants(activat
     assert not result.asset_materializations_for_node("op_status_table")
     assert not result.asset_materializations_for_node("drift_signals")
     assert set(activated.asked_for()) == {"governance_scorecard"}  # which rests on nothing
-    assert activated.governed.pointer_path.read_bytes() == pointers
+    assert activated.repository.pointer_path.read_bytes() == pointers
 
 
 def _key(name: str) -> AssetKey:

@@ -14,7 +14,7 @@ PASSED = {"seal": True, "schema": True, "append_only": True}
 
 
 def rewrite(repo: DagsterRepo, text: str) -> None:
-    repo.governed.path(PACK).write_text(text)
+    repo.repository.path(PACK).write_text(text)
 
 
 def test_its_own_check_blocks_and_describes_itself(first_rebuild: FirstRebuild) -> None:
@@ -50,7 +50,7 @@ def test_a_pack_that_grew_is_proposed_and_activated(activated: DagsterRepo) -> N
 def test_a_pack_with_violations_fails_the_check_and_the_pointer_stays(
     activated: DagsterRepo, text: str, code: str
 ) -> None:
-    before = activated.governed.pointer_path.read_bytes()
+    before = activated.repository.pointer_path.read_bytes()
     rewrite(activated, text)
 
     result = activated.materialize(ROLE_REGISTRY)
@@ -60,7 +60,7 @@ def test_a_pack_with_violations_fails_the_check_and_the_pointer_stays(
     (check,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "append_only"]
     assert f"**{code}**" in str(check.metadata["findings"].value)
     assert "check append_only failed" in activated.skipped()
-    assert activated.governed.pointer_path.read_bytes() == before
+    assert activated.repository.pointer_path.read_bytes() == before
 
 
 def test_violations_of_the_check_are_recorded_with_their_dagster_run(activated: DagsterRepo) -> None:
@@ -68,14 +68,14 @@ def test_violations_of_the_check_are_recorded_with_their_dagster_run(activated: 
 
     runs = [activated.materialize(ROLE_REGISTRY).run_id for _ in range(2)]
 
-    store = activated.governed.state_root / STORE_NAME
+    store = activated.repository.state_root / STORE_NAME
     (row,) = read_diagnostics(store)
     assert (row["code"], row["count"], row["job_id"], row["link_confidence"]) == ("RR003", 2, runs[1], "direct")
     assert {event["job_id"] for event in read_events(store)} == set(runs)
 
 
 def test_an_unusable_store_changes_no_check(activated: DagsterRepo) -> None:
-    (activated.governed.state_root / STORE_NAME).write_text("no database")
+    (activated.repository.state_root / STORE_NAME).write_text("no database")
     rewrite(activated, DRIFTED)
     failing = activated.materialize(ROLE_REGISTRY)
     rewrite(activated, GROWN)
@@ -91,7 +91,7 @@ def test_a_missing_or_unreadable_pack_returns_the_active_snapshot(
     activated: DagsterRepo, text: str | None, code: str
 ) -> None:
     active = activated.active()[ROLE_REGISTRY]
-    activated.governed.path(PACK).unlink() if text is None else rewrite(activated, text)
+    activated.repository.path(PACK).unlink() if text is None else rewrite(activated, text)
 
     result = activated.materialize(ROLE_REGISTRY)
 

@@ -50,7 +50,7 @@ def test_both_are_sealed_with_their_records_counted(first_rebuild: FirstRebuild)
 
 
 def test_appended_records_are_sealed_checked_and_proposed(activated: DagsterRepo) -> None:
-    _append(activated.governed.root, RUN_INDEX, a_success(1))
+    _append(activated.repository.root, RUN_INDEX, a_success(1))
 
     result = activated.materialize("overrides_log", "run_index")
 
@@ -61,13 +61,13 @@ def test_appended_records_are_sealed_checked_and_proposed(activated: DagsterRepo
 
 
 def test_a_gate_without_its_outputs_blocks(activated: DagsterRepo) -> None:
-    _append(activated.governed.root, RUN_INDEX, a_run(1, qa_gate2="PASS"))
+    _append(activated.repository.root, RUN_INDEX, a_run(1, qa_gate2="PASS"))
 
     assert "RI030: qa_gate2 is PASS without work_id and version_ids" in _refusal(activated, "run_index")
 
 
 def test_a_voided_override_blocks_the_index_that_did_not_change(activated: DagsterRepo) -> None:
-    _append(activated.governed.root, OVERRIDES, VOIDED)
+    _append(activated.repository.root, OVERRIDES, VOIDED)
 
     refusal = _refusal(activated, "run_index")
 
@@ -77,7 +77,7 @@ def test_a_voided_override_blocks_the_index_that_did_not_change(activated: Dagst
 
 @pytest.mark.parametrize("edit", ["changed", "gone"])
 def test_an_edited_old_line_blocks_by_the_active_snapshot(activated: DagsterRepo, edit: str) -> None:
-    log = activated.governed.root / RUN_INDEX
+    log = activated.repository.root / RUN_INDEX
     first, *rest = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join([first.replace(b'"human"', b'"gpt"')] * (edit == "changed") + rest))
 
@@ -87,7 +87,7 @@ def test_an_edited_old_line_blocks_by_the_active_snapshot(activated: DagsterRepo
 
 
 def test_a_line_that_only_git_contains_blocks_too(activated: DagsterRepo) -> None:
-    root = activated.governed.root
+    root = activated.repository.root
     before = (root / OVERRIDES).read_bytes()
     _append(root, OVERRIDES, VOIDED | {"status": "resolved"})
     git(root, "add", "--force", OVERRIDES)
@@ -100,7 +100,7 @@ def test_a_line_that_only_git_contains_blocks_too(activated: DagsterRepo) -> Non
 
 
 def test_a_log_that_ends_in_the_middle_of_a_line_is_not_captured(activated: DagsterRepo) -> None:
-    with (activated.governed.root / RUN_INDEX).open("ab") as file:
+    with (activated.repository.root / RUN_INDEX).open("ab") as file:
         file.write(b'{"record_type":')
 
     page = page_of(activated.materialize("run_index"), "run_index")

@@ -102,8 +102,8 @@ def test_a_replaced_active_run_is_not_proposed_again(rebuilt: DagsterRepo) -> No
 def test_a_build_of_an_older_time_than_the_active_run_is_not_proposed(rebuilt: DagsterRepo) -> None:
     record = rebuilt.instance.get_run_records()[0]
     later = datetime.fromtimestamp(record.start_time or 0, UTC) + timedelta(hours=1)
-    run = seal_build.start_build_run(rebuilt.governed, later)
-    rebuild.rebuild(rebuilt.governed, run, actor="Ada", reason="by hand")
+    run = seal_build.start_build_run(rebuilt.repository, later)
+    rebuild.rebuild(rebuilt.repository, run, actor="Ada", reason="by hand")
 
     assert "the as-of time of the run is earlier than that of the active run" in rebuilt.skipped()
 
@@ -115,18 +115,18 @@ def test_the_sensor_is_on_and_the_schedule_is_off_by_default() -> None:
 
 
 def test_an_unreadable_repository_is_reported_without_a_crash(rebuilt: DagsterRepo) -> None:
-    (rebuilt.governed.root / "registry-pipeline.toml").write_text("unknown_key = 1\n", encoding="utf-8")
+    (rebuilt.repository.root / "registry-pipeline.toml").write_text("unknown_key = 1\n", encoding="utf-8")
 
     assert "unknown key" in rebuilt.skipped()
 
 
 def test_a_rolled_back_run_is_not_proposed_again_and_a_newer_build_is(activated: DagsterRepo) -> None:
-    governed, before = activated.governed, activated.active()
+    repository, before = activated.repository, activated.active()
     newer = activated.rebuild()
     activated.execute_request(activated.requested())
-    chosen = pointers_rollback.select_rollback(read_chain_state(governed))
+    chosen = pointers_rollback.select_rollback(read_chain_state(repository))
     undone = pointers_rollback.rollback(
-        governed, seal_build.start_build_run(governed, NOW), chosen, actor="Ada", reason="wrong"
+        repository, seal_build.start_build_run(repository, NOW), chosen, actor="Ada", reason="wrong"
     )
     assert isinstance(undone, Activation)
     assert activated.active() == before
@@ -138,9 +138,9 @@ def test_a_rolled_back_run_is_not_proposed_again_and_a_newer_build_is(activated:
 
 def test_a_run_that_is_marked_bad_is_not_proposed(rebuilt: DagsterRepo) -> None:
     bad = rebuilt.asked_for()["drift_signals"]
-    run = seal_build.start_build_run(rebuilt.governed, NOW)
+    run = seal_build.start_build_run(rebuilt.repository, NOW)
     pointers_rollback.mark_bad(
-        rebuilt.governed, run, find_runs.find_run(rebuilt.governed, bad), actor="Ada", reason="wrong input"
+        rebuilt.repository, run, find_runs.find_run(rebuilt.repository, bad), actor="Ada", reason="wrong input"
     )
 
     assert "drift_signals" not in rebuilt.asked_for()

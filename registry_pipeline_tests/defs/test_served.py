@@ -79,7 +79,7 @@ def test_a_rebuild_launched_through_graphql_is_activated_by_the_sensor_and_repor
     assert pointers is not None
     assert pointers["runId"] == report["runId"]
     assert {"label": "moved", "intValue": len(POINTED)} in pointers["metadataEntries"]
-    active = pointer_file.read_pointers(served.governed)
+    active = pointer_file.read_pointers(served.repository)
     assert all(active.active(name) is not None for name in POINTED)
 
 
@@ -110,7 +110,7 @@ def test_runs_that_the_command_line_seals_appear_and_are_checked_by_dagster(serv
     assert launched == "SUCCESS"
     until("the report of the rebuild", lambda: served.newest("system_health_report"), WORK_SECONDS)
     built = subprocess.run(
-        [sys.executable, "-m", "registry_pipeline", "-C", str(served.governed.root), "--json", "build"],
+        [sys.executable, "-m", "registry_pipeline", "-C", str(served.repository.root), "--json", "build"],
         check=True,
         capture_output=True,
     )

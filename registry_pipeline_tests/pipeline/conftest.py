@@ -28,7 +28,7 @@ class Who(TypedDict):
 
 @dataclass(frozen=True)
 class World:
-    """A governed repository and a fixed clock."""
+    """A repository and a fixed clock."""
 
     repository: Repository
 
@@ -62,7 +62,7 @@ class World:
         flip_byte(self.runs / run_id / artifact)
 
 
-def all_in_force(outcome: RebuildResult) -> bool:
+def all_active(outcome: RebuildResult) -> bool:
     """Return whether every built registry that can be active is active: moved now, or unchanged."""
     rows = [row for row in outcome.built if REGISTRIES[row.registry_id].pointer]
     return bool(rows) and all(row.activated or row.reused for row in rows)

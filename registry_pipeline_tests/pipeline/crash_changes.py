@@ -30,36 +30,36 @@ from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.config import load_repository
 from registry_pipeline.pointers import state as store
 
-root, room, name, when, what, *words = sys.argv[1:]
-module = import_module(f"registry_pipeline.{room}")
+root, module_name, name, when, what, *words = sys.argv[1:]
+module = import_module(f"registry_pipeline.{module_name}")
 real = getattr(module, name)
 
 def step(*args, **kwargs):
     # What is left over of an older change is removed first; the step that is meant comes at the end.
-    if name == "remove_intent" and when == "after" and not store.intent_path(governed.pointer_path).exists():
+    if name == "remove_intent" and when == "after" and not store.intent_path(repository.pointer_path).exists():
         return real(*args, **kwargs)
     if when == "before":
         os._exit(9)
     real(*args, **kwargs)
     os._exit(9)
 
-governed = load_repository(Path(root))
-run = start_build_run(governed, datetime(2026, 3, 1, 13, tzinfo=UTC))
+repository = load_repository(Path(root))
+run = start_build_run(repository, datetime(2026, 3, 1, 13, tzinfo=UTC))
 who = {"actor": "Ada", "reason": "to be killed"}
 if what == "activate":
-    run = start_build_run(governed, datetime(2026, 3, 1, 13, tzinfo=UTC))
+    run = start_build_run(repository, datetime(2026, 3, 1, 13, tzinfo=UTC))
     setattr(module, name, step)
-    rebuild(governed, run, **who)
+    rebuild(repository, run, **who)
 setattr(module, name, step)
 if what == "rollback":
-    target = select_rollback(read_chain_state(governed))
-    rollback(governed, run, target, **who)
+    target = select_rollback(read_chain_state(repository))
+    rollback(repository, run, target, **who)
 if what == "mark_bad":
-    mark_bad(governed, run, find_run(governed, words[0]), **who)
+    mark_bad(repository, run, find_run(repository, words[0]), **who)
 if what == "finish":
-    complete_pending(governed)
+    complete_pending(repository)
 if what == "void":
-    void_records(governed, run, [PENDING], **who)
+    void_records(repository, run, [PENDING], **who)
 """
 
 

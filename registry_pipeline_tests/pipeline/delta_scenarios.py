@@ -1,6 +1,6 @@
 """Scenarios of run folders and delta logs, in steps: the `scenario` of cases in `cases/delta`.
 
-A scenario makes a plain governed folder and seals, logs, alters; then one more log is built, and what that tells and
+A scenario makes a plain repository folder and seals, logs, alters; then one more log is built, and what that tells and
 appends is compared with the case. The steps are the methods of `Scenario`.
 """
 
@@ -36,7 +36,7 @@ SPEC = spec_of(DELTA_LOG)
 
 @dataclass
 class Scenario:
-    """A governed folder in the making; every method is a step."""
+    """A repository in the making; every method is a step."""
 
     repository: Repository
     minutes: int = 0
@@ -139,7 +139,7 @@ class Scenario:
 
 def run_scenario(steps: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Any]:
     """Return what the log is that is built after the steps. It must pass its validation when it is sealed."""
-    scenario = Scenario.begin(folder / "governed")
+    scenario = Scenario.begin(folder / "repository")
     try:
         scenario.run_steps(steps)
         scenario.minutes += 1

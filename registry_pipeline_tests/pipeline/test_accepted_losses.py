@@ -11,7 +11,7 @@ from registry_pipeline.pointers.recovery import complete_pending
 from registry_pipeline.pointers.rollback import rollback, select_rollback
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.runs.sealed_run import Activation, Refusal
-from registry_pipeline_tests.pipeline.conftest import Who, World, all_in_force
+from registry_pipeline_tests.pipeline.conftest import Who, World, all_active
 from registry_pipeline_tests.pipeline.crash_changes import STEPS, kill
 
 WHO: Who = {"actor": "Grace", "reason": "moved to the archive"}
@@ -53,7 +53,7 @@ def test_a_loss_refuses_until_it_is_accepted_and_the_record_counts_it(built: Wor
     assert head is not None
     assert head.record.verdicts == {"pass": 1, "fail": 0, "unsealed": 0, "partial": 0, "accepted_removed": 1}
     assert inspect(built.repository, built.run(4)).chain.state == "committed"
-    assert all_in_force(built.build(minutes=5))
+    assert all_active(built.build(minutes=5))
 
 
 def test_a_loss_that_was_accepted_once_does_not_refuse_a_rollback(built: World) -> None:

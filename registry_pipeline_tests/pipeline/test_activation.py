@@ -19,7 +19,7 @@ from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.sealed_run import Refusal, SealedRun, Verdict
 from registry_pipeline.values import replace
 from registry_pipeline_tests.fork_server import fork_server
-from registry_pipeline_tests.pipeline.conftest import World, all_in_force
+from registry_pipeline_tests.pipeline.conftest import World, all_active
 
 STEPS = {
     "before the intent": ("create_intent", "before", "committed"),
@@ -79,7 +79,7 @@ def test_the_next_build_goes_on_after_a_kill_that_left_the_chain_committed(built
 
     outcome = built.build(minutes=7)
 
-    assert all_in_force(outcome)
+    assert all_active(outcome)
     assert not built.repository.pointer_path.with_name(f"{built.repository.pointer_path.name}.intent").exists()
 
 

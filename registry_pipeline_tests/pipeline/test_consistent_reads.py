@@ -12,7 +12,7 @@ from registry_pipeline.pipeline.inspect import inspect
 from registry_pipeline.pointers import state
 from registry_pipeline.pointers.recovery import complete_pending
 from registry_pipeline.pointers.state import pointer_lock, read_chain, read_chain_state
-from registry_pipeline_tests.pipeline.conftest import World, all_in_force
+from registry_pipeline_tests.pipeline.conftest import World, all_active
 from registry_pipeline_tests.pipeline.crash_changes import STEPS, kill
 
 
@@ -39,7 +39,7 @@ def test_an_activation_between_two_reads_is_no_edited_pointer_file(
 ) -> None:
     def other_process() -> None:
         monkeypatch.undo()
-        assert all_in_force(built.build(minutes=10))
+        assert all_active(built.build(minutes=10))
 
     acts = {"before": None, "after": None} | {moment: other_process}
     monkeypatch.setattr(state, call, once(getattr(state, call), acts["before"], acts["after"]))
@@ -80,7 +80,7 @@ def test_a_change_waits_for_a_reader_that_shares_the_lock(built: World, monkeypa
 
     monkeypatch.setattr("registry_pipeline.files.lock.time.sleep", end_the_reader)
 
-    assert all_in_force(built.build(minutes=10))
+    assert all_active(built.build(minutes=10))
     assert released
 
 

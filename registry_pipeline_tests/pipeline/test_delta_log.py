@@ -51,7 +51,7 @@ def envelope(world: World, run: SealedRun) -> Any:
 
 @pytest.fixture
 def scenario(tmp_path: Path) -> Scenario:
-    return Scenario.begin(tmp_path / "governed")
+    return Scenario.begin(tmp_path / "repository")
 
 
 def test_it_is_built_after_every_eligible_registry() -> None:

@@ -19,7 +19,7 @@ from registry_pipeline.pipeline import doctor as pipeline_doctor
 from registry_pipeline.pipeline import init as pipeline_init
 from registry_pipeline.pipeline.doctor import RepairOptions, diagnose
 from registry_pipeline.pointers.state import create_intent, intent_path, read_chain_state
-from registry_pipeline_tests.pipeline.conftest import NOON, World, all_in_force
+from registry_pipeline_tests.pipeline.conftest import NOON, World, all_active
 from registry_pipeline_tests.pipeline.crash_changes import STEPS, kill
 
 PENDING = STEPS["after the record"]
@@ -100,7 +100,7 @@ def fix_and_void(world: World) -> None:
 
 
 def build(world: World) -> None:
-    assert all_in_force(world.build(minutes=95))
+    assert all_active(world.build(minutes=95))
 
 
 DOCTOR, INIT, BUILD = "registry-pipeline doctor --fix", "registry-pipeline init", "registry-pipeline build"
@@ -185,14 +185,14 @@ def test_fix_alone_leaves_what_needs_a_decision_or_is_not_its_own(sound: World, 
 
 
 def test_what_a_pointer_file_said_before_it_was_written_over_is_kept_in_quarantine(sound: World) -> None:
-    in_force = sound.repository.pointer_path.read_bytes()
+    active_bytes = sound.repository.pointer_path.read_bytes()
     edited(sound)
     said = sound.repository.pointer_path.read_bytes()
 
     repair = pipeline_doctor.repair(sound.repository, sound.run(90), RepairOptions("Grace"))
 
     kept = [p.read_bytes() for p in (sound.repository.state_root / "quarantine").iterdir()]
-    assert sound.repository.pointer_path.read_bytes() == in_force
+    assert sound.repository.pointer_path.read_bytes() == active_bytes
     assert kept == [said]
     assert [m.code for m in repair.repairs] == ["POINTER_EDITED"]
 

@@ -14,7 +14,7 @@ from registry_pipeline.pointers.recovery import complete_pending, void_records
 from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollback
 from registry_pipeline.pointers.state import intent_path, read_chain_state
 from registry_pipeline.runs.sealed_run import Activation, Refusal
-from registry_pipeline_tests.pipeline.conftest import Who, World, all_in_force, copied
+from registry_pipeline_tests.pipeline.conftest import Who, World, all_active, copied
 from registry_pipeline_tests.pipeline.crash_changes import STEPS, kill
 
 FIRST = "2026-03-01__120000__drift_signals_build"
@@ -55,10 +55,10 @@ def test_a_change_killed_at_any_step_is_undone_committed_or_pending(twice: World
 
     chain = read_chain_state(twice.repository)
     sealed = step in (PENDING, "after the replacement", "after all")
-    in_force = step in ("after the replacement", "after all")
+    has_moved = step in ("after the replacement", "after all")
     assert chain.state == ("pending" if step == PENDING else "committed")
     assert len(chain.records) == records + sealed
-    assert (pointers(twice) != before) is in_force
+    assert (pointers(twice) != before) is has_moved
     assert chain.head is not None
     assert (chain.head.record.action == change and chain.head.record.reason == "to be killed") is sealed
 
@@ -132,7 +132,7 @@ def test_voiding_can_be_killed_too_and_done_again(twice: World, step: str) -> No
     again = void_records(twice.repository, twice.run(90), ["pending"], **WHO)
     assert (again is None) is (VOIDING[step][1] == "committed")
     assert (state(twice), pointers(twice)) == ("committed", before)
-    assert all_in_force(twice.build(minutes=95))
+    assert all_active(twice.build(minutes=95))
 
 
 def test_a_pending_change_whose_run_no_longer_verifies_is_not_finished(twice: World) -> None:

@@ -20,7 +20,7 @@ from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal
 from registry_pipeline.values import replace
-from registry_pipeline_tests.pipeline.conftest import Who, World, all_in_force, copied
+from registry_pipeline_tests.pipeline.conftest import Who, World, all_active, copied
 
 WHO: Who = {"actor": "Grace", "reason": "the drift was wrong"}
 BUILT = ("run_registry", "op_status_table", "drift_signals", "governance_scorecard")
@@ -178,7 +178,7 @@ def test_where_nothing_was_replaced_the_pointer_becomes_unknown(world: World) ->
     assert refs(world) == {}
     pointers = read_pointers(world.repository).pointers
     assert {(p.known, p.ref, p.notes) for p in pointers} == {("unknown", None, "the drift was wrong")}
-    assert all_in_force(world.build(minutes=40))
+    assert all_active(world.build(minutes=40))
 
 
 def test_one_registry_alone_is_moved_under_the_mixed_rule(world: World) -> None:
@@ -287,7 +287,7 @@ def test_what_a_rollback_moved_away_from_is_proposed_by_nobody_and_activated_by_
 def test_a_new_build_after_a_rollback_is_activated(world: World) -> None:
     back(world, 30)
 
-    assert all_in_force(world.build(minutes=40))
+    assert all_active(world.build(minutes=40))
     assert stamps(world) == {"124000"}
 
 

@@ -21,7 +21,7 @@ from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.sealed_run import Activation, Built, Refusal, SealedRun
-from registry_pipeline_tests.pipeline.conftest import World, all_in_force
+from registry_pipeline_tests.pipeline.conftest import World, all_active
 
 STACK = [row.registry_id for row in ROWS]
 POINTED = {row.registry_id for row in ROWS if row.pointer}
@@ -158,7 +158,7 @@ def test_a_tampered_previous_run_is_reported_and_a_rebuild_repairs_it(built: Wor
     outcome = built.build(minutes=1)
 
     assert "POINTER_SEAL_INVALID" in {f.code for f in outcome.findings}
-    assert all_in_force(outcome)
+    assert all_active(outcome)
     assert inspect(built.repository, built.run(2)).findings == ()
 
 
@@ -252,7 +252,7 @@ def test_in_a_clone_without_the_runs_a_build_starts_from_nothing(built: World) -
 
     assert {f.code for f in seen.findings} == {"POINTER_RUN_MISSING"}
     assert seen.health.state == "DEGRADED_BLOCKING"
-    assert all_in_force(outcome)
+    assert all_active(outcome)
 
 
 def test_the_report_needs_active_registries(world: World) -> None:

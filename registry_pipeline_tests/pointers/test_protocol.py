@@ -119,14 +119,14 @@ def test_a_process_killed_after_a_step_leaves_a_documented_state(repository: Rep
     seen = read_pointer_hash(repository)
 
     assert in_a_process(lambda: activate(repository, SECOND, seen, dying_after(step, 1))) == KILLED
-    expected, in_force = AFTER_A_KILL[step]
+    expected, expected_run = AFTER_A_KILL[step]
     state = read_state(repository)
     assert state.state == expected
-    assert active(repository) == in_force.ref
+    assert active(repository) == expected_run.ref
     if state.refuses:
         with pytest.raises(RefusedError, match="CHAIN_PENDING"):
             activate(repository, THIRD, read_pointer_hash(repository))
-        assert active(repository) == in_force.ref
+        assert active(repository) == expected_run.ref
     else:
         assert activate(repository, THIRD, read_pointer_hash(repository))
         assert read_state(repository).findings == ()

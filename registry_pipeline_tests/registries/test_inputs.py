@@ -33,7 +33,7 @@ EXPECTED_PATH = "docs/governance/EXPECTED_VERSIONS_v0_1.json"
 SNAPSHOT = "EXPECTED_VERSIONS_v0_1_snapshot.json"
 
 
-def governed(root: Path) -> Repository:
+def repository_at(root: Path) -> Repository:
     config = Config(
         operations_catalog=("catalog.md",), coverage_matrix=("matrix.md",), threshold_sources=("pack.json",)
     )
@@ -69,7 +69,7 @@ def test_the_scan_leaves_out_what_the_context_names(tmp_path: Path) -> None:
 
 
 def test_the_status_table_is_given_the_rows_of_the_upstream_registry_and_the_documents(tmp_path: Path) -> None:
-    gathered = read_op_status_table_inputs(governed(tmp_path), SourceContext(upstream=upstream()))
+    gathered = read_op_status_table_inputs(repository_at(tmp_path), SourceContext(upstream=upstream()))
 
     assert gathered.inputs.runs == (
         RunRow(".codex/RUNS::r", ".codex/RUNS", "r", None, "OP-A01", None, None, True, False),
@@ -83,7 +83,7 @@ def test_the_status_table_is_given_the_rows_of_the_upstream_registry_and_the_doc
 
 
 def test_an_empty_registry_is_no_run_and_no_failure(tmp_path: Path) -> None:
-    assert read_op_status_table_inputs(governed(tmp_path), SourceContext(upstream=registry(b""))).inputs.runs == ()
+    assert read_op_status_table_inputs(repository_at(tmp_path), SourceContext(upstream=registry(b""))).inputs.runs == ()
 
 
 def test_without_its_documents_no_status_table_is_built(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_the_drift_that_is_fed_back_is_read_from_the_previous_snapshot(tmp_path:
     previous = Previous("d1", {"DRIFT_SIGNALS_v0_1.json": json.dumps({"system_drift": flags}).encode()})
     context = SourceContext(upstream=upstream(), previous={"drift_signals": previous})
 
-    inputs = read_op_status_table_inputs(governed(tmp_path), context).inputs
+    inputs = read_op_status_table_inputs(repository_at(tmp_path), context).inputs
 
     assert inputs.system_drift == SystemDrift(canon_dirty=True, schema_drift=None, threshold_drift=False)
     assert inputs.drift_signals_run == "d1"
@@ -110,7 +110,7 @@ def test_a_malformed_previous_drift_is_named(tmp_path: Path, data: bytes | None)
     context = SourceContext(upstream=upstream(), previous={"drift_signals": Previous("d1", files)})
 
     with pytest.raises(EvidenceError, match=r"drift_signals: DRIFT_SIGNALS_v0_1\.json cannot be parsed"):
-        read_op_status_table_inputs(governed(tmp_path), context)
+        read_op_status_table_inputs(repository_at(tmp_path), context)
 
 
 @pytest.mark.parametrize(
@@ -130,18 +130,18 @@ def test_a_malformed_line_of_the_upstream_registry_is_named_by_its_number(tmp_pa
     context = SourceContext(upstream=registry(json_line(RECORD) + line.strip() + b"\n"))
 
     with pytest.raises(EvidenceError, match=r"run_registry: RUN_REGISTRY_v0_1\.jsonl line 2 cannot be parsed"):
-        read_op_status_table_inputs(governed(tmp_path), context)
+        read_op_status_table_inputs(repository_at(tmp_path), context)
 
 
 def test_a_missing_upstream_is_refused_with_the_command_to_run(tmp_path: Path) -> None:
     for read in (read_op_status_table_inputs, read_drift_signals_inputs):
         with pytest.raises(RefusedError) as caught:
-            read(governed(tmp_path), SourceContext())
+            read(repository_at(tmp_path), SourceContext())
         assert "registry-pipeline build run_registry" in caught.value.advice
 
 
 def drift(root: Path, files: dict[str, dict[str, bytes]]) -> BuildInputs:
-    return read_drift_signals_inputs(governed(root), SourceContext(upstream=files))
+    return read_drift_signals_inputs(repository_at(root), SourceContext(upstream=files))
 
 
 def test_drift_signals_are_given_what_was_observed(tmp_path: Path) -> None:

@@ -122,14 +122,14 @@ def test_a_pack_that_the_index_cannot_give_is_reported(tmp_path: Path, state: st
         staged(root)
 
 
-def governed(root: Path, pack: str = DEFAULT) -> Repository:
+def repository_at(root: Path, pack: str = DEFAULT) -> Repository:
     return Repository(root, Config(roles=Roles(pack=pack)))
 
 
 def test_a_capture_is_the_pack_under_its_own_name_with_the_waivers_as_input(tmp_path: Path) -> None:
     write(tmp_path, {PACK: '{"roles": []}', WAIVERS_PATH: "{}"})
 
-    gathered = read_role_registry_inputs(governed(tmp_path, PACK), SourceContext())
+    gathered = read_role_registry_inputs(repository_at(tmp_path, PACK), SourceContext())
 
     assert gathered.inputs.files == {"pack.json": b'{"roles": []}'}
     assert [file.path for file in gathered.files] == [PACK, WAIVERS_PATH]
@@ -145,12 +145,12 @@ def test_a_pack_that_never_was_there_is_only_mentioned_and_one_that_is_gone_is_a
         (found,) = gathered.findings
         return found.code, found.severity
 
-    assert code_and_severity(governed(tmp_path), SourceContext()) == ("CAPTURE_MISSING", Severity.INFO)
-    assert code_and_severity(governed(tmp_path), before) == ("CAPTURE_MISSING", Severity.WARNING)
-    assert code_and_severity(governed(tmp_path, PACK), SourceContext()) == ("CAPTURE_MISSING", Severity.WARNING)
+    assert code_and_severity(repository_at(tmp_path), SourceContext()) == ("CAPTURE_MISSING", Severity.INFO)
+    assert code_and_severity(repository_at(tmp_path), before) == ("CAPTURE_MISSING", Severity.WARNING)
+    assert code_and_severity(repository_at(tmp_path, PACK), SourceContext()) == ("CAPTURE_MISSING", Severity.WARNING)
     (tmp_path / "assets").mkdir()
     (tmp_path / DEFAULT).symlink_to("nowhere")
-    assert code_and_severity(governed(tmp_path), SourceContext()) == ("CAPTURE_MISSING", Severity.WARNING)
+    assert code_and_severity(repository_at(tmp_path), SourceContext()) == ("CAPTURE_MISSING", Severity.WARNING)
 
 
 def test_a_pack_of_which_no_role_can_be_read_is_not_captured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def test_a_pack_of_which_no_role_can_be_read_is_not_captured(tmp_path: Path, mon
     monkeypatch.setattr(comparison, "check_capture", lambda *_args: CaptureCheck((bad, bad)))
     context = SourceContext(started=datetime(2026, 1, 1, tzinfo=UTC))
 
-    gathered = read_role_registry_inputs(governed(tmp_path, PACK), context)
+    gathered = read_role_registry_inputs(repository_at(tmp_path, PACK), context)
 
     assert gathered.inputs is None
     assert [found.code for found in gathered.findings] == ["CAPTURE_MALFORMED"]

@@ -13,7 +13,7 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.registries.run_index.log_file import overrides_log, run_index_log
 from registry_pipeline.registries.run_index.service import check_log
 from registry_pipeline_tests.registries.repositories import git
-from registry_pipeline_tests.run_index.values import a_run, governed_at, log_at
+from registry_pipeline_tests.run_index.values import a_run, log_at, repository_at
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ONE, TWO, THREE = (json_line(a_run(number)) for number in range(3))
@@ -28,7 +28,7 @@ def committed(tmp_path: Path) -> Repository:
         log_at(tmp_path).path.write_bytes(lines)
         git(tmp_path, "add", ".")
         git(tmp_path, "commit", "--quiet", "-m", "records")
-    return governed_at(tmp_path)
+    return repository_at(tmp_path)
 
 
 def _codes(repository: Repository, baseline: str) -> list[str]:
@@ -73,4 +73,4 @@ def test_outside_git_there_is_no_commit(tmp_path: Path) -> None:
     log_at(tmp_path).path.write_bytes(ONE)
 
     with pytest.raises(NotFoundError, match="in no git repository"):
-        _codes(governed_at(tmp_path), "HEAD")
+        _codes(repository_at(tmp_path), "HEAD")

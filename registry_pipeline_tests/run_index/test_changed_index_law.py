@@ -20,7 +20,7 @@ from registry_pipeline.registries.run_index.log_file import Log
 from registry_pipeline.registries.run_index.query import VIEWS, Query, find_latest, find_records, find_run
 from registry_pipeline.registries.run_index.side_index import index_path
 from registry_pipeline_tests.laws import examples
-from registry_pipeline_tests.run_index.values import Run, append_runs, governed_at, log_at, logs, runs
+from registry_pipeline_tests.run_index.values import Run, append_runs, log_at, logs, repository_at, runs
 
 Change = Callable[[Path, st.DataObject], None]
 
@@ -176,5 +176,5 @@ def test_a_changed_index_lets_no_duplicate_and_no_collision_into_the_log(
             assert find_records(log, Query()).by_index
             change(index_path(log), data)
 
-            assert append_runs(governed_at(with_index), batch) == append_runs(governed_at(without), batch)
+            assert append_runs(repository_at(with_index), batch) == append_runs(repository_at(without), batch)
             assert log.path.read_bytes() == log_at(without).path.read_bytes()

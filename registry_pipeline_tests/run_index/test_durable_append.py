@@ -14,14 +14,14 @@ from registry_pipeline.registries.run_index.log_file import Log, run_index_log
 from registry_pipeline.registries.run_index.merge import merge_files
 from registry_pipeline.registries.run_index.run_log import create_run_log
 from registry_pipeline_tests.files.recorded import recorded_syncs
-from registry_pipeline_tests.run_index.values import a_run, append, governed_at, log_at, write_log
+from registry_pipeline_tests.run_index.values import a_run, append, log_at, repository_at, write_log
 
 DATA, LOG = "60-REGISTRY/data", "60-REGISTRY/data/run-index.jsonl"
 BATCH = f"{DATA}/.run-index.jsonl.batch.registry-pipeline.tmp"
 
 
 def test_a_new_log_is_durable_with_the_folders_that_were_made_for_it(tmp_path: Path) -> None:
-    log = run_index_log(governed_at(tmp_path))
+    log = run_index_log(repository_at(tmp_path))
 
     with recorded_syncs(tmp_path) as synced:
         append(log, a_run(0))

@@ -16,8 +16,8 @@ from registry_pipeline.registries.run_index import side_index
 from registry_pipeline.registries.run_index.log_file import Log
 from registry_pipeline.registries.run_index.query import Query, find_records, find_run
 from registry_pipeline.registries.run_index.side_index import index_path, is_recorded, record_state, state_path
-from registry_pipeline_tests.run_index.crash_points import killed_at
-from registry_pipeline_tests.run_index.values import a_run, append_runs, governed_at, log_at, write_log
+from registry_pipeline_tests.crash_points import killed_at
+from registry_pipeline_tests.run_index.values import LOG_CALLS, a_run, append_runs, log_at, repository_at, write_log
 
 HIDDEN = a_run(20)
 
@@ -52,8 +52,8 @@ def test_a_record_whose_row_was_deleted_is_not_appended_twice_and_its_collision_
     _hide(log)
     before = log.path.read_bytes()
 
-    again = append_runs(governed_at(tmp_path), [HIDDEN])
-    other = append_runs(governed_at(tmp_path), [HIDDEN | {"created_by": "gpt"}])
+    again = append_runs(repository_at(tmp_path), [HIDDEN])
+    other = append_runs(repository_at(tmp_path), [HIDDEN | {"created_by": "gpt"}])
 
     assert (again.added, again.repeated) == ((), (HIDDEN,))
     assert [each.code for each in other.findings] == ["RI024"]
@@ -158,7 +158,7 @@ def test_an_edit_right_after_an_append_is_seen_however_fast_it_comes(tmp_path: P
     log = _indexed(tmp_path)
     for number in range(60, 80):
         line, edited = json_line(a_run(number, notes="before")), json_line(a_run(number, notes="edited"))
-        append_runs(governed_at(tmp_path), [a_run(number, notes="before")])
+        append_runs(repository_at(tmp_path), [a_run(number, notes="before")])
         with log.path.open("r+b") as file:
             file.seek(-len(line), os.SEEK_END)
             file.write(edited)
@@ -173,17 +173,17 @@ def test_an_append_and_a_query_killed_at_any_call_leave_an_index_that_hides_noth
         one, root = a_run(60), tmp_path / str(number)
 
         def append_and_refresh() -> None:
-            append_runs(governed_at(root), [one])  # noqa: B023 - called before the next round
+            append_runs(repository_at(root), [one])  # noqa: B023 - called before the next round
             find_records(log, Query())  # noqa: B023
 
-        killed = killed_at(number, append_and_refresh)
+        killed = killed_at(number, append_and_refresh, LOG_CALLS)
         unchanged = side_index.index_path(log).stat().st_ino
         by_index, by_scan = (find_records(log, Query(view="all"), use_index=use) for use in (True, False))
 
         assert by_index.by_index
         assert by_index.entries == by_scan.entries, f"killed at call {number}"
         rebuilt += index_path(log).stat().st_ino != unchanged
-        assert len(append_runs(governed_at(root), [one]).findings) == 0
+        assert len(append_runs(repository_at(root), [one]).findings) == 0
         assert len(find_run(log, one["run_id"]).entries) == 1
         number += 1
 

@@ -11,8 +11,8 @@ from registry_pipeline.canonical import json_line
 from registry_pipeline.registries.run_index.append import AppendResult
 from registry_pipeline.registries.run_index.log_file import Log, batch_intent_path
 from registry_pipeline.registries.run_index.scan import read_log
-from registry_pipeline_tests.run_index.crash_points import killed_at
-from registry_pipeline_tests.run_index.values import a_run, append, log_at
+from registry_pipeline_tests.crash_points import killed_at
+from registry_pipeline_tests.run_index.values import LOG_CALLS, a_run, append, log_at
 
 FIRST, SECOND, THIRD, LATER = (a_run(number) for number in range(4))
 TORN = json_line(a_run(9))[:90]
@@ -54,7 +54,7 @@ def test_an_append_killed_at_any_call_is_complete_or_absent(
     number, killed, outcomes = 1, True, set()
     while killed:
         log = _begin(root, state)
-        killed = killed_at(number, lambda: append(log, *batch), half=half)  # noqa: B023 -- done before the next round
+        killed = killed_at(number, lambda: append(log, *batch), LOG_CALLS, half=half)  # noqa: B023 -- done before the next round
         held = _runs(log)
         assert held in (before, known, [*known, *wanted]), f"killed at call {number}"
         outcomes.add((killed, held[-len(wanted) :] == wanted))
@@ -77,7 +77,7 @@ def test_an_append_killed_at_any_call_is_complete_or_absent(
 def test_an_incomplete_batch_is_moved_aside_and_reported(tmp_path: Path) -> None:
     log = _begin(tmp_path, "a log")
     number = 1
-    while killed_at(number, lambda: append(log, SECOND, THIRD), half=True):
+    while killed_at(number, lambda: append(log, SECOND, THIRD), LOG_CALLS, half=True):
         if log.path.read_bytes().count(b"\n") != 1 or not log.path.read_bytes().endswith(b"\n"):
             break
         number += 1
@@ -95,7 +95,10 @@ def test_an_incomplete_batch_is_moved_aside_and_reported(tmp_path: Path) -> None
 def test_an_intent_file_of_another_log_hides_nothing(tmp_path: Path) -> None:
     log = _begin(tmp_path, "a log")
     number = 1
-    while killed_at(number, lambda: append(log, SECOND, THIRD), half=True) and not batch_intent_path(log).exists():
+    while (
+        killed_at(number, lambda: append(log, SECOND, THIRD), LOG_CALLS, half=True)
+        and not batch_intent_path(log).exists()
+    ):
         number += 1
     log.path.write_bytes(json_line(FIRST) + json_line(LATER))  # a checkout, say
 

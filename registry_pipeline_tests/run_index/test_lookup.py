@@ -14,7 +14,7 @@ from registry_pipeline.registries.run_index.append import AppendResult
 from registry_pipeline.registries.run_index.log_file import Log
 from registry_pipeline.registries.run_index.query import Query, find_records
 from registry_pipeline.registries.run_index.side_index import index_path
-from registry_pipeline_tests.run_index.values import Run, a_run, append_runs, governed_at, log_at, write_log
+from registry_pipeline_tests.run_index.values import Run, a_run, append_runs, log_at, repository_at, write_log
 
 ALL = Query(view="all", order_by="created_utc")
 OTHER_MAKER = a_run(20, created_by="gpt")
@@ -22,7 +22,7 @@ OTHER_MAKER = a_run(20, created_by="gpt")
 
 
 def _append(root: Path, *records: Run) -> AppendResult:
-    return append_runs(governed_at(root), records)
+    return append_runs(repository_at(root), records)
 
 
 def _indexed(root: Path, count: int = 50) -> Log:

@@ -74,11 +74,11 @@ _THROUGH_THE_INDEX = """
 import sys
 from pathlib import Path
 from registry_pipeline_tests.lock_waits import wait_for_locks_without_limit
-from registry_pipeline_tests.run_index.values import a_run, append_runs, governed_at
+from registry_pipeline_tests.run_index.values import a_run, append_runs, repository_at
 wait_for_locks_without_limit()
 first, count, root = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 for number in range(first, first + count):
-    assert append_runs(governed_at(root), [a_run(number)]).added
+    assert append_runs(repository_at(root), [a_run(number)]).added
 """
 
 

@@ -11,9 +11,9 @@ from registry_pipeline.registries.run_index.check import check_append_only
 from registry_pipeline.registries.run_index.log_file import run_index_log
 from registry_pipeline.registries.run_index.merge import merge_logs
 from registry_pipeline_tests.laws import examples
-from registry_pipeline_tests.run_index.values import Run, governed_at, logs
+from registry_pipeline_tests.run_index.values import Run, logs, repository_at
 
-LOG = run_index_log(governed_at(Path("nowhere")))
+LOG = run_index_log(repository_at(Path("nowhere")))
 
 
 def _bytes(records: list[Run]) -> bytes:

@@ -17,7 +17,7 @@ from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline.registries.run_index.log_file import overrides_log
 from registry_pipeline.registries.run_index.query import Query, find_latest, find_records, find_run
 from registry_pipeline.registries.run_index.service import read_rule_context
-from registry_pipeline_tests.run_index.values import a_run, a_success, governed_at, log_at, write_log
+from registry_pipeline_tests.run_index.values import a_run, a_success, log_at, repository_at, write_log
 
 DAYS = [a_run(n, created_utc=stamp) for n, stamp in enumerate(("2026-02-09T23:59:59Z", "2026-02-10T00:00Z",
         "2026-02-10T12:00Z", "2026-02-10T23:59:59Z", "2026-02-11T00:00Z"))]  # fmt: skip
@@ -68,7 +68,7 @@ def test_records_without_the_field_come_last_in_both_orders(tmp_path: Path) -> N
 
 
 def test_the_latest_success_passes_its_rules(tmp_path: Path) -> None:
-    repository, log = governed_at(tmp_path), log_at(tmp_path)
+    repository, log = repository_at(tmp_path), log_at(tmp_path)
     lane = {"artist_id": "ART-a", "genre_id": "GEN-a"}
     oldest, allowed, unlinked = (
         a_success(1, **lane),
@@ -127,7 +127,7 @@ def test_an_id_that_is_written_with_escapes_is_the_same_id(tmp_path: Path) -> No
 
 
 def test_queries_can_return_data_frames(tmp_path: Path) -> None:
-    repository, log = governed_at(tmp_path), log_at(tmp_path)
+    repository, log = repository_at(tmp_path), log_at(tmp_path)
     write_log(
         log, [a_success(1), a_success(1, last_updated_utc="2026-02-12T00:00Z"), a_run(2, uniqueness_scene="FAIL")]
     )

@@ -12,7 +12,7 @@ from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.registries.run_index.record import GRAMMARS
 from registry_pipeline.registries.run_index.scan import read_log
 from registry_pipeline.registries.run_index.service import finish_run, start_run
-from registry_pipeline_tests.run_index.values import a_run, governed_at, log_at, write_log
+from registry_pipeline_tests.run_index.values import a_run, log_at, repository_at, write_log
 
 NOW = datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
 LATER = datetime(2026, 3, 1, 1, 0, 0, tzinfo=UTC)
@@ -38,7 +38,7 @@ def _fill(place: Path, **values: str) -> None:
 
 
 def test_a_run_is_started_filled_in_and_finished(tmp_path: Path) -> None:
-    repository, place = governed_at(tmp_path), tmp_path / "runlogs" / "night.md"
+    repository, place = repository_at(tmp_path), tmp_path / "runlogs" / "night.md"
     run_id = start_run(repository, place, FIELDS, now=NOW, choose=_first)
     log = log_at(tmp_path)
     assert not log.path.exists()
@@ -58,7 +58,7 @@ def test_a_run_is_started_filled_in_and_finished(tmp_path: Path) -> None:
 
 
 def test_the_changes_of_a_second_finish_must_be_named(tmp_path: Path) -> None:
-    repository, place = governed_at(tmp_path), tmp_path / "night.md"
+    repository, place = repository_at(tmp_path), tmp_path / "night.md"
     start_run(repository, place, FIELDS, now=NOW, choose=_first)
     _fill(place, qa_gate2="FAIL", notes="a")
     finish_run(repository, place, corrects=(), machine_id=None, now=LATER)
@@ -73,7 +73,7 @@ def test_the_changes_of_a_second_finish_must_be_named(tmp_path: Path) -> None:
 
 
 def test_an_existing_id_is_not_assigned_again(tmp_path: Path) -> None:
-    repository, log = governed_at(tmp_path), log_at(tmp_path)
+    repository, log = repository_at(tmp_path), log_at(tmp_path)
     write_log(log, [a_run(0, run_id="RUN-20260228-2359-AAAA")])
     turns = itertools.cycle(range(8))
 
@@ -101,20 +101,20 @@ def test_a_run_log_is_never_overwritten(tmp_path: Path) -> None:
     place.write_text("mine")
 
     with pytest.raises(RefusedError, match="exists already"):
-        start_run(governed_at(tmp_path), place, FIELDS, now=NOW, choose=_first)
+        start_run(repository_at(tmp_path), place, FIELDS, now=NOW, choose=_first)
 
     assert place.read_text() == "mine"
 
 
 def test_an_unknown_field_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="RI014 /artist_id"):
-        start_run(governed_at(tmp_path), tmp_path / "a.md", FIELDS | {"artist_id": "heron"}, now=NOW, choose=_first)
+        start_run(repository_at(tmp_path), tmp_path / "a.md", FIELDS | {"artist_id": "heron"}, now=NOW, choose=_first)
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_run_log_cannot_be_finished(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="cannot be read"):
-        finish_run(governed_at(tmp_path), tmp_path / "gone.md", corrects=(), machine_id=None, now=NOW)
+        finish_run(repository_at(tmp_path), tmp_path / "gone.md", corrects=(), machine_id=None, now=NOW)
     with pytest.raises(NotFoundError, match="cannot be read"):
-        finish_run(governed_at(tmp_path), tmp_path, corrects=(), machine_id=None, now=NOW)
+        finish_run(repository_at(tmp_path), tmp_path, corrects=(), machine_id=None, now=NOW)

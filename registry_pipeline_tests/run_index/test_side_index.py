@@ -15,7 +15,7 @@ from registry_pipeline.registries.run_index import side_index
 from registry_pipeline.registries.run_index.log_file import read_lines, run_index_log
 from registry_pipeline.registries.run_index.query import Query, QueryResult, find_records, find_run
 from registry_pipeline.registries.run_index.side_index import index_path
-from registry_pipeline_tests.run_index.values import a_run, append, governed_at, log_at, write_log
+from registry_pipeline_tests.run_index.values import a_run, append, log_at, repository_at, write_log
 
 ALL = Query(view="all", order_by="created_utc")
 
@@ -147,7 +147,7 @@ def test_another_id_grammar_makes_another_index(tmp_path: Path, watch: Watch) ->
     write_log(log, [a_run(1), a_run(2, mood="major")])
 
     assert _numbers(find_records(log, ALL)) == [1]
-    assert _numbers(find_records(run_index_log(governed_at(tmp_path, extra_keys=("mood",))), ALL)) == [1, 2]
+    assert _numbers(find_records(run_index_log(repository_at(tmp_path, extra_keys=("mood",))), ALL)) == [1, 2]
     assert watch.built == 2
 
 

@@ -18,14 +18,18 @@ from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline.registries.run_index.log_file import Entry, Log, run_index_log
 
 Run = dict[str, Any]
+LOG_CALLS = tuple(
+    f"os.{name}" for name in ("open", "write", "fsync", "pread", "ftruncate", "close", "fstat", "rename", "unlink")
+)
+"""The calls of an append by which files change or are read."""
 
 
-def governed_at(root: Path, **table: Any) -> Repository:
+def repository_at(root: Path, **table: Any) -> Repository:
     return Repository(root, Config(run_index=RunIndexTable(**table)))
 
 
 def log_at(root: Path) -> Log:
-    log = run_index_log(governed_at(root))
+    log = run_index_log(repository_at(root))
     log.path.parent.mkdir(parents=True, exist_ok=True)
     return log
 

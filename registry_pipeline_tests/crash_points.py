@@ -1,21 +1,21 @@
-"""An append in a process that is killed at one of its system calls."""
+"""Work in a process that is killed at one of its system calls."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-CALLS = ("open", "write", "fsync", "pread", "ftruncate", "close", "fstat", "rename", "unlink")
 
+def killed_at(number: int, work: Callable[[], object], targets: Sequence[str], *, half: bool = False) -> bool:
+    """Do the work in a fork that kills itself at its call of this number; return whether it came so far.
 
-def killed_at(number: int, work: Callable[[], object], *, half: bool = False) -> bool:
-    """Do the work in a fork that kills itself at its call of this number; tell whether it came so far.
-
-    With `half`, a write that is the last call writes the first half of its bytes before.
+    Calls of the `targets` count, each given as `module.function`. With `half`, a write that is the last call writes
+    the first half of its bytes before.
     """
     child = os.fork()
     if child == 0:
@@ -34,8 +34,10 @@ def killed_at(number: int, work: Callable[[], object], *, half: bool = False) ->
             return call
 
         patch = pytest.MonkeyPatch()
-        for name in CALLS:
-            patch.setattr(os, name, counted_call(name, getattr(os, name)))
+        for target in targets:
+            module, name = target.rsplit(".", 1)
+            owner = importlib.import_module(module)
+            patch.setattr(owner, name, counted_call(name, getattr(owner, name)))
         try:
             work()
         finally:
