@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from registry_pipeline.example.data_files import read_commit_files
+from registry_pipeline.example.sources import read_commit_files
 from registry_pipeline_tests.role_packs import PACK, SMALL
 
 LEDGER = "schema/applied_migrations.json"

@@ -24,7 +24,7 @@ from registry_pipeline.defs.assets import GROUP, OWNERS, code_version, make_asse
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.display import printable
-from registry_pipeline.pipeline import render
+from registry_pipeline.pipeline import rebuild
 from registry_pipeline.pointers import activation
 from registry_pipeline.registries import catalog, validation
 from registry_pipeline.registries.base import seal_build, sealed_input
@@ -147,7 +147,7 @@ def make_report_asset() -> AssetsDefinition:
     def system_health_report(context: AssetExecutionContext, repository: RepositoryResource) -> MaterializeResult[None]:
         with as_dagster_failure():
             try:
-                sealed = render.render(repository.load(), _start_report_run(repository, context.run.run_id))
+                sealed = rebuild.render(repository.load(), _start_report_run(repository, context.run.run_id))
             except RefusedError as refused:
                 return MaterializeResult(
                     metadata={"state": printable(refused.message), "advice": printable(refused.advice)}

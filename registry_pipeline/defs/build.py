@@ -10,12 +10,10 @@ from dagster import Definitions, define_asset_job, in_process_executor
 
 from registry_pipeline.config import find_repository
 from registry_pipeline.defs.active_assets import REPORT_ASSET, make_pointers_asset, make_report_asset, utc_now
-from registry_pipeline.defs.assets import SEALED_IO, make_registry_asset
-from registry_pipeline.defs.checks import make_registry_checks
+from registry_pipeline.defs.assets import SEALED_IO, make_registry_asset, make_registry_checks
 from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB, command_line_sensor, select_checks
 from registry_pipeline.defs.daily import make_history_defs
-from registry_pipeline.defs.io_manager import SealedIOManager
-from registry_pipeline.defs.resources import RepositoryResource
+from registry_pipeline.defs.resources import RepositoryResource, SealedIOManager
 from registry_pipeline.defs.sensors import activate_pointers_job, activation_sensor, daily_rebuild_schedule, rebuild_job
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of

@@ -23,9 +23,9 @@ from registry_pipeline.findings.display import (
     printable_lines,
 )
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.registries.base.claims import find_main_artifact
 from registry_pipeline.registries.base.delta import parse_delta_log
 from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.base.sealed_input import find_main_artifact
 from registry_pipeline.runs.reference import Known, Pointer, PointerFile
 from registry_pipeline.runs.sealed_run import Built, SealedRun, SealReport
 

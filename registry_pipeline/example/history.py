@@ -14,10 +14,23 @@ from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.example.adapter_runs import RIG_ROOT
-from registry_pipeline.example.data_files import read_commit_files, read_data_file, read_table
-from registry_pipeline.example.operations import CODEX, OPERATIONS, OPTIONS, REPORTS
-from registry_pipeline.example.role_pack import PACK_PATH, STEPS, make_role_pack
-from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH, make_run_index_files
+from registry_pipeline.example.registries import (
+    OVERRIDES_PATH,
+    PACK_PATH,
+    RUN_INDEX_PATH,
+    STEPS,
+    make_role_pack,
+    make_run_index_files,
+)
+from registry_pipeline.example.sources import (
+    CODEX,
+    OPERATIONS,
+    OPTIONS,
+    REPORTS,
+    read_commit_files,
+    read_data_file,
+    read_table,
+)
 from registry_pipeline.pipeline.init import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,

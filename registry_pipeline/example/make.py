@@ -22,8 +22,8 @@ from registry_pipeline.example.adapter_runs import (
     plan_rig_runs,
 )
 from registry_pipeline.example.history import ExampleCommit, describe_commits
-from registry_pipeline.example.operations import CODEX
 from registry_pipeline.example.schedule import Defect, PlannedRun, Seal, plan_runs, seal_as_older_tools
+from registry_pipeline.example.sources import CODEX
 from registry_pipeline.files.durable import make_folders, make_write_error
 from registry_pipeline.pipeline.init import initialize
 from registry_pipeline.runs.reference import RunId

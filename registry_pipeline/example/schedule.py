@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from registry_pipeline.canonical import json_document, sha256_hex
-from registry_pipeline.example.operations import CODEX, OPERATIONS, OPTIONS, REPORTS, ExampleOperation
+from registry_pipeline.example.sources import CODEX, OPERATIONS, OPTIONS, REPORTS, ExampleOperation
 from registry_pipeline.values import replace, value_type
 
 

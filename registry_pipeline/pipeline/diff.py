@@ -12,11 +12,11 @@ from registry_pipeline.canonical import json_line, parse_finite_json, parse_stri
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import ConfigError, EvidenceError, NotFoundError
 from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
-from registry_pipeline.registries.base.claims import find_main_artifact, find_registry
 from registry_pipeline.registries.base.delta import PathChanges, find_changed_paths
+from registry_pipeline.registries.base.sealed_input import find_main_artifact, find_registry
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
-from registry_pipeline.runs.listing import find_dated_runs, list_run_folders
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
+from registry_pipeline.runs.scan import find_dated_runs, list_run_folders
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import asdict, value_type

@@ -20,7 +20,7 @@ from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.first_parent import read_default_branch
 from registry_pipeline.git.repository import read_ignored_paths, read_text_attributes
 from registry_pipeline.pipeline.init import list_git_ignores
-from registry_pipeline.pipeline.render import render_after_change
+from registry_pipeline.pipeline.rebuild import render_after_change
 from registry_pipeline.pipeline.status import inspect_with_git
 from registry_pipeline.pointers.recovery import complete_pending, remove_leftovers, restore_pointer_file, void_records
 from registry_pipeline.pointers.state import intent_path, read_chain_state

@@ -15,10 +15,9 @@ from registry_pipeline.registries.base.sealed_input import make_sealed_run
 from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, spec_of
 from registry_pipeline.runs.envelope import is_foreign, stated_repository_id
 from registry_pipeline.runs.envelope_file import read_run_json
-from registry_pipeline.runs.listing import RunFolder, find_dated_runs, list_run_folders
 from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.scan import read_run_folder
+from registry_pipeline.runs.scan import RunFolder, find_dated_runs, list_run_folders, read_run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
 

@@ -31,9 +31,9 @@ from registry_pipeline.registries.base.seal_build import BuildRun, check_publish
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
-from registry_pipeline.runs.listing import RunFolder, RunListing, list_run_folders
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.scan import RunFolder, RunListing, list_run_folders
 from registry_pipeline.runs.sealed_run import SealedRun
 from registry_pipeline.values import asdict, fields, value_type
 

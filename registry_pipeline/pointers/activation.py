@@ -27,19 +27,17 @@ from registry_pipeline.pointers.plan import (
 )
 from registry_pipeline.pointers.state import read_activation_state, read_chain_state
 from registry_pipeline.pointers.transaction import ChangeRequest, change_pointers
-from registry_pipeline.registries.base.claims import find_main_artifact
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.base.sealed_input import make_sealed_run
+from registry_pipeline.registries.base.sealed_input import find_main_artifact, make_sealed_run
 from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.registries.run_registry.build import accept_removed
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.envelope import Inputs, stated_repository_id
 from registry_pipeline.runs.envelope_file import read_run_json
-from registry_pipeline.runs.listing import RunFolder, RunListing, find_dated_runs
 from registry_pipeline.runs.pointer_file import read_pointers, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.scan import read_run_folder
+from registry_pipeline.runs.scan import RunFolder, RunListing, find_dated_runs, read_run_folder
 from registry_pipeline.runs.sealed_run import Activation, Refusal, RunVerdict, SealedRun, Verdict
 from registry_pipeline.values import replace, value_type
 

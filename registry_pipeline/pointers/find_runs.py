@@ -12,10 +12,9 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.catalog import spec_of
-from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.reference import RunId, SealedRef
-from registry_pipeline.runs.scan import read_run_folders
+from registry_pipeline.runs.scan import list_run_folder_names, read_run_folders
 from registry_pipeline.values import value_type
 
 _SHORTEST_ROOT: Final = 6

@@ -24,7 +24,7 @@ from registry_pipeline.yaml.compose import (
     parse_yaml_values,
 )
 from registry_pipeline.yaml.edit import EditError, edit_text
-from registry_pipeline.yaml.emit import measure_style
+from registry_pipeline.yaml.values import measure_style
 
 MAX_BYTES: Final = 64 << 20
 _COMMENT: Final = re.compile(r"(?:^|(?<=[\s\[\]{},:-]))#[^\r\n]*", re.MULTILINE)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from registry_pipeline.canonical import json_line
 from registry_pipeline.yaml.compose import YamlNode, is_same_value
-from registry_pipeline.yaml.emit import (
+from registry_pipeline.yaml.values import (
     Style,
     format_block_lines,
     format_flow,

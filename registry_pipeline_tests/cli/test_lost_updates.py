@@ -201,7 +201,7 @@ def test_a_bump_removes_the_temporary_file_of_a_killed_one(
 STARTED = ("run-index", "start", "night.md", "--artist", "ART-heron", "--genre", "GEN-ambient", "--machine", "C1")
 LISTED = ("run-index", "list", "--format", "csv", "-o", "all.csv")
 NAMED_FILES: dict[str, tuple[str, tuple[str, ...], str, str]] = {
-    "a run log": ("night.md", STARTED, "registry_pipeline.registries.run_index.run_log", "create_file"),
+    "a run log": ("night.md", STARTED, "registry_pipeline.registries.run_index.service", "create_file"),
     "-o FILE": ("all.csv", LISTED, "registry_pipeline.files.atomic_write", "_fill_file"),
 }
 

@@ -12,7 +12,7 @@ import pytest
 
 from registry_pipeline.cli.invoke import run
 from registry_pipeline.errors import EvidenceError, PublishError
-from registry_pipeline.pipeline import render as pipeline_render
+from registry_pipeline.pipeline import rebuild as pipeline_render
 from registry_pipeline_tests.cli.conftest import Repository
 
 LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry_pipeline.defs.checks import check_result
+from registry_pipeline.defs.assets import check_result
 from registry_pipeline.defs.event_log import ROOT_KEY
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import Finding, Severity

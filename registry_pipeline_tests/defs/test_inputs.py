@@ -22,8 +22,7 @@ from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs.event_log import ROOT_KEY
-from registry_pipeline.defs.io_manager import find_producing_run
-from registry_pipeline.defs.resources import COMMIT_TAG, TAKEN_TAG, TREE_TAG, RepositoryResource
+from registry_pipeline.defs.resources import COMMIT_TAG, TAKEN_TAG, TREE_TAG, RepositoryResource, find_producing_run
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries import validation as registries_validation

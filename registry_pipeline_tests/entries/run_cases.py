@@ -12,7 +12,7 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
-from registry_pipeline.cli.entry_input import read_given_entries
+from registry_pipeline.cli.commands.entries import read_given_entries
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.entries.change_plan import ChangeRequest

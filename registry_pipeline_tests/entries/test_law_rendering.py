@@ -8,7 +8,7 @@ from hypothesis import given
 
 from registry_pipeline.yaml.compose import is_same_value, parse_yaml_values
 from registry_pipeline.yaml.document import _load_round_trip, _to_plain
-from registry_pipeline.yaml.emit import Style, format_block_lines, format_flow
+from registry_pipeline.yaml.values import Style, format_block_lines, format_flow
 from registry_pipeline_tests.entries.yaml_texts import VALUES
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from registry_pipeline.yaml.emit import Style, format_item_lines
+from registry_pipeline.yaml.values import Style, format_item_lines
 
 SCALARS = st.one_of(
     st.none(),

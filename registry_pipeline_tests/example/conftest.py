@@ -13,7 +13,7 @@ from registry_pipeline.example.make import (
     write_commits,
     write_plain_run,
 )
-from registry_pipeline.example.operations import CODEX
+from registry_pipeline.example.sources import CODEX
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.writer import seal_folders
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from registry_pipeline.canonical import parse_utc
 from registry_pipeline.example.adapter_runs import RIG_OPERATIONS, RIG_ROOT
 from registry_pipeline.example.make import EXAMPLE_NOW, ExampleRepository, describe_example, describe_runs
-from registry_pipeline.example.operations import CODEX, OPERATIONS, REPORTS
 from registry_pipeline.example.schedule import SEALED_DEFECTS, UNSEALED_DEFECTS
+from registry_pipeline.example.sources import CODEX, OPERATIONS, REPORTS
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline_tests.laws import examples
 

@@ -13,8 +13,8 @@ from registry_pipeline.config import load_repository
 from registry_pipeline.example.adapter_runs import RIG_OPERATIONS, RIG_ROOT
 from registry_pipeline.example.history import PLANTED_PATH
 from registry_pipeline.example.make import describe_example, describe_runs, write_commits, write_plain_run
-from registry_pipeline.example.operations import OPERATIONS
 from registry_pipeline.example.schedule import LineOrder, seal_as_older_tools
+from registry_pipeline.example.sources import OPERATIONS
 from registry_pipeline.git.tree import WorkingTree
 from registry_pipeline.pipeline.init import LAYER_OPERATIONS
 from registry_pipeline.registries.base.operations import read_operation_catalog

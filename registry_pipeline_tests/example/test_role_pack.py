@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from registry_pipeline.config import Config
-from registry_pipeline.example.role_pack import PACK_PATH, STEPS, make_role_pack
+from registry_pipeline.example.registries import PACK_PATH, STEPS, make_role_pack
 from registry_pipeline.registries.roles.check import PublishedCommit, check_against_baseline, check_history
 from registry_pipeline.registries.roles.pack import parse_pack
 from registry_pipeline.registries.roles.report import PublishedPack

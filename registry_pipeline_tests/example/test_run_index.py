@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.example.make import describe_example
-from registry_pipeline.example.run_index import OVERRIDES_PATH, RUN_INDEX_PATH, make_run_index_files
+from registry_pipeline.example.registries import OVERRIDES_PATH, RUN_INDEX_PATH, make_run_index_files
 from registry_pipeline.registries.run_index.check import CheckResult
 from registry_pipeline.registries.run_index.log_file import Log, overrides_log, run_index_log
 from registry_pipeline.registries.run_index.query import Query, find_records

@@ -77,11 +77,11 @@ def test_only_the_listed_modules_open_files_for_writing(built: Repository) -> No
 
 def test_a_module_that_is_not_listed_would_be_seen(built: Repository, tmp_path: Path) -> None:
     opens = f"open({str(tmp_path / 'x')!r}, 'w')"
-    module = "import types; module = types.ModuleType('registry_pipeline.runs.listing')"
+    module = "import types; module = types.ModuleType('registry_pipeline.runs.scan')"
     program = _WATCH.replace(
         "from registry_pipeline.cli.main import main", f"{module}\nexec({opens!r}, module.__dict__)\nmain = len"
     )
 
     done = subprocess.run([sys.executable, "-c", program, "[]"], capture_output=True, text=True, check=True)
 
-    assert json.loads(done.stdout)[0] == ["runs.listing"]
+    assert json.loads(done.stdout)[0] == ["runs.scan"]

@@ -9,7 +9,7 @@ import pytest
 
 from registry_pipeline.errors import EvidenceError, RefusedError
 from registry_pipeline.pipeline.inspect import inspect
-from registry_pipeline.pipeline.render import render
+from registry_pipeline.pipeline.rebuild import render
 from registry_pipeline.pipeline.steps import build, seal
 from registry_pipeline.pipeline.verify import check_runs
 from registry_pipeline.pointers.activation import activate, select_activatable

@@ -10,7 +10,7 @@ from registry_pipeline.canonical import StrictJsonError, parse_strict_json
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.registries.base import check_run as check_run_module
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
-from registry_pipeline.registries.base.claims import find_registry
+from registry_pipeline.registries.base.sealed_input import find_registry
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.sealed_run import RunVerdict
 from registry_pipeline.values import replace

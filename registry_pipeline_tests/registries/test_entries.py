@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.config import load_repository
-from registry_pipeline.example.data_files import read_commit_files
+from registry_pipeline.example.sources import read_commit_files
 from registry_pipeline.registries.base.reader import BuildInputs, Previous, SourceContext
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.registries.entries.schemas import FAMILY_OF

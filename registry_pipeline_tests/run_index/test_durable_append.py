@@ -12,7 +12,7 @@ from registry_pipeline.canonical import json_line
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.registries.run_index.log_file import Log, run_index_log
 from registry_pipeline.registries.run_index.merge import merge_files
-from registry_pipeline.registries.run_index.run_log import create_run_log
+from registry_pipeline.registries.run_index.service import create_run_log
 from registry_pipeline_tests.files.recorded import recorded_syncs
 from registry_pipeline_tests.run_index.values import a_run, append, log_at, repository_at, write_log
 

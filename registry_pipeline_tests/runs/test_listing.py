@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from registry_pipeline.runs.listing import find_dated_runs, list_run_folders
+from registry_pipeline.runs.scan import find_dated_runs, list_run_folders
 
 
 def _folder(root: Path, name: str, *files: str) -> Path:

@@ -20,8 +20,7 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.finding import Finding, Severity, plural, sorted_findings
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.daily import DAILY, SealedDay, build_days
-from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, defer_signals, rebuild
-from registry_pipeline.pipeline.render import is_report_missing
+from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, defer_signals, is_report_missing, rebuild
 from registry_pipeline.pipeline.status import read_operations
 from registry_pipeline.pipeline.steps import hold_build_lock
 from registry_pipeline.registries.base.seal_build import BuildRun, start_build_run

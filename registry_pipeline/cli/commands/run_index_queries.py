@@ -17,9 +17,8 @@ from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.finding import plural
-from registry_pipeline.registries.run_index.gates import find_field_changes
+from registry_pipeline.registries.run_index.gates import find_field_changes, index_overrides
 from registry_pipeline.registries.run_index.log_file import Entry, overrides_log, run_index_log
-from registry_pipeline.registries.run_index.overrides import index_overrides
 from registry_pipeline.registries.run_index.query import ORDERS, VIEWS, Query, find_latest, find_records, find_run
 from registry_pipeline.registries.run_index.record import OVERRIDE_TYPES, OVERRIDE_UPDATE, UNIQUENESS, Record
 from registry_pipeline.registries.run_index.scan import read_log

@@ -14,7 +14,7 @@ from registry_pipeline.config import find_repository
 from registry_pipeline.findings.finding import Severity, plural
 from registry_pipeline.pipeline.doctor import DoctorDocument, RepairOptions, diagnose, repair
 from registry_pipeline.pipeline.init import InitOutcome, initialize
-from registry_pipeline.pipeline.render import is_report_missing
+from registry_pipeline.pipeline.rebuild import is_report_missing
 from registry_pipeline.pointers import recovery
 from registry_pipeline.pointers.recovery import PENDING
 from registry_pipeline.registries.base.seal_build import start_build_run

@@ -11,8 +11,13 @@ from registry_pipeline.canonical import utc_text
 from registry_pipeline.files.path_policy import SEAL_FILES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
-from registry_pipeline.registries.base.claims import find_artifacts, find_main_artifact, find_registry, is_other_version
 from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.base.sealed_input import (
+    find_artifacts,
+    find_main_artifact,
+    find_registry,
+    is_other_version,
+)
 from registry_pipeline.runs.envelope import stated_repository_id
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.sealed_run import SealReport, Verdict

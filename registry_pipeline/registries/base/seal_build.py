@@ -17,8 +17,8 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.repository import read_git_state
 from registry_pipeline.git.values import GitState
-from registry_pipeline.registries.base.claims import find_main_artifact
 from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.base.sealed_input import find_main_artifact
 from registry_pipeline.runs.envelope import COMPARISON
 from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import RunId, SealedRef

@@ -1,15 +1,25 @@
-"""Read sealed runs, verified on every read, for builders, checks and renderers."""
+"""Read sealed runs, verified on every read, and find out which registry a run folder belongs to."""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from registry_pipeline.capture_table import is_reserved_name
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError
-from registry_pipeline.registries.base.claims import find_artifacts
+from registry_pipeline.files.read import read_regular_file
+from registry_pipeline.registries.base.delta import DELTA_LOG
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import Inputs
+from registry_pipeline.runs.envelope_file import parse_registry_run_json
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
+from registry_pipeline.values import field, value_type
 
 
 def make_sealed_run(registry_id: str, ref: SealedRef, report: SealReport) -> SealedRun:
@@ -59,3 +69,126 @@ def read_active_run(repository: Repository, spec: RegistrySpec) -> SealedRun | N
     if ref is None or not run_folder(repository, ref).is_dir():
         return None
     return make_sealed_run(spec.registry_id, ref, read_sealed_report(repository, spec, ref))
+
+
+RunKey = tuple[str, str]
+"""A run root, as configured, and the name of a folder in it."""
+_VERSION: Final = re.compile(r"_v[0-9]+_[0-9]+(?=[._])")
+_DIGEST_AND_BLANKS: Final = 66
+_PROGRESS_EVERY: Final = 256
+
+
+def find_registry(
+    run_json: Mapping[str, Any] | None, relpaths: Iterable[str], specs: Mapping[str, RegistrySpec]
+) -> tuple[str | None, bool]:
+    """Return the id of the registry that a run belongs to, or None, and whether its run.json names it.
+
+    If run.json names none, it is the first registry of the table whose main artifact is in the folder. An id that
+    run.json names need not be in the table.
+    """
+    name = (run_json or {}).get("registry_id")
+    if isinstance(name, str) and name:
+        return name, True
+    names = set(relpaths)
+    return next((key for key, spec in specs.items() if spec.artifacts and spec.artifact in names), None), False
+
+
+def find_artifacts(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ...]:
+    """Return the artifacts of a registry in a run folder, those of the registry's row first."""
+    names = {name for name in relpaths if spec.preserve_paths or "/" not in name}
+    artifacts = [name for name in spec.artifacts if name in names]
+    others = sorted(name for name in names if name not in artifacts and not is_reserved_name(name))
+    # Of a registry of many files, every file with a schema is an artifact.
+    if spec.multi_file:
+        return (*artifacts, *(name for name in others if spec.schema_of(name)))
+    # A captured file may have another name: then it is the only file besides the reserved ones.
+    if spec.is_one_capture and not artifacts and len(others) == 1:
+        suffix = spec.artifact[spec.artifact.rindex(".") :]
+        return tuple(name for name in others if name.endswith(suffix) and not is_other_version(name, spec.artifact))
+    return tuple(artifacts)
+
+
+def find_main_artifact(spec: RegistrySpec, relpaths: Iterable[str]) -> str | None:
+    """Return the first artifact of a registry in a run folder, or None; references to the run contain it."""
+    return next(iter(find_artifacts(spec, relpaths)), None) if spec.artifacts else None
+
+
+def is_other_version(name: str, artifact: str) -> bool:
+    """Return whether two names differ only in their version, as `A_v0_1.json` and `A_v0_2.json` do."""
+    return name != artifact and _VERSION.sub("", name) == _VERSION.sub("", artifact)
+
+
+@value_type
+class Claim:
+    """A run folder that claims to belong to a registry, unverified; `envelope` is its run.json if that names one."""
+
+    registry_id: str
+    run_root: str
+    run_id: str
+    envelope: Mapping[str, Any] = field(compare=False)
+
+    @property
+    def key(self) -> RunKey:
+        """The run root and the folder's name."""
+        return self.run_root, self.run_id
+
+    @property
+    def path(self) -> str:
+        """The folder's path relative to the repository."""
+        return f"{self.run_root}/{self.run_id}"
+
+    @property
+    def previous(self) -> SealedRef | None:
+        """The previous snapshot of its own registry, as run.json states it."""
+        return Inputs.from_json(self.envelope.get("inputs")).previous(self.registry_id)
+
+
+def read_claims(
+    root: Path,
+    keys: Iterable[RunKey],
+    specs: Mapping[str, RegistrySpec],
+    on_progress: Callable[[int], None] | None = None,
+) -> list[Claim]:
+    """Return which registry each run folder claims to belong to, in the order of `keys`; nothing is verified.
+
+    A folder without run.json is recognised by its other files. A folder of no registry is left out. `on_progress` is
+    called with the number of folders read, after every 256.
+    """
+    claims: list[Claim] = []
+    root_paths: dict[str, str] = {}
+    artifacts = frozenset(spec.artifact for spec in specs.values() if spec.artifacts)
+    for number, (run_root, run_id) in enumerate(keys, 1):
+        root_path = root_paths.get(run_root) or root_paths.setdefault(run_root, os.fspath(root / run_root))
+        claim = _read_claim(f"{root_path}/{run_id}", run_root, run_id, specs, artifacts)
+        if claim is not None:
+            claims.append(claim)
+        if on_progress is not None and number % _PROGRESS_EVERY == 0:
+            on_progress(number)
+    return claims
+
+
+def has_delta_log_name(key: RunKey, specs: Mapping[str, RegistrySpec]) -> bool:
+    """Return whether a folder is named like a delta log: it must then be verified as one."""
+    return DELTA_LOG in specs and f"__{specs[DELTA_LOG].tag}" in key[1]
+
+
+def _read_claim(
+    folder: str, run_root: str, run_id: str, specs: Mapping[str, RegistrySpec], artifacts: frozenset[str]
+) -> Claim | None:
+    envelope = parse_registry_run_json(_read(f"{folder}/run.json"))
+    if envelope is not None:
+        return Claim(envelope["registry_id"], run_root, run_id, envelope)
+    # Older runs name no registry: their hash file shows whether they contain an artifact.
+    hash_file = _read(f"{folder}/MANIFEST.sha256") or b""
+    relpaths = [line[_DIGEST_AND_BLANKS:] for line in hash_file.decode("utf-8", "replace").splitlines()]
+    registry_id = None if artifacts.isdisjoint(relpaths) else find_registry(None, relpaths, specs)[0]
+    if registry_id is None and has_delta_log_name((run_root, run_id), specs):
+        registry_id = DELTA_LOG
+    return None if registry_id is None else Claim(registry_id, run_root, run_id, {})
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        return read_regular_file(path, follow_links=False)
+    except OSError:
+        return None

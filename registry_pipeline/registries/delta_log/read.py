@@ -9,14 +9,6 @@ from typing import Any
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
-from registry_pipeline.registries.base.claims import (
-    Claim,
-    RunKey,
-    find_main_artifact,
-    find_registry,
-    has_delta_log_name,
-    read_claims,
-)
 from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEdge, Snapshot, parse_delta_log
 from registry_pipeline.registries.base.reader import (
     BuildInputs,
@@ -25,12 +17,20 @@ from registry_pipeline.registries.base.reader import (
     SourceContext,
     find_foreign_repository_id,
 )
+from registry_pipeline.registries.base.sealed_input import (
+    Claim,
+    RunKey,
+    find_main_artifact,
+    find_registry,
+    has_delta_log_name,
+    read_claims,
+)
 from registry_pipeline.registries.delta_log.build import DeltaLogInputs, check_delta_log
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.envelope_file import read_entries_for_root
-from registry_pipeline.runs.listing import list_run_folder_names
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.scan import list_run_folder_names
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import replace, value_type
 

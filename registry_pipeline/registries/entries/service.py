@@ -9,8 +9,8 @@ from registry_pipeline.config import Repository
 from registry_pipeline.files.atomic_write import read_own_file
 from registry_pipeline.files.transaction import Recovery, StageFolder, hold_stage, recover, write_files
 from registry_pipeline.findings.finding import Finding, sorted_findings
-from registry_pipeline.registries.base.claims import find_artifacts
 from registry_pipeline.registries.base.drift import check_tracked_files, make_pathspecs
+from registry_pipeline.registries.base.sealed_input import find_artifacts
 from registry_pipeline.registries.entries import SPECS
 from registry_pipeline.registries.entries.change_plan import (
     Change,

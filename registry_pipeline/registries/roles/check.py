@@ -11,7 +11,7 @@ from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.registries.roles.json_text import format_id
-from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack
+from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, find_pack_problems, parse_pack
 from registry_pipeline.registries.roles.report import (
     PackIndex,
     PublishedPack,
@@ -27,7 +27,6 @@ from registry_pipeline.registries.roles.rules_change import (
     find_highest_versions,
     make_changed_surface,
 )
-from registry_pipeline.registries.roles.rules_pack import find_pack_problems
 from registry_pipeline.registries.roles.snapshot import Problem, RoleRegistrySnapshot, RoleSpecEntry, Subject
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.sealed_run import Artifacts

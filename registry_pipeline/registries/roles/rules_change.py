@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from registry_pipeline.registries.roles.json_text import format_id, quote_text
-from registry_pipeline.registries.roles.rules_pack import make_alias_problem
+from registry_pipeline.registries.roles.pack import make_alias_problem
 from registry_pipeline.registries.roles.snapshot import (
     DEFINITION_FIELDS,
     MAX_VERSION,

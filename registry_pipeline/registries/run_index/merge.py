@@ -18,7 +18,7 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.registries.run_index.append import hold_log_lock
 from registry_pipeline.registries.run_index.check import check_append_only
-from registry_pipeline.registries.run_index.gates import check_identity, version_key
+from registry_pipeline.registries.run_index.gates import check_identity, index_overrides, version_key
 from registry_pipeline.registries.run_index.log_file import (
     Entry,
     Log,
@@ -28,7 +28,6 @@ from registry_pipeline.registries.run_index.log_file import (
     read_lines,
     read_tail,
 )
-from registry_pipeline.registries.run_index.overrides import index_overrides
 from registry_pipeline.registries.run_index.record import Record
 from registry_pipeline.values import replace, value_type
 

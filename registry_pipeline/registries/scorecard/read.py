@@ -26,9 +26,9 @@ from registry_pipeline.registries.base.upstream import ARTIFACTS
 from registry_pipeline.registries.base.values import OperationCatalog, RegistryState
 from registry_pipeline.registries.scorecard.build import ARTIFACT, ScorecardInputs
 from registry_pipeline.runs.envelope import InputRegistry
-from registry_pipeline.runs.listing import RunFolder, find_dated_runs, list_run_folders
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
+from registry_pipeline.runs.scan import RunFolder, find_dated_runs, list_run_folders
 from registry_pipeline.runs.sealed_run import SealReport
 
 # The lookbehind keeps the time linear: a match cannot start inside a word.
