@@ -166,7 +166,9 @@ def _describe_unusable(error: ValidationError) -> str:
 def check_bytes(artifact: str, data: bytes, validate: Validator) -> Iterator[FileProblem]:
     """Yield the problems of a file, in its order: `.jsonl` by line, `.csv` by row, `.yaml` by document, else as JSON.
 
-    A row of CSV is an object of texts by column name. What cannot be parsed is a problem too, with code UNPARSABLE.
+    A row of CSV is an object of texts by column name. What cannot be parsed is a problem too, with code UNPARSABLE; so
+    is a blank line of JSONL or CSV. It is the only problem if the last line of JSONL has no newline, the header of CSV
+    is unusable, or YAML is invalid.
     """
     if artifact.endswith(".yaml"):
         yield from _check_yaml(data, validate)

@@ -22,7 +22,7 @@ COMMANDS: Final = {
     "runs": ("commands.inspect:runs_command", "List runs from the active run registry."),
     "diff": ("commands.diff:diff_command", "Show the differences between two runs."),
     "doctor": ("commands.setup:doctor_command", "Show what is wrong, and repair it with --fix."),
-    "anchor": ("commands.anchor:anchor_command", "Print the hash of the last activation record."),
+    "anchor": ("commands.verify:anchor_command", "Print the hash of the last activation record."),
     "registries": ("commands.registries:registries_command", "List the registries."),
     "roles": ("program:roles_group", "Check and extend the role pack."),
     "entries": ("program:entries_group", "Registry entries: modules, routes, abilities and hooks in YAML files."),

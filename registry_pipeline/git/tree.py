@@ -196,7 +196,10 @@ class CommittedFiles:
         return removed, added
 
     def _update_lines(self, removed: Mapping[bytes, str], added: Mapping[bytes, str]) -> None:
-        """Remove and add the lines of these blobs, by path; the lines stay sorted."""
+        """Bring the sorted lines up to date after these blobs were removed and added, by path.
+
+        `_blobs` must already contain the result, and `_digests` every blob: after many changes the lines are rebuilt.
+        """
         # Few changes are made one by one; for many, sorting again is faster.
         if len(removed) + len(added) > len(self._lines) // 8:
             self._lines = sorted(make_tracked_line(path, self._digests[blob]) for path, blob in self._blobs.items())

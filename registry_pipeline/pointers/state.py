@@ -138,7 +138,11 @@ def create_intent(pointer_path: Path, run_id: str, before: str, after: str) -> N
 
 
 def read_intent(pointer_path: Path) -> Intent | None:
-    """Return the intent, None if it is missing or cannot be parsed; RefusedError if it is a link."""
+    """Return the intent beside a pointer file; None if it is missing or its content is not an intent.
+
+    Raises:
+        RefusedError: it is a link, not a regular file, or cannot be read (exit 5).
+    """
     data = read_own_file(intent_path(pointer_path))
     if data is None:
         return None
@@ -237,7 +241,10 @@ def read_active_runs(repository: Repository, pointers: PointerFile) -> dict[str,
 
 
 def read_activation_state(repository: Repository, chain: ChainState, pointers: PointerFile) -> ActivationState:
-    """Return the state that candidates for activation are compared with."""
+    """Return what candidates for activation are compared with: the active runs, and what the chain says about runs.
+
+    The folder of each active run is read and hashed. One that does not verify is included, a missing one is not.
+    """
     return ActivationState(
         active=read_active_runs(repository, pointers),
         specs=REGISTRIES,

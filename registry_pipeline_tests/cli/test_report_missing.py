@@ -12,7 +12,7 @@ import pytest
 
 from registry_pipeline.cli.invoke import run
 from registry_pipeline.errors import EvidenceError, PublishError
-from registry_pipeline.pipeline import rebuild as pipeline_render
+from registry_pipeline.pipeline import rebuild
 from registry_pipeline_tests.cli.conftest import Repository
 
 LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
@@ -36,7 +36,7 @@ def no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     def fail(*_args: object, **_kwargs: object) -> NoReturn:
         raise CAUSES[request.param]()  # noqa: RSE102 - a new exception for each call
 
-    return lambda: monkeypatch.setattr(pipeline_render, "seal", fail)
+    return lambda: monkeypatch.setattr(rebuild, "_build_report", fail)
 
 
 def call(built: Repository, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
@@ -96,7 +96,7 @@ def test_the_next_build_renders_the_report_that_is_missing(
 ) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(
-            pipeline_render, "seal", lambda *_args, **_kwargs: (_ for _ in ()).throw(OSError(errno.EIO, "EIO"))
+            rebuild, "_build_report", lambda *_args, **_kwargs: (_ for _ in ()).throw(OSError(errno.EIO, "EIO"))
         )
         assert call(built, capsys, "build", "--now", LATER)[0] == 8
 

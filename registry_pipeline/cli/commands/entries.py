@@ -101,7 +101,7 @@ def list_command(reporter: Reporter, name: str | None) -> int:
     """List registry entries.
 
     Shows the type, key, status, location and description of each entry; as JSON with all values. `entries check`
-    reports problems.
+    reports problems. A change that was interrupted is first finished or undone.
     """
     library, recovery = recover_and_read_library(find_repository(reporter.settings.repo))
     if name is not None and name not in FAMILIES:

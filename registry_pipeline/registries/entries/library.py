@@ -77,7 +77,11 @@ class Library:
         return next((entry for entry in entries if entry_type.is_same_entry(entry.value, value)), None)
 
     def make_entry(self, entry_type: EntryType, value: Mapping[str, Any]) -> Entry:
-        """Return a new value as an entry without a node, at the path of the entry that it replaces or of a new file."""
+        """Return a new value as an entry without a node, at the path to which it would be written; nothing is written.
+
+        That is the one file of its type, else the file of the entry that it replaces, else a file named after its key
+        (of an ability: after its domain), which may exist. A value without a key has the key "".
+        """
         existing, key = self.find_existing(entry_type, value), entry_type.key_of(value) or ""
         if entry_type.one_file:
             path = content_path(self.config, entry_type)

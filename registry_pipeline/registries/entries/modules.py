@@ -179,7 +179,11 @@ def check_ability_addition_consistency(
 
 
 def check_ability(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield the findings about the names in an ability, the events of its hooks, and routes without it."""
+    """Yield the findings about the names in an ability, the events of its hooks, and modules that do not mention it.
+
+    EN032 means that no route of any of its modules contains the key of the ability. Each of them that has routes gets
+    the finding, or the ability if none has. An ability without modules gets none.
+    """
     yield from check_references(entry, library)
     yield from _check_mentions(entry, library)
     hooks = library.of("hook")

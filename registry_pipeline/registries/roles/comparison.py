@@ -216,9 +216,10 @@ def _compare_without_record(
 ) -> tuple[Violation, ...]:
     """Return the violations of a sealed pack whose run.json records no comparison.
 
-    The baselines are the previous snapshot that run.json names, and the pack that was published at the commit of the
-    run. If neither exists, it is a first publish (RR031). A baseline that cannot be read is RR030: a warning if another
-    one was compared, else an error.
+    The baselines are the previous snapshot that run.json names, and the pack published before the sealed one, as of
+    the run's commit (`_read_git_baseline`). If neither exists, it is a first publish (RR031). A baseline that cannot be
+    read is RR030: a warning if another one was compared, else an error and the only result. A baseline without an array
+    `roles` is always an error RR030.
     """
     groups: list[tuple[Violation, ...]] = []
     unknown: list[Violation] = []

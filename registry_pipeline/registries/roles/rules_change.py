@@ -135,7 +135,10 @@ def _find_changed_aliases(current: RoleRegistrySnapshot, published: PublishedIds
 
 
 def _find_reused_role_ids(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
-    """Yield RR010 for each alias that was published as a role_id and is none in the current pack."""
+    """Yield RR010 for each alias that was published as a role_id and is none in the current pack.
+
+    Each comes with the number of the version that published the role_id first.
+    """
     role_ids = {role.role_id for role in current.roles}
     for role in current.roles:
         for alias in role.aliases:

@@ -133,7 +133,14 @@ class _Tokenizer:
         return value, end
 
     def _read_next(self, offset: int) -> int:
-        """Read the next member or item of the innermost level, or its end; return the offset after it."""
+        """Read the end of the innermost level, or its next member or item; return the offset after what was read.
+
+        Of an object or array only the opening bracket is read; it is then the innermost level. Defects after which
+        reading can go on are recorded.
+
+        Raises:
+            _StopError: nothing after some offset can be read.
+        """
         level = self._levels[-1]
         closing = "]" if level.keys is None else "}"
         if self._peek(offset) == closing:
@@ -219,7 +226,10 @@ def parse_strict_bytes(data: bytes) -> StrictJson:
 
 
 def parse_strict_text(text: str) -> StrictJson:
-    """Return the same as `parse_strict_bytes` for a text without a byte order mark."""
+    """Return the value and the defects of a JSON text without a byte order mark; nothing is raised.
+
+    The value is None if the text cannot be read. Otherwise as `parse_strict_bytes`.
+    """
     # The tokenizer finds every defect, but takes four times as long as a decoder that refuses any.
     try:
         return StrictJson(text, _read_fast(text), readable=True)
