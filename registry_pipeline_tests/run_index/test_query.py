@@ -191,7 +191,7 @@ def test_an_empty_result_has_columns(tmp_path: Path) -> None:
     assert query.format_csv([]).decode().strip() == ",".join(query.COLUMNS)
 
 
-@pytest.mark.parametrize("module", ["query", "service", "run_log"])
+@pytest.mark.parametrize("module", ["query", "service"])
 def test_a_module_imports_neither_pandas_nor_duckdb_nor_yaml(module: str) -> None:
     import_module = f"import sys, registry_pipeline.registries.run_index.{module}"
     program = f"{import_module}; print({{'pandas', 'duckdb', 'ruamel.yaml'}} & set(sys.modules))"
