@@ -208,13 +208,23 @@ class Repository:
 
 
 def find_repository(named: Path | None = None, environ: Mapping[str, str] | None = None) -> Repository:
-    """Return the repository: `named`, else that of the environment, else the nearest at or above the working directory.
-
-    A folder that is searched for has a toml file or the default run root; a named one needs neither.
+    """Return the repository at the root that `find_root` returns.
 
     Raises:
         NotFoundError: there is none, or the named one is not a folder.
         ConfigError: its toml file is invalid or cannot be read.
+    """
+    return load_repository(find_root(named, environ))
+
+
+def find_root(named: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
+    """Return the root: `named`, else that of the environment, else the nearest at or above the working directory.
+
+    A folder that is searched for has a toml file or the default run root; a named one needs neither. The path is
+    absolute and has no links.
+
+    Raises:
+        NotFoundError: there is none, or the named one is not a folder.
     """
     stated = (environ if environ is not None else os.environ).get(REPO_VARIABLE)
     if named is None and stated:
@@ -222,11 +232,11 @@ def find_repository(named: Path | None = None, environ: Mapping[str, str] | None
     if named is not None:
         if not named.is_dir():
             raise NotFoundError(f"{named} is not a folder", "name the repository with -C")
-        return load_repository(named)
+        return named.resolve()
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / CONFIG_NAME).is_file() or (folder / DEFAULT_RUNS).is_dir():
-            return load_repository(folder)
+            return folder.resolve()
     raise NotFoundError(
         f"no repository at or above {here}: neither {CONFIG_NAME} nor {DEFAULT_RUNS}",
         "run `registry-pipeline init` in the repository, or name it with -C",

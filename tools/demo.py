@@ -105,7 +105,7 @@ class _Graph:
         from registry_pipeline.defs.resources import RepositoryResource  # noqa: PLC0415
 
         self.definitions = build_defs(repository)
-        self.repository = RepositoryResource(root=str(repository))
+        self.repository = RepositoryResource(repository)
         self.instance = DagsterInstance.from_config(str(home))
 
     def execute(self, job: str, requested: Any = None) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """The two assets of activation: the pointers, and the health report on the active runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -9,9 +9,11 @@ from dagster import (
     AssetsDefinition,
     Backoff,
     Config,
+    DagsterRun,
     DataVersion,
     Failure,
     MaterializeResult,
+    ResourceParam,
     RetryPolicy,
     asset,
 )
@@ -19,11 +21,14 @@ from pydantic import Field
 
 from registry_pipeline.canonical import json_line, parse_utc, sha256_hex
 from registry_pipeline.config import Repository
-from registry_pipeline.defs import metadata
+from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs.active_checks import POINTERS_ASSET, list_refused_checks
 from registry_pipeline.defs.assets import GROUP, OWNERS, code_version, make_asset_attributes
+from registry_pipeline.defs.proposal import propose
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.display import printable
+from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pipeline import rebuild
 from registry_pipeline.pointers import activation
 from registry_pipeline.registries import catalog, validation
@@ -34,7 +39,6 @@ from registry_pipeline.runs.reference import PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun
 from registry_pipeline.values import replace
 
-POINTERS_ASSET: Final = "active_registry_pointers"
 REPORT_ASSET: Final = "system_health_report"
 ACTIVATE_JOB: Final = "activate_pointers_job"
 POINTERS_POOL: Final = "pointers"
@@ -58,9 +62,10 @@ class RunToActivate(Config):
 class ActivationRequest(Config):
     """The runs to activate, by registry; used in `activate_pointers_job` only."""
 
-    runs: dict[str, RunToActivate] = Field(default_factory=dict)
-    actor: str = "dagster"
-    reason: str = "the checks of its build passed"
+    runs: dict[str, RunToActivate] = Field(
+        default_factory=dict,
+        description="Empty: what the activation sensor would request now. Who activates is not configured.",
+    )
 
 
 def make_pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
@@ -70,8 +75,8 @@ def make_pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
         name=POINTERS_ASSET,
         deps=[spec.registry_id for spec in BUILD_ORDER if spec.pointer],
         description=(
-            "The active run of each registry. Pointers move only in `activate_pointers_job`, which the activation "
-            "sensor launches. Materialized by hand, this asset shows the pointer file as it is."
+            "The active run of each registry. Pointers move only in `activate_pointers_job`. Materialized by itself, "
+            "this asset shows the pointer file as it is."
         ),
         group_name=GROUP,
         kinds={"json"},
@@ -81,13 +86,19 @@ def make_pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
         retry_policy=RetryPolicy(max_retries=3, delay=1, backoff=Backoff.EXPONENTIAL),
     )
     def active_registry_pointers(
-        context: AssetExecutionContext, config: ActivationRequest, repository: RepositoryResource
+        context: AssetExecutionContext, config: ActivationRequest, repository: ResourceParam[RepositoryResource]
     ) -> MaterializeResult[None]:
         moved = None
         with as_dagster_failure():
-            if context.run.job_name == ACTIVATE_JOB and config.runs:
-                moved = _activate(repository, config, context.run.run_id, clock())
-            pointers = pointer_file.read_pointers(repository.load())
+            loaded = repository.load_in_run(context.run.run_id)
+            if context.run.job_name == ACTIVATE_JOB:
+                requested = {name: run.ref() for name, run in sorted(config.runs.items())}
+                if not requested:
+                    proposal = propose(repository.instance, loaded)
+                    requested = {run.registry_id: run.ref for run in proposal.runs}
+                if requested:
+                    moved = _activate(context, repository, requested, clock())
+            pointers = pointer_file.read_pointers(loaded)
         page = metadata.make_pointers_metadata(pointers) | _make_moves_metadata(moved)
         return MaterializeResult(metadata=page, data_version=pointers_version(pointers))
 
@@ -95,35 +106,56 @@ def make_pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
 
 
 def _activate(
-    resource: RepositoryResource, request: ActivationRequest, dagster_run_id: str, now: datetime
+    context: AssetExecutionContext, resource: RepositoryResource, requested: Mapping[str, SealedRef], now: datetime
 ) -> Activation | None:
     """Validate the requested runs again and activate them together; None if all were active.
 
-    A refusal tags the Dagster run, so that the sensor does not repeat it, and raises Failure.
+    A refusal tags the Dagster run, so that the sensor does not repeat it, fails the check `active` of the registries
+    that it names, and raises Failure.
     """
-    repository = resource.load()
-    run = replace(resource.build_run(dagster_run_id), started=now)
+    run_id = context.run.run_id
+    repository, run = resource.load_in_run(run_id), replace(resource.build_run(run_id), started=now)
     # (1) Validate each run again: the checks may be older than the last change of its folder.
     candidates = []
-    for registry_id, named_run in sorted(request.runs.items()):
-        ref = named_run.ref()
+    for registry_id, ref in requested.items():
         report = pointer_file.verify_referenced_run(repository, ref)
         sealed = sealed_input.make_sealed_run(catalog.spec_of(registry_id).registry_id, ref, report)
         candidates.append((sealed, validation.validate(repository, sealed)))
     # (2) Activate them together.
     pointers = pointer_file.read_pointer_hash(repository)
-    outcome = activation.activate(repository, run, candidates, actor=request.actor, reason=request.reason)
+    actor, reason = find_actor(context.run)
+    outcome = activation.activate(repository, run, candidates, actor=actor, reason=reason)
     if not isinstance(outcome, Refusal):
         return outcome
-    # (3) Tag a refused run, so that the sensor does not request the same runs again.
+    # (3) Tag a refused run, so that the sensor does not request the same runs again, and say so at the registries.
     codes = sorted({finding.code for finding in outcome.findings})
     tags = {REFUSED_TAG: ",".join(codes), REFUSED_AT_TAG: pointers or "none"}
-    resource.instance.add_run_tags(dagster_run_id, tags)
+    resource.instance.add_run_tags(run_id, tags)
+    for event in list_refused_checks(resource.instance, requested, outcome.findings):
+        context.log_event(event)
     raise Failure(
-        "refused, no pointer moved: " + "; ".join(printable(finding.message) for finding in outcome.findings),
+        "; ".join(_format_refusal(requested, finding) for finding in outcome.findings) + " (no pointer moved)",
         metadata=metadata.make_findings_metadata(outcome.findings),
         allow_retries=False,
     )
+
+
+def _format_refusal(requested: Mapping[str, SealedRef], finding: Finding) -> str:
+    names = [name for name, ref in requested.items() if finding.path == ref.path]
+    subject = names[0] if names else finding.path
+    return printable(f"{subject}: {finding.code}: {finding.message}. Next: {finding.hint}")
+
+
+def find_actor(run: DagsterRun) -> tuple[str, str]:
+    """Return who activates in a Dagster run and why, from what Dagster states of its launch, never from its config.
+
+    The actor is `dagster:` with the sensor or schedule, or the user if Dagster knows one, else `unknown`, and the id of
+    the run.
+    """
+    launcher = event_log.find_launcher(run)
+    who = launcher or event_log.find_user(run) or "unknown"
+    reason = "every blocking check passed" if launcher is not None else f"{run.job_name} was launched by hand"
+    return printable(f"dagster:{who} (Dagster run {run.run_id})"), reason
 
 
 def pointers_version(pointers: PointerFile) -> DataVersion:
@@ -144,7 +176,9 @@ def make_report_asset() -> AssetsDefinition:
     spec = catalog.spec_of(REPORT_ASSET)
 
     @asset(deps=[POINTERS_ASSET], **make_asset_attributes(spec))
-    def system_health_report(context: AssetExecutionContext, repository: RepositoryResource) -> MaterializeResult[None]:
+    def system_health_report(
+        context: AssetExecutionContext, repository: ResourceParam[RepositoryResource]
+    ) -> MaterializeResult[None]:
         with as_dagster_failure():
             try:
                 sealed = rebuild.render(repository.load(), _start_report_run(repository, context.run.run_id))

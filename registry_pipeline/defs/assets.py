@@ -13,34 +13,45 @@ from dagster import (
     AssetCheckSpec,
     AssetExecutionContext,
     AssetIn,
+    AssetObservation,
     AssetsDefinition,
     DagsterInstance,
     DataVersion,
     Failure,
     MaterializeResult,
     MetadataValue,
+    ResourceParam,
     RetryPolicy,
     asset,
     multi_asset_check,
 )
 
-from registry_pipeline.canonical import json_line, sha256_hex
+from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.metadata import make_findings_metadata
-from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
+from registry_pipeline.defs.resources import SEALED_IO, RepositoryResource, as_dagster_failure
+from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.display import markdown_code, printable
-from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.findings.finding import Finding, Severity, has_errors
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries import validation
 from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.base.sealed_input import read_active_run
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, Verdict
 
-SEALED_IO: Final = "sealed_io"
+SOURCE_CHECK: Final = "source"
 OWNERS: Final = ("team:registry-layer",)
-# A single group: with several, Dagster's first page shows boxes of groups instead of the graph.
 GROUP: Final = "registry_layer"
+_DESCRIPTIONS: Final = {
+    "seal": "The folder is complete, and every byte is as it was sealed.",
+    "schema": "Envelope and artifacts match the shipped schemas, and the recorded inputs exist.",
+    "rules": "The rules of this registry, for example that no run disappears.",
+    "append_only": "Nothing published was removed or changed, compared with the active run and git.",
+    "coordination": "The entries of all registries are consistent with each other.",
+    SOURCE_CHECK: "Everything from which the registry is built was found and could be read.",
+}
 
 
 def make_registry_asset(spec: RegistrySpec) -> AssetsDefinition:
@@ -51,24 +62,55 @@ def make_registry_asset(spec: RegistrySpec) -> AssetsDefinition:
     @asset(
         ins={name: AssetIn(name) for name in spec.depends_on},
         deps=list(spec.after),
+        check_specs=[AssetCheckSpec(SOURCE_CHECK, asset=spec.registry_id, description=_DESCRIPTIONS[SOURCE_CHECK])],
         io_manager_key=SEALED_IO,
         retry_policy=retry,
         **make_asset_attributes(spec),
     )
     def build_registry(
-        context: AssetExecutionContext, repository: RepositoryResource, **upstream: SealedRun | None
-    ) -> MaterializeResult[Any]:
+        context: AssetExecutionContext, repository: ResourceParam[RepositoryResource], **upstream: SealedRun | None
+    ) -> Iterator[MaterializeResult[Any]]:
         sealed = {name: run for name, run in upstream.items() if run is not None}
         with as_dagster_failure():
-            run = repository.build_run(context.run.run_id)
-            built = steps.build(repository.load(), run, spec, sealed)
-        if spec.append_only and isinstance(built, NotBuilt):
+            loaded = repository.load_in_run(context.run.run_id)
+            built = steps.build(loaded, repository.build_run(context.run.run_id), spec, sealed)
+        if isinstance(built, Built):
+            source = _make_source_result(built.findings, passed=True, severity=AssetCheckSeverity.WARN)
+            yield MaterializeResult(value=built, data_version=data_version(built), check_results=[source])
+        elif spec.append_only:
             # A missing source is no failure. A log that cannot be extended is: somebody has to repair it.
             text = "; ".join(printable(f"{finding.message} -> {finding.hint}") for finding in built.findings)
             raise Failure(text, metadata=make_findings_metadata(built.findings), allow_retries=False)
-        return MaterializeResult(value=built, data_version=data_version(built))
+        else:
+            yield _hand_on_active_run(context, loaded, spec, built)
 
     return build_registry
+
+
+def _hand_on_active_run(
+    context: AssetExecutionContext, repository: Repository, spec: RegistrySpec, not_built: NotBuilt
+) -> MaterializeResult[Any]:
+    """Return what a registry that cannot be built hands on: its active run, and a failed check of its source.
+
+    It is not materialized, so that it does not look fresh; an observation names the run that was handed on.
+    """
+    # Without an output, Dagster would skip every step downstream.
+    try:
+        active = read_active_run(repository, spec)
+    except EvidenceError:
+        active = None
+    page = {"state": "not built"} | make_findings_metadata(not_built.findings)
+    handed_on = {"run_id": "none"} | page if active is None else metadata.make_sealed_metadata(repository, active, page)
+    context.log_event(AssetObservation(spec.registry_id, metadata=handed_on))
+    # A source that was never there may be meant; one that is gone or cannot be read is not.
+    is_error = active is not None or has_errors(not_built.findings)
+    severity = AssetCheckSeverity.ERROR if is_error else AssetCheckSeverity.WARN
+    source = _make_source_result(not_built.findings, passed=False, severity=severity)
+    return MaterializeResult(value=not_built, metadata=event_log.NO_MATERIALIZATION, check_results=[source])
+
+
+def _make_source_result(findings: Sequence[Finding], *, passed: bool, severity: AssetCheckSeverity) -> AssetCheckResult:
+    return _make_result(SOURCE_CHECK, findings, {}, passed=passed, severity=severity)
 
 
 class AssetAttributes(TypedDict):
@@ -83,7 +125,7 @@ class AssetAttributes(TypedDict):
     code_version: str
 
 
-def make_asset_attributes(spec: RegistrySpec) -> AssetAttributes:
+def make_asset_attributes(spec: RegistrySpec, *, group: str = GROUP) -> AssetAttributes:
     """Return the arguments of `@asset` for a registry."""
     file_names = (*spec.artifacts, *(pattern for pattern, _ in spec.schemas))
     suffixes = {PurePosixPath(name).suffix.removeprefix(".") for name in file_names}
@@ -93,7 +135,7 @@ def make_asset_attributes(spec: RegistrySpec) -> AssetAttributes:
     return {
         "name": spec.registry_id,
         "description": description,
-        "group_name": GROUP,
+        "group_name": group,
         "kinds": {spec.kind, *suffixes},
         "owners": list(OWNERS),
         "tags": {"registry_pipeline/operation": spec.operation_id} if spec.operation_id else {},
@@ -107,20 +149,9 @@ def code_version(spec: RegistrySpec) -> str:
     return f"{spec.version}+{version('registry-pipeline')}"
 
 
-def data_version(built: Built | NotBuilt) -> DataVersion:
-    """Return the hash of the content without its timestamps, or of the findings if there is no content."""
-    if isinstance(built, Built):
-        return DataVersion(built.artifacts.content_sha256)
-    return DataVersion(sha256_hex(b"".join(json_line(finding.to_json()) for finding in built.findings)))
-
-
-_DESCRIPTIONS: Final = {
-    "seal": "The folder is complete, and every byte is as it was sealed.",
-    "schema": "Envelope and artifacts match the shipped schemas, and the recorded inputs exist.",
-    "rules": "The rules of this registry, for example that no run disappears.",
-    "append_only": "Nothing published was removed or changed, compared with the active run and git.",
-    "coordination": "The entries of all registries are consistent with each other.",
-}
+def data_version(built: Built) -> DataVersion:
+    """Return the hash of the content without its timestamps."""
+    return DataVersion(built.artifacts.content_sha256)
 
 
 def make_blocking_checks(
@@ -132,7 +163,8 @@ def make_blocking_checks(
 ) -> AssetChecksDefinition:
     """Return the checks of a registry. All are blocking, so nothing downstream is built on a failed one.
 
-    They validate the sealed runs again; materializations without one are left out. If none is left, the checks pass.
+    They validate the sealed runs again; materializations without one are left out. If none is left, nothing was
+    checked: the checks fail with a warning, which does not block.
 
     Args:
         spec: the registry.
@@ -152,10 +184,14 @@ def make_blocking_checks(
     ]
 
     @multi_asset_check(name=f"check_{spec.registry_id}", specs=specs, can_subset=True)
-    def check(context: AssetCheckExecutionContext, repository: RepositoryResource) -> Iterator[AssetCheckResult]:
+    def check(
+        context: AssetCheckExecutionContext, repository: ResourceParam[RepositoryResource]
+    ) -> Iterator[AssetCheckResult]:
         with as_dagster_failure():
             materializations = find_materializations(repository.instance, context.run.run_id)
-            loaded = repository.load()
+            loaded = repository.load_in_run(context.run.run_id)
+            for materialization in materializations:
+                event_log.refuse_foreign(materialization, loaded)
             verdicts = [validation.validate(loaded, m.sealed) for m in materializations if m.sealed is not None]
         selected = {key.name for key in context.selected_asset_check_keys}
         for name in spec.check_names:
@@ -168,12 +204,13 @@ def make_blocking_checks(
 def make_registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
     """Return the checks of a registry.
 
-    They check the materialization of their own run or of the run that it re-executes, else the latest one.
+    They check what their own run, or the run that it re-executes, materialized or handed on, else the latest
+    materialization.
     """
 
     def find_materializations(instance: DagsterInstance, run_id: str) -> Sequence[Materialization]:
-        own = event_log.read_run_materializations(instance, spec.registry_id, run_id)[-1:]
-        return own or event_log.read_materializations(instance, spec.registry_id, limit=1)
+        own = event_log.read_last_output(instance, spec.registry_id, run_id)
+        return [own] if own is not None else event_log.read_materializations(instance, spec.registry_id, limit=1)
 
     return make_blocking_checks(spec, find_materializations, lambda name, verdicts: check_result(name, verdicts[0]))
 
@@ -215,14 +252,21 @@ def _select_findings(name: str, verdicts: Sequence[Verdict]) -> list[Finding]:
     return [finding for family, finding in findings if family not in ("seal", "schema")]
 
 
-def _make_result(name: str, findings: list[Finding], facts: dict[str, Any], *, passed: bool) -> AssetCheckResult:
+def _make_result(
+    name: str,
+    findings: Sequence[Finding],
+    facts: dict[str, Any],
+    *,
+    passed: bool,
+    severity: AssetCheckSeverity = AssetCheckSeverity.ERROR,
+) -> AssetCheckResult:
     # The description has one message per code; the metadata has all findings.
     messages = {finding.code: finding.message for finding in reversed(findings)}
     summary = "; ".join(f"{code}: {printable(message)}" for code, message in sorted(messages.items()))
     return AssetCheckResult(
         passed=passed,
         check_name=name,
-        severity=AssetCheckSeverity.ERROR,
+        severity=severity,
         description=summary or "no findings",
         metadata=facts
         | {
@@ -233,4 +277,9 @@ def _make_result(name: str, findings: list[Finding], facts: dict[str, Any], *, p
 
 
 def _make_no_run_result(name: str) -> AssetCheckResult:
-    return AssetCheckResult(passed=True, check_name=name, description="the asset has no sealed run: nothing to check")
+    return AssetCheckResult(
+        passed=False,
+        check_name=name,
+        severity=AssetCheckSeverity.WARN,
+        description="the asset has no sealed run: nothing was checked",
+    )

@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Final
 
 from dagster import (
+    AssetCheckKey,
     AssetKey,
     AssetMaterialization,
     AssetSelection,
     DagsterInstance,
     DefaultSensorStatus,
+    ResourceParam,
     RunRequest,
     RunsFilter,
     SensorEvaluationContext,
@@ -23,7 +25,8 @@ from dagster import (
 from registry_pipeline.canonical import parse_utc, utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log, metadata
-from registry_pipeline.defs.active_assets import POINTERS_ASSET, REPORT_ASSET, pointers_version
+from registry_pipeline.defs.active_assets import REPORT_ASSET, pointers_version
+from registry_pipeline.defs.active_checks import POINTERS_ASSET
 from registry_pipeline.defs.assets import code_version
 from registry_pipeline.defs.daily import DAILY
 from registry_pipeline.defs.resources import RepositoryResource
@@ -44,9 +47,11 @@ _INPUT_VERSION: Final = "dagster/input_data_version/"
 
 
 def select_checks(*, with_days: bool) -> AssetSelection:
-    """Return the checks of all built registries and the health report; `with_days` adds drift_signals_daily."""
-    days = [DAILY] if with_days else []
-    return AssetSelection.checks_for_assets(*(spec.registry_id for spec in BUILD_ORDER), REPORT_ASSET, *days)
+    """Return the checks of the sealed runs of all registries and the report; `with_days` adds drift_signals_daily."""
+    days = [spec_of(DAILY)] if with_days else []
+    specs = (*BUILD_ORDER, spec_of(REPORT_ASSET), *days)
+    keys = [AssetCheckKey(AssetKey(spec.registry_id), name) for spec in specs for name in spec.check_names]
+    return AssetSelection.checks(*keys)
 
 
 @sensor(
@@ -58,7 +63,9 @@ def select_checks(*, with_days: bool) -> AssetSelection:
         "Dagster run, and has them checked. It activates nothing. The first tick reports only the newest build."
     ),
 )
-def command_line_sensor(context: SensorEvaluationContext, repository: RepositoryResource) -> SensorResult | SkipReason:
+def command_line_sensor(
+    context: SensorEvaluationContext, repository: ResourceParam[RepositoryResource]
+) -> SensorResult | SkipReason:
     """Report the oldest build that Dagster does not know. The cursor is the start of the last one looked at."""
     try:
         return report(context.instance, repository.load(), context.cursor)

@@ -25,6 +25,7 @@ from dagster import (
     DataVersion,
     Definitions,
     MaterializeResult,
+    ResourceParam,
     asset,
     define_asset_job,
 )
@@ -44,6 +45,8 @@ from registry_pipeline.registries.base import seal_build
 
 DAILY: Final = "drift_signals_daily"
 DAILY_JOB: Final = "drift_signals_daily_job"
+# In a group with other assets, the button that materializes all of them would ask for a partition.
+HISTORY_GROUP: Final = "history"
 
 
 class HistoryRequest(Config):
@@ -73,7 +76,7 @@ def make_daily_asset(days: DailyPartitionsDefinition) -> AssetsDefinition:
     """Return the asset whose partitions are days; a backfill is one run for all its days."""
 
     def build_history(
-        context: AssetExecutionContext, config: HistoryRequest, repository: RepositoryResource
+        context: AssetExecutionContext, config: HistoryRequest, repository: ResourceParam[RepositoryResource]
     ) -> MaterializeResult[None]:
         hashes = _seal_days(context, repository, force=config.force)
         version = hashes[0] if len(hashes) == 1 else sha256_hex(json_line(hashes))
@@ -82,13 +85,14 @@ def make_daily_asset(days: DailyPartitionsDefinition) -> AssetsDefinition:
     with warnings.catch_warnings():
         # `single_run` is beta in Dagster 1.13.27 and tested here. One run per partition takes four times as long.
         warnings.simplefilter("ignore", BetaWarning)
-        attributes = make_asset_attributes(catalog.spec_of(DAILY))
+        attributes = make_asset_attributes(catalog.spec_of(DAILY), group=HISTORY_GROUP)
         return asset(partitions_def=days, backfill_policy=BackfillPolicy.single_run(), **attributes)(build_history)
 
 
 def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, force: bool) -> list[str]:
     """Seal the days of this run until it is cancelled, show each on its page, and return their content hashes."""
-    repository, dagster_run_id = resource.load(), context.run.run_id
+    dagster_run_id = context.run.run_id
+    repository = resource.load_in_run(dagster_run_id)
     run = seal_build.BuildRun(resource.started(dagster_run_id), GitState(None, None), dagster_run_id)
     # Dagster's `has_partition_key` is False in a backfill, even of a single partition.
     days = [date.fromisoformat(key) for key in context.partition_keys]

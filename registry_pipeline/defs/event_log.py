@@ -5,17 +5,34 @@ Contains every call to non-public parts of Dagster, so that the tests of this mo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
-from dagster import AssetCheckKey, AssetKey, AssetRecordsFilter, DagsterInstance, EventLogRecord
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckKey,
+    AssetCheckSeverity,
+    AssetKey,
+    AssetRecordsFilter,
+    DagsterInstance,
+    DagsterRun,
+    EventLogRecord,
+    EventRecordsResult,
+)
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
+from dagster._core.storage.tags import RETRY_NUMBER_TAG, SCHEDULE_NAME_TAG, SENSOR_NAME_TAG, USER_TAG
 
+from registry_pipeline.config import Repository
+from registry_pipeline.errors import RefusedError
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import Inputs
+from registry_pipeline.runs.pointer_file import run_folder
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun
 from registry_pipeline.values import value_type
@@ -25,28 +42,61 @@ SEALED_KEY: Final = "sealed"
 ROOT_KEY: Final = "ROOT_SHA256"
 """Metadata key of a materialization and of a check: the root hash of the folder."""
 DATA_VERSION_TAG: Final = "dagster/data_version"
+NO_MATERIALIZATION: Final = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+"""Metadata of an output that hands its value on without a materialization, so that the asset does not look fresh."""
 _PAGE_SIZE: Final = 50
+_ROUNDING_SECONDS: Final = 60.0
 
 
 @value_type
 class Materialization:
-    """A materialization.
+    """A materialization, or the observation of a step that built nothing.
 
     Attributes:
         storage_id: its position in the event log.
         dagster_run_id: empty if a sensor reported a folder that the command line sealed.
+        timestamp: when it was logged, in seconds since 1970.
+        root: the path of the repository that has the folder; None in an event of a version before 0.2.
     """
 
     registry_id: str
     storage_id: int
     dagster_run_id: str
+    timestamp: float
     sealed: SealedRun | None
     data_version: str | None = None
+    root: str | None = None
 
 
-def sealed_to_json(sealed: SealedRun) -> dict[str, Any]:
+def sealed_to_json(repository: Repository, sealed: SealedRun) -> dict[str, Any]:
     """Return a sealed run as the value of SEALED_KEY."""
-    return {"ref": sealed.ref.to_json(), "inputs": sealed.inputs.to_json(), "as_of_utc": sealed.as_of_utc}
+    return {
+        "repository": str(repository.root),
+        "ref": sealed.ref.to_json(),
+        "inputs": sealed.inputs.to_json(),
+        "as_of_utc": sealed.as_of_utc,
+    }
+
+
+def is_foreign(materialization: Materialization, repository: Repository) -> bool:
+    """Return whether the folder of a materialization is in another repository, which shares the Dagster home.
+
+    A repository that was moved or copied has the folder, and its seal proves that it is the same one.
+    """
+    sealed = materialization.sealed
+    if sealed is None or materialization.root in (None, str(repository.root)):
+        return False
+    return not run_folder(repository, sealed.ref).is_dir()
+
+
+def refuse_foreign(materialization: Materialization, repository: Repository) -> None:
+    """Raise RefusedError if the folder of a materialization is in another repository."""
+    if is_foreign(materialization, repository):
+        raise RefusedError(
+            f"Dagster's newest {materialization.registry_id} is a folder of the repository {materialization.root}, "
+            f"and this code location belongs to {repository.root}",
+            "give each repository its own DAGSTER_HOME, as `registry-pipeline ui` does",
+        )
 
 
 def iterate_ancestry(instance: DagsterInstance, dagster_run_id: str) -> Iterator[str]:
@@ -60,11 +110,17 @@ def iterate_ancestry(instance: DagsterInstance, dagster_run_id: str) -> Iterator
         current = None if run is None else run.parent_run_id
 
 
-def read_last_materialization(
-    instance: DagsterInstance, registry_id: str, dagster_run_id: str
-) -> Materialization | None:
-    """Return the last materialization of a registry by a run or the nearest run that it re-executes, or None."""
-    return next(reversed(read_run_materializations(instance, registry_id, dagster_run_id)), None)
+def read_last_output(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Materialization | None:
+    """Return what a run or the nearest run that it re-executes materialized last or, having built nothing, handed on.
+
+    None if no such run reports the registry.
+    """
+    for run_id in iterate_ancestry(instance, dagster_run_id):
+        for fetch in (instance.fetch_materializations, instance.fetch_observations):
+            outputs = _read_run_events(instance, registry_id, run_id, fetch)
+            if outputs:
+                return outputs[-1]
+    return None
 
 
 def read_run_materializations(
@@ -72,20 +128,29 @@ def read_run_materializations(
 ) -> Sequence[Materialization]:
     """Return all materializations of a registry by a run or the nearest run that it re-executes, the oldest first."""
     for run_id in iterate_ancestry(instance, dagster_run_id):
-        run = instance.get_run_record_by_id(run_id)
-        if run is None or run.start_time is None:
-            continue
-        since_start = AssetRecordsFilter(AssetKey(registry_id), after_timestamp=run.start_time)
-        records = [record for record in _fetch_all(instance, since_start) if record.run_id == run_id]
-        if records:
-            return [_parse_record(registry_id, record) for record in records]
+        events = _read_run_events(instance, registry_id, run_id, instance.fetch_materializations)
+        if events:
+            return events
     return ()
+
+
+def _read_run_events(
+    instance: DagsterInstance, registry_id: str, run_id: str, fetch: Callable[..., EventRecordsResult]
+) -> Sequence[Materialization]:
+    run = instance.get_run_record_by_id(run_id)
+    if run is None or run.start_time is None:
+        return ()
+    since_start = AssetRecordsFilter(AssetKey(registry_id), after_timestamp=run.start_time)
+    records = _fetch_all(fetch, since_start, ascending=True)
+    return [_parse_record(registry_id, record) for record in records if record.run_id == run_id]
 
 
 def read_newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Sequence[Materialization]:
     """Return the newest materialization of every partition of a registry, in the order of the partitions."""
     newest: dict[str, EventLogRecord] = {}
-    for record in _fetch_all(instance, AssetRecordsFilter(AssetKey(registry_id))):
+    for record in _fetch_all(
+        instance.fetch_materializations, AssetRecordsFilter(AssetKey(registry_id)), ascending=True
+    ):
         if record.partition_key is not None:
             newest[record.partition_key] = record
     return [_parse_record(registry_id, newest[partition]) for partition in sorted(newest)]
@@ -101,52 +166,144 @@ def read_materializations(
     return [_parse_record(registry_id, record) for record in records]
 
 
-def _fetch_all(instance: DagsterInstance, records_filter: AssetRecordsFilter) -> Iterator[EventLogRecord]:
+def iterate_materializations(instance: DagsterInstance, registry_id: str) -> Iterator[Materialization]:
+    """Yield the materializations of a registry, the newest first; the event log is read page by page."""
+    everything = AssetRecordsFilter(AssetKey(registry_id))
+    for record in _fetch_all(instance.fetch_materializations, everything, ascending=False):
+        yield _parse_record(registry_id, record)
+
+
+def _fetch_all(
+    fetch: Callable[..., EventRecordsResult], records_filter: AssetRecordsFilter, *, ascending: bool
+) -> Iterator[EventLogRecord]:
     cursor: str | None = None
     has_more = True
     while has_more:
-        page = instance.fetch_materializations(records_filter, limit=_PAGE_SIZE, cursor=cursor, ascending=True)
+        page = fetch(records_filter, limit=_PAGE_SIZE, cursor=cursor, ascending=ascending)
         yield from page.records
         cursor, has_more = page.cursor, page.has_more
 
 
 def _parse_record(registry_id: str, record: EventLogRecord) -> Materialization:
-    event = record.asset_materialization
+    event = record.asset_materialization or record.asset_observation
     value = None if event is None else event.metadata.get(SEALED_KEY)
     data = getattr(value, "data", None)
     sealed: SealedRun | None = None
+    root: str | None = None
     if isinstance(data, dict) and (ref := SealedRef.from_json(data.get("ref"))) is not None:
         inputs = Inputs.from_json(data.get("inputs"))
         sealed = SealedRun(registry_id, ref, inputs, str(data.get("as_of_utc") or ""), reused=True)
+        root = data.get("repository")
     version = None if event is None else (event.tags or {}).get(DATA_VERSION_TAG)
-    return Materialization(registry_id, record.storage_id, record.run_id, sealed, version)
+    return Materialization(registry_id, record.storage_id, record.run_id, record.timestamp, sealed, version, root)
 
 
-def find_unpassed_checks(instance: DagsterInstance, materialization: Materialization) -> dict[str, str]:
-    """Return the blocking checks that did not pass on a materialization, with the reason ("failed", "has no result").
+class CheckResults:
+    """The results of checks, the newest first; the event log is read once, as far back as results are asked for."""
 
-    Only the newest result on this very materialization counts, and only among the latest results of the check.
-    """
-    reasons: dict[str, str] = {}
-    for name in REGISTRIES[materialization.registry_id].check_names:
+    def __init__(self, instance: DagsterInstance) -> None:
+        """Read from the event log of an instance."""
+        self._instance = instance
+        self._unread: dict[AssetCheckKey, Iterator[AssetCheckExecutionRecord]] = {}
+        self._by_root: dict[tuple[AssetCheckKey, str], list[AssetCheckExecutionRecord]] = {}
+
+    def find_unpassed(self, materialization: Materialization) -> dict[str, str]:
+        """Return the blocking checks that did not pass on a materialization, with the reason, which is one clause.
+
+        Only the newest result on this very materialization counts.
+        """
+        reasons: dict[str, str] = {}
+        for name in REGISTRIES[materialization.registry_id].check_names:
+            result = self._find(materialization, name)
+            if result is None:
+                reasons[name] = "has no result"
+            elif result.status is not AssetCheckExecutionRecordStatus.SUCCEEDED:
+                reasons[name] = "failed"
+        return reasons
+
+    def _find(self, materialization: Materialization, name: str) -> AssetCheckExecutionRecord | None:
+        sealed = materialization.sealed
+        if sealed is None:
+            return None
         key = AssetCheckKey(AssetKey(materialization.registry_id), name)
-        records = instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE_SIZE)
-        result = next((record for record in records if _is_result_on(record, materialization)), None)
-        if result is None:
-            reasons[name] = "has no result"
-        elif result.status is not AssetCheckExecutionRecordStatus.SUCCEEDED:
-            reasons[name] = "failed"
-    return reasons
+        known = self._by_root.setdefault((key, sealed.ref.manifest_sha256), [])
+        # A result has the time at which its run was planned, which is not before the run that materialized. Storages
+        # round times, some to a second.
+        run = self._instance.get_run_record_by_id(materialization.dagster_run_id)
+        planned = materialization.timestamp if run is None else run.create_timestamp.timestamp()
+        unread = self._read_back(key, planned - _ROUNDING_SECONDS)
+        return next((record for record in chain(known, unread) if _is_result_on(record, materialization)), None)
+
+    def _read_back(self, key: AssetCheckKey, oldest: float) -> Iterator[AssetCheckExecutionRecord]:
+        """Yield the records that are not read yet, down to a time, and keep each for the next question."""
+        for record in self._unread.setdefault(key, _iterate_check_records(self._instance, key)):
+            root = _find_root(record)
+            if root is not None:
+                self._by_root.setdefault((key, root), []).append(record)
+            yield record
+            if record.create_timestamp < oldest:
+                return
+
+
+def _iterate_check_records(instance: DagsterInstance, key: AssetCheckKey) -> Iterator[AssetCheckExecutionRecord]:
+    cursor: int | None = None
+    while True:
+        records = instance.event_log_storage.get_asset_check_execution_history(key, limit=_PAGE_SIZE, cursor=cursor)
+        yield from records
+        if len(records) < _PAGE_SIZE:
+            return
+        cursor = records[-1].id
+
+
+def _find_root(record: AssetCheckExecutionRecord) -> str | None:
+    """Return the root hash of the folder that a result is about; None without a result."""
+    # The status comes first: the event of a check that was planned and never ran has no evaluation, and raises.
+    if record.status is AssetCheckExecutionRecordStatus.PLANNED or record.evaluation is None:
+        return None
+    root = record.evaluation.metadata.get(ROOT_KEY)
+    return None if root is None else str(root.value)
 
 
 def _is_result_on(record: AssetCheckExecutionRecord, materialization: Materialization) -> bool:
-    # The status comes first: the event of a check that was planned and never ran has no evaluation, and raises.
-    if record.status is AssetCheckExecutionRecordStatus.PLANNED or record.evaluation is None:
+    sealed = materialization.sealed
+    if sealed is None or _find_root(record) != sealed.ref.manifest_sha256 or record.evaluation is None:
         return False
+    # Dagster attributes a result to whatever materialization is the latest at that moment, so both must match. In a
+    # run of partitions it attributes it to none: then it must be a result of the same run.
     target = record.evaluation.target_materialization_data
-    root = record.evaluation.metadata.get(ROOT_KEY)
-    if target is None or root is None or materialization.sealed is None:
-        return False
-    # Both must match: Dagster attributes a result to whatever materialization is the latest at that moment.
-    ref = materialization.sealed.ref
-    return target.storage_id == materialization.storage_id and root.value == ref.manifest_sha256
+    if target is None:
+        return record.run_id == materialization.dagster_run_id
+    return bool(target.storage_id == materialization.storage_id)
+
+
+def find_launcher(run: DagsterRun) -> str | None:
+    """Return the name of the sensor or schedule that launched a run, or None if a person did."""
+    # A run that somebody executes again has the tags of its parent, also those that name a sensor or schedule.
+    if run.parent_run_id is not None and RETRY_NUMBER_TAG not in run.tags:
+        return None
+    return run.tags.get(SENSOR_NAME_TAG) or run.tags.get(SCHEDULE_NAME_TAG)
+
+
+def find_user(run: DagsterRun) -> str | None:
+    """Return the user that Dagster recorded for a run, or None if it knows none."""
+    return run.tags.get(USER_TAG)
+
+
+def make_check_event(
+    materialization: Materialization, check_name: str, *, passed: bool, description: str, metadata: dict[str, Any]
+) -> AssetCheckEvaluation:
+    """Return the result of a non-blocking check on a materialization, to be logged outside of the check's own step."""
+    return AssetCheckEvaluation(
+        asset_key=AssetKey(materialization.registry_id),
+        check_name=check_name,
+        passed=passed,
+        metadata=metadata,
+        target_materialization_data=AssetCheckEvaluationTargetMaterializationData(
+            run_id=materialization.dagster_run_id,
+            storage_id=materialization.storage_id,
+            timestamp=materialization.timestamp,
+        ),
+        severity=AssetCheckSeverity.WARN,
+        description=description,
+        blocking=False,
+    )

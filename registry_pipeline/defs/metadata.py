@@ -44,7 +44,7 @@ def make_sealed_metadata(repository: Repository, sealed: SealedRun, content: Met
         "run_folder": MetadataValue.path(printable(str(repository.path(sealed.ref.run_root) / sealed.ref.run_id))),
         "as_of_utc": sealed.as_of_utc,
         **content,
-        SEALED_KEY: MetadataValue.json(sealed_to_json(sealed)),
+        SEALED_KEY: MetadataValue.json(sealed_to_json(repository, sealed)),
     }
 
 

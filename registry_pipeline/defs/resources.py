@@ -1,4 +1,8 @@
-"""The repository as a Dagster resource, and the IO manager: it seals what is built and loads only verified folders."""
+"""The repository as a Dagster resource, and the IO manager: it seals what is built and loads only verified folders.
+
+Both are bound to one repository when the definitions are made, and have no configuration: nothing that is typed into a
+launchpad can build from one repository and seal in another.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,20 +12,19 @@ from pathlib import Path
 from typing import Final, cast
 
 from dagster import (
-    ConfigurableIOManager,
-    ConfigurableResource,
     DagsterInstance,
     Failure,
     InitResourceContext,
     InputContext,
+    IOManager,
+    IOManagerDefinition,
     OutputContext,
-    ResourceDependency,
+    ResourceDefinition,
 )
-from pydantic import PrivateAttr
 
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.defs import event_log, metadata
-from registry_pipeline.errors import BusyError, EvidenceError, NotFoundError, RegistryPipelineError
+from registry_pipeline.errors import BusyError, EvidenceError, NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.findings.display import printable
 from registry_pipeline.git.values import GitState, WorkingTreeState
@@ -34,6 +37,9 @@ from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, SealReport
 
+REPOSITORY: Final = "repository"
+SEALED_IO: Final = "sealed_io"
+ROOT_TAG: Final = "registry_pipeline/root"
 COMMIT_TAG: Final = "registry_pipeline/git_commit"
 TREE_TAG: Final = "registry_pipeline/working_tree_state"
 HEAD_TAG: Final = "registry_pipeline/chain_head"
@@ -55,15 +61,13 @@ def as_dagster_failure() -> Iterator[None]:
         raise Failure(printable(error.message), metadata=metadata, allow_retries=isinstance(error, BusyError)) from None
 
 
-class RepositoryResource(ConfigurableResource[None]):
-    """The repository: `root`, else REGISTRY_PIPELINE_REPO, else the one at or above the working directory."""
+class RepositoryResource:
+    """The repository of a code location."""
 
-    root: str = ""
-    _instance: DagsterInstance | None = PrivateAttr(default=None)
-
-    def setup_for_execution(self, context: InitResourceContext) -> None:
-        """Keep the Dagster instance, which has the run records."""
-        self._instance = context.instance
+    def __init__(self, root: Path | RegistryPipelineError, instance: DagsterInstance | None = None) -> None:
+        """Bind a repository; an error in place of its root is raised by `load`. `instance` has the run records."""
+        self._root = root
+        self._instance = instance
 
     @property
     def instance(self) -> DagsterInstance:
@@ -74,7 +78,29 @@ class RepositoryResource(ConfigurableResource[None]):
 
     def load(self) -> Repository:
         """Read the configuration and return the repository; raises as `find_repository`."""
-        return find_repository(Path(self.root) if self.root else None)
+        if isinstance(self._root, RegistryPipelineError):
+            raise self._root
+        return find_repository(self._root)
+
+    def load_in_run(self, dagster_run_id: str) -> Repository:
+        """Return the repository in a step of a Dagster run, and tag the run with its root.
+
+        Raises:
+            RefusedError: the run, or the run that it re-executes, is tagged with another root.
+            RegistryPipelineError: as `load`.
+        """
+        repository = self.load()
+        root = str(repository.root)
+        run = self.instance.get_run_by_id(dagster_run_id)
+        stated = None if run is None else run.tags.get(ROOT_TAG)
+        if stated is None:
+            self.instance.add_run_tags(dagster_run_id, {ROOT_TAG: root})
+        elif stated != root:
+            raise RefusedError(
+                f"the Dagster run belongs to the repository {stated}, and this code location to {root}",
+                f"launch it in the code location of {stated}",
+            )
+        return repository
 
     def started(self, dagster_run_id: str) -> datetime:
         """Return when a Dagster run started (not when it was queued); raise NotFoundError if it has not."""
@@ -85,7 +111,7 @@ class RepositoryResource(ConfigurableResource[None]):
 
     def build_run(self, dagster_run_id: str) -> seal_build.BuildRun:
         """Return the build run of a Dagster run: its start, and what its first step found of git and the chain."""
-        started, repository = self.started(dagster_run_id), self.load()
+        started, repository = self.started(dagster_run_id), self.load_in_run(dagster_run_id)
         lock = repository.dagster_home / "git_state.lock"
         # The git state is kept in the tags of the run, because other processes may execute its other steps.
         with hold_lock(lock, repository.root, "look at git", wait_seconds=_GIT_WAIT_SECONDS, make_folder=True):
@@ -121,26 +147,27 @@ def find_producing_run(upstream: OutputContext) -> str | None:
     return None if upstream.step_key == "none" else upstream.run_id
 
 
-class SealedIOManager(ConfigurableIOManager):
+class SealedIOManager(IOManager):
     """Seals what an asset builds, and loads upstreams as verified sealed runs."""
 
-    repository: ResourceDependency[RepositoryResource]
+    def __init__(self, repository: RepositoryResource) -> None:
+        """Use the repository of the assets, so that nothing is sealed where it was not read."""
+        self._repository = repository
 
     def handle_output(self, context: OutputContext, obj: Built | NotBuilt) -> None:
         """Seal a build as the run folder of this Dagster run, and add its metadata to the asset's page.
 
-        An unchanged capture makes no folder, and neither does a registry that could not be built: their page names
-        the active run.
+        An unchanged capture makes no folder: its page names the active run. Of a registry that was not built nothing
+        is stored: the step has logged what it hands on.
         """
+        if isinstance(obj, NotBuilt):
+            return
         with as_dagster_failure():
-            repository = self.repository.load()
-            if isinstance(obj, NotBuilt):
-                context.add_output_metadata(_make_not_built_metadata(repository, obj))
-                return
+            repository = self._repository.load_in_run(context.run_id)
             spec = spec_of(obj.registry_id)
             active = _read_active_report(repository, spec)
             unchanged = steps.find_unchanged_run(repository, obj)
-            sealed = unchanged or steps.seal(repository, self.repository.build_run(context.run_id), spec, obj)
+            sealed = unchanged or steps.seal(repository, self._repository.build_run(context.run_id), spec, obj)
             content = {"state": "unchanged" if unchanged else "sealed"} | metadata.make_content_metadata(
                 spec, obj, active
             )
@@ -149,34 +176,48 @@ class SealedIOManager(ConfigurableIOManager):
     def load_input(self, context: InputContext) -> SealedRun | None:
         """Return an upstream as a sealed run, verified now, or None if it has none.
 
-        Of an upstream in this execution it is the folder of its materialization, else the active run, never the newest.
-        A folder that does not verify fails the step.
+        Of an upstream in this execution it is the folder of its materialization or the active run that its step handed
+        on, else the active run, never the newest. A folder that does not verify fails the step.
         """
         upstream = context.upstream_output
         with as_dagster_failure():
-            repository = self.repository.load()
+            repository = self._repository.load()
             registry_id = context.asset_key.to_user_string()
             dagster_run_id = None if upstream is None else find_producing_run(upstream)
             if dagster_run_id is None:
                 return read_active_run(repository, spec_of(registry_id))
-            materialization = event_log.read_last_materialization(self.repository.instance, registry_id, dagster_run_id)
-            if materialization is None:
+            output = event_log.read_last_output(self._repository.instance, registry_id, dagster_run_id)
+            if output is None:
                 raise EvidenceError(
                     f"{registry_id}: the Dagster run {dagster_run_id} reports no sealed folder", "launch the run again"
                 )
-            sealed = materialization.sealed
+            event_log.refuse_foreign(output, repository)
+            sealed = output.sealed
             if sealed is not None:
                 read_sealed_report(repository, spec_of(sealed.registry_id), sealed.ref)  # raises if it does not verify
             return sealed
 
 
-def _make_not_built_metadata(repository: Repository, not_built: NotBuilt) -> metadata.Metadata:
-    try:
-        active = read_active_run(repository, spec_of(not_built.registry_id))
-    except EvidenceError:
-        active = None
-    page = {"state": "not built"} | metadata.make_findings_metadata(not_built.findings)
-    return {"run_id": "none"} | page if active is None else metadata.make_sealed_metadata(repository, active, page)
+def make_resources(root: Path | RegistryPipelineError) -> dict[str, ResourceDefinition]:
+    """Return the two resources of a code location; each refuses any configuration."""
+
+    def make_repository(context: InitResourceContext) -> RepositoryResource:
+        return RepositoryResource(root, context.instance)
+
+    def make_io_manager(context: InitResourceContext) -> SealedIOManager:
+        return SealedIOManager(getattr(context.resources, REPOSITORY))
+
+    return {
+        REPOSITORY: ResourceDefinition(
+            make_repository, config_schema={}, description=f"The repository of this code location: {root}"
+        ),
+        SEALED_IO: IOManagerDefinition(
+            make_io_manager,
+            config_schema={},
+            required_resource_keys={REPOSITORY},
+            description="Seals what an asset builds as a run folder, and loads only verified run folders.",
+        ),
+    }
 
 
 def _read_active_report(repository: Repository, spec: RegistrySpec) -> SealReport | None:

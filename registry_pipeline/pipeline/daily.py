@@ -173,7 +173,7 @@ def _build_and_seal_day(shared: _SharedInputs, day: date, *, force: bool) -> Sea
     artifacts = build_drift_signals_daily(gathered.inputs, context)
     findings = sorted_findings((*shared.findings, *gathered.findings))
     inputs = Inputs((), gathered.files)
-    built = Built(DAILY, artifacts, inputs, context.generated_utc, findings, partition=day)
+    built = Built(DAILY, artifacts, inputs, context.generated_utc, str(shared.repository.root), findings, partition=day)
     # (2) Seal it, unless the newest run of the day is valid and has the same content.
     sealed = None if force else _find_unchanged_run(shared, built)
     if sealed is None:

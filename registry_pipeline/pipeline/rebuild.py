@@ -303,4 +303,4 @@ def _build_report(repository: Repository, run: BuildRun, inspection: Inspection)
     refs = [InputRegistry(name, "upstream", snapshot.ref) for name, snapshot in sources.items()]
     head = inspection.chain.head
     refs += list_head_inputs(None if head is None else head.ref)
-    return Built(REPORT, artifacts, Inputs(tuple(refs)), as_of_utc)
+    return Built(REPORT, artifacts, Inputs(tuple(refs)), as_of_utc, str(repository.root))

@@ -124,7 +124,16 @@ def build(
     # (3) Record the inputs.
     refs = (*upstream_refs, *previous_refs, *gathered.registries, *list_head_inputs(run.head))
     inputs, check = Inputs(refs, gathered.files), gathered.check
-    return Built(spec.registry_id, artifacts, inputs, as_of_utc, all_findings, coverage=gathered.coverage, check=check)
+    return Built(
+        spec.registry_id,
+        artifacts,
+        inputs,
+        as_of_utc,
+        str(repository.root),
+        all_findings,
+        coverage=gathered.coverage,
+        check=check,
+    )
 
 
 def list_head_inputs(head: SealedRef | None) -> tuple[InputRegistry, ...]:

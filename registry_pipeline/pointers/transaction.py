@@ -173,7 +173,7 @@ def _make_interrupted_error(
 def seal_record(repository: Repository, run: BuildRun, plan: ActivationPlan, run_id: RunId | None = None) -> SealedRef:
     """Seal a record under `run_id` or the next free one; RegistryPipelineError if another program took that name."""
     expected = run_id or _find_free_run_id(repository, run)
-    built = Built(ACTIVATION_TAG, plan.artifacts, Inputs(), utc_text(run.started))
+    built = Built(ACTIVATION_TAG, plan.artifacts, Inputs(), utc_text(run.started), str(repository.root))
     sealed = seal_built(repository, run, spec_of(ACTIVATION_TAG), built, reuse_attempt=False)
     if sealed.ref.run_id != str(expected):
         raise RegistryPipelineError(

@@ -39,12 +39,16 @@ class Artifacts:
 
 @value_type
 class Built:
-    """Artifacts and what run.json states about them; `findings` are about the sources."""
+    """Artifacts and what run.json states about them; `findings` are about the sources.
+
+    `root` is the path of the repository from which all of it was read. It can be sealed in no other one.
+    """
 
     registry_id: str
     artifacts: Artifacts
     inputs: Inputs
     as_of_utc: str
+    root: str
     findings: tuple[Finding, ...] = ()
     partition: date | None = None
     coverage: Mapping[str, Any] | None = None

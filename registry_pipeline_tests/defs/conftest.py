@@ -6,13 +6,15 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckKey,
     AssetKey,
     DagsterInstance,
     Definitions,
@@ -21,10 +23,11 @@ from dagster import (
     JobExecutionResult,
     ReexecutionOptions,
     RunRequest,
+    SensorResult,
     SkipReason,
+    build_reconstructable_job,
     build_sensor_context,
     execute_job,
-    reconstructable,
 )
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
@@ -39,7 +42,7 @@ from registry_pipeline.defs.event_log import ROOT_KEY
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.defs.sensors import activation_sensor
 from registry_pipeline.registries.base import seal_build
-from registry_pipeline.registries.catalog import BUILD_ORDER
+from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
 
@@ -56,6 +59,8 @@ class DagsterRepo:
     repository: Repository
     instance: DagsterInstance
     definitions: Definitions
+    ticks: list[str | None] = field(default_factory=lambda: [None])
+    """The cursors of the activation sensor's ticks."""
 
     def execute(self, job: str, **options: Any) -> ExecuteInProcessResult:
         """Execute a job in process; a failure is a result, not an exception."""
@@ -77,12 +82,29 @@ class DagsterRepo:
     def rebuild(self) -> ExecuteInProcessResult:
         return self.execute("rebuild_job")
 
+    def resource(self) -> RepositoryResource:
+        return RepositoryResource(self.repository.root, self.instance)
+
     def evaluate_sensor(self) -> RunRequest | SkipReason:
         """Evaluate the activation sensor as the daemon does, and return its answer."""
-        with build_sensor_context(instance=self.instance) as context:
-            answer = activation_sensor(context, repository=RepositoryResource(root=str(self.repository.root)))
-        assert isinstance(answer, RunRequest | SkipReason)
-        return answer
+        with build_sensor_context(instance=self.instance, cursor=self.ticks[-1]) as context:
+            answer = activation_sensor(context, repository=self.resource())
+        if isinstance(answer, SkipReason):
+            return answer
+        assert isinstance(answer, SensorResult)
+        for asset_event in answer.asset_events:
+            self.instance.report_runless_asset_event(asset_event)
+        self.ticks.append(answer.cursor)
+        request = answer.run_requests[0] if answer.run_requests else answer.skip_reason
+        assert isinstance(request, RunRequest | SkipReason)
+        return request
+
+    def check(self, registry_id: str, name: str) -> AssetCheckEvaluation:
+        """Return the newest result of a check."""
+        key = AssetCheckKey(AssetKey(registry_id), name)
+        (record,) = self.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+        assert record.evaluation is not None
+        return record.evaluation
 
     def skipped(self) -> str:
         """Return why the sensor asks for nothing."""
@@ -125,13 +147,27 @@ def page_of(result: ExecuteInProcessResult, registry_id: str) -> dict[str, Any]:
     return {name: value.value for name, value in events[0].metadata.items()}
 
 
+def handed_on(result: ExecuteInProcessResult, registry_id: str) -> dict[str, Any]:
+    """Return the metadata of the observation of a registry that a run did not build; it must not be materialized."""
+    assert not result.asset_materializations_for_node(registry_id)
+    (event,) = [e for e in result.all_events if e.is_asset_observation and e.asset_key == AssetKey(registry_id)]
+    return {name: value.value for name, value in event.asset_observation_data.asset_observation.metadata.items()}
+
+
 def roots_of(result: ExecuteInProcessResult) -> dict[str, str]:
     return {name: page_of(result, name)[ROOT_KEY] for name in REGISTRIES}
 
 
 def verdicts_of(result: ExecuteInProcessResult, registry_id: str) -> dict[str, bool]:
-    evaluations = [e for e in result.get_asset_check_evaluations() if e.asset_key == AssetKey(registry_id)]
-    return {evaluation.check_name: evaluation.passed for evaluation in evaluations}
+    """Return the results of the blocking checks of a registry."""
+    names = spec_of(registry_id).check_names
+    return {name: check.passed for name, check in checks_of(result, registry_id).items() if name in names}
+
+
+def checks_of(result: ExecuteInProcessResult, asset: str) -> dict[str, AssetCheckEvaluation]:
+    """Return the results of all checks of an asset in a run."""
+    evaluations = [e for e in result.get_asset_check_evaluations() if e.asset_key == AssetKey(asset)]
+    return {evaluation.check_name: evaluation for evaluation in evaluations}
 
 
 def troubles(result: ExecuteInProcessResult) -> list[str]:
@@ -148,15 +184,15 @@ def failure_of(result: ExecuteInProcessResult, step: str) -> str:
     return failed.user_failure_data.description or ""
 
 
-def rebuild_job_of_the_environment() -> JobDefinition:
-    """Return the rebuild job of the repository that the environment names, for an execution that Dagster rebuilds."""
-    return build_defs().resolve_job_def("rebuild_job")
+def rebuild_job_of(root: str) -> JobDefinition:
+    """Return the rebuild job of a repository, for an execution in which Dagster makes the job again."""
+    return build_defs(Path(root)).resolve_job_def("rebuild_job")
 
 
 def from_failure(repo: DagsterRepo, run_id: str) -> JobExecutionResult:
     """Execute a failed rebuild again as the user interface does: what succeeded in it is not done again."""
     return execute_job(
-        reconstructable(rebuild_job_of_the_environment),
+        build_reconstructable_job(__name__, rebuild_job_of.__name__, (str(repo.repository.root),)),
         instance=repo.instance,
         run_config=QUIET,
         reexecution_options=ReexecutionOptions.from_failure(run_id, repo.instance),

@@ -18,7 +18,7 @@ def newest(repo: DagsterRepo, registry_id: str) -> Materialization:
 def repeat(repo: DagsterRepo, made: Materialization) -> Materialization:
     """Report the same folder as a further materialization, on which no check has run."""
     assert made.sealed is not None
-    page = {SEALED_KEY: MetadataValue.json(sealed_to_json(made.sealed))}
+    page = {SEALED_KEY: MetadataValue.json(sealed_to_json(repo.repository, made.sealed))}
     repo.instance.report_runless_asset_event(AssetMaterialization(made.registry_id, metadata=page))
     return newest(repo, made.registry_id)
 

@@ -99,7 +99,9 @@ def test_the_job_verifies_again_and_refuses_runs_altered_since_the_checks(rebuil
 
     result = rebuilt.execute_request(request)
 
-    assert failure_of(result, "active_registry_pointers").startswith("refused, no pointer moved")
+    headline = failure_of(result, "active_registry_pointers")
+    assert headline.startswith("drift_signals: ACTIVATE_NOT_VERIFIED: ")
+    assert "Next: rebuild the registry" in headline
     assert rebuilt.repository.pointer_path.read_bytes() == before
     assert not result.asset_materializations_for_node("system_health_report")
     run = rebuilt.instance.get_run_by_id(result.run_id)
@@ -225,7 +227,9 @@ def test_a_missing_named_folder_is_refused_without_a_traceback(rebuilt: DagsterR
 
     result = rebuilt.execute_request(request)
 
-    assert failure_of(result, "active_registry_pointers").startswith("refused, no pointer moved")
+    headline = failure_of(result, "active_registry_pointers")
+    assert headline.startswith("drift_signals: ACTIVATE_NOT_VERIFIED: ")
+    assert "Next: rebuild the registry" in headline
     assert not rebuilt.active()
 
 

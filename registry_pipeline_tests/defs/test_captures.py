@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from dagster import AssetCheckSeverity
 
 from registry_pipeline_tests.captured_sources import DERIVED, INDEX, LEDGER, PACKS
-from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, page_of, troubles, verdicts_of
+from registry_pipeline_tests.defs.conftest import (
+    DagsterRepo,
+    FirstRebuild,
+    checks_of,
+    handed_on,
+    page_of,
+    troubles,
+    verdicts_of,
+)
 
 CAPTURED = (
     "expected_versions",
@@ -96,12 +105,15 @@ def test_a_source_that_cannot_be_captured_returns_the_active_run_with_a_reason(
 
     result = activated.materialize(*CAPTURED)
 
-    page = page_of(result, registry_id)
+    page = handed_on(result, registry_id)
     assert result.success, troubles(result)
     assert (page["state"], page["run_id"]) == ("not built", active.run_id)
     assert f"**{code}**" in page["findings"]
     assert activated.folders() == before
     assert verdicts_of(result, registry_id) == PASSED
+    source = checks_of(result, registry_id)["source"]
+    assert (source.passed, source.severity) == (False, AssetCheckSeverity.ERROR)
+    assert code in (source.description or "")
 
 
 def test_a_pack_sealed_against_the_shipped_schema_fails_its_check_and_is_not_proposed(

@@ -23,7 +23,7 @@ from registry_pipeline.cli.main import main
 from registry_pipeline.defs import event_log
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB, command_line_sensor
-from registry_pipeline.defs.resources import RepositoryResource
+from registry_pipeline.defs.event_log import CheckResults
 from registry_pipeline.pipeline import log as pipeline_log
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES
@@ -50,7 +50,7 @@ def sealed(repo: DagsterRepo, stamp: str = "2100-03-01__120000") -> list[str]:
 def tick(repo: DagsterRepo, cursor: str | None = None) -> SensorResult | SkipReason:
     """Evaluate the sensor as the daemon does, and log its events as the daemon does."""
     with build_sensor_context(instance=repo.instance, cursor=cursor) as context:
-        answer = command_line_sensor(context, repository=RepositoryResource(root=str(repo.repository.root)))
+        answer = command_line_sensor(context, repository=repo.resource())
     assert isinstance(answer, SensorResult | SkipReason)
     for event in answer.asset_events if isinstance(answer, SensorResult) else ():
         repo.instance.report_runless_asset_event(event)
@@ -93,7 +93,7 @@ def test_a_build_appears_as_one_set_and_dagster_checks_it(fresh: DagsterRepo) ->
         assert made.dagster_run_id == ""
         assert made.sealed is not None
         assert made.sealed.ref == (fresh.active().get(registry_id) or made.sealed.ref)
-        assert event_log.find_unpassed_checks(fresh.instance, made) == {}
+        assert CheckResults(fresh.instance).find_unpassed(made) == {}
 
 
 def test_a_reported_build_is_not_reported_again(fresh: DagsterRepo) -> None:
@@ -183,9 +183,9 @@ def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: DagsterRe
     answer = tick(fresh)
 
     assert not check(fresh, answer).success
-    failed = event_log.find_unpassed_checks(fresh.instance, newest(fresh, "drift_signals"))
+    failed = CheckResults(fresh.instance).find_unpassed(newest(fresh, "drift_signals"))
     assert failed["seal"] == "failed"
-    assert event_log.find_unpassed_checks(fresh.instance, newest(fresh, "run_registry")) == {}
+    assert CheckResults(fresh.instance).find_unpassed(newest(fresh, "run_registry")) == {}
 
 
 def test_the_activation_sensor_does_not_activate_builds_of_the_command_line(fresh: DagsterRepo) -> None:

@@ -81,7 +81,7 @@ def test_a_log_with_a_forged_beginning_fails_its_blocking_check(
             artifacts = built.artifacts
             files = {LOG_FILE: artifacts.files[LOG_FILE].split(b"\n", 1)[1]}
             lacking = type(artifacts)(files, artifacts.records - 1, "0" * 64)
-            return Built(DELTA_LOG, lacking, built.inputs, built.as_of_utc, (), coverage=built.coverage)
+            return Built(DELTA_LOG, lacking, built.inputs, built.as_of_utc, built.root, coverage=built.coverage)
         return built
 
     monkeypatch.setattr(steps, "build", forged)

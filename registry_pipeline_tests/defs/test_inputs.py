@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -14,21 +15,27 @@ from dagster import (
     IOManager,
     OutputContext,
     asset,
-    build_init_resource_context,
     materialize,
 )
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 
 from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
-from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs.event_log import ROOT_KEY
-from registry_pipeline.defs.resources import COMMIT_TAG, TAKEN_TAG, TREE_TAG, RepositoryResource, find_producing_run
+from registry_pipeline.defs.resources import (
+    COMMIT_TAG,
+    ROOT_TAG,
+    TAKEN_TAG,
+    TREE_TAG,
+    RepositoryResource,
+    find_producing_run,
+)
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.defs.conftest import (
+    CHECK_NAMES,
     QUIET,
     DagsterRepo,
     failure_of,
@@ -113,12 +120,12 @@ def test_a_re_execution_reads_git_again_although_it_inherits_its_parents_tags(re
 
 def test_the_resource_outside_an_execution_says_so() -> None:
     with pytest.raises(Exception, match="outside of a Dagster execution"):
-        _ = RepositoryResource(root=".").instance
+        _ = RepositoryResource(Path()).instance
 
 
 def test_steps_that_start_at_the_same_time_read_git_once(rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     run = rebuilt.instance.get_runs()[0]
-    rebuilt.instance.add_run_tags(run.run_id, {TAKEN_TAG: "another run"})
+    rebuilt.instance.add_run_tags(run.run_id, {TAKEN_TAG: "another run", ROOT_TAG: str(rebuilt.repository.root)})
     ask, calls = seal_build.start_build_run, []
     both = Barrier(2)
 
@@ -127,8 +134,7 @@ def test_steps_that_start_at_the_same_time_read_git_once(rebuilt: DagsterRepo, m
         return ask(*args)
 
     def step(_number: int) -> seal_build.BuildRun:
-        resource = RepositoryResource(root=str(rebuilt.repository.root))
-        resource.setup_for_execution(build_init_resource_context(instance=rebuilt.instance))
+        resource = rebuilt.resource()
         both.wait(WORK_SECONDS)
         return resource.build_run(run.run_id)
 
@@ -143,7 +149,6 @@ def test_steps_that_start_at_the_same_time_read_git_once(rebuilt: DagsterRepo, m
 def test_a_check_executed_again_verifies_the_run_of_its_parent_and_not_the_latest(
     fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(REPO_VARIABLE, str(fresh.repository.root))
     with monkeypatch.context() as patch:
         validate = registries_validation.validate
 
@@ -162,7 +167,7 @@ def test_a_check_executed_again_verifies_the_run_of_its_parent_and_not_the_lates
     checked_roots = {
         e.metadata[ROOT_KEY].value
         for e in again.get_asset_check_evaluations()
-        if e.asset_key.path[-1] == "op_status_table"
+        if e.asset_key.path[-1] == "op_status_table" and e.check_name in CHECK_NAMES
     }
     assert checked_roots == {root}
     assert root != latest

@@ -13,12 +13,20 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from dagster import AssetSelection, DagsterRunStatus, Definitions, ExecuteInProcessResult, RetryRequested
+from dagster import (
+    AssetCheckKey,
+    AssetKey,
+    AssetSelection,
+    DagsterRunStatus,
+    Definitions,
+    ExecuteInProcessResult,
+    RetryRequested,
+)
 from dagster import define_asset_job as asset_job
 
 from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
-from registry_pipeline.config import REPO_VARIABLE
-from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs import metadata
+from registry_pipeline.defs.event_log import CheckResults
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES
 from registry_pipeline.errors import EvidenceError
@@ -123,7 +131,6 @@ def test_runs_sealed_by_a_partly_failed_rebuild_stay_sealed_and_inactive(activat
 def test_a_re_execution_from_failure_reuses_its_parents_runs_and_all_are_activated_together(
     activated: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(REPO_VARIABLE, str(activated.repository.root))
     parent = half_failed(activated)
     parents, before = made_by(parent), activated.folders()
 
@@ -149,7 +156,9 @@ def test_a_check_executed_alone_verifies_the_latest_run_and_withdraws_a_candidat
     artifact = rebuilt.repository.publish_root / made.sealed.ref.run_id / "DRIFT_SIGNALS_v0_1.json"
     artifact.chmod(0o644)
     artifact.write_bytes(artifact.read_bytes() + b" ")
-    alone = asset_job("checks_alone", AssetSelection.checks_for_assets("drift_signals"))
+    alone = asset_job(
+        "checks_alone", AssetSelection.checks(*(AssetCheckKey(AssetKey("drift_signals"), name) for name in CHECK_NAMES))
+    )
     repo = dataclasses.replace(rebuilt, definitions=Definitions.merge(rebuilt.definitions, Definitions(jobs=[alone])))
 
     result = repo.execute("checks_alone")
@@ -168,18 +177,18 @@ def test_a_passed_check_counts_only_for_its_storage_id_and_root_hash(
     first = newest(rebuilt, "drift_signals")
     assert first.sealed is not None
     root = first.sealed.ref.manifest_sha256
-    assert event_log.find_unpassed_checks(rebuilt.instance, first) == {}
+    assert CheckResults(rebuilt.instance).find_unpassed(first) == {}
 
     again = repeat(rebuilt, first)
 
     unjudged = dict.fromkeys(CHECK_NAMES, "has no result")
-    assert event_log.find_unpassed_checks(rebuilt.instance, again) == unjudged, "the checks judged the older one"
+    assert CheckResults(rebuilt.instance).find_unpassed(again) == unjudged, "the checks judged the older one"
     record_check(rebuilt, again, storage_id=again.storage_id, root="0" * 64)
-    assert event_log.find_unpassed_checks(rebuilt.instance, again) == unjudged, "another root"
+    assert CheckResults(rebuilt.instance).find_unpassed(again) == unjudged, "another root"
     record_check(rebuilt, again, storage_id=first.storage_id, root=root)
-    assert event_log.find_unpassed_checks(rebuilt.instance, again) == unjudged, "another materialization"
+    assert CheckResults(rebuilt.instance).find_unpassed(again) == unjudged, "another materialization"
     record_check(rebuilt, again, storage_id=again.storage_id, root=root)
-    assert event_log.find_unpassed_checks(rebuilt.instance, again) == {}
+    assert CheckResults(rebuilt.instance).find_unpassed(again) == {}
 
 
 # Two overlapping rebuilds.
@@ -266,7 +275,7 @@ def test_a_refused_activation_is_not_requested_again_until_the_pointer_file_chan
 
     refused = activated.execute_request(activated.requested())
 
-    assert failure_of(refused, "active_registry_pointers").startswith("refused, no pointer moved")
+    assert ": POINTER_EDITED: " in failure_of(refused, "active_registry_pointers")
     assert activated.skipped().startswith("refused (POINTER_EDITED), not requested again")
     assert pointers.read_bytes() == before + b"\n"
     pointers.write_bytes(before)

@@ -15,7 +15,8 @@ from dagster import DagsterInstance
 
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.defs.active_assets import ACTIVATE_JOB
-from registry_pipeline.defs.sensors import OVERDUE_TAG, REBUILD_JOB
+from registry_pipeline.defs.proposal import REBUILD_JOB
+from registry_pipeline.defs.sensors import OVERDUE_TAG
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline_tests.defs.conftest import POINTED, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until

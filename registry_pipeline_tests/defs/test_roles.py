@@ -7,7 +7,7 @@ from dagster import AssetCheckKey, AssetKey
 
 from registry_pipeline.capture_table import ROLE_REGISTRY
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
-from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, page_of, troubles, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, handed_on, page_of, troubles, verdicts_of
 from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SHRUNK
 
 PASSED = {"seal": True, "schema": True, "append_only": True}
@@ -95,7 +95,7 @@ def test_a_missing_or_unreadable_pack_returns_the_active_snapshot(
 
     result = activated.materialize(ROLE_REGISTRY)
 
-    page = page_of(result, ROLE_REGISTRY)
+    page = handed_on(result, ROLE_REGISTRY)
     assert result.success, troubles(result)
     assert (page["state"], page["run_id"]) == ("not built", active.run_id)
     assert f"**{code}**" in page["findings"]

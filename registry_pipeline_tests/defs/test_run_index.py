@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
-from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, page_of, troubles, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, handed_on, page_of, troubles, verdicts_of
 from registry_pipeline_tests.registries.repositories import git
 from registry_pipeline_tests.run_index.values import a_run, a_success
 
@@ -103,7 +103,7 @@ def test_a_log_that_ends_in_the_middle_of_a_line_is_not_captured(activated: Dags
     with (activated.repository.root / RUN_INDEX).open("ab") as file:
         file.write(b'{"record_type":')
 
-    page = page_of(activated.materialize("run_index"), "run_index")
+    page = handed_on(activated.materialize("run_index"), "run_index")
 
     assert page["run_id"] == activated.active()["run_index"].run_id
     assert "CAPTURE_MALFORMED" in str(page["findings"])

@@ -8,7 +8,7 @@ import pytest
 from dagster import DagsterRunStatus, DefaultScheduleStatus, DefaultSensorStatus
 from dagster._core.test_utils import create_run_for_test
 
-from registry_pipeline.defs import event_log
+from registry_pipeline.defs.event_log import CheckResults
 from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES, activation_sensor, daily_rebuild_schedule
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import rebuild
@@ -38,7 +38,7 @@ def test_the_newest_verdict_on_a_materialization_counts(rebuilt: DagsterRepo) ->
 
     record_check(rebuilt, made, storage_id=made.storage_id, root=made.sealed.ref.manifest_sha256, passed=False)
 
-    assert event_log.find_unpassed_checks(rebuilt.instance, made) == dict.fromkeys(CHECK_NAMES, "failed")
+    assert CheckResults(rebuilt.instance).find_unpassed(made) == dict.fromkeys(CHECK_NAMES, "failed")
     assert "drift_signals" not in rebuilt.asked_for()
 
 
@@ -54,7 +54,7 @@ def test_a_check_that_was_planned_and_never_ran_is_no_verdict(
 
     assert result.asset_materializations_for_node("run_registry")
     assert not result.get_asset_check_evaluations()
-    assert event_log.find_unpassed_checks(activated.instance, newest(activated, "run_registry")) == UNJUDGED
+    assert CheckResults(activated.instance).find_unpassed(newest(activated, "run_registry")) == UNJUDGED
     assert "check seal has no result" in activated.skipped()
 
 

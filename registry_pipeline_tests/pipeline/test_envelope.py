@@ -40,6 +40,7 @@ PARTS: dict[str, Any] = {
         Artifacts({}, 0, ""),
         Inputs(),
         "2026-03-01T12:00:00Z",
+        "/repository",
         coverage={"records": 0, "registries": []},
         check=CaptureCheck(record={"pack": "p.json", "baselines": [], "tolerated": [], "violations": [], "waived": []}),
     ),

@@ -110,12 +110,18 @@ def seal_built(
 
     Raises:
         NotFoundError: the repository has no publish root yet.
-        RefusedError: the registry has no run folders, or publish_root is behind a link.
+        RefusedError: the registry has no run folders, publish_root is behind a link, or `built` was read from another
+            repository.
         PublishError: nothing was published.
         DurabilityError: the folder is published, but the disk did not confirm it.
     """
     if spec.tag is None or spec.operation_id is None:
         raise RefusedError(f"{spec.registry_id} has no run folders", spec.excluded_because)
+    if built.root != str(repository.root):
+        raise RefusedError(
+            f"{built.registry_id} was read from the repository {built.root} and is not sealed in {repository.root}",
+            "build it in the repository from which it is read",
+        )
     refuse_linked_publish_root(repository)
     if not repository.publish_root.is_dir():
         raise NotFoundError(f"{repository.config.publish_root} does not exist", "run `registry-pipeline init`")

@@ -1,0 +1,228 @@
+"""The checks of what is active: `active` of each registry, and those of the pointer file, its chain and its runs.
+
+None of them blocks a build. `active` is written by the activation sensor whenever its result changes, because what is
+active changes without a new build.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetKey,
+    DagsterInstance,
+    MetadataValue,
+    ResourceParam,
+    multi_asset_check,
+)
+
+from registry_pipeline.canonical import json_line, sha256_hex
+from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs.proposal import POINTED, REBUILD_JOB, Obstacle, Proposal, propose
+from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
+from registry_pipeline.findings.codes import family_of
+from registry_pipeline.findings.display import printable
+from registry_pipeline.findings.finding import Finding, Severity, has_errors
+from registry_pipeline.pipeline import inspect as pipeline_inspect
+from registry_pipeline.pipeline.inspect import Inspection
+from registry_pipeline.registries.base.seal_build import start_build_run
+from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.values import value_type
+
+ACTIVE_CHECK: Final = "active"
+POINTERS_ASSET: Final = "active_registry_pointers"
+_PENDING: Final = Obstacle(
+    "it passed its checks and is not active yet", "wait for the activation sensor, or launch `activate_pointers_job`"
+)
+_NEVER_BUILT: Final = Obstacle("Dagster knows no build", f"launch {REBUILD_JOB}")
+_UNEXPLAINED: Final = Obstacle("it is not active", "see the latest tick of `activation_sensor`")
+
+
+@value_type
+class Activity:
+    """Whether the newest build of a registry is its active run, and if not, why and what to do."""
+
+    passed: bool
+    description: str
+    facts: Mapping[str, str]
+
+
+def describe_activity(proposal: Proposal, obstacles: Mapping[str, Obstacle], registry_id: str) -> Activity:
+    """Return the result of the check `active` of a registry."""
+    newest, active = proposal.newest.get(registry_id), proposal.active.get(registry_id)
+    newest_id = "none" if newest is None or newest.sealed is None else printable(newest.sealed.ref.run_id)
+    facts = {"newest_build": newest_id, "active_run": "none" if active is None else printable(active.run_id)}
+    if proposal.is_newest_active(registry_id):
+        return Activity(True, "the newest build is active", facts)
+    obstacle = _find_obstacle(proposal, obstacles, registry_id)
+    description = f"the newest build is not active: {obstacle.reason}. Next: {obstacle.next_step}"
+    return Activity(False, printable(description), {**facts, "next_step": printable(obstacle.next_step)})
+
+
+def _find_obstacle(proposal: Proposal, obstacles: Mapping[str, Obstacle], registry_id: str) -> Obstacle:
+    if registry_id in obstacles:
+        return obstacles[registry_id]
+    if registry_id not in proposal.newest:
+        return _NEVER_BUILT
+    return _PENDING if any(run.registry_id == registry_id for run in proposal.runs) else _UNEXPLAINED
+
+
+def make_active_checks() -> AssetChecksDefinition:
+    """Return the checks `active`, for an execution by hand; they explain the same as the activation sensor."""
+    specs = [
+        AssetCheckSpec(
+            ACTIVE_CHECK,
+            asset=registry_id,
+            description="The newest build is the active run. The activation sensor writes it when its result changes.",
+        )
+        for registry_id in POINTED
+    ]
+
+    @multi_asset_check(name="check_active", specs=specs, can_subset=True)
+    def check_active(
+        context: AssetCheckExecutionContext, repository: ResourceParam[RepositoryResource]
+    ) -> Iterator[AssetCheckResult]:
+        with as_dagster_failure():
+            proposal = propose(repository.instance, repository.load_in_run(context.run.run_id))
+        for key in sorted(context.selected_asset_check_keys, key=lambda key: key.asset_key.to_user_string()):
+            activity = describe_activity(proposal, proposal.obstacles, key.asset_key.to_user_string())
+            yield AssetCheckResult(
+                passed=activity.passed,
+                asset_key=key.asset_key,
+                check_name=ACTIVE_CHECK,
+                severity=AssetCheckSeverity.WARN,
+                description=activity.description,
+                metadata=dict(activity.facts),
+            )
+
+    return check_active
+
+
+def list_changed_checks(
+    proposal: Proposal, obstacles: Mapping[str, Obstacle], cursor: str | None
+) -> tuple[list[AssetCheckEvaluation], str]:
+    """Return the results of `active` that differ from those of the last tick, and the cursor that remembers them.
+
+    A registry of which a build is about to be activated has no result: it would be another one in the next tick.
+    """
+    written = _parse_cursor(cursor)
+    events = []
+    for registry_id, newest in proposal.newest.items():
+        if registry_id not in obstacles and any(run.registry_id == registry_id for run in proposal.runs):
+            continue
+        activity = describe_activity(proposal, obstacles, registry_id)
+        result = sha256_hex(json_line([newest.storage_id, activity.passed, activity.description]))[:16]
+        if written.get(registry_id) != result:
+            written[registry_id] = result
+            events.append(_make_active_event(newest, activity))
+    return events, json.dumps(written, sort_keys=True)
+
+
+def _make_active_event(newest: event_log.Materialization, activity: Activity) -> AssetCheckEvaluation:
+    return event_log.make_check_event(
+        newest, ACTIVE_CHECK, passed=activity.passed, description=activity.description, metadata=dict(activity.facts)
+    )
+
+
+def _parse_cursor(cursor: str | None) -> dict[str, str]:
+    try:
+        document = json.loads(cursor or "{}")
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def list_refused_checks(
+    instance: DagsterInstance, requested: Mapping[str, SealedRef], findings: Sequence[Finding]
+) -> list[AssetCheckEvaluation]:
+    """Return a failed check `active` for each registry whose run a refusal names; if it names none, for all of them."""
+    named: dict[str, Finding] = {}
+    for finding in findings:
+        for registry_id, ref in requested.items():
+            if finding.path == ref.path or finding.path.startswith(f"{ref.path}/"):
+                named.setdefault(registry_id, finding)
+    refused = named or dict.fromkeys(requested, findings[0])
+    events = []
+    for registry_id, finding in refused.items():
+        for newest in event_log.read_materializations(instance, registry_id, limit=1):
+            description = f"activation refused: {finding.code}: {finding.message}. Next: {finding.hint}"
+            facts = {"refused_run": printable(requested[registry_id].run_id), "next_step": printable(finding.hint)}
+            events.append(_make_active_event(newest, Activity(False, printable(description), facts)))
+    return events
+
+
+_POINTER_CHECKS: Final = {
+    "pointer_file": "The pointer file has its form, and every pointer names a run of its registry.",
+    "chain": "The pointer file has the state of the last activation record, and every record verifies.",
+    "active_seals": "Every active run exists, verifies now, and has the root hash that the pointer names.",
+    "consistency": "Every active run was built from runs that are active, too.",
+}
+_MAX_SUMMARY: Final = 3
+_SEAL_CODES: Final = frozenset({"POINTER_RUN_MISSING", "POINTER_SEAL_INVALID", "POINTER_ROOT_MISMATCH"})
+
+
+def make_pointer_checks(clock: Callable[[], datetime]) -> AssetChecksDefinition:
+    """Return the checks of the pointers asset; `clock` returns the present."""
+    specs = [AssetCheckSpec(name, asset=POINTERS_ASSET, description=text) for name, text in _POINTER_CHECKS.items()]
+
+    @multi_asset_check(name="check_active_registry_pointers", specs=specs, can_subset=True)
+    def check_pointers(
+        context: AssetCheckExecutionContext, repository: ResourceParam[RepositoryResource]
+    ) -> Iterator[AssetCheckResult]:
+        with as_dagster_failure():
+            loaded = repository.load_in_run(context.run.run_id)
+            inspection = pipeline_inspect.inspect(loaded, start_build_run(loaded, clock(), context.run.run_id))
+        selected = {key.name for key in context.selected_asset_check_keys}
+        for name in _POINTER_CHECKS:
+            if name in selected:
+                yield _make_pointer_result(name, inspection)
+
+    return check_pointers
+
+
+def _make_pointer_result(name: str, inspection: Inspection) -> AssetCheckResult:
+    findings = [finding for finding in inspection.findings if _select_pointer_check(finding) == name]
+    facts: dict[str, Any] = {"active_registries": len(inspection.active), "findings_count": len(findings)}
+    # Without an active run there is nothing to verify, which is no success. A mixed input is a warning, but it is what
+    # this check is about.
+    passed = bool(inspection.active) and not has_errors(findings) and (name != "consistency" or not findings)
+    facts["findings"] = MetadataValue.md(metadata.format_findings(findings) or "None.")
+    return AssetCheckResult(
+        passed=passed,
+        asset_key=AssetKey(POINTERS_ASSET),
+        check_name=name,
+        severity=AssetCheckSeverity.ERROR if has_errors(findings) else AssetCheckSeverity.WARN,
+        description=printable(_summarize(inspection, findings)),
+        metadata=facts,
+    )
+
+
+def _summarize(inspection: Inspection, findings: Sequence[Finding]) -> str:
+    """Return the first findings, errors before others, each with its next step."""
+    if not findings:
+        return "no findings" if inspection.active else f"no run is active: nothing to check. Next: launch {REBUILD_JOB}"
+    ordered = sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)
+    lines = [f"{_name_subject(f)}: {f.code}: {f.message}. Next: {f.hint}" for f in ordered[:_MAX_SUMMARY]]
+    more = len(findings) - len(lines)
+    return "; ".join(lines) + (f"; and {more} more" if more else "")
+
+
+def _name_subject(finding: Finding) -> str:
+    return finding.path.rsplit("/", 1)[-1]
+
+
+def _select_pointer_check(finding: Finding) -> str:
+    """Return the check to which a finding about pointers, chain or active runs belongs."""
+    family = family_of(finding)
+    if finding.code == "POINTER_INPUTS_MIXED":
+        return "consistency"
+    if family == "chain":
+        return "chain"
+    return "pointer_file" if family == "pointer" and finding.code not in _SEAL_CODES else "active_seals"
