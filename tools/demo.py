@@ -105,8 +105,8 @@ class _Graph:
         from registry_pipeline.defs.resources import RepositoryResource  # noqa: PLC0415
 
         self.definitions = build_defs(repository)
-        self.repository = RepositoryResource(repository)
         self.instance = DagsterInstance.from_config(str(home))
+        self.repository = RepositoryResource(repository, self.instance)
 
     def execute(self, job: str, requested: Any = None) -> list[tuple[str, str]]:
         """Execute a job; return what each asset's page says."""
@@ -133,15 +133,15 @@ class _Graph:
 
     def ask_sensor(self) -> Any:
         """Return the run that the activation sensor asks for."""
-        from dagster import RunRequest, build_sensor_context  # noqa: PLC0415
+        from dagster import build_sensor_context  # noqa: PLC0415
 
         from registry_pipeline.defs.sensors import activation_sensor  # noqa: PLC0415
 
         with build_sensor_context(instance=self.instance) as context:
             answer = activation_sensor(context, repository=self.repository)
-        if not isinstance(answer, RunRequest):
+        if not getattr(answer, "run_requests", None):
             raise RegistryPipelineError(f"the sensor asks for nothing: {answer}", "open the user interface")
-        return answer
+        return answer.run_requests[0]
 
 
 def _name(event: Any) -> str:

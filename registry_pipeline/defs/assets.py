@@ -34,7 +34,7 @@ from registry_pipeline.defs.resources import SEALED_IO, RepositoryResource, as_d
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.display import markdown_code, printable
-from registry_pipeline.findings.finding import Finding, Severity, has_errors
+from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries import validation
 from registry_pipeline.registries.base.reader import RegistrySpec
@@ -103,8 +103,8 @@ def _hand_on_active_run(
     handed_on = {"run_id": "none"} | page if active is None else metadata.make_sealed_metadata(repository, active, page)
     context.log_event(AssetObservation(spec.registry_id, metadata=handed_on))
     # A source that was never there may be meant; one that is gone or cannot be read is not.
-    is_error = active is not None or has_errors(not_built.findings)
-    severity = AssetCheckSeverity.ERROR if is_error else AssetCheckSeverity.WARN
+    never_there = active is None and all(finding.code == "CAPTURE_MISSING" for finding in not_built.findings)
+    severity = AssetCheckSeverity.WARN if never_there else AssetCheckSeverity.ERROR
     source = _make_source_result(not_built.findings, passed=False, severity=severity)
     return MaterializeResult(value=not_built, metadata=event_log.NO_MATERIALIZATION, check_results=[source])
 

@@ -26,7 +26,7 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
-from dagster._core.storage.tags import RETRY_NUMBER_TAG, SCHEDULE_NAME_TAG, SENSOR_NAME_TAG, USER_TAG
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG, SCHEDULE_NAME_TAG, SENSOR_NAME_TAG, USER_TAG
 
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
@@ -279,7 +279,7 @@ def _is_result_on(record: AssetCheckExecutionRecord, materialization: Materializ
 def find_launcher(run: DagsterRun) -> str | None:
     """Return the name of the sensor or schedule that launched a run, or None if a person did."""
     # A run that somebody executes again has the tags of its parent, also those that name a sensor or schedule.
-    if run.parent_run_id is not None and RETRY_NUMBER_TAG not in run.tags:
+    if PARENT_RUN_ID_TAG in run.tags and RETRY_NUMBER_TAG not in run.tags:
         return None
     return run.tags.get(SENSOR_NAME_TAG) or run.tags.get(SCHEDULE_NAME_TAG)
 

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from dagster import (
     AssetCheckEvaluation,
     AssetCheckKey,
     AssetKey,
+    AssetSelection,
     DagsterInstance,
     Definitions,
     ExecuteInProcessResult,
@@ -27,6 +28,7 @@ from dagster import (
     SkipReason,
     build_reconstructable_job,
     build_sensor_context,
+    define_asset_job,
     execute_job,
 )
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
@@ -101,10 +103,21 @@ class DagsterRepo:
 
     def check(self, registry_id: str, name: str) -> AssetCheckEvaluation:
         """Return the newest result of a check."""
-        key = AssetCheckKey(AssetKey(registry_id), name)
-        (record,) = self.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+        history = self.instance.event_log_storage.get_asset_check_execution_history
+        (record,) = history(self.key(registry_id, name), limit=1)
         assert record.evaluation is not None
         return record.evaluation
+
+    @staticmethod
+    def key(registry_id: str, check_name: str) -> AssetCheckKey:
+        return AssetCheckKey(AssetKey(registry_id), check_name)
+
+    def materialize_checks(self, name: str) -> ExecuteInProcessResult:
+        """Execute the checks of one definition alone, as the user interface does."""
+        checks = next(c for c in self.definitions.asset_checks or () if c.node_def.name == name)
+        job = define_asset_job("checks_alone", AssetSelection.checks(*checks.check_keys))
+        merged = Definitions.merge(self.definitions, Definitions(jobs=[job]))
+        return replace(self, definitions=merged).execute("checks_alone")
 
     def skipped(self) -> str:
         """Return why the sensor asks for nothing."""

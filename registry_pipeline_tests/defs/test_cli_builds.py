@@ -207,6 +207,21 @@ def test_dagster_sees_the_set_as_fresh_and_as_built_from_each_other(fresh: Dagst
         assert input_versions == {name: version[name] for name in upstreams}
 
 
+def test_a_source_that_the_command_line_read_again_passes_its_check(fresh: DagsterRepo) -> None:
+    source = fresh.repository.path(fresh.repository.config.expected_versions)
+    data = source.read_bytes()
+    source.unlink()
+    assert fresh.rebuild().success
+    failed = fresh.check("expected_versions", "source")
+    source.write_bytes(data)
+    build(fresh)
+
+    tick(fresh)
+
+    assert not failed.passed
+    assert fresh.check("expected_versions", "source").passed
+
+
 def test_an_upstream_that_dagster_built_keeps_the_version_that_dagster_shows(activated: DagsterRepo) -> None:
     shown = activated.instance.get_latest_materialization_event(AssetKey("expected_versions"))
     assert shown is not None

@@ -18,7 +18,7 @@ from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.runs.sealed_run import Activation
-from registry_pipeline_tests.defs.conftest import CHECK_NAMES, DagsterRepo, page_of
+from registry_pipeline_tests.defs.conftest import CHECK_NAMES, DagsterRepo, page_of, verdicts_of
 from registry_pipeline_tests.defs.event_log import newest, record_check
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
@@ -53,7 +53,7 @@ def test_a_check_that_was_planned_and_never_ran_is_no_verdict(
     result = activated.rebuild()
 
     assert result.asset_materializations_for_node("run_registry")
-    assert not result.get_asset_check_evaluations()
+    assert verdicts_of(result, "run_registry") == {}
     assert CheckResults(activated.instance).find_unpassed(newest(activated, "run_registry")) == UNJUDGED
     assert "check seal has no result" in activated.skipped()
 

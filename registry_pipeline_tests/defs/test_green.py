@@ -1,0 +1,199 @@
+"""Green means green: what is missing, altered, refused or not active fails a check where a person looks for it."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from dagster import AssetCheckSeverity, DefaultScheduleStatus, ExecuteInProcessResult
+
+from registry_pipeline.defs.active_checks import ACTIVE_CHECK, POINTERS_ASSET
+from registry_pipeline_tests.defs.conftest import (
+    POINTED,
+    REGISTRIES,
+    DagsterRepo,
+    checks_of,
+    failure_of,
+    handed_on,
+    page_of,
+)
+from registry_pipeline_tests.defs.event_log import newest, repeat
+
+VERSIONS = "expected_versions"
+WARN, ERROR = AssetCheckSeverity.WARN, AssetCheckSeverity.ERROR
+
+
+def count_active_results(repo: DagsterRepo) -> int:
+    """Return how many results of the checks `active` are in the event log."""
+    history = repo.instance.event_log_storage.get_asset_check_execution_history
+    return sum(len(history(repo.key(name, ACTIVE_CHECK), limit=1000)) for name in POINTED)
+
+
+def pointer_checks(result: ExecuteInProcessResult) -> dict[str, bool]:
+    return {name: check.passed for name, check in checks_of(result, POINTERS_ASSET).items()}
+
+
+def test_every_registry_whose_source_was_read_has_a_passed_check_of_it(rebuilt: DagsterRepo) -> None:
+    assert [name for name in REGISTRIES if not rebuilt.check(name, "source").passed] == []
+
+
+@pytest.mark.parametrize(("damage", "severity"), [(None, WARN), (b"{", ERROR)], ids=["never there", "cannot be read"])
+def test_a_source_that_is_missing_or_malformed_fails_its_check(
+    fresh: DagsterRepo, damage: bytes | None, severity: AssetCheckSeverity
+) -> None:
+    source = fresh.repository.path(fresh.repository.config.expected_versions)
+    source.unlink() if damage is None else source.write_bytes(damage)
+
+    result = fresh.rebuild()
+
+    check = checks_of(result, VERSIONS)["source"]
+    assert (check.passed, check.severity, check.blocking) == (False, severity, False)
+    assert result.success
+    assert page_of(result, "drift_signals")["state"] == "sealed"
+
+
+def test_a_source_that_was_removed_is_an_error_and_does_not_make_its_asset_fresh(activated: DagsterRepo) -> None:
+    before = newest(activated, VERSIONS)
+    activated.repository.path(activated.repository.config.expected_versions).unlink()
+
+    result = activated.rebuild()
+
+    check = checks_of(result, VERSIONS)["source"]
+    assert (check.passed, check.severity) == (False, ERROR)
+    assert newest(activated, VERSIONS) == before
+    assert handed_on(result, VERSIONS)["run_id"] == activated.active()[VERSIONS].run_id
+
+
+def test_a_registry_without_any_sealed_run_passes_no_check(fresh: DagsterRepo) -> None:
+    fresh.repository.path(fresh.repository.config.expected_versions).unlink()
+
+    result = fresh.rebuild()
+
+    checks = checks_of(result, VERSIONS)
+    assert {name: (c.passed, c.severity) for name, c in checks.items()} == dict.fromkeys(checks, (False, WARN))
+    assert "nothing was checked" in (checks["seal"].description or "")
+
+
+def test_the_sensor_says_of_every_registry_that_its_newest_build_is_active_and_says_it_once(
+    rebuilt: DagsterRepo,
+) -> None:
+    request = rebuilt.requested()
+    assert count_active_results(rebuilt) == 0, "what is about to be activated has no result yet"
+    assert rebuilt.execute_request(request).success
+
+    rebuilt.skipped()
+    written = count_active_results(rebuilt)
+    rebuilt.skipped()
+
+    assert count_active_results(rebuilt) == written == len(POINTED)
+    assert [name for name in POINTED if not rebuilt.check(name, ACTIVE_CHECK).passed] == []
+
+
+def test_a_build_that_cannot_be_activated_alone_has_the_reason_and_the_next_step_in_its_check(
+    activated: DagsterRepo,
+) -> None:
+    activated.skipped()
+    assert activated.materialize("run_registry").success
+
+    activated.skipped()
+
+    check = activated.check("run_registry", ACTIVE_CHECK)
+    assert (check.passed, check.severity) == (False, WARN)
+    assert "the newest build is not active: " in (check.description or "")
+    assert "Next: run `registry-pipeline build" in (check.description or "")
+    assert check.metadata["active_run"].value == activated.active()["run_registry"].run_id
+    assert activated.check("op_status_table", ACTIVE_CHECK).passed
+
+
+def test_executed_by_hand_the_check_explains_a_build_that_waits_for_its_activation(rebuilt: DagsterRepo) -> None:
+    result = rebuilt.materialize_checks("check_active")
+
+    check = checks_of(result, "drift_signals")[ACTIVE_CHECK]
+    assert not check.passed
+    assert "wait for the activation sensor" in (check.description or "")
+
+
+def test_a_rebuild_does_not_wait_for_the_checks_of_activation(rebuilt: DagsterRepo) -> None:
+    assert ACTIVE_CHECK not in checks_of(rebuilt.rebuild(), "drift_signals")
+
+
+def test_a_refused_activation_fails_the_check_of_the_registry_that_it_names(rebuilt: DagsterRepo) -> None:
+    request = rebuilt.requested()
+    folder = rebuilt.repository.publish_root / rebuilt.asked_for()["drift_signals"]
+    artifact = folder / "DRIFT_SIGNALS_v0_1.json"
+    artifact.chmod(0o644)
+    artifact.write_bytes(artifact.read_bytes() + b" ")
+
+    refused = rebuilt.execute_request(request)
+
+    check = rebuilt.check("drift_signals", ACTIVE_CHECK)
+    headline = failure_of(refused, POINTERS_ASSET)
+    assert not check.passed
+    assert "activation refused: ACTIVATE_NOT_VERIFIED" in (check.description or "")
+    assert "Next: rebuild the registry" in (check.description or "")
+    assert headline.startswith("drift_signals: ACTIVATE_NOT_VERIFIED: ")
+    assert count_active_results(rebuilt) == 1
+
+
+@pytest.mark.parametrize("number", [6, 120])
+def test_a_good_build_is_found_behind_any_number_of_reported_ones(rebuilt: DagsterRepo, number: int) -> None:
+    good = newest(rebuilt, "threshold_packs_file")
+    for _ in range(number):
+        repeat(rebuilt, good)
+
+    assert good.sealed is not None
+    assert rebuilt.asked_for()["threshold_packs_file"] == good.sealed.ref.run_id
+
+
+def test_after_an_activation_the_checks_of_the_pointers_pass(rebuilt: DagsterRepo) -> None:
+    result = rebuilt.execute_request(rebuilt.requested())
+
+    assert pointer_checks(result) == dict.fromkeys(("pointer_file", "chain", "active_seals", "consistency"), True)
+
+
+@pytest.mark.parametrize("kind", ["deleted", "altered"])
+def test_an_active_run_that_was_deleted_or_altered_fails_the_check_of_the_seals(
+    activated: DagsterRepo, kind: str
+) -> None:
+    folder = activated.repository.publish_root / activated.active()["drift_signals"].run_id
+    folder.chmod(0o755)
+    if kind == "deleted":
+        shutil.rmtree(folder)
+    else:
+        (folder / "DRIFT_SIGNALS_v0_1.json").chmod(0o644)
+        (folder / "DRIFT_SIGNALS_v0_1.json").write_bytes(b"{}")
+
+    result = activated.execute("check_pointers_job")
+
+    check = checks_of(result, POINTERS_ASSET)["active_seals"]
+    assert pointer_checks(result) == {"pointer_file": True, "chain": True, "active_seals": False, "consistency": True}
+    assert check.severity is ERROR
+    assert ("POINTER_RUN_MISSING" if kind == "deleted" else "SIZE_MISMATCH") in str(check.metadata["findings"].value)
+    assert "Next: " in (check.description or "")
+
+
+def test_a_pointer_file_that_somebody_edited_fails_the_check_of_the_chain(activated: DagsterRepo) -> None:
+    pointers = activated.repository.pointer_path
+    pointers.write_bytes(pointers.read_bytes() + b"\n")
+
+    result = activated.execute("check_pointers_job")
+
+    assert pointer_checks(result)["chain"] is False
+    assert "POINTER_EDITED" in (checks_of(result, POINTERS_ASSET)["chain"].description or "")
+
+
+def test_with_nothing_active_no_check_of_the_pointers_passes(fresh: DagsterRepo) -> None:
+    result = fresh.execute("check_pointers_job")
+
+    checks = checks_of(result, POINTERS_ASSET)
+    assert {check.passed for check in checks.values()} == {False}
+    assert {check.severity for check in checks.values()} == {WARN}
+    assert "nothing to check" in (checks["active_seals"].description or "")
+
+
+def test_the_pointers_are_checked_every_hour_without_being_switched_on(fresh: DagsterRepo) -> None:
+    schedule = fresh.definitions.resolve_schedule_def("hourly_pointers_schedule")
+
+    assert schedule.default_status is DefaultScheduleStatus.RUNNING
+    assert schedule.job_name == "check_pointers_job"
+    assert str(schedule.cron_schedule).split()[1:] == ["*"] * 4
