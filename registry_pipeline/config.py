@@ -139,6 +139,13 @@ class RunIndex:
 
 
 @value_type
+class DagsterTable:
+    """What the Dagster code location shows."""
+
+    freshness_hours: int = option_row(36, between(0, 8760), "a registry that was not materialized for so many hours is overdue in Dagster; 0 for never, at most 8760")
+
+
+@value_type
 class Config:
     """The toml file, parsed."""
 
@@ -162,6 +169,7 @@ class Config:
     roles: Roles = option_row(Roles(), table(Roles), "the table `[roles]`")
     entries: Entries = option_row(Entries(), table(Entries), "the table `[entries]`")
     run_index: RunIndex = option_row(RunIndex(), table(RunIndex), "the table `[run_index]`")
+    dagster: DagsterTable = option_row(DagsterTable(), table(DagsterTable), "the table `[dagster]`")
     stale_days: int = option_row(2, between(0, 1_000_000), "an operation is stale at this age in days; at most 1000000")
     history_start: date | None = option_row(None, between(date(1970, 1, 1), _LAST_DAY), "first day of the history of drift signals, from 1970-01-01 to 2999-12-31; `init` writes it")
     op_drift: Literal["commit", "paths"] = option_row("commit", choice("commit", "paths"), "how an operation's drift is found; `paths`: only commits that changed its bound executables count")

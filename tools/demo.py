@@ -133,13 +133,13 @@ class _Graph:
 
     def ask_sensor(self) -> Any:
         """Return the run that the activation sensor asks for."""
-        from dagster import build_sensor_context  # noqa: PLC0415
+        from dagster import SensorResult, build_sensor_context  # noqa: PLC0415
 
         from registry_pipeline.defs.sensors import activation_sensor  # noqa: PLC0415
 
         with build_sensor_context(instance=self.instance) as context:
             answer = activation_sensor(context, repository=self.repository)
-        if not getattr(answer, "run_requests", None):
+        if not isinstance(answer, SensorResult) or not answer.run_requests:
             raise RegistryPipelineError(f"the sensor asks for nothing: {answer}", "open the user interface")
         return answer.run_requests[0]
 

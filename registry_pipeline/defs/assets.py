@@ -1,6 +1,7 @@
 """The assets that are built, one per registry of the build order, and their blocking checks: seal, schema and rules."""
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Any, Final, TypedDict
@@ -18,6 +19,7 @@ from dagster import (
     DagsterInstance,
     DataVersion,
     Failure,
+    FreshnessPolicy,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
@@ -54,8 +56,11 @@ _DESCRIPTIONS: Final = {
 }
 
 
-def make_registry_asset(spec: RegistrySpec) -> AssetsDefinition:
-    """Return the asset of a registry, built from its sources and sealed upstreams; the IO manager seals its value."""
+def make_registry_asset(spec: RegistrySpec, freshness_hours: int) -> AssetsDefinition:
+    """Return the asset of a registry, built from its sources and sealed upstreams; the IO manager seals its value.
+
+    It is overdue if nothing was materialized for `freshness_hours`, 0 for never.
+    """
     # If two runs extend a log at once, sealing refuses the second; its retry builds on the first.
     retry = RetryPolicy(max_retries=3) if spec.append_only else None
 
@@ -65,6 +70,7 @@ def make_registry_asset(spec: RegistrySpec) -> AssetsDefinition:
         check_specs=[AssetCheckSpec(SOURCE_CHECK, asset=spec.registry_id, description=_DESCRIPTIONS[SOURCE_CHECK])],
         io_manager_key=SEALED_IO,
         retry_policy=retry,
+        freshness_policy=FreshnessPolicy.time_window(timedelta(hours=freshness_hours)) if freshness_hours else None,
         **make_asset_attributes(spec),
     )
     def build_registry(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 
 from dagster import Definitions, define_asset_job, in_process_executor
 
-from registry_pipeline.config import find_repository, find_root
+from registry_pipeline.config import Config, find_repository, find_root
 from registry_pipeline.defs.active_assets import REPORT_ASSET, make_pointers_asset, make_report_asset, utc_now
 from registry_pipeline.defs.active_checks import make_active_checks, make_pointer_checks
 from registry_pipeline.defs.assets import make_registry_asset, make_registry_checks
@@ -37,7 +37,8 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
         clock: returns the moment of an activation; tests pass their own.
     """
     root = _find_root(repo_root)
-    start = _read_history_start(root)
+    config = _read_config(root)
+    start = config.history_start
     now = clock or utc_now
     checks = define_asset_job(
         CHECK_JOB,
@@ -45,7 +46,11 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
         description="Check the latest materialization of every registry again. Builds nothing and moves no pointer.",
     )
     definitions = Definitions(
-        assets=[*(make_registry_asset(spec) for spec in BUILD_ORDER), make_pointers_asset(now), make_report_asset()],
+        assets=[
+            *(make_registry_asset(spec, config.dagster.freshness_hours) for spec in BUILD_ORDER),
+            make_pointers_asset(now),
+            make_report_asset(),
+        ],
         asset_checks=[
             *(make_registry_checks(spec) for spec in (*BUILD_ORDER, spec_of(REPORT_ASSET))),
             make_active_checks(),
@@ -69,10 +74,11 @@ def _find_root(named: Path | None) -> Path | RegistryPipelineError:
         return error
 
 
-def _read_history_start(root: Path | RegistryPipelineError) -> date | None:
+def _read_config(root: Path | RegistryPipelineError) -> Config:
     if isinstance(root, RegistryPipelineError):
-        return None
+        return Config()
+    # Likewise an invalid toml: the code location loads with the defaults, and each step says what is wrong.
     try:
-        return find_repository(root).config.history_start
+        return find_repository(root).config
     except RegistryPipelineError:
-        return None
+        return Config()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from datetime import timedelta
 
 import pytest
-from dagster import AssetCheckSeverity, DefaultScheduleStatus, ExecuteInProcessResult
+from dagster import AssetCheckSeverity, AssetKey, DefaultScheduleStatus, ExecuteInProcessResult, FreshnessPolicy
 
+from registry_pipeline.config import CONFIG_NAME
 from registry_pipeline.defs.active_checks import ACTIVE_CHECK, POINTERS_ASSET
+from registry_pipeline.defs.build import build_defs
 from registry_pipeline_tests.defs.conftest import (
     POINTED,
     REGISTRIES,
@@ -197,3 +200,16 @@ def test_the_pointers_are_checked_every_hour_without_being_switched_on(fresh: Da
     assert schedule.default_status is DefaultScheduleStatus.RUNNING
     assert schedule.job_name == "check_pointers_job"
     assert str(schedule.cron_schedule).split()[1:] == ["*"] * 4
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(None, 36), (12, 12), (0, None)])
+def test_every_registry_is_overdue_after_the_configured_hours(
+    fresh: DagsterRepo, hours: int | None, expected: int | None
+) -> None:
+    toml = fresh.repository.root / CONFIG_NAME
+    toml.write_text("" if hours is None else f"[dagster]\nfreshness_hours = {hours}\n")
+
+    graph = build_defs(fresh.repository.root).resolve_asset_graph()
+
+    policies = {graph.get(AssetKey(name)).freshness_policy for name in REGISTRIES}
+    assert policies == {None if expected is None else FreshnessPolicy.time_window(timedelta(hours=expected))}

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import yaml
 from dagster import DagsterInstance
+from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.instance.config import PoolGranularity
+from dagster._core.scheduler.instigation import TickStatus
 
 from registry_pipeline.cli.commands.ui import WORKSPACE, find_instance_file
 
@@ -23,6 +25,11 @@ def test_dagster_accepts_the_instance_file_and_its_switches(tmp_path: Path) -> N
         assert not instance.telemetry_enabled
         assert not instance.nux_enabled
         assert instance.run_monitoring_enabled
+        assert instance.run_retries_enabled
+        assert instance.run_retries_max_retries == 1
+        assert not instance.run_retries_retry_on_asset_or_op_failure
+        assert instance.freshness_enabled
+        assert instance.get_tick_retention_settings(InstigatorType.SENSOR)[TickStatus.SKIPPED] == 7
         assert (pools.default_pool_limit, pools.pool_granularity) == (1, PoolGranularity.RUN)
 
 
