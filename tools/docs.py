@@ -22,7 +22,7 @@ import click
 
 from registry_pipeline.cli.group import CommandGroup
 from registry_pipeline.cli.program import program as command_line
-from registry_pipeline.config import Adapter, Captured, Config, Entries, Roles, RunIndex
+from registry_pipeline.config import Adapter, Captured, Config, DagsterTable, Entries, Roles, RunIndex
 from registry_pipeline.config_types import REQUIRED, Option, options_of
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.registries.catalog import REGISTRIES
@@ -85,6 +85,7 @@ def configuration_page() -> str:
         "roles.": Roles,
         "entries.": Entries,
         "run_index.": RunIndex,
+        "dagster.": DagsterTable,
     }
     lines = ["| key | default | meaning |", "|---|---|---|"]
     lines += [f"| `{key}` | {default} | {_cell(meaning)} |" for key, default, meaning in option_rows(classes)]
