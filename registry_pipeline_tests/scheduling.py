@@ -8,6 +8,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 SERVERS = {
     "cli/test_ui.py": "servers 1",
     "defs/test_history_served.py": "servers 1",
+    "defs/test_pages.py": "servers 2",
     "defs/test_served.py": "servers 2",
     "defs/test_load_daemon.py": "servers 2",
 }

@@ -5,6 +5,7 @@ active changes without a new build.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -33,6 +34,7 @@ from registry_pipeline.findings.finding import Finding, Severity, has_errors
 from registry_pipeline.pipeline import inspect as pipeline_inspect
 from registry_pipeline.pipeline.inspect import Inspection
 from registry_pipeline.registries.base.seal_build import start_build_run
+from registry_pipeline.runs.pointer_file import has_registry_id
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import value_type
 
@@ -165,6 +167,7 @@ _POINTER_CHECKS: Final = {
     "consistency": "Every active run was built from runs that are active, too.",
 }
 _MAX_SUMMARY: Final = 3
+_POINTER_LOCATION: Final = re.compile(r"/pointers/([0-9]+)(?:/|$)")
 _SEAL_CODES: Final = frozenset({"POINTER_RUN_MISSING", "POINTER_SEAL_INVALID", "POINTER_ROOT_MISMATCH"})
 
 
@@ -209,12 +212,20 @@ def _summarize(inspection: Inspection, findings: Sequence[Finding]) -> str:
     if not findings:
         return "no findings" if inspection.active else f"no run is active: nothing to check. Next: launch {REBUILD_JOB}"
     ordered = sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)
-    lines = [f"{_name_subject(f)}: {f.code}: {f.message}. Next: {f.hint}" for f in ordered[:_MAX_SUMMARY]]
+    lines = [f"{_name_subject(inspection, f)}: {f.code}: {f.message}. Next: {f.hint}" for f in ordered[:_MAX_SUMMARY]]
     more = len(findings) - len(lines)
     return "; ".join(lines) + (f"; and {more} more" if more else "")
 
 
-def _name_subject(finding: Finding) -> str:
+def _name_subject(inspection: Inspection, finding: Finding) -> str:
+    """Return the registry and the run of the pointer that a finding is about, else the last part of its path."""
+    location = _POINTER_LOCATION.match(finding.location or "")
+    entries = inspection.pointer_file.document.get("pointers")
+    if location is not None and family_of(finding) == "pointer" and isinstance(entries, list):
+        entry: Any = next(iter(entries[int(location.group(1)) :]), None)
+        if has_registry_id(entry):
+            active = inspection.active.get(entry["registry_id"])
+            return str(entry["registry_id"]) + ("" if active is None else f" {active.ref.run_id}")
     return finding.path.rsplit("/", 1)[-1]
 
 

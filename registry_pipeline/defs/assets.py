@@ -46,6 +46,7 @@ from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, Verdic
 SOURCE_CHECK: Final = "source"
 OWNERS: Final = ("team:registry-layer",)
 GROUP: Final = "registry_layer"
+_MAX_SUMMARY: Final = 3
 _DESCRIPTIONS: Final = {
     "seal": "The folder is complete, and every byte is as it was sealed.",
     "schema": "Envelope and artifacts match the shipped schemas, and the recorded inputs exist.",
@@ -116,7 +117,11 @@ def _hand_on_active_run(
 
 
 def _make_source_result(findings: Sequence[Finding], *, passed: bool, severity: AssetCheckSeverity) -> AssetCheckResult:
-    return _make_result(SOURCE_CHECK, findings, {}, passed=passed, severity=severity)
+    # The page shows the description at once, and the findings behind a link.
+    lines = [f"{f.code}: {f.path}: {f.message}. Next: {f.hint}" for f in findings[:_MAX_SUMMARY]]
+    lines += [f"and {len(findings) - _MAX_SUMMARY} more"] if len(findings) > _MAX_SUMMARY else []
+    summary = printable("; ".join(lines))
+    return _make_result(SOURCE_CHECK, findings, {}, passed=passed, severity=severity, summary=summary)
 
 
 class AssetAttributes(TypedDict):
@@ -265,10 +270,12 @@ def _make_result(
     *,
     passed: bool,
     severity: AssetCheckSeverity = AssetCheckSeverity.ERROR,
+    summary: str | None = None,
 ) -> AssetCheckResult:
-    # The description has one message per code; the metadata has all findings.
-    messages = {finding.code: finding.message for finding in reversed(findings)}
-    summary = "; ".join(f"{code}: {printable(message)}" for code, message in sorted(messages.items()))
+    # By default the description has one message per code; the metadata has all findings.
+    if summary is None:
+        messages = {finding.code: finding.message for finding in reversed(findings)}
+        summary = "; ".join(f"{code}: {printable(message)}" for code, message in sorted(messages.items()))
     return AssetCheckResult(
         passed=passed,
         check_name=name,

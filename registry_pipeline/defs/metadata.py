@@ -98,8 +98,9 @@ def format_findings(findings: Iterable[Finding]) -> str:
 
 def _format_finding(finding: Finding) -> str:
     location = markdown_code(finding.path + (f" {finding.location}" if finding.location else ""))
-    expected, got = (markdown_text(str(value)) for value in (finding.expected, finding.got))
-    values = f" (expected {expected}, got {got})" if finding.expected or finding.got else ""
+    pairs = (("expected", finding.expected), ("got", finding.got))
+    stated = ", ".join(f"{word} {markdown_text(value)}" for word, value in pairs if value is not None)
+    values = f" ({stated})" if stated else ""
     message, hint = markdown_message(finding.message), markdown_message(finding.hint)
     return f"**{finding.code}** {finding.severity.value} {location}: {message}{values}. _{hint}_"
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.error import URLError
@@ -32,6 +33,7 @@ mutation Launch($params: ExecutionParams!) {
   launchRun(executionParams: $params) {
     __typename
     ... on LaunchRunSuccess {run {runId}}
+    ... on RunConfigValidationInvalid {errors {message}}
     ... on PythonError {message}
   }
 }"""
@@ -70,16 +72,46 @@ class Served:
         node = self.graphql(LOCATIONS)["repositoriesOrError"]["nodes"][0]
         return {"repositoryName": node["name"], "repositoryLocationName": node["location"]["name"]}
 
-    def launch(self, job: str) -> str:
-        """Launch a job as its page does, and return the id of the run."""
-        params = {"selector": {**self.location(), "jobName": job}, "runConfigData": {}, "mode": "default"}
-        answer = self.graphql(LAUNCH, params=params)["launchRun"]
+    def request_launch(
+        self,
+        job: str,
+        *,
+        assets: Sequence[str] = (),
+        tags: dict[str, str] | None = None,
+        config: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Request a run of a job, or of some of its assets with their checks, and return Dagster's answer."""
+        selector: dict[str, Any] = {**self.location(), "jobName": job}
+        if assets:
+            selector["assetSelection"] = [{"path": [name]} for name in assets]
+        labels = [{"key": key, "value": value} for key, value in (tags or {}).items()]
+        params = {
+            "selector": selector,
+            "runConfigData": config or {},
+            "mode": "default",
+            "executionMetadata": {"tags": labels},
+        }
+        answer: dict[str, Any] = self.graphql(LAUNCH, params=params)["launchRun"]
+        return answer
+
+    def launch(self, job: str, *, assets: Sequence[str] = (), tags: dict[str, str] | None = None) -> str:
+        """Launch a job, or some of its assets, as their pages do, and return the id of the run."""
+        answer = self.request_launch(job, assets=assets, tags=tags)
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return str(answer["run"]["runId"])
 
     def runs(self, job: str) -> dict[str, str]:
         """Return the status of each run of a job, the newest first."""
         return {run["runId"]: run["status"] for run in self.graphql(RUNS, job=job)["runsOrError"]["results"]}
+
+    def wait_for_end(self, job: str, run_id: str) -> str:
+        """Wait until a run is over, and return its status."""
+
+        def over() -> str | None:
+            status = self.runs(job)[run_id]
+            return status if status in ("SUCCESS", "FAILURE", "CANCELED") else None
+
+        return until(f"the end of {job}", over, WORK_SECONDS)
 
     def newest(self, asset: str) -> dict[str, Any] | None:
         """Return the newest materialization of an asset as its page shows it."""
@@ -129,3 +161,21 @@ def until(what: str, ask: Callable[[], Value | None], seconds: float) -> Value:
             return answer
         time.sleep(0.5)
     pytest.fail(f"{what}: not within {seconds} seconds")
+
+
+@contextmanager
+def open_browser_page() -> Iterator[Any]:
+    """Open a page in Chromium without a window; skip the test where playwright or Chromium is not installed."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None and not os.environ.get("CI"):
+        pytest.skip("chromium is not installed")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, headless=True, args=[*flags, "--disable-sync", "--no-first-run"]
+        )
+        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page.set_default_timeout(WORK_SECONDS * 1000)
+        yield page
+        browser.close()

@@ -16,7 +16,7 @@ import pytest
 from registry_pipeline.config import load_repository
 from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.defs.conftest import POINTED, REGISTRIES, make_removable
-from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
+from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, open_browser_page, until
 
 pytestmark = pytest.mark.process
 
@@ -56,13 +56,7 @@ def _address(address_file: Path, process: subprocess.Popen[bytes]) -> str | None
 @pytest.fixture(scope="module")
 def launched(served: Served) -> str:
     """Launch the rebuild through GraphQL and return how it ended."""
-    run_id = served.launch("rebuild_job")
-
-    def over() -> str | None:
-        status = served.runs("rebuild_job")[run_id]
-        return status if status in ("SUCCESS", "FAILURE", "CANCELED") else None
-
-    return until("the rebuild", over, WORK_SECONDS)
+    return served.wait_for_end("rebuild_job", served.launch("rebuild_job"))
 
 
 def test_the_code_location_has_the_name_that_dg_gives_it(served: Served) -> None:
@@ -84,24 +78,14 @@ def test_a_rebuild_launched_through_graphql_is_activated_by_the_sensor_and_repor
 
 
 def test_the_page_of_the_graph_shows_every_asset(served: Served, launched: str, tmp_path: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None and not os.environ.get("CI"):
-        pytest.skip("chromium is not installed")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, headless=True, args=[*flags, "--disable-sync", "--no-first-run"]
-        )
-        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    with open_browser_page() as page:
         page.goto(f"{served.url}/asset-groups", wait_until="domcontentloaded")
         for name in (*REGISTRIES, "active_registry_pointers", "system_health_report"):
-            page.get_by_text(name, exact=True).first.wait_for(timeout=WORK_SECONDS * 1000)
+            page.get_by_text(name, exact=True).first.wait_for()
         page.screenshot(path=str(tmp_path / "graph.png"))
         page.goto(f"{served.url}/assets/run_registry", wait_until="domcontentloaded")
-        page.get_by_text("ROOT_SHA256", exact=True).first.wait_for(timeout=WORK_SECONDS * 1000)
+        page.get_by_text("ROOT_SHA256", exact=True).first.wait_for()
         page.screenshot(path=str(tmp_path / "run_registry.png"))
-        browser.close()
 
     assert (tmp_path / "graph.png").stat().st_size > 0
 
