@@ -9,6 +9,7 @@ from dagster import (
     AssetsDefinition,
     Backoff,
     Config,
+    DagsterInstance,
     DagsterRun,
     DataVersion,
     Failure,
@@ -24,11 +25,18 @@ from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.active_checks import POINTERS_ASSET, list_refused_checks
 from registry_pipeline.defs.assets import GROUP, OWNERS, code_version, make_asset_attributes
-from registry_pipeline.defs.proposal import propose
+from registry_pipeline.defs.proposal import (
+    REFUSED_AT_TAG,
+    REFUSED_RUNS_TAG,
+    REFUSED_TAG,
+    describe_refusal,
+    propose,
+    refusal_to_tag,
+)
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.display import printable
-from registry_pipeline.findings.finding import Finding
+from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.pipeline import rebuild
 from registry_pipeline.pointers import activation
 from registry_pipeline.registries import catalog, validation
@@ -42,8 +50,6 @@ from registry_pipeline.values import replace
 REPORT_ASSET: Final = "system_health_report"
 ACTIVATE_JOB: Final = "activate_pointers_job"
 POINTERS_POOL: Final = "pointers"
-REFUSED_TAG: Final = "registry_pipeline/refused"
-REFUSED_AT_TAG: Final = "registry_pipeline/refused_at_pointers"
 
 
 class RunToActivate(Config):
@@ -123,18 +129,23 @@ def _activate(
         candidates.append((sealed, validation.validate(repository, sealed)))
     # (2) Activate them together.
     pointers = pointer_file.read_pointer_hash(repository)
-    actor, reason = find_actor(context.run)
+    actor, reason = find_actor(resource.instance, context.run)
     outcome = activation.activate(repository, run, candidates, actor=actor, reason=reason)
     if not isinstance(outcome, Refusal):
         return outcome
     # (3) Tag a refused run, so that the sensor does not request the same runs again, and say so at the registries.
-    codes = sorted({finding.code for finding in outcome.findings})
-    tags = {REFUSED_TAG: ",".join(codes), REFUSED_AT_TAG: pointers or "none"}
+    errors = [finding for finding in outcome.findings if finding.severity is Severity.ERROR]
+    refused = describe_refusal(errors, requested)
+    tags = {
+        REFUSED_TAG: ",".join(sorted({finding.code for finding in errors})),
+        REFUSED_AT_TAG: pointers or "none",
+        REFUSED_RUNS_TAG: refusal_to_tag(refused),
+    }
     resource.instance.add_run_tags(run_id, tags)
-    for event in list_refused_checks(resource.instance, requested, outcome.findings):
+    for event in list_refused_checks(resource.instance, refused, requested):
         context.log_event(event)
     raise Failure(
-        "; ".join(_format_refusal(requested, finding) for finding in outcome.findings) + " (no pointer moved)",
+        "; ".join(_format_refusal(requested, finding) for finding in errors) + " (no pointer moved)",
         metadata=metadata.make_findings_metadata(outcome.findings),
         allow_retries=False,
     )
@@ -146,14 +157,15 @@ def _format_refusal(requested: Mapping[str, SealedRef], finding: Finding) -> str
     return printable(f"{subject}: {finding.code}: {finding.message}. Next: {finding.hint}")
 
 
-def find_actor(run: DagsterRun) -> tuple[str, str]:
+def find_actor(instance: DagsterInstance, run: DagsterRun) -> tuple[str, str]:
     """Return who activates in a Dagster run and why, from what Dagster states of its launch, never from its config.
 
-    The actor is `dagster:` with the sensor or schedule, or the user if Dagster knows one, else `unknown`, and the id of
-    the run.
+    The actor is `dagster:` with the sensor or schedule, or the user if the run is tagged with one, else `unknown`, and
+    the id of the run.
     """
-    launcher = event_log.find_launcher(run)
-    who = launcher or event_log.find_user(run) or "unknown"
+    launcher = event_log.find_launcher(instance, run)
+    user = event_log.find_user(run)
+    who = launcher or ("unknown" if user is None else f"{user} (by the tag `user`)")
     reason = "every blocking check passed" if launcher is not None else f"{run.job_name} was launched by hand"
     return printable(f"dagster:{who} (Dagster run {run.run_id})"), reason
 

@@ -4,7 +4,6 @@ None of them blocks a build. `active` is written by the activation sensor whenev
 active changes without a new build.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -24,9 +23,9 @@ from dagster import (
     multi_asset_check,
 )
 
-from registry_pipeline.canonical import json_line, sha256_hex
 from registry_pipeline.defs import event_log, metadata
-from registry_pipeline.defs.proposal import POINTED, REBUILD_JOB, Obstacle, Proposal, propose
+from registry_pipeline.defs.event_log import Materialization
+from registry_pipeline.defs.proposal import REBUILD_JOB, REGISTRIES_WITH_POINTER, Obstacle, Proposal, propose
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.display import printable
@@ -40,15 +39,10 @@ from registry_pipeline.values import value_type
 
 ACTIVE_CHECK: Final = "active"
 POINTERS_ASSET: Final = "active_registry_pointers"
-_PENDING: Final = Obstacle(
-    "it passed its checks and is not active yet", "wait for the activation sensor, or launch `activate_pointers_job`"
-)
-_NEVER_BUILT: Final = Obstacle("Dagster knows no build", f"launch {REBUILD_JOB}")
-_UNEXPLAINED: Final = Obstacle("it is not active", "see the latest tick of `activation_sensor`")
 
 
 @value_type
-class Activity:
+class ActiveResult:
     """Whether the newest build of a registry is its active run, and if not, why and what to do."""
 
     passed: bool
@@ -56,35 +50,41 @@ class Activity:
     facts: Mapping[str, str]
 
 
-def describe_activity(proposal: Proposal, obstacles: Mapping[str, Obstacle], registry_id: str) -> Activity:
-    """Return the result of the check `active` of a registry."""
+def describe_active(proposal: Proposal, registry_id: str) -> ActiveResult | None:
+    """Return the result of the check `active` of a registry.
+
+    None if there is nothing to compare, or if a Dagster run is building or activating it: then it changes at once.
+    """
     newest, active = proposal.newest.get(registry_id), proposal.active.get(registry_id)
-    newest_id = "none" if newest is None or newest.sealed is None else printable(newest.sealed.ref.run_id)
-    facts = {"newest_build": newest_id, "active_run": "none" if active is None else printable(active.run_id)}
+    obstacle = proposal.obstacles.get(registry_id)
+    facts = {
+        "newest_build": "none" if newest is None or newest.sealed is None else printable(newest.sealed.ref.run_id),
+        "active_run": "none" if active is None else printable(active.run_id),
+    }
     if proposal.is_newest_active(registry_id):
-        return Activity(True, "the newest build is active", facts)
-    obstacle = _find_obstacle(proposal, obstacles, registry_id)
+        return ActiveResult(True, "the newest build is active", facts)
+    if active is not None and (newest is None or (obstacle is not None and obstacle.code == "ACTIVATE_OLDER")):
+        return ActiveResult(True, "the active run is newer than every build that Dagster knows", facts)
+    return None if obstacle is None else _make_failed_result(obstacle, facts)
+
+
+def _make_failed_result(obstacle: Obstacle, facts: Mapping[str, str]) -> ActiveResult:
     description = f"the newest build is not active: {obstacle.reason}. Next: {obstacle.next_step}"
-    return Activity(False, printable(description), {**facts, "next_step": printable(obstacle.next_step)})
-
-
-def _find_obstacle(proposal: Proposal, obstacles: Mapping[str, Obstacle], registry_id: str) -> Obstacle:
-    if registry_id in obstacles:
-        return obstacles[registry_id]
-    if registry_id not in proposal.newest:
-        return _NEVER_BUILT
-    return _PENDING if any(run.registry_id == registry_id for run in proposal.runs) else _UNEXPLAINED
+    return ActiveResult(False, printable(description), {**facts, "next_step": printable(obstacle.next_step)})
 
 
 def make_active_checks() -> AssetChecksDefinition:
-    """Return the checks `active`, for an execution by hand; they explain the same as the activation sensor."""
+    """Return the checks `active`, for an execution by hand and every hour; they explain the same as the sensor.
+
+    A registry of which nothing can be said now has no result.
+    """
     specs = [
         AssetCheckSpec(
             ACTIVE_CHECK,
             asset=registry_id,
             description="The newest build is the active run. The activation sensor writes it when its result changes.",
         )
-        for registry_id in POINTED
+        for registry_id in REGISTRIES_WITH_POINTER
     ]
 
     @multi_asset_check(name="check_active", specs=specs, can_subset=True)
@@ -93,70 +93,51 @@ def make_active_checks() -> AssetChecksDefinition:
     ) -> Iterator[AssetCheckResult]:
         with as_dagster_failure():
             proposal = propose(repository.instance, repository.load_in_run(context.run.run_id))
-        for key in sorted(context.selected_asset_check_keys, key=lambda key: key.asset_key.to_user_string()):
-            activity = describe_activity(proposal, proposal.obstacles, key.asset_key.to_user_string())
-            yield AssetCheckResult(
-                passed=activity.passed,
-                asset_key=key.asset_key,
-                check_name=ACTIVE_CHECK,
-                severity=AssetCheckSeverity.WARN,
-                description=activity.description,
-                metadata=dict(activity.facts),
-            )
+        selected = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
+        for registry_id in sorted(selected):
+            result = describe_active(proposal, registry_id)
+            if result is not None:
+                yield AssetCheckResult(
+                    passed=result.passed,
+                    asset_key=AssetKey(registry_id),
+                    check_name=ACTIVE_CHECK,
+                    severity=AssetCheckSeverity.WARN,
+                    description=result.description,
+                    metadata=dict(result.facts),
+                )
 
     return check_active
 
 
-def list_changed_checks(
-    proposal: Proposal, obstacles: Mapping[str, Obstacle], cursor: str | None
-) -> tuple[list[AssetCheckEvaluation], str]:
-    """Return the results of `active` that differ from those of the last tick, and the cursor that remembers them.
-
-    A registry of which a build is about to be activated has no result: it would be another one in the next tick.
-    """
-    written = _parse_cursor(cursor)
+def list_changed_checks(instance: DagsterInstance, proposal: Proposal) -> list[AssetCheckEvaluation]:
+    """Return the results of `active` that differ from the newest one in the event log, whoever wrote that."""
     events = []
     for registry_id, newest in proposal.newest.items():
-        if registry_id not in obstacles and any(run.registry_id == registry_id for run in proposal.runs):
+        result = describe_active(proposal, registry_id)
+        if result is None:
             continue
-        activity = describe_activity(proposal, obstacles, registry_id)
-        result = sha256_hex(json_line([newest.storage_id, activity.passed, activity.description]))[:16]
-        if written.get(registry_id) != result:
-            written[registry_id] = result
-            events.append(_make_active_event(newest, activity))
-    return events, json.dumps(written, sort_keys=True)
+        event = _make_active_event(newest, result)
+        if not event_log.is_newest_result(instance, event):
+            events.append(event)
+    return events
 
 
-def _make_active_event(newest: event_log.Materialization, activity: Activity) -> AssetCheckEvaluation:
+def _make_active_event(newest: Materialization, result: ActiveResult) -> AssetCheckEvaluation:
     return event_log.make_check_event(
-        newest, ACTIVE_CHECK, passed=activity.passed, description=activity.description, metadata=dict(activity.facts)
+        newest, ACTIVE_CHECK, passed=result.passed, description=result.description, metadata=dict(result.facts)
     )
 
 
-def _parse_cursor(cursor: str | None) -> dict[str, str]:
-    try:
-        document = json.loads(cursor or "{}")
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
 def list_refused_checks(
-    instance: DagsterInstance, requested: Mapping[str, SealedRef], findings: Sequence[Finding]
+    instance: DagsterInstance, refused: Mapping[str, Obstacle], requested: Mapping[str, SealedRef]
 ) -> list[AssetCheckEvaluation]:
-    """Return a failed check `active` for each registry whose run a refusal names; if it names none, for all of them."""
-    named: dict[str, Finding] = {}
-    for finding in findings:
-        for registry_id, ref in requested.items():
-            if finding.path == ref.path or finding.path.startswith(f"{ref.path}/"):
-                named.setdefault(registry_id, finding)
-    refused = named or dict.fromkeys(requested, findings[0])
+    """Return a failed check `active` for each registry whose newest build was refused."""
     events = []
-    for registry_id, finding in refused.items():
+    for registry_id, obstacle in refused.items():
         for newest in event_log.read_materializations(instance, registry_id, limit=1):
-            description = f"activation refused: {finding.code}: {finding.message}. Next: {finding.hint}"
-            facts = {"refused_run": printable(requested[registry_id].run_id), "next_step": printable(finding.hint)}
-            events.append(_make_active_event(newest, Activity(False, printable(description), facts)))
+            if newest.sealed is not None and newest.sealed.ref == requested[registry_id]:
+                facts = {"newest_build": printable(requested[registry_id].run_id)}
+                events.append(_make_active_event(newest, _make_failed_result(obstacle, facts)))
     return events
 
 
@@ -196,6 +177,8 @@ def _make_pointer_result(name: str, inspection: Inspection) -> AssetCheckResult:
     # Without an active run there is nothing to verify, which is no success. A mixed input is a warning, but it is what
     # this check is about.
     passed = bool(inspection.active) and not has_errors(findings) and (name != "consistency" or not findings)
+    # Without a record there is no state with which the pointer file could be compared.
+    passed = passed and (name != "chain" or inspection.chain.head is not None)
     facts["findings"] = MetadataValue.md(metadata.format_findings(findings) or "None.")
     return AssetCheckResult(
         passed=passed,

@@ -41,12 +41,27 @@ from registry_pipeline.pipeline import steps
 from registry_pipeline.registries import validation
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.sealed_input import read_active_run
+from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, Verdict
 
 SOURCE_CHECK: Final = "source"
 OWNERS: Final = ("team:registry-layer",)
 GROUP: Final = "registry_layer"
 _MAX_SUMMARY: Final = 3
+# Findings with which a registry is built, but not from everything that it should be built from.
+_NOT_READ: Final = frozenset(
+    {
+        "CAPTURE_LEFT_OUT",
+        "CATALOG_MALFORMED",
+        "CATALOG_MISSING",
+        "DELTA_SNAPSHOT_NOT_VERIFIED",
+        "POINTER_FOREIGN",
+        "POINTER_RUN_MISSING",
+        "POINTER_SEAL_INVALID",
+        "RUN_FOLDER_UNREADABLE",
+        "RUN_ROOT_UNREADABLE",
+    }
+)
 _DESCRIPTIONS: Final = {
     "seal": "The folder is complete, and every byte is as it was sealed.",
     "schema": "Envelope and artifacts match the shipped schemas, and the recorded inputs exist.",
@@ -82,7 +97,8 @@ def make_registry_asset(spec: RegistrySpec, freshness_hours: int) -> AssetsDefin
             loaded = repository.load_in_run(context.run.run_id)
             built = steps.build(loaded, repository.build_run(context.run.run_id), spec, sealed)
         if isinstance(built, Built):
-            source = _make_source_result(built.findings, passed=True, severity=AssetCheckSeverity.WARN)
+            passed = not any(finding.code in _NOT_READ for finding in built.findings)
+            source = _make_source_result(built.findings, passed=passed, severity=AssetCheckSeverity.WARN)
             yield MaterializeResult(value=built, data_version=data_version(built), check_results=[source])
         elif spec.append_only:
             # A missing source is no failure. A log that cannot be extended is: somebody has to repair it.
@@ -109,9 +125,12 @@ def _hand_on_active_run(
     page = {"state": "not built"} | make_findings_metadata(not_built.findings)
     handed_on = {"run_id": "none"} | page if active is None else metadata.make_sealed_metadata(repository, active, page)
     context.log_event(AssetObservation(spec.registry_id, metadata=handed_on))
-    # A source that was never there may be meant; one that is gone or cannot be read is not.
-    never_there = active is None and all(finding.code == "CAPTURE_MISSING" for finding in not_built.findings)
-    severity = AssetCheckSeverity.WARN if never_there else AssetCheckSeverity.ERROR
+    # A source that never existed may be left out on purpose. One that is gone or cannot be read may not.
+    is_first = pointer_file.read_pointers(repository).active(spec.registry_id) is None and not list(
+        event_log.read_materializations(context.instance, spec.registry_id, limit=1)
+    )
+    is_missing = all(finding.code == "CAPTURE_MISSING" for finding in not_built.findings)
+    severity = AssetCheckSeverity.WARN if is_first and is_missing else AssetCheckSeverity.ERROR
     source = _make_source_result(not_built.findings, passed=False, severity=severity)
     return MaterializeResult(value=not_built, metadata=event_log.NO_MATERIALIZATION, check_results=[source])
 
@@ -202,7 +221,7 @@ def make_blocking_checks(
             materializations = find_materializations(repository.instance, context.run.run_id)
             loaded = repository.load_in_run(context.run.run_id)
             for materialization in materializations:
-                event_log.refuse_foreign(materialization, loaded)
+                event_log.refuse_other_repository(materialization, loaded)
             verdicts = [validation.validate(loaded, m.sealed) for m in materializations if m.sealed is not None]
         selected = {key.name for key in context.selected_asset_check_keys}
         for name in spec.check_names:

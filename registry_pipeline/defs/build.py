@@ -23,7 +23,7 @@ from registry_pipeline.defs.sensors import (
     hourly_pointers_schedule,
     rebuild_job,
 )
-from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.errors import NotFoundError, RegistryPipelineError
 from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 
 
@@ -71,7 +71,7 @@ def _find_root(named: Path | None) -> Path | RegistryPipelineError:
     try:
         return find_root(named)
     except RegistryPipelineError as error:
-        return error
+        return NotFoundError(error.message, f"{error.advice}, then reload the code location")
 
 
 def _read_config(root: Path | RegistryPipelineError) -> Config:

@@ -7,9 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from dagster import (
-    AssetCheckEvaluation,
     AssetCheckKey,
-    AssetCheckSeverity,
     AssetKey,
     AssetMaterialization,
     AssetSelection,
@@ -29,7 +27,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.active_assets import REPORT_ASSET, pointers_version
 from registry_pipeline.defs.active_checks import POINTERS_ASSET
-from registry_pipeline.defs.assets import SOURCE_CHECK, code_version
+from registry_pipeline.defs.assets import code_version
 from registry_pipeline.defs.daily import DAILY
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
@@ -137,11 +135,9 @@ def _report_group(instance: DagsterInstance, repository: Repository, group: pipe
         events.append(_make_folder_event(repository, member, run, kept, versions))
     if REPORT_ASSET in group.registry_ids:  # a report was rendered, so pointers had moved
         events.insert(len(events) - 1, _make_pointers_event(repository))
-    built = [member.registry_id for member in group.members if member.partition is None]
-    checks = [_make_source_event(name) for name in built if name != REPORT_ASSET]
     stamp = utc_text(group.stamp)
     request = RunRequest(run_key=f"reported:{stamp}", tags={REPORTED_TAG: stamp})
-    return SensorResult(run_requests=[request], asset_events=[*events, *checks], cursor=stamp)
+    return SensorResult(run_requests=[request], asset_events=events, cursor=stamp)
 
 
 def _find_input_versions(instance: DagsterInstance, run: SealedRun, group_ids: Collection[str]) -> dict[str, str]:
@@ -170,18 +166,6 @@ def _make_folder_event(
         partition=member.partition,
         metadata=metadata.make_sealed_metadata(repository, run, page),
         tags={event_log.DATA_VERSION_TAG: run.ref.manifest_sha256, _CODE_VERSION: code_version(spec), **versions},
-    )
-
-
-def _make_source_event(registry_id: str) -> AssetCheckEvaluation:
-    # A folder is sealed only if its source was read. The check cannot be executed without building.
-    return AssetCheckEvaluation(
-        asset_key=AssetKey(registry_id),
-        check_name=SOURCE_CHECK,
-        passed=True,
-        severity=AssetCheckSeverity.WARN,
-        description="read and sealed by the command line",
-        blocking=False,
     )
 
 

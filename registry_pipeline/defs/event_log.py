@@ -26,12 +26,20 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
-from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG, SCHEDULE_NAME_TAG, SENSOR_NAME_TAG, USER_TAG
+from dagster._core.storage.tags import (
+    PARENT_RUN_ID_TAG,
+    RETRY_NUMBER_TAG,
+    SCHEDULE_NAME_TAG,
+    SENSOR_NAME_TAG,
+    TICK_ID_TAG,
+    USER_TAG,
+)
 
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import Inputs
+from registry_pipeline.runs.envelope_file import read_stated_root
 from registry_pipeline.runs.pointer_file import run_folder
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun
@@ -46,6 +54,7 @@ NO_MATERIALIZATION: Final = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 """Metadata of an output that hands its value on without a materialization, so that the asset does not look fresh."""
 _PAGE_SIZE: Final = 50
 _ROUNDING_SECONDS: Final = 60.0
+_PLANNED: Final = AssetCheckExecutionRecordStatus.PLANNED
 
 
 @value_type
@@ -56,7 +65,7 @@ class Materialization:
         storage_id: its position in the event log.
         dagster_run_id: empty if a sensor reported a folder that the command line sealed.
         timestamp: when it was logged, in seconds since 1970.
-        root: the path of the repository that has the folder; None in an event of a version before 0.2.
+        repository_root: the path of the repository that has the folder; None in events of former versions.
     """
 
     registry_id: str
@@ -65,7 +74,7 @@ class Materialization:
     timestamp: float
     sealed: SealedRun | None
     data_version: str | None = None
-    root: str | None = None
+    repository_root: str | None = None
 
 
 def sealed_to_json(repository: Repository, sealed: SealedRun) -> dict[str, Any]:
@@ -78,23 +87,23 @@ def sealed_to_json(repository: Repository, sealed: SealedRun) -> dict[str, Any]:
     }
 
 
-def is_foreign(materialization: Materialization, repository: Repository) -> bool:
+def is_in_other_repository(materialization: Materialization, repository: Repository) -> bool:
     """Return whether the folder of a materialization is in another repository, which shares the Dagster home.
 
-    A repository that was moved or copied has the folder, and its seal proves that it is the same one.
+    A repository that was moved or copied has the folder, with the same root hash.
     """
     sealed = materialization.sealed
-    if sealed is None or materialization.root in (None, str(repository.root)):
+    if sealed is None or materialization.repository_root in (None, str(repository.root)):
         return False
-    return not run_folder(repository, sealed.ref).is_dir()
+    return read_stated_root(run_folder(repository, sealed.ref)) != sealed.ref.manifest_sha256
 
 
-def refuse_foreign(materialization: Materialization, repository: Repository) -> None:
+def refuse_other_repository(materialization: Materialization, repository: Repository) -> None:
     """Raise RefusedError if the folder of a materialization is in another repository."""
-    if is_foreign(materialization, repository):
+    if is_in_other_repository(materialization, repository):
         raise RefusedError(
-            f"Dagster's newest {materialization.registry_id} is a folder of the repository {materialization.root}, "
-            f"and this code location belongs to {repository.root}",
+            f"Dagster's newest {materialization.registry_id} is a folder of the repository "
+            f"{materialization.repository_root}, and this code location belongs to {repository.root}",
             "give each repository its own DAGSTER_HOME, as `registry-pipeline ui` does",
         )
 
@@ -205,9 +214,9 @@ class CheckResults:
         """Read from the event log of an instance."""
         self._instance = instance
         self._unread: dict[AssetCheckKey, Iterator[AssetCheckExecutionRecord]] = {}
-        self._by_root: dict[tuple[AssetCheckKey, str], list[AssetCheckExecutionRecord]] = {}
+        self._by_root_sha256: dict[tuple[AssetCheckKey, str], list[AssetCheckExecutionRecord]] = {}
 
-    def find_unpassed(self, materialization: Materialization) -> dict[str, str]:
+    def find_missing_or_failed(self, materialization: Materialization) -> dict[str, str]:
         """Return the blocking checks that did not pass on a materialization, with the reason, which is one clause.
 
         Only the newest result on this very materialization counts.
@@ -226,20 +235,22 @@ class CheckResults:
         if sealed is None:
             return None
         key = AssetCheckKey(AssetKey(materialization.registry_id), name)
-        known = self._by_root.setdefault((key, sealed.ref.manifest_sha256), [])
+        known = self._by_root_sha256.setdefault((key, sealed.ref.manifest_sha256), [])
         # A result has the time at which its run was planned, which is not before the run that materialized. Storages
         # round times, some to a second.
         run = self._instance.get_run_record_by_id(materialization.dagster_run_id)
         planned = materialization.timestamp if run is None else run.create_timestamp.timestamp()
         unread = self._read_back(key, planned - _ROUNDING_SECONDS)
-        return next((record for record in chain(known, unread) if _is_result_on(record, materialization)), None)
+        return next(
+            (record for record in chain(known, unread) if _is_result_on(self._instance, record, materialization)), None
+        )
 
     def _read_back(self, key: AssetCheckKey, oldest: float) -> Iterator[AssetCheckExecutionRecord]:
         """Yield the records that are not read yet, down to a time, and keep each for the next question."""
         for record in self._unread.setdefault(key, _iterate_check_records(self._instance, key)):
-            root = _find_root(record)
+            root = _find_root_sha256(record)
             if root is not None:
-                self._by_root.setdefault((key, root), []).append(record)
+                self._by_root_sha256.setdefault((key, root), []).append(record)
             yield record
             if record.create_timestamp < oldest:
                 return
@@ -255,38 +266,62 @@ def _iterate_check_records(instance: DagsterInstance, key: AssetCheckKey) -> Ite
         cursor = records[-1].id
 
 
-def _find_root(record: AssetCheckExecutionRecord) -> str | None:
+def _find_root_sha256(record: AssetCheckExecutionRecord) -> str | None:
     """Return the root hash of the folder that a result is about; None without a result."""
     # The status comes first: the event of a check that was planned and never ran has no evaluation, and raises.
-    if record.status is AssetCheckExecutionRecordStatus.PLANNED or record.evaluation is None:
+    if record.status is _PLANNED or record.evaluation is None:
         return None
     root = record.evaluation.metadata.get(ROOT_KEY)
     return None if root is None else str(root.value)
 
 
-def _is_result_on(record: AssetCheckExecutionRecord, materialization: Materialization) -> bool:
+def _is_result_on(
+    instance: DagsterInstance, record: AssetCheckExecutionRecord, materialization: Materialization
+) -> bool:
     sealed = materialization.sealed
-    if sealed is None or _find_root(record) != sealed.ref.manifest_sha256 or record.evaluation is None:
+    if sealed is None or _find_root_sha256(record) != sealed.ref.manifest_sha256 or record.evaluation is None:
         return False
     # Dagster attributes a result to whatever materialization is the latest at that moment, so both must match. In a
-    # run of partitions it attributes it to none: then it must be a result of the same run.
+    # run of partitions it attributes it to none: then it must be a result of the
+    # same run or of its re-execution.
     target = record.evaluation.target_materialization_data
     if target is None:
-        return record.run_id == materialization.dagster_run_id
+        return materialization.dagster_run_id in iterate_ancestry(instance, record.run_id)
     return bool(target.storage_id == materialization.storage_id)
 
 
-def find_launcher(run: DagsterRun) -> str | None:
-    """Return the name of the sensor or schedule that launched a run, or None if a person did."""
-    # A run that somebody executes again has the tags of its parent, also those that name a sensor or schedule.
+def find_launcher(instance: DagsterInstance, run: DagsterRun) -> str | None:
+    """Return the name of the sensor or schedule that launched a run, or None if a person did.
+
+    Its tags alone do not prove it, because a person can type them: the tick that they name must have this run.
+    """
+    # A run that somebody executes again has the tags of its parent.
     if PARENT_RUN_ID_TAG in run.tags and RETRY_NUMBER_TAG not in run.tags:
         return None
-    return run.tags.get(SENSOR_NAME_TAG) or run.tags.get(SCHEDULE_NAME_TAG)
+    name = run.tags.get(SENSOR_NAME_TAG) or run.tags.get(SCHEDULE_NAME_TAG)
+    for state in instance.all_instigator_state() if name is not None else ():
+        if state.name != name:
+            continue
+        for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_PAGE_SIZE):
+            run_ids = {*tick.run_ids, *(tick.tick_data.reserved_run_ids or ())}
+            if str(tick.tick_id) == run.tags.get(TICK_ID_TAG) and {run.run_id, run.root_run_id} & run_ids:
+                return name
+    return None
 
 
 def find_user(run: DagsterRun) -> str | None:
     """Return the user that Dagster recorded for a run, or None if it knows none."""
     return run.tags.get(USER_TAG)
+
+
+def is_newest_result(instance: DagsterInstance, event: AssetCheckEvaluation) -> bool:
+    """Return whether the newest result of a check says the same of the same materialization."""
+    records = instance.event_log_storage.get_asset_check_execution_history(event.asset_check_key, limit=1)
+    newest = records[0].evaluation if records and records[0].status is not _PLANNED else None
+    if newest is None or newest.target_materialization_data is None or event.target_materialization_data is None:
+        return False
+    same_target = newest.target_materialization_data.storage_id == event.target_materialization_data.storage_id
+    return same_target and (newest.passed, newest.description) == (event.passed, event.description)
 
 
 def make_check_event(

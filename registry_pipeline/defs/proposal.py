@@ -6,16 +6,17 @@ The activation sensor and a hand launch of the activation job propose the same s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from dagster import DagsterInstance
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
-from registry_pipeline.canonical import parse_utc, sha256_hex
+from registry_pipeline.canonical import parse_utc, sha256_hex, short
 from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log
 from registry_pipeline.defs.event_log import CheckResults, Materialization
-from registry_pipeline.findings.finding import Finding
+from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.pointers import activation
 from registry_pipeline.pointers.plan import find_age_obstacle
 from registry_pipeline.pointers.state import read_active_runs
@@ -23,20 +24,27 @@ from registry_pipeline.registries.catalog import BUILD_ORDER
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, Verdict
-from registry_pipeline.values import value_type
+from registry_pipeline.values import replace, value_type
 
 REBUILD_JOB: Final = "rebuild_job"
-POINTED: Final = tuple(spec.registry_id for spec in BUILD_ORDER if spec.pointer)
-# Of one registry; overlapping rebuilds leave few that can be combined with each other.
-_MAX_CANDIDATES: Final = 5
+REGISTRIES_WITH_POINTER: Final = tuple(spec.registry_id for spec in BUILD_ORDER if spec.pointer)
+# Tags of an activation run: the hash of the registries and roots that it activates, and how it was refused.
+CLOSURE_TAG: Final = "registry_pipeline/closure"
+REFUSED_TAG: Final = "registry_pipeline/refused"
+REFUSED_AT_TAG: Final = "registry_pipeline/refused_at_pointers"
+REFUSED_RUNS_TAG: Final = "registry_pipeline/refused_runs"
+TRIES: Final = 3
+# Of one registry. Overlapping rebuilds leave few that fit together; each is tried as the newest of a set.
+_MAX_CANDIDATES: Final = 20
 
 
 @value_type
 class Obstacle:
-    """Why something is not activated, and what to do about it."""
+    """Why something is not activated, and what to do about it; `code` is that of the finding, if it is one."""
 
     reason: str
     next_step: str
+    code: str | None = None
 
     def __str__(self) -> str:
         """Return both as one text, the next step last."""
@@ -45,29 +53,36 @@ class Obstacle:
 
 @value_type
 class Proposal:
-    """The runs that can be activated together, and what keeps the newest builds of other registries out.
+    """The runs to activate now, and what keeps the newest builds of other registries out.
 
     Attributes:
+        runs: empty if there are none, or if their activation is in progress, was refused, or failed TRIES times.
         newest: the newest materialization of each registry that has one.
         active: the active run of each registry that has one.
-        obstacles: by registry; none for a registry whose newest build is active or proposed.
+        obstacles: by registry; none for a registry whose newest build is active, pending or proposed.
+        pending: the registries of which a Dagster run is building or activating something now.
+        attempts: how many runs have tried to activate `runs`.
+        summary: why `runs` is empty although builds could be activated; None if that is not the reason.
     """
 
     runs: tuple[SealedRun, ...]
     newest: Mapping[str, Materialization]
     active: Mapping[str, SealedRef]
     obstacles: Mapping[str, Obstacle]
-
-    @property
-    def closure(self) -> str:
-        """The hash of the registries and roots, which identifies the set in every tick."""
-        lines = sorted(f"{run.registry_id} {run.ref.manifest_sha256}\n" for run in self.runs)
-        return sha256_hex("".join(lines).encode())
+    pending: frozenset[str] = frozenset()
+    attempts: int = 0
+    summary: str | None = None
 
     def is_newest_active(self, registry_id: str) -> bool:
         """Return whether the newest build of a registry is its active run."""
         newest, active = self.newest.get(registry_id), self.active.get(registry_id)
         return newest is not None and newest.sealed is not None and newest.sealed.ref == active
+
+
+def find_closure(repository: Repository, runs: Iterable[SealedRun]) -> str:
+    """Return the hash of a repository and of runs, by registry and root hash: it identifies a set in every tick."""
+    lines = sorted(f"{run.registry_id} {run.ref.manifest_sha256}\n" for run in runs)
+    return sha256_hex("".join([f"{repository.root}\n", *lines]).encode())
 
 
 def propose(instance: DagsterInstance, repository: Repository) -> Proposal:
@@ -79,30 +94,98 @@ def propose(instance: DagsterInstance, repository: Repository) -> Proposal:
     newest: dict[str, Materialization] = {}
     candidates: list[Materialization] = []
     obstacles: dict[str, Obstacle] = {}
-    for registry_id in POINTED:
-        active_ref, found = pointers.active(registry_id), 0
+    pending: set[str] = set()
+    for registry_id in REGISTRIES_WITH_POINTER:
+        count = 0
         for build in event_log.iterate_materializations(instance, registry_id):
             newest.setdefault(registry_id, build)
-            if build.sealed is not None and build.sealed.ref == active_ref:
+            if build.sealed is not None and build.sealed.ref == pointers.active(registry_id):
                 break
-            obstacle = _find_obstacle(instance, repository, build, active.get(registry_id), results)
+            is_newest = build is newest[registry_id]
+            if _is_in_progress(instance, build):
+                pending |= {registry_id} if is_newest else set()
+                continue
+            obstacle = _find_obstacle(repository, build, active.get(registry_id), results)
             if obstacle is None:
                 candidates.append(build)
-                found += 1
-            elif build is newest[registry_id]:
+                count += 1
+            elif is_newest:
                 obstacles[registry_id] = obstacle
-            if found == _MAX_CANDIDATES or _was_logged_before(build, active.get(registry_id)):
+            if count == _MAX_CANDIDATES or _was_logged_before(build, active.get(registry_id)):
                 break
     # (2) The largest set that is consistent, and why the others are not in it.
     best, refused = _select_largest_set(repository, candidates)
-    proposed = {run.registry_id for run in best}
+    selected = {run.registry_id for run in best}
     for build in candidates:
-        if build.registry_id not in proposed and build.sealed is not None:
-            why = refused.get(build.sealed.ref.path) or Obstacle(
-                f"{build.sealed.ref.run_id} does not fit the other builds", f"launch {REBUILD_JOB}"
-            )
-            obstacles.setdefault(build.registry_id, why)
-    return Proposal(tuple(best), newest, pointers.active_refs(), obstacles)
+        if build.registry_id not in selected and build.sealed is not None:
+            mixed = Obstacle(f"{build.sealed.ref.run_id} does not fit the other builds", f"launch {REBUILD_JOB}")
+            obstacles.setdefault(build.registry_id, refused.get(build.sealed.ref.path, mixed))
+    proposal = Proposal(tuple(best), newest, pointers.active_refs(), obstacles, frozenset(pending))
+    # (3) What became of this set before.
+    return _consider_attempts(instance, repository, proposal) if best else proposal
+
+
+def _consider_attempts(instance: DagsterInstance, repository: Repository, proposal: Proposal) -> Proposal:
+    """Return a proposal without runs if they are being activated, were refused or replaced, or failed TRIES times."""
+    runs = instance.get_runs(RunsFilter(tags={CLOSURE_TAG: find_closure(repository, proposal.runs)}))
+    names = ", ".join(run.ref.run_id for run in proposal.runs)
+    pointers = pointer_file.read_pointer_hash(repository) or "none"
+    for run in runs:
+        if not run.is_finished:
+            selected = {run.registry_id for run in proposal.runs}
+            summary = f"the Dagster run {short(run.run_id)} is activating: {names}"
+            return replace(proposal, runs=(), pending=proposal.pending | selected, summary=summary)
+        if run.tags.get(REFUSED_AT_TAG) == pointers:
+            summary = f"refused ({run.tags.get(REFUSED_TAG)}), not requested again: {names}"
+            return _decline(proposal, summary, _read_refusal(run))
+        if run.status is DagsterRunStatus.SUCCESS:
+            replaced = Obstacle("it was active and was replaced", "activate it with `registry-pipeline activate`")
+            return _decline(proposal, f"was active and was replaced: {names}; {replaced.next_step}", {}, replaced)
+    if len(runs) >= TRIES:
+        failed = Obstacle(f"{len(runs)} runs failed to activate it", f"open the Dagster run {short(runs[0].run_id)}")
+        return _decline(proposal, f"given up after {len(runs)} failed runs: {names}; {failed.next_step}", {}, failed)
+    return replace(proposal, attempts=len(runs))
+
+
+def _decline(
+    proposal: Proposal, summary: str, named: Mapping[str, Obstacle], others: Obstacle | None = None
+) -> Proposal:
+    """Return a proposal without runs: those of `named` have their own obstacles, the others wait for them."""
+    if others is None:
+        waiting = ", ".join(named) or "another registry"
+        others = Obstacle(f"it waits for {waiting}, whose activation was refused", _find_next_step(named))
+    declined = {run.registry_id: named.get(run.registry_id, others) for run in proposal.runs}
+    return replace(proposal, runs=(), obstacles={**declined, **proposal.obstacles}, summary=summary)
+
+
+def _find_next_step(named: Mapping[str, Obstacle]) -> str:
+    return next((obstacle.next_step for obstacle in named.values()), "open the latest run of `activate_pointers_job`")
+
+
+def describe_refusal(findings: Iterable[Finding], requested: Mapping[str, SealedRef]) -> dict[str, Obstacle]:
+    """Return, by registry, the first error about a run that was requested."""
+    obstacles: dict[str, Obstacle] = {}
+    for finding in findings:
+        for registry_id, ref in requested.items():
+            if finding.path == ref.path and finding.severity is Severity.ERROR:
+                reason = f"activation refused: {finding.code}: {finding.message}"
+                obstacles.setdefault(registry_id, Obstacle(reason, finding.hint))
+    return obstacles
+
+
+def refusal_to_tag(obstacles: Mapping[str, Obstacle]) -> str:
+    """Return obstacles as the value of REFUSED_RUNS_TAG."""
+    return json.dumps({name: [obstacle.reason, obstacle.next_step] for name, obstacle in obstacles.items()})
+
+
+def _read_refusal(run: DagsterRun) -> dict[str, Obstacle]:
+    document = json.loads(run.tags.get(REFUSED_RUNS_TAG, "{}"))
+    return {name: Obstacle(*texts) for name, texts in document.items()}
+
+
+def _is_in_progress(instance: DagsterInstance, build: Materialization) -> bool:
+    run = instance.get_run_by_id(build.dagster_run_id) if build.dagster_run_id else None
+    return run is not None and not run.is_finished
 
 
 def _was_logged_before(build: Materialization, active: SealedRun | None) -> bool:
@@ -140,27 +223,22 @@ def _make_obstacle(finding: Finding) -> Obstacle:
 
 
 def _find_obstacle(
-    instance: DagsterInstance,
-    repository: Repository,
-    build: Materialization,
-    active: SealedRun | None,
-    results: CheckResults,
+    repository: Repository, build: Materialization, active: SealedRun | None, results: CheckResults
 ) -> Obstacle | None:
     """Return why a build is not a candidate: the event log or the active run rules it out. None if it is one."""
     if build.sealed is None:
         return Obstacle("its newest materialization names no sealed run", f"launch {REBUILD_JOB}")
     run_id = build.sealed.ref.run_id
-    if event_log.is_foreign(build, repository):
-        return Obstacle(f"{run_id} is in the repository {build.root}", "give each repository its own DAGSTER_HOME")
+    if event_log.is_in_other_repository(build, repository):
+        return Obstacle(
+            f"{run_id} is in the repository {build.repository_root}", "give each repository its own DAGSTER_HOME"
+        )
     if not build.dagster_run_id:
         command = f"registry-pipeline activate {build.registry_id} {run_id}"
         return Obstacle(f"{run_id} was sealed by the command line", f"activate it with `{command}`")
-    run = instance.get_run_by_id(build.dagster_run_id)
-    if run is not None and not run.is_finished:
-        return Obstacle(f"{run_id} belongs to a Dagster run that is not finished", "wait for its end")
     for obstacle in find_age_obstacle(build.sealed, active):
-        return Obstacle(f"{run_id}: {obstacle.message}", obstacle.hint)
-    checks = results.find_unpassed(build)
+        return Obstacle(f"{run_id}: {obstacle.message}", obstacle.hint, obstacle.code)
+    checks = results.find_missing_or_failed(build)
     if not checks:
         return None
     listed = ", ".join(f"check {name} {why}" for name, why in checks.items())

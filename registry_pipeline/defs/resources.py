@@ -6,7 +6,7 @@ launchpad can build from one repository and seal in another.
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
@@ -79,7 +79,7 @@ class RepositoryResource:
     def load(self) -> Repository:
         """Read the configuration and return the repository; raises as `find_repository`."""
         if isinstance(self._root, RegistryPipelineError):
-            raise self._root
+            raise self._root.with_traceback(None)
         return find_repository(self._root)
 
     def load_in_run(self, dagster_run_id: str) -> Repository:
@@ -91,16 +91,26 @@ class RepositoryResource:
         """
         repository = self.load()
         root = str(repository.root)
-        run = self.instance.get_run_by_id(dagster_run_id)
-        stated = None if run is None else run.tags.get(ROOT_TAG)
+        stated = self._read_root_tag(dagster_run_id)
         if stated is None:
-            self.instance.add_run_tags(dagster_run_id, {ROOT_TAG: root})
-        elif stated != root:
+            # Tags are read, changed and written again: two steps that do so at once would lose some.
+            with self._lock_tags(repository):
+                stated = self._read_root_tag(dagster_run_id) or root
+                self.instance.add_run_tags(dagster_run_id, {ROOT_TAG: stated})
+        if stated != root:
             raise RefusedError(
                 f"the Dagster run belongs to the repository {stated}, and this code location to {root}",
-                f"launch it in the code location of {stated}",
+                "launch a new run; do not execute this one again",
             )
         return repository
+
+    def _read_root_tag(self, dagster_run_id: str) -> str | None:
+        run = self.instance.get_run_by_id(dagster_run_id)
+        return None if run is None else run.tags.get(ROOT_TAG)
+
+    def _lock_tags(self, repository: Repository) -> AbstractContextManager[None]:
+        lock = repository.dagster_home / "git_state.lock"
+        return hold_lock(lock, repository.root, "look at git", wait_seconds=_GIT_WAIT_SECONDS, make_folder=True)
 
     def started(self, dagster_run_id: str) -> datetime:
         """Return when a Dagster run started (not when it was queued); raise NotFoundError if it has not."""
@@ -112,9 +122,8 @@ class RepositoryResource:
     def build_run(self, dagster_run_id: str) -> seal_build.BuildRun:
         """Return the build run of a Dagster run: its start, and what its first step found of git and the chain."""
         started, repository = self.started(dagster_run_id), self.load_in_run(dagster_run_id)
-        lock = repository.dagster_home / "git_state.lock"
         # The git state is kept in the tags of the run, because other processes may execute its other steps.
-        with hold_lock(lock, repository.root, "look at git", wait_seconds=_GIT_WAIT_SECONDS, make_folder=True):
+        with self._lock_tags(repository):
             run = self._read_tags(dagster_run_id, started)
             if run is None:
                 run = seal_build.start_build_run(repository, started, dagster_run_id)
@@ -191,7 +200,7 @@ class SealedIOManager(IOManager):
                 raise EvidenceError(
                     f"{registry_id}: the Dagster run {dagster_run_id} reports no sealed folder", "launch the run again"
                 )
-            event_log.refuse_foreign(output, repository)
+            event_log.refuse_other_repository(output, repository)
             sealed = output.sealed
             if sealed is not None:
                 read_sealed_report(repository, spec_of(sealed.registry_id), sealed.ref)  # raises if it does not verify

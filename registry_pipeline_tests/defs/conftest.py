@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,6 @@ class DagsterRepo:
     repository: Repository
     instance: DagsterInstance
     definitions: Definitions
-    ticks: list[str | None] = field(default_factory=lambda: [None])
-    """The cursors of the activation sensor's ticks."""
 
     def execute(self, job: str, **options: Any) -> ExecuteInProcessResult:
         """Execute a job in process; a failure is a result, not an exception."""
@@ -89,14 +87,13 @@ class DagsterRepo:
 
     def evaluate_sensor(self) -> RunRequest | SkipReason:
         """Evaluate the activation sensor as the daemon does, and return its answer."""
-        with build_sensor_context(instance=self.instance, cursor=self.ticks[-1]) as context:
+        with build_sensor_context(instance=self.instance) as context:
             answer = activation_sensor(context, repository=self.resource())
         if isinstance(answer, SkipReason):
             return answer
         assert isinstance(answer, SensorResult)
         for asset_event in answer.asset_events:
             self.instance.report_runless_asset_event(asset_event)
-        self.ticks.append(answer.cursor)
         request = answer.run_requests[0] if answer.run_requests else answer.skip_reason
         assert isinstance(request, RunRequest | SkipReason)
         return request

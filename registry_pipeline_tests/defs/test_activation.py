@@ -11,8 +11,8 @@ import pytest
 from dagster import AssetKey
 
 from registry_pipeline.config import load_repository
-from registry_pipeline.defs.active_assets import REFUSED_TAG
 from registry_pipeline.defs.build import build_defs
+from registry_pipeline.defs.proposal import REFUSED_TAG
 from registry_pipeline.errors import BusyError
 from registry_pipeline.pipeline import steps
 from registry_pipeline.pointers import activation as pointers_activation

@@ -27,17 +27,10 @@ def activate(repo: DagsterRepo, **tags: str) -> ExecuteInProcessResult:
     return result
 
 
-def test_a_launch_by_the_sensor_is_recorded_with_its_name_and_the_dagster_run(rebuilt: DagsterRepo) -> None:
-    request = rebuilt.requested()
+def test_a_sensor_that_is_only_typed_into_the_tags_is_not_the_actor(rebuilt: DagsterRepo) -> None:
+    result = activate(rebuilt, **SENSOR, **{"dagster/tick": "1"})
 
-    result = rebuilt.execute(
-        "activate_pointers_job", run_config={"ops": dict(request.run_config)["ops"]}, tags={**request.tags, **SENSOR}
-    )
-
-    assert recorded(rebuilt) == (
-        f"dagster:activation_sensor (Dagster run {result.run_id})",
-        "every blocking check passed",
-    )
+    assert recorded(rebuilt)[0] == f"dagster:unknown (Dagster run {result.run_id})"
 
 
 def test_a_hand_launch_activates_what_the_sensor_would_request_and_is_recorded_as_one(rebuilt: DagsterRepo) -> None:
@@ -64,7 +57,7 @@ def test_a_hand_launch_with_nothing_to_activate_moves_nothing(activated: Dagster
 def test_a_user_that_dagster_knows_is_the_actor_of_a_hand_launch(rebuilt: DagsterRepo) -> None:
     result = activate(rebuilt, user="ada@example.com")
 
-    assert recorded(rebuilt)[0] == f"dagster:ada@example.com (Dagster run {result.run_id})"
+    assert recorded(rebuilt)[0] == f"dagster:ada@example.com (by the tag `user`) (Dagster run {result.run_id})"
 
 
 def test_a_run_that_a_person_executes_again_is_not_recorded_as_the_sensors(rebuilt: DagsterRepo) -> None:

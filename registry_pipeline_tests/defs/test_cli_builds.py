@@ -93,7 +93,7 @@ def test_a_build_appears_as_one_set_and_dagster_checks_it(fresh: DagsterRepo) ->
         assert made.dagster_run_id == ""
         assert made.sealed is not None
         assert made.sealed.ref == (fresh.active().get(registry_id) or made.sealed.ref)
-        assert CheckResults(fresh.instance).find_unpassed(made) == {}
+        assert CheckResults(fresh.instance).find_missing_or_failed(made) == {}
 
 
 def test_a_reported_build_is_not_reported_again(fresh: DagsterRepo) -> None:
@@ -183,9 +183,9 @@ def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: DagsterRe
     answer = tick(fresh)
 
     assert not check(fresh, answer).success
-    failed = CheckResults(fresh.instance).find_unpassed(newest(fresh, "drift_signals"))
+    failed = CheckResults(fresh.instance).find_missing_or_failed(newest(fresh, "drift_signals"))
     assert failed["seal"] == "failed"
-    assert CheckResults(fresh.instance).find_unpassed(newest(fresh, "run_registry")) == {}
+    assert CheckResults(fresh.instance).find_missing_or_failed(newest(fresh, "run_registry")) == {}
 
 
 def test_the_activation_sensor_does_not_activate_builds_of_the_command_line(fresh: DagsterRepo) -> None:
@@ -205,21 +205,6 @@ def test_dagster_sees_the_set_as_fresh_and_as_built_from_each_other(fresh: Dagst
         tags, upstreams = events[registry_id].tags or {}, REGISTRIES[registry_id].depends_on
         input_versions = {name: tags[f"dagster/input_data_version/{name}"] for name in upstreams}
         assert input_versions == {name: version[name] for name in upstreams}
-
-
-def test_a_source_that_the_command_line_read_again_passes_its_check(fresh: DagsterRepo) -> None:
-    source = fresh.repository.path(fresh.repository.config.expected_versions)
-    data = source.read_bytes()
-    source.unlink()
-    assert fresh.rebuild().success
-    failed = fresh.check("expected_versions", "source")
-    source.write_bytes(data)
-    build(fresh)
-
-    tick(fresh)
-
-    assert not failed.passed
-    assert fresh.check("expected_versions", "source").passed
 
 
 def test_an_upstream_that_dagster_built_keeps_the_version_that_dagster_shows(activated: DagsterRepo) -> None:

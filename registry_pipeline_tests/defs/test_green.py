@@ -8,9 +8,12 @@ from datetime import timedelta
 import pytest
 from dagster import AssetCheckSeverity, AssetKey, DefaultScheduleStatus, ExecuteInProcessResult, FreshnessPolicy
 
+from registry_pipeline.cli.main import main
 from registry_pipeline.config import CONFIG_NAME
+from registry_pipeline.defs import event_log
 from registry_pipeline.defs.active_checks import ACTIVE_CHECK, POINTERS_ASSET
 from registry_pipeline.defs.build import build_defs
+from registry_pipeline.defs.proposal import REFUSED_TAG
 from registry_pipeline_tests.defs.conftest import (
     POINTED,
     REGISTRIES,
@@ -108,12 +111,54 @@ def test_a_build_that_cannot_be_activated_alone_has_the_reason_and_the_next_step
     assert activated.check("op_status_table", ACTIVE_CHECK).passed
 
 
-def test_executed_by_hand_the_check_explains_a_build_that_waits_for_its_activation(rebuilt: DagsterRepo) -> None:
+def test_executed_by_hand_the_check_says_the_same_as_the_sensor(activated: DagsterRepo) -> None:
+    assert activated.materialize("run_registry").success
+    activated.skipped()
+
+    result = activated.materialize_checks("check_active")
+
+    for name in ("run_registry", "op_status_table"):
+        by_sensor, by_hand = activated.check(name, ACTIVE_CHECK), checks_of(result, name)[ACTIVE_CHECK]
+        assert (by_hand.passed, by_hand.description) == (by_sensor.passed, by_sensor.description)
+        assert by_hand.passed is (name == "op_status_table")
+
+
+def test_what_is_about_to_be_activated_has_no_result(rebuilt: DagsterRepo) -> None:
     result = rebuilt.materialize_checks("check_active")
 
-    check = checks_of(result, "drift_signals")[ACTIVE_CHECK]
-    assert not check.passed
-    assert "wait for the activation sensor" in (check.description or "")
+    assert checks_of(result, "drift_signals") == {}
+
+
+def test_materialize_all_neither_passes_nor_fails_the_checks_that_its_activation_will_change(
+    fresh: DagsterRepo,
+) -> None:
+    result = fresh.materialize()
+
+    assert result.success
+    assert ACTIVE_CHECK not in checks_of(result, "drift_signals")
+
+
+def test_after_another_writer_the_sensor_corrects_the_check(activated: DagsterRepo) -> None:
+    activated.skipped()
+    made = newest(activated, "drift_signals")
+    wrong = event_log.make_check_event(made, ACTIVE_CHECK, passed=False, description="not so", metadata={})
+    activated.instance.report_runless_asset_event(wrong)
+
+    activated.skipped()
+
+    assert activated.check("drift_signals", ACTIVE_CHECK).passed
+
+
+def test_an_activation_of_the_command_line_is_no_reason_to_go_back(activated: DagsterRepo) -> None:
+    moment = "2100-03-01T12:00:00Z"
+    root = str(activated.repository.root)
+    assert main(["-C", root, "--now", moment, "--allow-future", "build"]) == 0
+
+    activated.skipped()
+
+    check = activated.check("drift_signals", ACTIVE_CHECK)
+    assert check.passed
+    assert check.description == "the active run is newer than every build that Dagster knows"
 
 
 def test_a_rebuild_does_not_wait_for_the_checks_of_activation(rebuilt: DagsterRepo) -> None:
@@ -136,6 +181,42 @@ def test_a_refused_activation_fails_the_check_of_the_registry_that_it_names(rebu
     assert "Next: rebuild the registry" in (check.description or "")
     assert headline.startswith("drift_signals: ACTIVATE_NOT_VERIFIED: ")
     assert count_active_results(rebuilt) == 1
+
+    rebuilt.skipped()
+
+    others = rebuilt.check("run_registry", ACTIVE_CHECK)
+    assert rebuilt.check("drift_signals", ACTIVE_CHECK).description == check.description
+    assert "it waits for drift_signals, whose activation was refused" in (others.description or "")
+    assert "Next: rebuild the registry" in (others.description or "")
+
+
+def test_a_refusal_names_no_registry_that_has_only_a_warning(rebuilt: DagsterRepo) -> None:
+    request = rebuilt.requested()
+    (rebuilt.repository.root / CONFIG_NAME).write_text('repository_id = "shop-harbour"\n', encoding="utf-8")
+    artifact = rebuilt.repository.publish_root / rebuilt.asked_for()["drift_signals"] / "DRIFT_SIGNALS_v0_1.json"
+    artifact.chmod(0o644)
+    artifact.write_bytes(artifact.read_bytes() + b" ")
+
+    refused = rebuilt.execute_request(request)
+
+    run = rebuilt.instance.get_run_by_id(refused.run_id)
+    assert run is not None
+    assert run.tags[REFUSED_TAG] == "ACTIVATE_NOT_VERIFIED"
+    assert failure_of(refused, POINTERS_ASSET).startswith("drift_signals: ACTIVATE_NOT_VERIFIED: ")
+    assert count_active_results(rebuilt) == 1
+
+
+def test_a_source_of_which_a_part_could_not_be_read_is_no_pass(fresh: DagsterRepo) -> None:
+    folder = fresh.repository.root / "reports" / "runs"
+    shutil.rmtree(folder)
+    folder.write_text("not a folder")
+
+    result = fresh.rebuild()
+
+    check = checks_of(result, "run_registry")["source"]
+    assert result.success
+    assert (check.passed, check.severity) == (False, WARN)
+    assert "RUN_ROOT_UNREADABLE" in (check.description or "")
 
 
 @pytest.mark.parametrize("number", [6, 120])

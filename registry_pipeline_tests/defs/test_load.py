@@ -27,8 +27,8 @@ from dagster import define_asset_job as asset_job
 from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline.defs import metadata
 from registry_pipeline.defs.event_log import CheckResults
+from registry_pipeline.defs.proposal import CLOSURE_TAG, TRIES
 from registry_pipeline.defs.resources import RepositoryResource
-from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import steps
 from registry_pipeline.pipeline import verify as pipeline_verify
@@ -177,18 +177,18 @@ def test_a_passed_check_counts_only_for_its_storage_id_and_root_hash(
     first = newest(rebuilt, "drift_signals")
     assert first.sealed is not None
     root = first.sealed.ref.manifest_sha256
-    assert CheckResults(rebuilt.instance).find_unpassed(first) == {}
+    assert CheckResults(rebuilt.instance).find_missing_or_failed(first) == {}
 
     again = repeat(rebuilt, first)
 
     unjudged = dict.fromkeys(CHECK_NAMES, "has no result")
-    assert CheckResults(rebuilt.instance).find_unpassed(again) == unjudged, "the checks judged the older one"
+    assert CheckResults(rebuilt.instance).find_missing_or_failed(again) == unjudged, "the checks judged the older one"
     record_check(rebuilt, again, storage_id=again.storage_id, root="0" * 64)
-    assert CheckResults(rebuilt.instance).find_unpassed(again) == unjudged, "another root"
+    assert CheckResults(rebuilt.instance).find_missing_or_failed(again) == unjudged, "another root"
     record_check(rebuilt, again, storage_id=first.storage_id, root=root)
-    assert CheckResults(rebuilt.instance).find_unpassed(again) == unjudged, "another materialization"
+    assert CheckResults(rebuilt.instance).find_missing_or_failed(again) == unjudged, "another materialization"
     record_check(rebuilt, again, storage_id=again.storage_id, root=root)
-    assert CheckResults(rebuilt.instance).find_unpassed(again) == {}
+    assert CheckResults(rebuilt.instance).find_missing_or_failed(again) == {}
 
 
 # Two overlapping rebuilds.

@@ -9,7 +9,8 @@ from dagster import DagsterRunStatus, DefaultScheduleStatus, DefaultSensorStatus
 from dagster._core.test_utils import create_run_for_test
 
 from registry_pipeline.defs.event_log import CheckResults
-from registry_pipeline.defs.sensors import CLOSURE_TAG, TRIES, activation_sensor, daily_rebuild_schedule
+from registry_pipeline.defs.proposal import CLOSURE_TAG, TRIES
+from registry_pipeline.defs.sensors import activation_sensor, daily_rebuild_schedule
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import rebuild
 from registry_pipeline.pointers import find_runs
@@ -38,7 +39,7 @@ def test_the_newest_verdict_on_a_materialization_counts(rebuilt: DagsterRepo) ->
 
     record_check(rebuilt, made, storage_id=made.storage_id, root=made.sealed.ref.manifest_sha256, passed=False)
 
-    assert CheckResults(rebuilt.instance).find_unpassed(made) == dict.fromkeys(CHECK_NAMES, "failed")
+    assert CheckResults(rebuilt.instance).find_missing_or_failed(made) == dict.fromkeys(CHECK_NAMES, "failed")
     assert "drift_signals" not in rebuilt.asked_for()
 
 
@@ -54,7 +55,7 @@ def test_a_check_that_was_planned_and_never_ran_is_no_verdict(
 
     assert result.asset_materializations_for_node("run_registry")
     assert verdicts_of(result, "run_registry") == {}
-    assert CheckResults(activated.instance).find_unpassed(newest(activated, "run_registry")) == UNJUDGED
+    assert CheckResults(activated.instance).find_missing_or_failed(newest(activated, "run_registry")) == UNJUDGED
     assert "check seal has no result" in activated.skipped()
 
 
@@ -67,7 +68,7 @@ def test_the_sensor_waits_for_a_run_in_progress(rebuilt: DagsterRepo) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(run), "is_finished", property(lambda _run: False))
 
-        assert "belongs to a Dagster run that is not finished" in rebuilt.skipped()
+        assert "built by a Dagster run that is not finished" in rebuilt.skipped()
 
     assert rebuilt.asked_for()
 
