@@ -163,14 +163,18 @@ def _find_next_step(named: Mapping[str, Obstacle]) -> str:
 
 
 def describe_refusal(findings: Iterable[Finding], requested: Mapping[str, SealedRef]) -> dict[str, Obstacle]:
-    """Return, by registry, the first error about a run that was requested."""
+    """Return by registry the first error about its requested run; if no run has one, the first error, for all."""
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     obstacles: dict[str, Obstacle] = {}
-    for finding in findings:
-        for registry_id, ref in requested.items():
-            if finding.path == ref.path and finding.severity is Severity.ERROR:
-                reason = f"activation refused: {finding.code}: {finding.message}"
-                obstacles.setdefault(registry_id, Obstacle(reason, finding.hint))
-    return obstacles
+    for registry_id, ref in requested.items():
+        for error in errors:
+            if error.path == ref.path:
+                obstacles.setdefault(registry_id, _make_refusal(error))
+    return obstacles or {name: _make_refusal(error) for name in requested for error in errors[:1]}
+
+
+def _make_refusal(error: Finding) -> Obstacle:
+    return Obstacle(f"activation refused: {error.code}: {error.message}", error.hint)
 
 
 def refusal_to_tag(obstacles: Mapping[str, Obstacle]) -> str:
@@ -179,8 +183,12 @@ def refusal_to_tag(obstacles: Mapping[str, Obstacle]) -> str:
 
 
 def _read_refusal(run: DagsterRun) -> dict[str, Obstacle]:
-    document = json.loads(run.tags.get(REFUSED_RUNS_TAG, "{}"))
-    return {name: Obstacle(*texts) for name, texts in document.items()}
+    # A person can type any tag.
+    try:
+        document = json.loads(run.tags.get(REFUSED_RUNS_TAG, "{}"))
+        return {str(name): Obstacle(str(reason), str(step)) for name, (reason, step) in document.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _is_in_progress(instance: DagsterInstance, build: Materialization) -> bool:

@@ -26,6 +26,7 @@ from dagster import define_asset_job as asset_job
 
 from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline.defs import metadata
+from registry_pipeline.defs.active_checks import ACTIVE_CHECK
 from registry_pipeline.defs.event_log import CheckResults
 from registry_pipeline.defs.proposal import CLOSURE_TAG, TRIES
 from registry_pipeline.defs.resources import RepositoryResource
@@ -277,6 +278,7 @@ def test_a_refused_activation_is_not_requested_again_until_the_pointer_file_chan
 
     assert ": POINTER_EDITED: " in failure_of(refused, "active_registry_pointers")
     assert activated.skipped().startswith("refused (POINTER_EDITED), not requested again")
+    assert "activation refused: POINTER_EDITED" in (activated.check("drift_signals", ACTIVE_CHECK).description or "")
     assert pointers.read_bytes() == before + b"\n"
     pointers.write_bytes(before)
     assert activated.execute_request(activated.requested()).success

@@ -9,7 +9,7 @@ from dagster import DagsterRunStatus, DefaultScheduleStatus, DefaultSensorStatus
 from dagster._core.test_utils import create_run_for_test
 
 from registry_pipeline.defs.event_log import CheckResults
-from registry_pipeline.defs.proposal import CLOSURE_TAG, TRIES
+from registry_pipeline.defs.proposal import CLOSURE_TAG, REFUSED_AT_TAG, REFUSED_RUNS_TAG, REFUSED_TAG, TRIES
 from registry_pipeline.defs.sensors import activation_sensor, daily_rebuild_schedule
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import rebuild
@@ -18,6 +18,7 @@ from registry_pipeline.pointers import rollback as pointers_rollback
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.registries.base import seal_build
+from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Activation
 from registry_pipeline_tests.defs.conftest import CHECK_NAMES, DagsterRepo, page_of, verdicts_of
 from registry_pipeline_tests.defs.event_log import newest, record_check
@@ -61,6 +62,15 @@ def test_a_check_that_was_planned_and_never_ran_is_no_verdict(
 
 def test_without_builds_the_sensor_names_the_job_that_builds(fresh: DagsterRepo) -> None:
     assert fresh.skipped() == "nothing was built through Dagster yet: launch rebuild_job"
+
+
+@pytest.mark.parametrize("typed", ["[", "[]", '{"drift_signals": 1}', "null"])
+def test_a_refusal_whose_tag_somebody_typed_is_a_refusal_without_reasons(rebuilt: DagsterRepo, typed: str) -> None:
+    pointers = pointer_file.read_pointer_hash(rebuilt.repository) or "none"
+    tags = {REFUSED_AT_TAG: pointers, REFUSED_TAG: "X", REFUSED_RUNS_TAG: typed}
+    failed_try(rebuilt, DagsterRunStatus.FAILURE, **tags)
+
+    assert rebuilt.skipped().startswith("refused (X), not requested again")
 
 
 def test_the_sensor_waits_for_a_run_in_progress(rebuilt: DagsterRepo) -> None:
