@@ -4,7 +4,6 @@ None of them blocks a build. `active` is written by the activation sensor whenev
 active changes without a new build.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -148,7 +147,6 @@ _POINTER_CHECKS: Final = {
     "consistency": "Every active run was built from runs that are active, too.",
 }
 _MAX_SUMMARY: Final = 3
-_POINTER_LOCATION: Final = re.compile(r"/pointers/([0-9]+)(?:/|$)")
 _SEAL_CODES: Final = frozenset({"POINTER_RUN_MISSING", "POINTER_SEAL_INVALID", "POINTER_ROOT_MISMATCH"})
 
 
@@ -201,14 +199,17 @@ def _summarize(inspection: Inspection, findings: Sequence[Finding]) -> str:
 
 
 def _name_subject(inspection: Inspection, finding: Finding) -> str:
-    """Return the registry and the run of the pointer that a finding is about, else the last part of its path."""
-    location = _POINTER_LOCATION.match(finding.location or "")
-    entries = inspection.pointer_file.document.get("pointers")
-    if location is not None and family_of(finding) == "pointer" and isinstance(entries, list):
-        entry: Any = next(iter(entries[int(location.group(1)) :]), None)
+    """Return the registry and run whose pointer or folder a finding is about, else the last part of its path."""
+    for registry_id, active in inspection.active.items():
+        if finding.path == active.ref.path or finding.path.startswith(f"{active.ref.path}/"):
+            return f"{registry_id} {active.ref.run_id}"
+    # A finding in the pointer file has the location /pointers/N/...
+    parts, entries = (finding.location or "").split("/"), inspection.pointer_file.document.get("pointers")
+    if parts[:2] == ["", "pointers"] and parts[2:] and parts[2].isdecimal() and isinstance(entries, list):
+        entry: Any = next(iter(entries[int(parts[2]) :]), None)
         if has_registry_id(entry):
-            active = inspection.active.get(entry["registry_id"])
-            return str(entry["registry_id"]) + ("" if active is None else f" {active.ref.run_id}")
+            active_run = inspection.active.get(entry["registry_id"])
+            return str(entry["registry_id"]) + ("" if active_run is None else f" {active_run.ref.run_id}")
     return finding.path.rsplit("/", 1)[-1]
 
 

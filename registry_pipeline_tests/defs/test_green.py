@@ -253,6 +253,7 @@ def test_an_active_run_that_was_deleted_or_altered_fails_the_check_of_the_seals(
     assert pointer_checks(result) == {"pointer_file": True, "chain": True, "active_seals": False, "consistency": True}
     assert check.severity is ERROR
     assert ("POINTER_RUN_MISSING" if kind == "deleted" else "SIZE_MISMATCH") in str(check.metadata["findings"].value)
+    assert (check.description or "").startswith(f"drift_signals {folder.name}: ")
     assert "Next: " in (check.description or "")
 
 
