@@ -146,7 +146,6 @@ _POINTER_CHECKS: Final = {
     "active_seals": "Every active run exists, verifies now, and has the root hash that the pointer names.",
     "consistency": "Every active run was built from runs that are active, too.",
 }
-_MAX_SUMMARY: Final = 3
 _SEAL_CODES: Final = frozenset({"POINTER_RUN_MISSING", "POINTER_SEAL_INVALID", "POINTER_ROOT_MISMATCH"})
 
 
@@ -193,9 +192,8 @@ def _summarize(inspection: Inspection, findings: Sequence[Finding]) -> str:
     if not findings:
         return "no findings" if inspection.active else f"no run is active: nothing to check. Next: launch {REBUILD_JOB}"
     ordered = sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)
-    lines = [f"{_name_subject(inspection, f)}: {f.code}: {f.message}. Next: {f.hint}" for f in ordered[:_MAX_SUMMARY]]
-    more = len(findings) - len(lines)
-    return "; ".join(lines) + (f"; and {more} more" if more else "")
+    lines = [f"{_name_subject(inspection, f)}: {f.code}: {f.message}. Next: {f.hint}" for f in ordered]
+    return metadata.list_some(lines, "; ")
 
 
 def _name_subject(inspection: Inspection, finding: Finding) -> str:

@@ -47,7 +47,6 @@ from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, Verdic
 SOURCE_CHECK: Final = "source"
 OWNERS: Final = ("team:registry-layer",)
 GROUP: Final = "registry_layer"
-_MAX_SUMMARY: Final = 3
 # Findings with which a registry is built, but not from everything that it should be built from.
 _NOT_READ: Final = frozenset(
     {
@@ -137,9 +136,8 @@ def _hand_on_active_run(
 
 def _make_source_result(findings: Sequence[Finding], *, passed: bool, severity: AssetCheckSeverity) -> AssetCheckResult:
     # The page shows the description at once, and the findings behind a link.
-    lines = [f"{f.code}: {f.path}: {f.message}. Next: {f.hint}" for f in findings[:_MAX_SUMMARY]]
-    lines += [f"and {len(findings) - _MAX_SUMMARY} more"] if len(findings) > _MAX_SUMMARY else []
-    summary = printable("; ".join(lines))
+    lines = [f"{f.code}: {f.path}: {f.message}. Next: {f.hint}" for f in findings]
+    summary = printable(metadata.list_some(lines, "; "))
     return _make_result(SOURCE_CHECK, findings, {}, passed=passed, severity=severity, summary=summary)
 
 

@@ -34,6 +34,7 @@ _PREVIEW_ROWS: Final = 10
 _PREVIEW_COLUMNS: Final = 8
 _PREVIEW_TEXT: Final = 4000
 _CELL: Final = 48
+_MAX_LISTED: Final = 3
 
 
 def make_sealed_metadata(repository: Repository, sealed: SealedRun, content: Metadata) -> Metadata:
@@ -89,6 +90,12 @@ def make_findings_metadata(findings: Iterable[Finding]) -> Metadata:
     """Return the findings as a Markdown list with their number, or nothing if there are none."""
     listed = list(findings)
     return {"findings": MetadataValue.md(format_findings(listed)), "findings_count": len(listed)} if listed else {}
+
+
+def list_some(items: Sequence[str], separator: str) -> str:
+    """Return the first three items, and the number of the others."""
+    more = len(items) - _MAX_LISTED
+    return separator.join(items[:_MAX_LISTED]) + (f"{separator}and {more} more" if more > 0 else "")
 
 
 def format_findings(findings: Iterable[Finding]) -> str:

@@ -16,6 +16,7 @@ from registry_pipeline.canonical import parse_utc, sha256_hex, short
 from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log
 from registry_pipeline.defs.event_log import CheckResults, Materialization
+from registry_pipeline.defs.metadata import list_some
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.pointers import activation
 from registry_pipeline.pointers.plan import find_age_obstacle
@@ -47,8 +48,8 @@ class Obstacle:
     code: str | None = None
 
     def __str__(self) -> str:
-        """Return both as one text, the next step last."""
-        return f"{self.reason}; {self.next_step}"
+        """Return both as one text, the next step first."""
+        return f"{self.next_step} ({self.reason})"
 
 
 @value_type
@@ -62,7 +63,7 @@ class Proposal:
         obstacles: by registry; none for a registry whose newest build is active, pending or proposed.
         pending: the registries of which a Dagster run is building or activating something now.
         attempts: how many runs have tried to activate `runs`.
-        summary: why `runs` is empty although builds could be activated; None if that is not the reason.
+        summary: why `runs` is empty although builds could be activated; else None.
     """
 
     runs: tuple[SealedRun, ...]
@@ -71,7 +72,7 @@ class Proposal:
     obstacles: Mapping[str, Obstacle]
     pending: frozenset[str] = frozenset()
     attempts: int = 0
-    summary: str | None = None
+    summary: Obstacle | None = None
 
     def is_newest_active(self, registry_id: str) -> bool:
         """Return whether the newest build of a registry is its active run."""
@@ -128,38 +129,36 @@ def propose(instance: DagsterInstance, repository: Repository) -> Proposal:
 def _consider_attempts(instance: DagsterInstance, repository: Repository, proposal: Proposal) -> Proposal:
     """Return a proposal without runs if they are being activated, were refused or replaced, or failed TRIES times."""
     runs = instance.get_runs(RunsFilter(tags={CLOSURE_TAG: find_closure(repository, proposal.runs)}))
-    names = ", ".join(run.ref.run_id for run in proposal.runs)
+    names = list_some([run.ref.run_id for run in proposal.runs], ", ")
     pointers = pointer_file.read_pointer_hash(repository) or "none"
     for run in runs:
         if not run.is_finished:
             selected = {run.registry_id for run in proposal.runs}
-            summary = f"the Dagster run {short(run.run_id)} is activating: {names}"
-            return replace(proposal, runs=(), pending=proposal.pending | selected, summary=summary)
+            activating = Obstacle(f"the Dagster run {short(run.run_id)} is activating {names}", "wait for its end")
+            return replace(proposal, runs=(), pending=proposal.pending | selected, summary=activating)
         if run.tags.get(REFUSED_AT_TAG) == pointers:
-            summary = f"refused ({run.tags.get(REFUSED_TAG)}), not requested again: {names}"
-            return _decline(proposal, summary, _read_refusal(run))
+            reason = f"refused ({run.tags.get(REFUSED_TAG)}), not requested again: {names}"
+            refused = Obstacle(reason, f"open the Dagster run {short(run.run_id)}")
+            return _decline(proposal, refused, _read_refusal(run))
         if run.status is DagsterRunStatus.SUCCESS:
-            replaced = Obstacle("it was active and was replaced", "activate it with `registry-pipeline activate`")
-            return _decline(proposal, f"was active and was replaced: {names}; {replaced.next_step}", {}, replaced)
+            return _decline(
+                proposal, Obstacle(f"was active and was replaced: {names}", "use `registry-pipeline activate`")
+            )
     if len(runs) >= TRIES:
-        failed = Obstacle(f"{len(runs)} runs failed to activate it", f"open the Dagster run {short(runs[0].run_id)}")
-        return _decline(proposal, f"given up after {len(runs)} failed runs: {names}; {failed.next_step}", {}, failed)
+        reason = f"given up after {len(runs)} failed runs: {names}"
+        return _decline(proposal, Obstacle(reason, f"open the Dagster run {short(runs[0].run_id)}"))
     return replace(proposal, attempts=len(runs))
 
 
-def _decline(
-    proposal: Proposal, summary: str, named: Mapping[str, Obstacle], others: Obstacle | None = None
-) -> Proposal:
-    """Return a proposal without runs: those of `named` have their own obstacles, the others wait for them."""
-    if others is None:
-        waiting = ", ".join(named) or "another registry"
-        others = Obstacle(f"it waits for {waiting}, whose activation was refused", _find_next_step(named))
-    declined = {run.registry_id: named.get(run.registry_id, others) for run in proposal.runs}
+def _decline(proposal: Proposal, summary: Obstacle, refused: Mapping[str, Obstacle] | None = None) -> Proposal:
+    """Return a proposal without runs; registries that a refusal names have its reasons, the others wait for them."""
+    others = summary
+    if refused:
+        others = Obstacle(
+            f"it waits for {', '.join(refused)}, whose activation was refused", next(iter(refused.values())).next_step
+        )
+    declined = {run.registry_id: (refused or {}).get(run.registry_id, others) for run in proposal.runs}
     return replace(proposal, runs=(), obstacles={**declined, **proposal.obstacles}, summary=summary)
-
-
-def _find_next_step(named: Mapping[str, Obstacle]) -> str:
-    return next((obstacle.next_step for obstacle in named.values()), "open the latest run of `activate_pointers_job`")
 
 
 def describe_refusal(findings: Iterable[Finding], requested: Mapping[str, SealedRef]) -> dict[str, Obstacle]:

@@ -27,10 +27,12 @@ from registry_pipeline.defs.active_assets import (
     RunToActivate,
 )
 from registry_pipeline.defs.active_checks import ACTIVE_CHECK, POINTERS_ASSET, list_changed_checks
+from registry_pipeline.defs.metadata import list_some
 from registry_pipeline.defs.proposal import (
     CLOSURE_TAG,
     REBUILD_JOB,
     REGISTRIES_WITH_POINTER,
+    Obstacle,
     Proposal,
     find_closure,
     propose,
@@ -114,13 +116,16 @@ def activation_sensor(
 
 
 def explain_skip(proposal: Proposal) -> str:
-    """Return why nothing is activated."""
+    """Return why nothing is activated: at most three reasons, each with its next step first."""
     if not proposal.newest:
-        return f"nothing was built through Dagster yet: launch {REBUILD_JOB}"
+        return f"launch {REBUILD_JOB} (nothing was built through Dagster yet)"
+    if proposal.summary is not None:
+        return str(proposal.summary)
     reasons = [f"{registry_id}: {obstacle}" for registry_id, obstacle in proposal.obstacles.items()]
-    building = ", ".join(sorted(proposal.pending))
-    reasons += [f"{building}: built by a Dagster run that is not finished"] if building else []
-    return proposal.summary or "; ".join(reasons) or "the newest build of every registry is active"
+    if proposal.pending:
+        building = list_some(sorted(proposal.pending), ", ")
+        reasons.append(str(Obstacle(f"{building}: built by a Dagster run that is not finished", "wait for its end")))
+    return list_some(reasons, "; ") or "the newest build of every registry is active"
 
 
 def _make_request(repository: Repository, proposal: Proposal) -> RunRequest:

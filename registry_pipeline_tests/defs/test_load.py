@@ -277,7 +277,7 @@ def test_a_refused_activation_is_not_requested_again_until_the_pointer_file_chan
     refused = activated.execute_request(activated.requested())
 
     assert ": POINTER_EDITED: " in failure_of(refused, "active_registry_pointers")
-    assert activated.skipped().startswith("refused (POINTER_EDITED), not requested again")
+    assert "refused (POINTER_EDITED), not requested again" in activated.skipped()
     assert "activation refused: POINTER_EDITED" in (activated.check("drift_signals", ACTIVE_CHECK).description or "")
     assert pointers.read_bytes() == before + b"\n"
     pointers.write_bytes(before)
@@ -304,7 +304,7 @@ def test_a_failed_activation_is_requested_three_times_with_new_keys(
 
     closure = request.tags[CLOSURE_TAG]
     assert keys == [f"{closure}:{n}" for n in range(TRIES)]
-    assert rebuilt.skipped().startswith(f"given up after {TRIES} failed runs")
+    assert f"given up after {TRIES} failed runs" in rebuilt.skipped()
     assert [run.status for run in rebuilt.instance.get_runs(limit=TRIES)] == [DagsterRunStatus.FAILURE] * TRIES
     assert rebuilt.rebuild().success
     assert rebuilt.requested().tags[CLOSURE_TAG] != closure, "a newer build is another set"

@@ -20,7 +20,7 @@ from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Activation
-from registry_pipeline_tests.defs.conftest import CHECK_NAMES, DagsterRepo, page_of, verdicts_of
+from registry_pipeline_tests.defs.conftest import CHECK_NAMES, POINTED, DagsterRepo, page_of, verdicts_of
 from registry_pipeline_tests.defs.event_log import newest, record_check
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
@@ -61,7 +61,7 @@ def test_a_check_that_was_planned_and_never_ran_is_no_verdict(
 
 
 def test_without_builds_the_sensor_names_the_job_that_builds(fresh: DagsterRepo) -> None:
-    assert fresh.skipped() == "nothing was built through Dagster yet: launch rebuild_job"
+    assert fresh.skipped() == "launch rebuild_job (nothing was built through Dagster yet)"
 
 
 @pytest.mark.parametrize("typed", ["[", "[]", '{"drift_signals": 1}', "null"])
@@ -70,7 +70,7 @@ def test_a_refusal_whose_tag_somebody_typed_is_a_refusal_without_reasons(rebuilt
     tags = {REFUSED_AT_TAG: pointers, REFUSED_TAG: "X", REFUSED_RUNS_TAG: typed}
     failed_try(rebuilt, DagsterRunStatus.FAILURE, **tags)
 
-    assert rebuilt.skipped().startswith("refused (X), not requested again")
+    assert "refused (X), not requested again" in rebuilt.skipped()
 
 
 def test_the_sensor_waits_for_a_run_in_progress(rebuilt: DagsterRepo) -> None:
@@ -95,7 +95,7 @@ def test_the_sensor_gives_up_after_three_failed_attempts(rebuilt: DagsterRepo) -
     for status in (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED, DagsterRunStatus.FAILURE):
         failed_try(rebuilt, status)
 
-    assert rebuilt.skipped().startswith(f"given up after {TRIES} failed runs")
+    assert f"given up after {TRIES} failed runs" in rebuilt.skipped()
 
 
 def test_the_sensor_requests_nothing_while_an_attempt_is_in_progress(rebuilt: DagsterRepo) -> None:
@@ -107,7 +107,7 @@ def test_the_sensor_requests_nothing_while_an_attempt_is_in_progress(rebuilt: Da
 def test_a_replaced_active_run_is_not_proposed_again(rebuilt: DagsterRepo) -> None:
     failed_try(rebuilt, DagsterRunStatus.SUCCESS)
 
-    assert rebuilt.skipped().startswith("was active and was replaced")
+    assert "was active and was replaced" in rebuilt.skipped()
 
 
 def test_a_build_of_an_older_time_than_the_active_run_is_not_proposed(rebuilt: DagsterRepo) -> None:
@@ -155,3 +155,18 @@ def test_a_run_that_is_marked_bad_is_not_proposed(rebuilt: DagsterRepo) -> None:
     )
 
     assert "drift_signals" not in rebuilt.asked_for()
+
+
+def test_a_tick_that_requests_nothing_gives_three_reasons_at_most_each_with_its_next_step_first(
+    rebuilt: DagsterRepo,
+) -> None:
+    for name in POINTED:
+        made = newest(rebuilt, name)
+        assert made.sealed is not None
+        record_check(rebuilt, made, storage_id=made.storage_id, root=made.sealed.ref.manifest_sha256, passed=False)
+
+    reasons = rebuilt.skipped().split("; ")
+
+    assert len(reasons) == 4
+    assert all(f": open the checks of {reason.split(':')[0]}, fix the cause" in reason for reason in reasons[:3])
+    assert reasons[3] == f"and {len(POINTED) - 3} more"
