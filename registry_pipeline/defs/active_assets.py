@@ -29,6 +29,7 @@ from registry_pipeline.defs.proposal import (
     REFUSED_AT_TAG,
     REFUSED_RUNS_TAG,
     REFUSED_TAG,
+    REGISTRIES_WITH_POINTER,
     describe_refusal,
     propose,
     refusal_to_tag,
@@ -41,7 +42,6 @@ from registry_pipeline.pipeline import rebuild
 from registry_pipeline.pointers import activation
 from registry_pipeline.registries import catalog, validation
 from registry_pipeline.registries.base import seal_build, sealed_input
-from registry_pipeline.registries.catalog import BUILD_ORDER
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun
@@ -79,7 +79,7 @@ def make_pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
 
     @asset(
         name=POINTERS_ASSET,
-        deps=[spec.registry_id for spec in BUILD_ORDER if spec.pointer],
+        deps=list(REGISTRIES_WITH_POINTER),
         description=(
             "The active run of each registry. Pointers move only in `activate_pointers_job`. Materialized by itself, "
             "this asset shows the pointer file as it is."
@@ -103,7 +103,7 @@ def make_pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
                     proposal = propose(repository.instance, loaded)
                     requested = {run.registry_id: run.ref for run in proposal.runs}
                 if requested:
-                    moved = _activate(context, repository, requested, clock())
+                    moved = _activate(context, repository, loaded, requested, clock())
             pointers = pointer_file.read_pointers(loaded)
         page = metadata.make_pointers_metadata(pointers) | _make_moves_metadata(moved)
         return MaterializeResult(metadata=page, data_version=pointers_version(pointers))
@@ -112,7 +112,11 @@ def make_pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
 
 
 def _activate(
-    context: AssetExecutionContext, resource: RepositoryResource, requested: Mapping[str, SealedRef], now: datetime
+    context: AssetExecutionContext,
+    resource: RepositoryResource,
+    repository: Repository,
+    requested: Mapping[str, SealedRef],
+    now: datetime,
 ) -> Activation | None:
     """Validate the requested runs again and activate them together; None if all were active.
 
@@ -120,7 +124,7 @@ def _activate(
     that it names, and raises Failure.
     """
     run_id = context.run.run_id
-    repository, run = resource.load_in_run(run_id), replace(resource.build_run(run_id), started=now)
+    run = replace(resource.build_run(run_id), started=now)
     # (1) Validate each run again: the checks may be older than the last change of its folder.
     candidates = []
     for registry_id, ref in requested.items():

@@ -109,7 +109,7 @@ def make_active_checks() -> AssetChecksDefinition:
 
 
 def list_changed_checks(instance: DagsterInstance, proposal: Proposal) -> list[AssetCheckEvaluation]:
-    """Return the results of `active` that differ from the newest one in the event log, whoever wrote that."""
+    """Return the results of `active` that differ from the newest one in the event log, whose writer may be another."""
     events = []
     for registry_id, newest in proposal.newest.items():
         result = describe_active(proposal, registry_id)

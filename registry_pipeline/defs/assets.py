@@ -125,7 +125,7 @@ def _hand_on_active_run(
     handed_on = {"run_id": "none"} | page if active is None else metadata.make_sealed_metadata(repository, active, page)
     context.log_event(AssetObservation(spec.registry_id, metadata=handed_on))
     # A source that never existed may be left out on purpose. One that is gone or cannot be read may not.
-    is_first = pointer_file.read_pointers(repository).active(spec.registry_id) is None and not list(
+    is_first = pointer_file.read_pointers(repository).active(spec.registry_id) is None and not (
         event_log.read_materializations(context.instance, spec.registry_id, limit=1)
     )
     is_missing = all(finding.code == "CAPTURE_MISSING" for finding in not_built.findings)

@@ -54,7 +54,6 @@ NO_MATERIALIZATION: Final = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 """Metadata of an output that hands its value on without a materialization, so that the asset does not look fresh."""
 _PAGE_SIZE: Final = 50
 _ROUNDING_SECONDS: Final = 60.0
-_PLANNED: Final = AssetCheckExecutionRecordStatus.PLANNED
 
 
 @value_type
@@ -268,23 +267,26 @@ def _iterate_check_records(instance: DagsterInstance, key: AssetCheckKey) -> Ite
 
 def _find_root_sha256(record: AssetCheckExecutionRecord) -> str | None:
     """Return the root hash of the folder that a result is about; None without a result."""
-    # The status comes first: the event of a check that was planned and never ran has no evaluation, and raises.
-    if record.status is _PLANNED or record.evaluation is None:
-        return None
-    root = record.evaluation.metadata.get(ROOT_KEY)
+    evaluation = _read_evaluation(record)
+    root = None if evaluation is None else evaluation.metadata.get(ROOT_KEY)
     return None if root is None else str(root.value)
+
+
+def _read_evaluation(record: AssetCheckExecutionRecord) -> AssetCheckEvaluation | None:
+    # The status comes first: the event of a check that was planned and never ran has no evaluation, and raises.
+    return None if record.status is AssetCheckExecutionRecordStatus.PLANNED else record.evaluation
 
 
 def _is_result_on(
     instance: DagsterInstance, record: AssetCheckExecutionRecord, materialization: Materialization
 ) -> bool:
     sealed = materialization.sealed
-    if sealed is None or _find_root_sha256(record) != sealed.ref.manifest_sha256 or record.evaluation is None:
+    evaluation = _read_evaluation(record)
+    if sealed is None or evaluation is None or _find_root_sha256(record) != sealed.ref.manifest_sha256:
         return False
     # Dagster attributes a result to whatever materialization is the latest at that moment, so both must match. In a
-    # run of partitions it attributes it to none: then it must be a result of the
-    # same run or of its re-execution.
-    target = record.evaluation.target_materialization_data
+    # run of partitions it attributes it to none: then it must be a result of the same run or of its re-execution.
+    target = evaluation.target_materialization_data
     if target is None:
         return materialization.dagster_run_id in iterate_ancestry(instance, record.run_id)
     return bool(target.storage_id == materialization.storage_id)
@@ -317,7 +319,7 @@ def find_user(run: DagsterRun) -> str | None:
 def is_newest_result(instance: DagsterInstance, event: AssetCheckEvaluation) -> bool:
     """Return whether the newest result of a check says the same of the same materialization."""
     records = instance.event_log_storage.get_asset_check_execution_history(event.asset_check_key, limit=1)
-    newest = records[0].evaluation if records and records[0].status is not _PLANNED else None
+    newest = _read_evaluation(records[0]) if records else None
     if newest is None or newest.target_materialization_data is None or event.target_materialization_data is None:
         return False
     same_target = newest.target_materialization_data.storage_id == event.target_materialization_data.storage_id

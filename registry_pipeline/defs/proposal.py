@@ -17,7 +17,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log
 from registry_pipeline.defs.event_log import CheckResults, Materialization
 from registry_pipeline.defs.metadata import list_some
-from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers import activation
 from registry_pipeline.pointers.plan import find_age_obstacle
 from registry_pipeline.pointers.state import read_active_runs
@@ -161,9 +161,8 @@ def _decline(proposal: Proposal, summary: Obstacle, refused: Mapping[str, Obstac
     return replace(proposal, runs=(), obstacles={**declined, **proposal.obstacles}, summary=summary)
 
 
-def describe_refusal(findings: Iterable[Finding], requested: Mapping[str, SealedRef]) -> dict[str, Obstacle]:
+def describe_refusal(errors: Sequence[Finding], requested: Mapping[str, SealedRef]) -> dict[str, Obstacle]:
     """Return by registry the first error about its requested run; if no run has one, the first error, for all."""
-    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     obstacles: dict[str, Obstacle] = {}
     for registry_id, ref in requested.items():
         for error in errors:
@@ -274,7 +273,7 @@ def _select_set(newest: Materialization, candidates: Sequence[Materialization]) 
 
 
 def _as_checked_run(build: Materialization) -> tuple[SealedRun, Verdict]:
-    # The job does not rely on this verdict, which stands for the passed checks: it validates again.
+    # This verdict only says that the checks passed. The job does not rely on it: it validates again.
     sealed = build.sealed
     if sealed is None:
         raise ValueError("a candidate has a sealed run")

@@ -110,12 +110,12 @@ def activation_sensor(
         events = list_changed_checks(context.instance, proposal)
         if proposal.runs:
             return SensorResult(run_requests=[_make_request(loaded, proposal)], asset_events=events)
-        return SensorResult(skip_reason=printable(explain_skip(proposal)), asset_events=events)
+        return SensorResult(skip_reason=printable(_explain_skip(proposal)), asset_events=events)
     except RegistryPipelineError as error:
         return SkipReason(printable(f"{error.message}; {error.advice}"))
 
 
-def explain_skip(proposal: Proposal) -> str:
+def _explain_skip(proposal: Proposal) -> str:
     """Return why nothing is activated: at most three reasons, each with its next step first."""
     if not proposal.newest:
         return f"launch {REBUILD_JOB} (nothing was built through Dagster yet)"

@@ -88,8 +88,8 @@ def refuse_changed_file(path: Path, expected_sha256: str | None, max_bytes: int 
 def replace_file(path: Path, data: bytes, expected_sha256: str | None) -> None:
     """Replace a file if it still has the bytes that were read; permission bits are kept, and the group if allowed.
 
-    `expected_sha256` is the hash of the bytes that were read. None stands for no file: then it is created with its
-    missing folders, and one that appeared meanwhile is never replaced.
+    `expected_sha256` is the hash of the bytes that were read. None means that there is no file: then it is created with
+    its missing folders, and one that appeared meanwhile is never replaced.
 
     Raises:
         BusyError: the file is not the one that was read, or another writer was busy for 30 s; nothing changed (exit 6).

@@ -20,8 +20,6 @@ from registry_pipeline_tests.defs.conftest import (
     DagsterRepo,
     checks_of,
     failure_of,
-    handed_on,
-    page_of,
 )
 from registry_pipeline_tests.defs.event_log import newest, repeat
 
@@ -41,33 +39,6 @@ def pointer_checks(result: ExecuteInProcessResult) -> dict[str, bool]:
 
 def test_every_registry_whose_source_was_read_has_a_passed_check_of_it(rebuilt: DagsterRepo) -> None:
     assert [name for name in REGISTRIES if not rebuilt.check(name, "source").passed] == []
-
-
-@pytest.mark.parametrize(("damage", "severity"), [(None, WARN), (b"{", ERROR)], ids=["never there", "cannot be read"])
-def test_a_source_that_is_missing_or_malformed_fails_its_check(
-    fresh: DagsterRepo, damage: bytes | None, severity: AssetCheckSeverity
-) -> None:
-    source = fresh.repository.path(fresh.repository.config.expected_versions)
-    source.unlink() if damage is None else source.write_bytes(damage)
-
-    result = fresh.rebuild()
-
-    check = checks_of(result, VERSIONS)["source"]
-    assert (check.passed, check.severity, check.blocking) == (False, severity, False)
-    assert result.success
-    assert page_of(result, "drift_signals")["state"] == "sealed"
-
-
-def test_a_source_that_was_removed_is_an_error_and_does_not_make_its_asset_fresh(activated: DagsterRepo) -> None:
-    before = newest(activated, VERSIONS)
-    activated.repository.path(activated.repository.config.expected_versions).unlink()
-
-    result = activated.rebuild()
-
-    check = checks_of(result, VERSIONS)["source"]
-    assert (check.passed, check.severity) == (False, ERROR)
-    assert newest(activated, VERSIONS) == before
-    assert handed_on(result, VERSIONS)["run_id"] == activated.active()[VERSIONS].run_id
 
 
 def test_a_registry_without_any_sealed_run_passes_no_check(fresh: DagsterRepo) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from dagster import AssetKey
+from dagster import AssetCheckSeverity, AssetKey
 
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.defs.resources import COMMIT_TAG, TREE_TAG
@@ -16,6 +16,7 @@ from registry_pipeline_tests.defs.conftest import (
     REGISTRIES,
     DagsterRepo,
     FirstRebuild,
+    checks_of,
     failure_of,
     handed_on,
     page_of,
@@ -23,6 +24,7 @@ from registry_pipeline_tests.defs.conftest import (
     troubles,
     verdicts_of,
 )
+from registry_pipeline_tests.defs.event_log import newest
 
 
 def test_a_rebuild_seals_one_valid_folder_per_registry_and_moves_no_pointer(first_rebuild: FirstRebuild) -> None:
@@ -106,9 +108,15 @@ def test_an_unchanged_capture_makes_no_folder_and_is_checked_again(activated: Da
     assert used["expected_versions"] == active.run_id
 
 
-@pytest.mark.parametrize(("damage", "code"), [(None, "CAPTURE_MISSING"), (b"{", "CAPTURE_MALFORMED")])
-def test_a_capture_without_a_source_is_reported_and_skips_no_other_asset(
-    fresh: DagsterRepo, damage: bytes | None, code: str
+@pytest.mark.parametrize(
+    ("damage", "code", "severity"),
+    [
+        (None, "CAPTURE_MISSING", AssetCheckSeverity.WARN),
+        (b"{", "CAPTURE_MALFORMED", AssetCheckSeverity.ERROR),
+    ],
+)
+def test_a_capture_without_a_source_fails_its_check_and_skips_no_other_asset(
+    fresh: DagsterRepo, damage: bytes | None, code: str, severity: AssetCheckSeverity
 ) -> None:
     source = fresh.repository.path(fresh.repository.config.expected_versions)
     source.unlink() if damage is None else source.write_bytes(damage)
@@ -121,10 +129,15 @@ def test_a_capture_without_a_source_is_reported_and_skips_no_other_asset(
     assert code in page["findings"]
     assert page_of(result, "drift_signals")["state"] == "sealed"
     assert verdicts_of(result, "expected_versions") == {"seal": False, "schema": False, "rules": False}
+    check = checks_of(result, "expected_versions")["source"]
+    assert (check.passed, check.severity, check.blocking) == (False, severity, False)
     assert "its source made no run" not in str(fresh.requested())
 
 
-def test_a_capture_that_lost_its_source_returns_the_active_snapshot(activated: DagsterRepo) -> None:
+def test_a_capture_that_lost_its_source_returns_the_active_snapshot_and_does_not_look_fresh(
+    activated: DagsterRepo,
+) -> None:
+    before = newest(activated, "expected_versions")
     activated.repository.path(activated.repository.config.expected_versions).unlink()
 
     result = activated.rebuild()
@@ -134,6 +147,9 @@ def test_a_capture_that_lost_its_source_returns_the_active_snapshot(activated: D
     assert "CAPTURE_MISSING" in page["findings"]
     drift = activated.run_json(page_of(result, "drift_signals")["run_id"])
     assert page["run_id"] in {i["sealed_ref"]["run_id"] for i in drift["inputs"]["registries"]}
+    check = checks_of(result, "expected_versions")["source"]
+    assert (check.passed, check.severity) == (False, AssetCheckSeverity.ERROR)
+    assert newest(activated, "expected_versions") == before
 
 
 def test_an_error_of_the_pipeline_is_shown_with_its_advice_and_no_traceback(

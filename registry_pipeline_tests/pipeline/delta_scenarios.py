@@ -1,7 +1,7 @@
 """Scenarios of run folders and delta logs, in steps: the `scenario` of cases in `cases/delta`.
 
-A scenario makes a plain repository folder and seals, logs, alters; then one more log is built, and what that tells and
-appends is compared with the case. The steps are the methods of `Scenario`.
+A scenario makes a plain repository folder and seals, logs, alters; then one more log is built, and its findings and new
+lines are compared with the case. The steps are the methods of `Scenario`.
 """
 
 from __future__ import annotations

@@ -244,7 +244,7 @@ def _read_git_baseline(
 ) -> PublishedPack | None:
     """Return the pack that was published before the sealed one, as of the commit of the run.
 
-    None if there was none, or if the run names no commit; NotFoundError if git cannot tell.
+    None if there was none, or if the run names no commit; NotFoundError if git cannot say.
     """
     commit = (report.run_json or {}).get("git_commit")
     if not isinstance(commit, str):

@@ -54,7 +54,7 @@ class AppendResult:
 
 
 def parse_batch(log: Log, data: bytes, name: str) -> tuple[tuple[Record, ...], tuple[Finding, ...]]:
-    """Return the valid records of a text of JSON lines, and its findings; `name` stands for the text in them.
+    """Return the valid records of a text of JSON lines, and its findings; `name` is its name in them.
 
     Each line is checked by itself, not against the log. Blank lines, CRLF and a missing last newline are no findings. A
     text without any record is one (RI010), and so is a record that would be too long in the log (RI006).
