@@ -117,7 +117,11 @@ class Page(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Page).serve_forever()
 """
 _DAEMON = """
-import pathlib, sys, time
+import pathlib, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # its child ignores the signal, as a busy code server may
+code_server = subprocess.Popen([sys.executable, "-c", "import time; ballast = b'1' * 2**27; time.sleep(600)"])
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+pathlib.Path(sys.argv[3]).write_text(str(code_server.pid))
 report = pathlib.Path(sys.argv[2])
 report.write_text("second" if pathlib.Path(sys.argv[1]).exists() else "too early")
 report.rename(report.with_suffix(".done"))
@@ -126,12 +130,12 @@ time.sleep(600)
 
 
 @pytest.mark.process
-def test_the_daemon_is_started_after_the_webserver_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answered, daemon_file = tmp_path / "answered", tmp_path / "daemon.part"
+def test_the_daemon_starts_second_and_no_child_outlives_ui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered, daemon_file, child = tmp_path / "answered", tmp_path / "daemon.part", tmp_path / "child"
 
     def programs(_home: Path, port: int) -> tuple[list[str], list[str]]:
         web = [sys.executable, "-c", _WEB, str(port), str(answered)]
-        return web, [sys.executable, "-c", _DAEMON, str(answered), str(daemon_file)]
+        return web, [sys.executable, "-c", _DAEMON, str(answered), str(daemon_file), str(child)]
 
     def stop_when_told(_url: str) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -149,3 +153,4 @@ def test_the_daemon_is_started_after_the_webserver_answers(tmp_path: Path, monke
 
     assert code == 0
     assert daemon_file.with_suffix(".done").read_text() == "second"
+    assert not Path("/proc", child.read_text()).exists()

@@ -40,6 +40,7 @@ _POLL_SECONDS: Final = 0.2
 _START_SECONDS: Final = 120
 _STOP_SECONDS: Final = 20
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
 
 
@@ -56,6 +57,7 @@ def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], no
     note(f"starting Dagster; its log is {log}")
     url = f"http://{HOST}:{port}"
     running: list[subprocess.Popen[bytes]] = []
+    _adopt_orphans(True)
     with log.open("ab") as sink:
         try:
             web, daemon = find_dagster_commands(home, port)
@@ -71,6 +73,7 @@ def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], no
             return 0
         finally:
             _stop_processes(running)
+            _adopt_orphans(False)
 
 
 def find_dagster_commands(home: Path, port: int) -> tuple[list[str], list[str]]:
@@ -173,6 +176,21 @@ def _stop_processes(running: list[subprocess.Popen[bytes]]) -> None:
         for process in running:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
+    for process in running:
+        _reap_group(process.pid, deadline)
+
+
+def _adopt_orphans(on: bool) -> None:
+    # A code server whose parent ended becomes a child of this process (Linux only), which can then wait for its end.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(on))
+
+
+def _reap_group(group: int, deadline: float) -> None:
+    """Wait until no child of this process is left in a process group, or until the deadline (of `monotonic`)."""
+    with suppress(ChildProcessError):  # none is left
+        while os.waitpid(-group, os.WNOHANG)[0] or time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS / 10)
 
 
 @command(
