@@ -11,7 +11,7 @@ from registry_pipeline.cli.exit_codes import ExitCode
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.pipeline.rebuild import is_report_missing, render_after_change
+from registry_pipeline.pipeline.rebuild import is_change_incomplete, render_after_change
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.runs.pointer_file import read_pointer_hash
 from registry_pipeline.runs.sealed_run import Activation, Refusal
@@ -77,7 +77,7 @@ def print_change(
     reporter.print_result(document, findings, print_text)
     if isinstance(outcome, Refusal):
         return exit_code_of_refusal(outcome)
-    return ExitCode.REPORT_NOT_RENDERED if is_report_missing(findings) else ExitCode.FINE
+    return ExitCode.INCOMPLETE if is_change_incomplete(findings) else ExitCode.FINE
 
 
 def _print_moves(page: Page, activation: Activation) -> None:

@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
     REFUSED = 5
     BUSY = 6
     NOT_FOUND = 7
-    REPORT_NOT_RENDERED = 8
+    INCOMPLETE = 8
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -41,7 +41,7 @@ MEANINGS: Final = MappingProxyType(
         ExitCode.REFUSED: "refused, or sealed and not activated: no pointer moved, no content file changed",
         ExitCode.BUSY: "a lock is held, or another change was faster: nothing changed",
         ExitCode.NOT_FOUND: "not found, or cannot be checked",
-        ExitCode.REPORT_NOT_RENDERED: "done, but the health report is missing: do not repeat the command",
+        ExitCode.INCOMPLETE: "done, but the health report or the delta log is missing: do not repeat the command",
     }
 )
 _PRECEDENCE: Final = (1, 2, 6, 3, 7, 5, 8, 4)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import Literal
 
@@ -131,25 +132,50 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     on_step: Callable[[Step, str], None] = lambda _step, _registry: None,
     on_progress: Callable[[int], None] | None = None,
 ) -> RebuildResult:
-    """Build, seal and validate the selected registries, activate the valid new runs, and render the report.
+    """Build, seal and validate the selected registries, activate the valid new runs, render the report, extend the log.
 
     Unless `force`, an unchanged captured registry or log keeps its run. What depends on a failed registry is not built.
     With `only` or without `move` no pointer changes and nothing is rendered. A valid run that cannot be activated stays
-    sealed, with a finding. Raises as `select_registries`, `build` and `seal`: runs that are sealed by then stay.
+    sealed, with a finding. Raises as `select_registries`, `build` and `seal`: runs that are sealed by then stay. What
+    would be raised after an attempt to activate is a finding.
     """
     run = add_chain_head(repository, run)
+    moves = move and not only
+    build_one = partial(_build_registry, repository, run, force=force, on_step=on_step, on_progress=on_progress)
+    selected = select_registries(registry_ids, only=only)
+    # (1) Build. The delta log has no pointer: it does not delay the activation, and a damaged log does not prevent it.
+    rows = _build_registries([spec for spec in selected if spec.pointer or not moves], build_one)
+    findings = [finding for row in rows for finding in row.findings]
+    if not moves:
+        return RebuildResult(tuple(rows), sorted_findings(findings))
+    # (2) Activate and render.
+    result = _activate_and_render(repository, run, rows, findings, actor=actor, reason=reason, on_step=on_step)
+    # (3) Extend the log, whatever became of the activation.
+    try:
+        logs = _build_registries([spec for spec in selected if not spec.pointer], build_one)
+    except (RegistryPipelineError, OSError, KeyboardInterrupt, SystemExit) as error:
+        if result.activation is None:
+            raise
+        detail = _describe_error(error)
+        missing = finding("LOG_NOT_EXTENDED", repository.config.publish_root, detail=detail)
+        return replace(result, findings=sorted_findings([*result.findings, missing]))
+    log_findings = [finding for row in logs for finding in row.findings]
+    return replace(result, built=(*result.built, *logs), findings=sorted_findings([*result.findings, *log_findings]))
+
+
+def _build_registries(
+    specs: Sequence[RegistrySpec], build_one: Callable[[RegistrySpec, Mapping[str, SealedRun]], BuiltRow]
+) -> list[BuiltRow]:
+    """Build registries in their order, without those that depend on a failed one."""
     rows: list[BuiltRow] = []
-    findings: list[Finding] = []
     sealed: dict[str, SealedRun] = {}
     failed: set[str] = set()
-    for spec in select_registries(registry_ids, only=only):
-        # What depends on a failed registry is not built.
+    for spec in specs:
         if failed.intersection(spec.depends_on):
             failed.add(spec.registry_id)
             continue
-        row = _build_registry(repository, run, spec, sealed, force=force, on_step=on_step, on_progress=on_progress)
+        row = build_one(spec, sealed)
         rows.append(row)
-        findings += row.findings
         if row.run is None:
             # A missing source of a capture is no error: its dependants are built without it.
             failed.update({spec.registry_id} if has_errors(row.findings) else ())
@@ -157,9 +183,7 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
             failed.add(spec.registry_id)
         else:
             sealed[spec.registry_id] = row.run
-    if only or not move:
-        return RebuildResult(tuple(rows), sorted_findings(findings))
-    return _activate_and_render(repository, run, rows, findings, actor=actor, reason=reason, on_step=on_step)
+    return rows
 
 
 def _build_registry(
@@ -254,20 +278,23 @@ def render_after_change(repository: Repository, run: BuildRun) -> tuple[SealedRu
     # The pointers have moved already, so a failure must not hide what the command did.
     try:
         return render(repository, run), ()
-    except RefusedError as error:
-        reason, severity = error.message, Severity.INFO  # nothing to render from: not a failure
-    except RegistryPipelineError as error:
-        reason = error.message
-    except OSError as error:
-        reason = f"{error.strerror} ({error.filename})"
-    except (KeyboardInterrupt, SystemExit):
-        reason = "interrupted"
-    return None, (finding("REPORT_NOT_RENDERED", repository.config.publish_root, detail=reason, severity=severity),)
+    except (RegistryPipelineError, OSError, KeyboardInterrupt, SystemExit) as error:
+        detail = _describe_error(error)
+        if isinstance(error, RefusedError):
+            severity = Severity.INFO  # nothing to render from: not a failure
+    return None, (finding("REPORT_NOT_RENDERED", repository.config.publish_root, detail=detail, severity=severity),)
 
 
-def is_report_missing(findings: Iterable[Finding]) -> bool:
-    """Return whether the report should have been rendered after a change and was not (exit 8)."""
-    return any(f.code == "REPORT_NOT_RENDERED" and f.severity is not Severity.INFO for f in findings)
+def _describe_error(error: BaseException) -> str:
+    if isinstance(error, RegistryPipelineError):
+        return error.message
+    return f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else "interrupted"
+
+
+def is_change_incomplete(findings: Iterable[Finding]) -> bool:
+    """Return whether the report or the delta log should have been written after a change and was not (exit 8)."""
+    codes = ("REPORT_NOT_RENDERED", "LOG_NOT_EXTENDED")
+    return any(f.code in codes and f.severity is not Severity.INFO for f in findings)
 
 
 def _refuse_missing_inputs(inspection: Inspection) -> None:

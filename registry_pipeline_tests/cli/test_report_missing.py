@@ -1,4 +1,4 @@
-"""What a command says when the pointers moved and the health report could not be rendered."""
+"""What a command says when the pointers moved and the health report or the delta log could not be written."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from registry_pipeline.cli.invoke import run
 from registry_pipeline.errors import EvidenceError, PublishError
 from registry_pipeline.pipeline import rebuild
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline_tests.cli.conftest import Repository
 
 LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
@@ -39,6 +40,20 @@ def no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     return lambda: monkeypatch.setattr(rebuild, "_build_report", fail)
 
 
+@pytest.fixture(params=CAUSES)
+def no_log(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """From here on the delta log cannot be sealed, for one of the causes."""
+    real = rebuild.seal
+
+    def fail(repository: Any, build_run: Any, spec: RegistrySpec, built: Any) -> Any:
+        if spec.registry_id == "registry_delta_log":
+            raise CAUSES[request.param]()  # noqa: RSE102 - a new exception for each call
+        return real(repository, build_run, spec, built)
+
+    monkeypatch.setattr(rebuild, "seal", fail)
+    return monkeypatch
+
+
 def call(built: Repository, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
     capsys.readouterr()
     code = run(["-C", str(built.root), *words, "--json"])
@@ -56,6 +71,35 @@ def test_a_build_says_what_it_built_and_moved(
     assert {row["registry_id"] for row in document["built"] if row["activated"]} >= {"run_registry", "drift_signals"}
     assert document["report_run_id"] is None
     assert [f["code"] for f in document["findings"] if f["code"] == "REPORT_NOT_RENDERED"] == ["REPORT_NOT_RENDERED"]
+
+
+def test_a_build_that_cannot_extend_the_log_says_what_it_moved_and_the_next_build_extends_it(
+    built: Repository, capsys: pytest.CaptureFixture[str], no_log: pytest.MonkeyPatch
+) -> None:
+    code, document = call(built, capsys, "build", "--now", LATER)
+
+    assert code == 8
+    assert document["activation_run_id"] == "2026-03-02__120000__pointer_activation"
+    assert document["report_run_id"] is not None
+    assert [f["code"] for f in document["findings"] if f["severity"] == "warning"] == ["LOG_NOT_EXTENDED"]
+
+    no_log.undo()
+    code, document = call(built, capsys, "build", "registry_delta_log", "--now", LATEST)
+    log = built.runs / document["built"][0]["run_id"] / "REGISTRY_DELTA_LOG_v0_1.jsonl"
+    assert code == 0
+    assert built.active("drift_signals") in log.read_text()
+
+
+def test_without_an_activation_the_log_ends_as_it_failed(
+    built: Repository, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object, **_kwargs: object) -> NoReturn:
+        raise PublishError("the run could not be published: No space left on device")
+
+    monkeypatch.setattr(rebuild, "seal", fail)
+
+    assert run(["-C", str(built.root), "build", "registry_delta_log", "--force", "--now", LATER]) == 1
+    assert "No space left on device" in capsys.readouterr().err
 
 
 def test_a_rollback_says_that_it_is_done_and_must_not_be_repeated(

@@ -20,7 +20,7 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.finding import Finding, Severity, plural, sorted_findings
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.daily import DAILY, SealedDay, build_days
-from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, defer_signals, is_report_missing, rebuild
+from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, defer_signals, is_change_incomplete, rebuild
 from registry_pipeline.pipeline.status import read_operations
 from registry_pipeline.pipeline.steps import hold_build_lock
 from registry_pipeline.registries.base.seal_build import BuildRun, start_build_run
@@ -103,7 +103,7 @@ def _find_exit_code(repository: Repository, result: RebuildResult, fail_on: froz
     errors = [f for row in result.built if row.run is None for f in row.findings if f.severity is Severity.ERROR]
     is_log_error = {finding.code.startswith("DELTA_") for finding in errors}
     codes += [ExitCode.INVALID_EVIDENCE * (True in is_log_error), ExitCode.NOT_FOUND * (False in is_log_error)]
-    codes += [ExitCode.REFUSED * result.waiting, ExitCode.REPORT_NOT_RENDERED * is_report_missing(result.findings)]
+    codes += [ExitCode.REFUSED * result.waiting, ExitCode.INCOMPLETE * is_change_incomplete(result.findings)]
     codes += [exit_code_of_refusal(result.activation)] if isinstance(result.activation, Refusal) else []
     return combine_exit_codes([*codes, ExitCode.FAIL_ON * asked_to_fail])
 

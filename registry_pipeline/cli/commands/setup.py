@@ -14,7 +14,7 @@ from registry_pipeline.config import find_repository
 from registry_pipeline.findings.finding import Severity, plural
 from registry_pipeline.pipeline.doctor import DoctorDocument, RepairOptions, diagnose, repair
 from registry_pipeline.pipeline.init import InitOutcome, initialize
-from registry_pipeline.pipeline.rebuild import is_report_missing
+from registry_pipeline.pipeline.rebuild import is_change_incomplete
 from registry_pipeline.pointers import recovery
 from registry_pipeline.pointers.recovery import PENDING
 from registry_pipeline.registries.base.seal_build import start_build_run
@@ -133,7 +133,7 @@ def doctor_command(
     reporter.print_result(
         result.to_json(), (*result.refused, *result.findings), lambda page: _print_result(page, result, fix=fix)
     )
-    missing = ExitCode.REPORT_NOT_RENDERED * is_report_missing(result.findings)
+    missing = ExitCode.INCOMPLETE * is_change_incomplete(result.findings)
     return combine_exit_codes([exit_code_of(result.findings), ExitCode.REFUSED * bool(result.refused), missing])
 
 
