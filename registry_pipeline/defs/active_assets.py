@@ -6,6 +6,7 @@ from typing import Final
 
 from dagster import (
     AssetExecutionContext,
+    AssetObservation,
     AssetsDefinition,
     Backoff,
     Config,
@@ -23,9 +24,10 @@ from pydantic import Field
 from registry_pipeline.canonical import json_line, parse_utc, sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log, metadata
-from registry_pipeline.defs.active_checks import POINTERS_ASSET, list_refused_checks
-from registry_pipeline.defs.assets import GROUP, OWNERS, code_version, make_asset_attributes
+from registry_pipeline.defs.active_checks import list_refused_checks
+from registry_pipeline.defs.assets import CONTROL_GROUP, OWNERS, code_version, make_asset_attributes
 from registry_pipeline.defs.proposal import (
+    POINTERS_ASSET,
     REFUSED_AT_TAG,
     REFUSED_RUNS_TAG,
     REFUSED_TAG,
@@ -44,7 +46,7 @@ from registry_pipeline.registries import catalog, validation
 from registry_pipeline.registries.base import seal_build, sealed_input
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import PointerFile, SealedRef
-from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun
+from registry_pipeline.runs.sealed_run import Activation, SealedRun
 from registry_pipeline.values import replace
 
 REPORT_ASSET: Final = "system_health_report"
@@ -84,7 +86,7 @@ def make_pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
             "The active run of each registry. Pointers move only in `activate_pointers_job`. Materialized by itself, "
             "this asset shows the pointer file as it is."
         ),
-        group_name=GROUP,
+        group_name=CONTROL_GROUP,
         kinds={"json"},
         owners=list(OWNERS),
         code_version=code_version(catalog.spec_of("pointer_activation")),
@@ -135,7 +137,15 @@ def _activate(
     pointers = pointer_file.read_pointer_hash(repository)
     actor, reason = find_actor(resource.instance, context.run)
     outcome = activation.activate(repository, run, candidates, actor=actor, reason=reason)
-    if not isinstance(outcome, Refusal):
+    if outcome is None:
+        return None
+    if isinstance(outcome, Activation):
+        # The page of a registry shows an observation beside what was true when it was built.
+        moved = {move.registry_id for move in outcome.moves}
+        for sealed, _ in candidates:
+            if sealed.registry_id in moved:
+                page = metadata.make_sealed_metadata(repository, sealed, now, {"state": "activated"})
+                context.log_event(AssetObservation(sealed.registry_id, metadata=page))
         return outcome
     # (3) Tag a refused run, so that the sensor does not request the same runs again, and say so at the registries.
     errors = [finding for finding in outcome.findings if finding.severity is Severity.ERROR]
@@ -197,12 +207,13 @@ def make_report_asset() -> AssetsDefinition:
     ) -> MaterializeResult[None]:
         with as_dagster_failure():
             try:
-                sealed = rebuild.render(repository.load(), _start_report_run(repository, context.run.run_id))
+                run = _start_report_run(repository, context.run.run_id)
+                sealed = rebuild.render(repository.load(), run)
             except RefusedError as refused:
                 return MaterializeResult(
                     metadata={"state": printable(refused.message), "advice": printable(refused.advice)}
                 )
-            return MaterializeResult(metadata=_report_metadata(repository.load(), sealed))
+            return MaterializeResult(metadata=_report_metadata(repository.load(), sealed, run.started))
 
     return system_health_report
 
@@ -214,10 +225,10 @@ def _start_report_run(resource: RepositoryResource, dagster_run_id: str) -> seal
     return run if activated is None else replace(run, started=max(run.started, activated))
 
 
-def _report_metadata(repository: Repository, sealed: SealedRun) -> metadata.Metadata:
+def _report_metadata(repository: Repository, sealed: SealedRun, now: datetime) -> metadata.Metadata:
     spec = catalog.spec_of(REPORT_ASSET)
     kept = sealed_input.read_sealed_report(repository, spec, sealed.ref).kept
-    return metadata.make_sealed_metadata(repository, sealed, metadata.make_report_metadata(spec, kept))
+    return metadata.make_sealed_metadata(repository, sealed, now, metadata.make_report_metadata(spec, kept))
 
 
 def utc_now() -> datetime:

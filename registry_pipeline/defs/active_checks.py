@@ -17,14 +17,20 @@ from dagster import (
     AssetCheckSpec,
     AssetKey,
     DagsterInstance,
-    MetadataValue,
     ResourceParam,
     multi_asset_check,
 )
 
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.event_log import Materialization
-from registry_pipeline.defs.proposal import REBUILD_JOB, REGISTRIES_WITH_POINTER, Obstacle, Proposal, propose
+from registry_pipeline.defs.proposal import (
+    POINTERS_ASSET,
+    REBUILD_JOB,
+    REGISTRIES_WITH_POINTER,
+    Obstacle,
+    Proposal,
+    propose,
+)
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.display import printable
@@ -37,7 +43,6 @@ from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import value_type
 
 ACTIVE_CHECK: Final = "active"
-POINTERS_ASSET: Final = "active_registry_pointers"
 
 
 @value_type
@@ -176,7 +181,7 @@ def _make_pointer_result(name: str, inspection: Inspection) -> AssetCheckResult:
     passed = bool(inspection.active) and not has_errors(findings) and (name != "consistency" or not findings)
     # Without a record there is no state with which the pointer file could be compared.
     passed = passed and (name != "chain" or inspection.chain.head is not None)
-    facts["findings"] = MetadataValue.md(metadata.format_findings(findings) or "None.")
+    facts |= metadata.make_findings_metadata(findings)
     return AssetCheckResult(
         passed=passed,
         asset_key=AssetKey(POINTERS_ASSET),

@@ -1,7 +1,7 @@
 """The assets that are built, one per registry of the build order, and their blocking checks: seal, schema and rules."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Any, Final, TypedDict
@@ -32,7 +32,9 @@ from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.metadata import make_findings_metadata
+from registry_pipeline.defs.proposal import POINTERS_ASSET
 from registry_pipeline.defs.resources import SEALED_IO, RepositoryResource, as_dagster_failure
+from registry_pipeline.defs.sources import list_source_keys
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.display import markdown_code, printable
@@ -46,7 +48,9 @@ from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, Verdic
 
 SOURCE_CHECK: Final = "source"
 OWNERS: Final = ("team:registry-layer",)
-GROUP: Final = "registry_layer"
+CONTROL_GROUP: Final = "control"
+# In a group with other assets, the button that materializes all of them would ask for a partition.
+HISTORY_GROUP: Final = "history"
 # Findings with which a registry is built, but not from everything that it should be built from.
 _NOT_READ: Final = frozenset(
     {
@@ -81,7 +85,8 @@ def make_registry_asset(spec: RegistrySpec, freshness_hours: int) -> AssetsDefin
 
     @asset(
         ins={name: AssetIn(name) for name in spec.depends_on},
-        deps=list(spec.after),
+        # The delta log has no pointer: it is extended after the pointers moved.
+        deps=list_source_keys(spec) if spec.pointer else [POINTERS_ASSET],
         check_specs=[AssetCheckSpec(SOURCE_CHECK, asset=spec.registry_id, description=_DESCRIPTIONS[SOURCE_CHECK])],
         io_manager_key=SEALED_IO,
         retry_policy=retry,
@@ -94,7 +99,8 @@ def make_registry_asset(spec: RegistrySpec, freshness_hours: int) -> AssetsDefin
         sealed = {name: run for name, run in upstream.items() if run is not None}
         with as_dagster_failure():
             loaded = repository.load_in_run(context.run.run_id)
-            built = steps.build(loaded, repository.build_run(context.run.run_id), spec, sealed)
+            run = repository.build_run(context.run.run_id)
+            built = steps.build(loaded, run, spec, sealed)
         if isinstance(built, Built):
             passed = not any(finding.code in _NOT_READ for finding in built.findings)
             source = _make_source_result(built.findings, passed=passed, severity=AssetCheckSeverity.WARN)
@@ -104,13 +110,13 @@ def make_registry_asset(spec: RegistrySpec, freshness_hours: int) -> AssetsDefin
             text = "; ".join(printable(f"{finding.message} -> {finding.hint}") for finding in built.findings)
             raise Failure(text, metadata=make_findings_metadata(built.findings), allow_retries=False)
         else:
-            yield _hand_on_active_run(context, loaded, spec, built)
+            yield _hand_on_active_run(context, loaded, spec, built, run.started)
 
     return build_registry
 
 
 def _hand_on_active_run(
-    context: AssetExecutionContext, repository: Repository, spec: RegistrySpec, not_built: NotBuilt
+    context: AssetExecutionContext, repository: Repository, spec: RegistrySpec, not_built: NotBuilt, now: datetime
 ) -> MaterializeResult[Any]:
     """Return what a registry that cannot be built hands on: its active run, and a failed check of its source.
 
@@ -122,7 +128,9 @@ def _hand_on_active_run(
     except EvidenceError:
         active = None
     page = {"state": "not built"} | make_findings_metadata(not_built.findings)
-    handed_on = {"run_id": "none"} | page if active is None else metadata.make_sealed_metadata(repository, active, page)
+    handed_on: metadata.Metadata = {"run_id": "none"} | page
+    if active is not None:
+        handed_on = metadata.make_sealed_metadata(repository, active, now, page)
     context.log_event(AssetObservation(spec.registry_id, metadata=handed_on))
     # A source that never existed may be left out on purpose. One that is gone or cannot be read may not.
     is_first = pointer_file.read_pointers(repository).active(spec.registry_id) is None and not (
@@ -153,7 +161,15 @@ class AssetAttributes(TypedDict):
     code_version: str
 
 
-def make_asset_attributes(spec: RegistrySpec, *, group: str = GROUP) -> AssetAttributes:
+def _find_group(spec: RegistrySpec) -> str:
+    if spec.partitioned:
+        return HISTORY_GROUP
+    if not spec.pointer:
+        return CONTROL_GROUP
+    return "captures" if spec.kind == "captured" else "registries"
+
+
+def make_asset_attributes(spec: RegistrySpec) -> AssetAttributes:
     """Return the arguments of `@asset` for a registry."""
     file_names = (*spec.artifacts, *(pattern for pattern, _ in spec.schemas))
     suffixes = {PurePosixPath(name).suffix.removeprefix(".") for name in file_names}
@@ -163,7 +179,7 @@ def make_asset_attributes(spec: RegistrySpec, *, group: str = GROUP) -> AssetAtt
     return {
         "name": spec.registry_id,
         "description": description,
-        "group_name": group,
+        "group_name": _find_group(spec),
         "kinds": {spec.kind, *suffixes},
         "owners": list(OWNERS),
         "tags": {"registry_pipeline/operation": spec.operation_id} if spec.operation_id else {},
@@ -298,11 +314,7 @@ def _make_result(
         check_name=name,
         severity=severity,
         description=summary or "no findings",
-        metadata=facts
-        | {
-            "findings_count": len(findings),
-            "findings": MetadataValue.md(metadata.format_findings(findings) or "None."),
-        },
+        metadata=facts | {"findings_count": len(findings)} | make_findings_metadata(findings),
     )
 
 

@@ -23,6 +23,7 @@ from registry_pipeline.defs.sensors import (
     hourly_pointers_schedule,
     rebuild_job,
 )
+from registry_pipeline.defs.sources import make_external_assets, make_source_assets
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
 from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 
@@ -47,6 +48,8 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
     )
     definitions = Definitions(
         assets=[
+            make_source_assets(),
+            *make_external_assets(),
             *(make_registry_asset(spec, config.dagster.freshness_hours) for spec in BUILD_ORDER),
             make_pointers_asset(now),
             make_report_asset(),

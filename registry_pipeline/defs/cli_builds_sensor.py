@@ -26,9 +26,9 @@ from registry_pipeline.canonical import parse_utc, utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.active_assets import REPORT_ASSET, pointers_version
-from registry_pipeline.defs.active_checks import POINTERS_ASSET
 from registry_pipeline.defs.assets import code_version
 from registry_pipeline.defs.daily import DAILY
+from registry_pipeline.defs.proposal import POINTERS_ASSET
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
@@ -132,7 +132,7 @@ def _report_group(instance: DagsterInstance, repository: Repository, group: pipe
     events = []
     for member, run, kept in pipeline_log.verify_build_group(repository, group):
         versions = _find_input_versions(instance, run, group.registry_ids)
-        events.append(_make_folder_event(repository, member, run, kept, versions))
+        events.append(_make_folder_event(repository, member, run, kept, versions, group.stamp))
     if REPORT_ASSET in group.registry_ids:  # a report was rendered, so pointers had moved
         events.insert(len(events) - 1, _make_pointers_event(repository))
     stamp = utc_text(group.stamp)
@@ -157,6 +157,7 @@ def _make_folder_event(
     run: SealedRun,
     seal_report: SealReport,
     versions: Mapping[str, str],
+    now: datetime,
 ) -> AssetMaterialization:
     spec = spec_of(run.registry_id)
     page = {"state": "sealed by the command line"} | metadata.make_kept_metadata(spec, seal_report.kept)
@@ -164,7 +165,7 @@ def _make_folder_event(
         AssetKey(run.registry_id),
         description="Sealed by `registry-pipeline build`, without a Dagster run.",
         partition=member.partition,
-        metadata=metadata.make_sealed_metadata(repository, run, page),
+        metadata=metadata.make_sealed_metadata(repository, run, now, page),
         tags={event_log.DATA_VERSION_TAG: run.ref.manifest_sha256, _CODE_VERSION: code_version(spec), **versions},
     )
 

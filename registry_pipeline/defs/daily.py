@@ -7,7 +7,7 @@ of all partitions together, so each partition's own content hash is in its metad
 import json
 import warnings
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from signal import SIGINT, SIGTERM
 from typing import Final
 
@@ -45,8 +45,6 @@ from registry_pipeline.registries.base import seal_build
 
 DAILY: Final = "drift_signals_daily"
 DAILY_JOB: Final = "drift_signals_daily_job"
-# In a group with other assets, the button that materializes all of them would ask for a partition.
-HISTORY_GROUP: Final = "history"
 
 
 class HistoryRequest(Config):
@@ -85,7 +83,7 @@ def make_daily_asset(days: DailyPartitionsDefinition) -> AssetsDefinition:
     with warnings.catch_warnings():
         # `single_run` is beta in Dagster 1.13.27 and tested here. One run per partition takes four times as long.
         warnings.simplefilter("ignore", BetaWarning)
-        attributes = make_asset_attributes(catalog.spec_of(DAILY), group=HISTORY_GROUP)
+        attributes = make_asset_attributes(catalog.spec_of(DAILY))
         return asset(partitions_def=days, backfill_policy=BackfillPolicy.single_run(), **attributes)(build_history)
 
 
@@ -102,19 +100,19 @@ def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, 
         with as_dagster_failure(), rebuild.defer_signals(SIGINT, SIGTERM) as is_cancelled:
             for day in daily.build_days(repository, run, days, force=force):
                 sealed.append(day)
-                context.add_asset_metadata(_make_day_metadata(repository, day), partition_key=str(day.day))
+                context.add_asset_metadata(_make_day_metadata(repository, day, run.started), partition_key=str(day.day))
                 if is_cancelled():
                     break
     except BaseException:
         # A failed step has no materialization: report the days that were sealed.
         for day in sealed:
-            page = _make_day_metadata(repository, day)
+            page = _make_day_metadata(repository, day, run.started)
             context.log_event(AssetMaterialization(context.asset_key, partition=str(day.day), metadata=page))
         raise
     return [day.built.artifacts.content_sha256 for day in sealed]
 
 
-def _make_day_metadata(repository: Repository, day: SealedDay) -> metadata.Metadata:
+def _make_day_metadata(repository: Repository, day: SealedDay, now: datetime) -> metadata.Metadata:
     artifacts = day.built.artifacts
     drift = json.loads(artifacts.files[catalog.spec_of(DAILY).artifact])
     content: metadata.Metadata = {
@@ -125,7 +123,7 @@ def _make_day_metadata(repository: Repository, day: SealedDay) -> metadata.Metad
         "content_sha256": artifacts.content_sha256,
         **metadata.make_findings_metadata(day.built.findings),
     }
-    return metadata.make_sealed_metadata(repository, day.run, content)
+    return metadata.make_sealed_metadata(repository, day.run, now, content)
 
 
 def make_daily_checks() -> AssetChecksDefinition:

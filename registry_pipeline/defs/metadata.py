@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
-from dagster import MetadataValue, TableColumn, TableColumnConstraints, TableSchema
+from dagster import MetadataValue, TableColumn, TableColumnConstraints, TableRecord, TableSchema
 
 from registry_pipeline import schema
-from registry_pipeline.canonical import json_line, parse_strict_csv, sha256_hex, short
+from registry_pipeline.canonical import json_line, parse_strict_csv, parse_utc, sha256_hex, short, utc_text
 from registry_pipeline.capture_table import is_reserved_name
 from registry_pipeline.config import Repository
 from registry_pipeline.defs.event_log import ROOT_KEY, SEALED_KEY, sealed_to_json
 from registry_pipeline.findings.display import (
     markdown_block,
     markdown_code,
-    markdown_message,
     markdown_text,
     printable,
     printable_lines,
 )
-from registry_pipeline.findings.finding import Finding
+from registry_pipeline.findings.finding import Finding, plural
 from registry_pipeline.registries.base.delta import parse_delta_log
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.sealed_input import find_main_artifact
+from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.reference import Known, Pointer, PointerFile
+from registry_pipeline.runs.scan import read_run_folder
 from registry_pipeline.runs.sealed_run import Built, SealedRun, SealReport
 
 Metadata = dict[str, Any]
@@ -35,24 +39,66 @@ _PREVIEW_COLUMNS: Final = 8
 _PREVIEW_TEXT: Final = 4000
 _CELL: Final = 48
 _MAX_LISTED: Final = 3
+_FINDING_COLUMNS: Final = ("severity", "code", "where", "finding", "next step")
 
 
-def make_sealed_metadata(repository: Repository, sealed: SealedRun, content: Metadata) -> Metadata:
-    """Return the metadata of a materialization: the folder, its content, and the value that `event_log` reads."""
+def make_sealed_metadata(repository: Repository, sealed: SealedRun, now: datetime, content: Metadata) -> Metadata:
+    """Return the metadata of a materialization: the folder, its content, and the value that `event_log` reads.
+
+    First come its state, root, age at the moment `now`, and whether it is active; `content` may state another state.
+    """
+    built_from = _format_inputs(repository, sealed)
     return {
-        "run_id": printable(sealed.ref.run_id),
+        "state": "sealed",
         ROOT_KEY: sealed.ref.manifest_sha256,
+        "age": _format_age(sealed.as_of_utc, now),
+        "active": _format_active(repository, sealed),
+        "run_id": printable(sealed.ref.run_id),
         "run_folder": MetadataValue.path(printable(str(repository.path(sealed.ref.run_root) / sealed.ref.run_id))),
         "as_of_utc": sealed.as_of_utc,
+        **({"built_from": MetadataValue.md(built_from)} if built_from else {}),
         **content,
         SEALED_KEY: MetadataValue.json(sealed_to_json(repository, sealed)),
     }
 
 
+def _format_age(as_of_utc: str, now: datetime) -> str:
+    as_of = parse_utc(as_of_utc)
+    return "unknown" if as_of is None else f"{plural((now - as_of).days, 'day')} on {utc_text(now)}"
+
+
+def _format_active(repository: Repository, sealed: SealedRun) -> str:
+    if not REGISTRIES[sealed.registry_id].pointer:
+        return "no: it has no pointer"
+    active = read_pointers(repository).active(sealed.registry_id)
+    if active == sealed.ref:
+        return "yes"
+    return "no: no run is active" if active is None else f"no: {printable(active.run_id)} is"
+
+
+def _format_inputs(repository: Repository, sealed: SealedRun) -> str:
+    """Return the upstream runs as a Markdown table, with links to their assets and to the Dagster runs that made them.
+
+    "" if there are none.
+    """
+    rows = []
+    for name, ref in sealed.inputs.upstream().items():
+        run = read_run_folder(repository.root, ref.run_root, ref.run_id)
+        made_by = None if run is None else run.envelope.get("dagster_run_id")
+        link = "the command line"
+        if isinstance(made_by, str) and re.fullmatch(r"[0-9a-f-]{36}", made_by):
+            link = f"[{short(made_by)}](/runs/{made_by})"
+        rows.append(f"| [{name}](/assets/{name}) | {markdown_code(ref.run_id)} | {link} |")
+    return "\n".join(["| upstream | run | made by |", "|---|---|---|", *rows]) if rows else ""
+
+
 def make_content_metadata(spec: RegistrySpec, built: Built, active: SealReport | None) -> Metadata:
-    """Return counts and flags as numbers (which Dagster plots), a preview, the columns, and changes since `active`."""
+    """Return the row count and the figures of the builder, a preview, the columns, and changes since `active`.
+
+    Dagster plots every number, so what is not worth a plot is text.
+    """
     files = built.artifacts.files
-    page: Metadata = {"records": built.artifacts.records, "dagster/row_count": built.artifacts.records}
+    page: Metadata = {"dagster/row_count": built.artifacts.records}
     page |= {name: MetadataValue.int(int(value)) for name, value in built.artifacts.metrics.items()}
     if spec.multi_file:
         page |= make_files_metadata(files, active)
@@ -79,17 +125,16 @@ def make_files_metadata(files: Mapping[str, bytes], active: SealReport | None) -
         return page
     active_hashes = {entry.relpath: entry.sha256 for entry in active.entries if not is_reserved_name(entry.relpath)}
     common = hashes.keys() & active_hashes.keys()
-    return page | {
-        "files_added": len(hashes.keys() - active_hashes.keys()),
-        "files_removed": len(active_hashes.keys() - hashes.keys()),
-        "files_modified": sum(hashes[name] != active_hashes[name] for name in common),
-    }
+    added, removed = len(hashes.keys() - active_hashes.keys()), len(active_hashes.keys() - hashes.keys())
+    modified = sum(hashes[name] != active_hashes[name] for name in common)
+    return page | {"changed_files": f"{added} added, {removed} removed, {modified} modified since the active run"}
 
 
 def make_findings_metadata(findings: Iterable[Finding]) -> Metadata:
-    """Return the findings as a Markdown list with their number, or nothing if there are none."""
+    """Return the findings as a table with the next step of each, or nothing if there are none."""
     listed = list(findings)
-    return {"findings": MetadataValue.md(format_findings(listed)), "findings_count": len(listed)} if listed else {}
+    schema = TableSchema([TableColumn(name) for name in _FINDING_COLUMNS])
+    return {"findings": MetadataValue.table(make_findings_table(listed), schema)} if listed else {}
 
 
 def list_some(items: Sequence[str], separator: str) -> str:
@@ -98,18 +143,26 @@ def list_some(items: Sequence[str], separator: str) -> str:
     return separator.join(items[:_MAX_LISTED]) + (f"{separator}and {more} more" if more > 0 else "")
 
 
-def format_findings(findings: Iterable[Finding]) -> str:
-    """Return one Markdown list item per finding."""
-    return "\n".join(f"- {_format_finding(finding)}" for finding in findings)
+def make_findings_table(findings: Iterable[Finding]) -> list[TableRecord]:
+    """Return one row per finding, with the columns of `_FINDING_COLUMNS`."""
+    return [
+        TableRecord(
+            {
+                "severity": finding.severity.value,
+                "code": finding.code,
+                "where": printable(finding.path + (f" {finding.location}" if finding.location else "")),
+                "finding": printable(finding.message + _format_values(finding)),
+                "next step": printable(finding.hint),
+            }
+        )
+        for finding in findings
+    ]
 
 
-def _format_finding(finding: Finding) -> str:
-    location = markdown_code(finding.path + (f" {finding.location}" if finding.location else ""))
+def _format_values(finding: Finding) -> str:
     pairs = (("expected", finding.expected), ("got", finding.got))
-    stated = ", ".join(f"{word} {markdown_text(value)}" for word, value in pairs if value is not None)
-    values = f" ({stated})" if stated else ""
-    message, hint = markdown_message(finding.message), markdown_message(finding.hint)
-    return f"**{finding.code}** {finding.severity.value} {location}: {message}{values}. _{hint}_"
+    stated = ", ".join(f"{word} {value}" for word, value in pairs if value is not None)
+    return f" ({stated})" if stated else ""
 
 
 def parse_records(artifact: str, data: bytes) -> list[Any] | None:
@@ -127,15 +180,11 @@ def parse_records(artifact: str, data: bytes) -> list[Any] | None:
 
 
 def count_changes(artifact: str, before: bytes, after: bytes) -> Metadata:
-    """Return the numbers of records added and removed (a changed one is both); empty if either cannot be parsed."""
+    """Return how many records were added and removed (a changed one is both); empty if either cannot be parsed."""
     old, new = (_count_records(artifact, data) for data in (before, after))
     if old is None or new is None:
         return {}
-    return {
-        "records_change": new.total() - old.total(),
-        "records_added": (new - old).total(),
-        "records_removed": (old - new).total(),
-    }
+    return {"changed_records": f"{(new - old).total()} added, {(old - new).total()} removed since the active run"}
 
 
 def _count_records(artifact: str, data: bytes) -> Counter[bytes] | None:
@@ -267,7 +316,7 @@ def make_kept_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metadat
     if data is None:
         return {}
     records = parse_records(spec.artifact, data)
-    page: Metadata = {} if records is None else {"records": len(records), "dagster/row_count": len(records)}
+    page: Metadata = {} if records is None else {"dagster/row_count": len(records)}
     for record in records or ():
         flags = record.get("system_drift") if isinstance(record, dict) else None
         page |= {name: int(value) for name, value in (flags or {}).items() if isinstance(value, bool)}

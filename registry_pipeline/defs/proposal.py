@@ -28,6 +28,7 @@ from registry_pipeline.runs.sealed_run import SealedRun, Verdict
 from registry_pipeline.values import replace, value_type
 
 REBUILD_JOB: Final = "rebuild_job"
+POINTERS_ASSET: Final = "active_registry_pointers"
 REGISTRIES_WITH_POINTER: Final = tuple(spec.registry_id for spec in BUILD_ORDER if spec.pointer)
 # Tags of an activation run: the hash of the registries and roots that it activates, and how it was refused.
 CLOSURE_TAG: Final = "registry_pipeline/closure"
@@ -64,6 +65,7 @@ class Proposal:
         pending: the registries of which a Dagster run is building or activating something now.
         attempts: how many runs have tried to activate `runs`.
         summary: why `runs` is empty although builds could be activated; else None.
+        refused_in: the id of the Dagster run in which their activation was refused; else None.
     """
 
     runs: tuple[SealedRun, ...]
@@ -73,6 +75,7 @@ class Proposal:
     pending: frozenset[str] = frozenset()
     attempts: int = 0
     summary: Obstacle | None = None
+    refused_in: str | None = None
 
     def is_newest_active(self, registry_id: str) -> bool:
         """Return whether the newest build of a registry is its active run."""
@@ -139,7 +142,7 @@ def _consider_attempts(instance: DagsterInstance, repository: Repository, propos
         if run.tags.get(REFUSED_AT_TAG) == pointers:
             reason = f"refused ({run.tags.get(REFUSED_TAG)}), not requested again: {names}"
             refused = Obstacle(reason, f"open the Dagster run {short(run.run_id)}")
-            return _decline(proposal, refused, _read_refusal(run))
+            return replace(_decline(proposal, refused, _read_refusal(run)), refused_in=run.run_id)
         if run.status is DagsterRunStatus.SUCCESS:
             return _decline(
                 proposal, Obstacle(f"was active and was replaced: {names}", "use `registry-pipeline activate`")

@@ -176,11 +176,11 @@ class SealedIOManager(IOManager):
             spec = spec_of(obj.registry_id)
             active = _read_active_report(repository, spec)
             unchanged = steps.find_unchanged_run(repository, obj)
-            sealed = unchanged or steps.seal(repository, self._repository.build_run(context.run_id), spec, obj)
-            content = {"state": "unchanged" if unchanged else "sealed"} | metadata.make_content_metadata(
-                spec, obj, active
-            )
-            context.add_output_metadata(metadata.make_sealed_metadata(repository, sealed, content))
+            run = self._repository.build_run(context.run_id)
+            sealed = unchanged or steps.seal(repository, run, spec, obj)
+            content = {"state": "unchanged"} if unchanged else {}
+            content |= metadata.make_content_metadata(spec, obj, active)
+            context.add_output_metadata(metadata.make_sealed_metadata(repository, sealed, run.started, content))
 
     def load_input(self, context: InputContext) -> SealedRun | None:
         """Return an upstream as a sealed run, verified now, or None if it has none.

@@ -6,11 +6,13 @@ from dagster import (
     AssetCheckKey,
     AssetKey,
     AssetSelection,
+    DagsterInstance,
     DefaultScheduleStatus,
     DefaultSensorStatus,
     ResourceParam,
     RunConfig,
     RunRequest,
+    RunsFilter,
     ScheduleDefinition,
     SensorEvaluationContext,
     SensorResult,
@@ -26,10 +28,11 @@ from registry_pipeline.defs.active_assets import (
     ActivationRequest,
     RunToActivate,
 )
-from registry_pipeline.defs.active_checks import ACTIVE_CHECK, POINTERS_ASSET, list_changed_checks
+from registry_pipeline.defs.active_checks import ACTIVE_CHECK, list_changed_checks
 from registry_pipeline.defs.metadata import list_some
 from registry_pipeline.defs.proposal import (
     CLOSURE_TAG,
+    POINTERS_ASSET,
     REBUILD_JOB,
     REGISTRIES_WITH_POINTER,
     Obstacle,
@@ -38,38 +41,46 @@ from registry_pipeline.defs.proposal import (
     propose,
 )
 from registry_pipeline.defs.resources import ROOT_TAG, RepositoryResource
+from registry_pipeline.defs.sources import make_source_key
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
-from registry_pipeline.registries.catalog import BUILD_ORDER
+from registry_pipeline.registries.base.delta import DELTA_LOG
+from registry_pipeline.registries.sources import SOURCES
 
 OVERDUE_TAG: Final = "dagster/max_runtime"
 # An activation run counts as failed then: the sensor would wait without end for a run whose process died.
 OVERDUE_SECONDS: Final = 900
 CHECK_POINTERS_JOB: Final = "check_pointers_job"
+# Of a run of that job: the Dagster run whose refusal it follows.
+AFTER_TAG: Final = "registry_pipeline/after_refusal_in"
 # What the sensor writes; a build must not wait for it.
 _ACTIVE_CHECKS: Final = AssetSelection.checks(
     *(AssetCheckKey(AssetKey(name), ACTIVE_CHECK) for name in REGISTRIES_WITH_POINTER)
 )
 rebuild_job = define_asset_job(
     REBUILD_JOB,
-    selection=AssetSelection.assets(*(spec.registry_id for spec in BUILD_ORDER)) - _ACTIVE_CHECKS,
-    description="Build, seal and check every registry. Moves no pointer; the sensor does if all checks pass.",
+    selection=AssetSelection.assets(*map(make_source_key, SOURCES), *REGISTRIES_WITH_POINTER) - _ACTIVE_CHECKS,
+    description=(
+        "Observe the sources, and build, seal and check every registry. Moves no pointer; the sensor does if all "
+        "checks pass."
+    ),
 )
 activate_pointers_job = define_asset_job(
     ACTIVATE_JOB,
-    selection=AssetSelection.assets(POINTERS_ASSET, REPORT_ASSET),
+    selection=AssetSelection.assets(POINTERS_ASSET, DELTA_LOG, REPORT_ASSET),
     description=(
-        "Validate runs again, activate them in one move, check the pointers and render the report. The activation "
-        "sensor launches it with the runs. Launched by hand, it activates what the sensor would request."
+        "Validate runs again, activate them in one move, check the pointers, extend the delta log and render the "
+        "report. The activation sensor launches it with the runs. Launched by hand, it activates what the sensor would "
+        "request."
     ),
     tags={OVERDUE_TAG: str(OVERDUE_SECONDS)},
 )
 check_pointers_job = define_asset_job(
     CHECK_POINTERS_JOB,
-    selection=AssetSelection.checks_for_assets(POINTERS_ASSET) | _ACTIVE_CHECKS,
+    selection=(AssetSelection.checks_for_assets(POINTERS_ASSET) | _ACTIVE_CHECKS | AssetSelection.assets(DELTA_LOG)),
     description=(
-        "Verify the pointer file, its chain and every active run, and check whether the newest builds are active. "
-        "Builds nothing and moves no pointer."
+        "Verify the pointer file, its chain and every active run, check whether the newest builds are active, and "
+        "extend the delta log by what was sealed and not activated. Moves no pointer."
     ),
 )
 daily_rebuild_schedule = ScheduleDefinition(
@@ -91,7 +102,7 @@ hourly_pointers_schedule = ScheduleDefinition(
 
 
 @sensor(
-    job=activate_pointers_job,
+    jobs=[activate_pointers_job, check_pointers_job],
     default_status=DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
     description=(
@@ -110,9 +121,17 @@ def activation_sensor(
         events = list_changed_checks(context.instance, proposal)
         if proposal.runs:
             return SensorResult(run_requests=[_make_request(loaded, proposal)], asset_events=events)
+        if proposal.refused_in is not None and not _was_requested(context.instance, proposal.refused_in):
+            # The steps after a refusal were skipped: the delta log lists what was sealed all the same.
+            after = RunRequest(job_name=CHECK_POINTERS_JOB, tags={AFTER_TAG: proposal.refused_in})
+            return SensorResult(run_requests=[after], asset_events=events)
         return SensorResult(skip_reason=printable(_explain_skip(proposal)), asset_events=events)
     except RegistryPipelineError as error:
         return SkipReason(printable(f"{error.message}; {error.advice}"))
+
+
+def _was_requested(instance: DagsterInstance, refused_in: str) -> bool:
+    return instance.get_runs_count(RunsFilter(job_name=CHECK_POINTERS_JOB, tags={AFTER_TAG: refused_in})) > 0
 
 
 def _explain_skip(proposal: Proposal) -> str:
@@ -134,6 +153,7 @@ def _make_request(repository: Repository, proposal: Proposal) -> RunRequest:
     return RunRequest(
         # Dagster never launches a run key twice, so the key contains the number of failed runs.
         run_key=f"{closure}:{proposal.attempts}",
+        job_name=ACTIVATE_JOB,
         run_config=RunConfig(ops={POINTERS_ASSET: ActivationRequest(runs=runs)}),
         tags={CLOSURE_TAG: closure, ROOT_TAG: str(repository.root)},
     )

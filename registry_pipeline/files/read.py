@@ -1,8 +1,9 @@
-"""Read one regular file, with a limit of bytes and without waiting for a pipe or device."""
+"""Read or hash one regular file without waiting for a pipe or device."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -18,13 +19,8 @@ def read_regular_file(path: Path | str, most: int = MAX_BYTES, *, follow_links: 
     Raises:
         OSError: it is missing, unreadable, not a regular file, or has more bytes than `most` (EFBIG).
     """
-    descriptor = os.open(path, _OPEN if follow_links else _OPEN | os.O_NOFOLLOW)
+    descriptor, status = _open_regular_file(path, follow_links=follow_links)
     try:
-        status = os.fstat(descriptor)
-        if S_ISDIR(status.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
         # One read is enough for nearly every file; a scan of many thousand folders is nothing but system calls.
         data = os.read(descriptor, min(status.st_size, most) + 1)
         if len(data) != status.st_size:
@@ -36,3 +32,20 @@ def read_regular_file(path: Path | str, most: int = MAX_BYTES, *, follow_links: 
     if len(data) > most:
         raise OSError(errno.EFBIG, f"larger than {most >> 20} MiB")
     return data
+
+
+def hash_regular_file(path: Path | str) -> str:
+    """Return the sha256 of a regular file of any size; raises OSError as `read_regular_file`."""
+    with os.fdopen(_open_regular_file(path, follow_links=True)[0], "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open_regular_file(path: Path | str, *, follow_links: bool) -> tuple[int, os.stat_result]:
+    descriptor = os.open(path, _OPEN if follow_links else _OPEN | os.O_NOFOLLOW)
+    status = os.fstat(descriptor)
+    if S_ISREG(status.st_mode):
+        return descriptor, status
+    os.close(descriptor)
+    if S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    raise OSError(errno.EINVAL, "not a regular file")

@@ -22,10 +22,12 @@ from dagster import (
     ExecuteInProcessResult,
     JobDefinition,
     JobExecutionResult,
+    MetadataValue,
     ReexecutionOptions,
     RunRequest,
     SensorResult,
     SkipReason,
+    TableMetadataValue,
     build_reconstructable_job,
     build_sensor_context,
     define_asset_job,
@@ -42,16 +44,15 @@ from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.event_log import ROOT_KEY
 from registry_pipeline.defs.resources import RepositoryResource
-from registry_pipeline.defs.sensors import activation_sensor
+from registry_pipeline.defs.sensors import CHECK_POINTERS_JOB, activation_sensor
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-REGISTRIES = [spec.registry_id for spec in BUILD_ORDER]
+REGISTRIES = [spec.registry_id for spec in BUILD_ORDER if spec.pointer]
 CHECK_NAMES = ("seal", "schema", "rules")
-POINTED = [spec.registry_id for spec in BUILD_ORDER if spec.pointer]
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,11 @@ class DagsterRepo:
         return replace(self, definitions=merged).execute("checks_alone")
 
     def skipped(self) -> str:
-        """Return why the sensor asks for nothing."""
+        """Return why the sensor activates nothing; what it requests once after a refusal is executed."""
         answer = self.evaluate_sensor()
+        if isinstance(answer, RunRequest) and answer.job_name == CHECK_POINTERS_JOB:
+            self.execute(CHECK_POINTERS_JOB, tags=dict(answer.tags))
+            answer = self.evaluate_sensor()
         assert isinstance(answer, SkipReason), answer
         return answer.skip_message or ""
 
@@ -150,18 +154,31 @@ class DagsterRepo:
         return document
 
 
+def values_of(metadata: Mapping[str, MetadataValue[Any]]) -> dict[str, Any]:
+    """Return metadata as plain values; a table is a list of rows."""
+    return {
+        name: [dict(row.data) for row in value.records] if isinstance(value, TableMetadataValue) else value.value
+        for name, value in metadata.items()
+    }
+
+
+def codes_of(metadata: Mapping[str, MetadataValue[Any]]) -> list[str]:
+    """Return the codes of the findings in metadata."""
+    return [row["code"] for row in values_of(metadata).get("findings", [])]
+
+
 def page_of(result: ExecuteInProcessResult, registry_id: str) -> dict[str, Any]:
     """Return the metadata of a registry's materialization in a run."""
     events = result.asset_materializations_for_node(registry_id)
     assert len(events) == 1
-    return {name: value.value for name, value in events[0].metadata.items()}
+    return values_of(events[0].metadata)
 
 
 def handed_on(result: ExecuteInProcessResult, registry_id: str) -> dict[str, Any]:
     """Return the metadata of the observation of a registry that a run did not build; it must not be materialized."""
     assert not result.asset_materializations_for_node(registry_id)
     (event,) = [e for e in result.all_events if e.is_asset_observation and e.asset_key == AssetKey(registry_id)]
-    return {name: value.value for name, value in event.asset_observation_data.asset_observation.metadata.items()}
+    return values_of(event.asset_observation_data.asset_observation.metadata)
 
 
 def roots_of(result: ExecuteInProcessResult) -> dict[str, str]:

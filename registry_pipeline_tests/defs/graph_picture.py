@@ -29,7 +29,8 @@ def picture(definitions: Definitions) -> dict[str, Any]:
             for s in repository.schedule_defs
         },
         "sensors": {
-            s.name: [s.job_name, s.default_status.value, s.minimum_interval_seconds] for s in repository.sensor_defs
+            s.name: [[t.job_name for t in s.targets], s.default_status.value, s.minimum_interval_seconds]
+            for s in repository.sensor_defs
         },
         "resources": sorted(name for name in repository.get_top_level_resources()),
     }

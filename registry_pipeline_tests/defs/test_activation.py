@@ -19,7 +19,7 @@ from registry_pipeline.pointers import activation as pointers_activation
 from registry_pipeline.pointers import find_runs
 from registry_pipeline.runs.sealed_run import NotBuilt
 from registry_pipeline.values import replace
-from registry_pipeline_tests.defs.conftest import POINTED, DagsterRepo, failure_of, page_of, troubles
+from registry_pipeline_tests.defs.conftest import REGISTRIES, DagsterRepo, failure_of, page_of, troubles
 
 
 def test_the_sensor_requests_a_complete_rebuild_and_the_job_activates_it_in_one_record(
@@ -33,13 +33,13 @@ def test_the_sensor_requests_a_complete_rebuild_and_the_job_activates_it_in_one_
     page, report = page_of(result, "active_registry_pointers"), page_of(result, "system_health_report")
     record = rebuilt.repository.path(page["activation_record"]) / "POINTER_ACTIVATION_v0_1.json"
     moves = json.loads(record.read_bytes())["moves"]
-    assert sorted(move["registry_id"] for move in moves) == sorted(POINTED) == sorted(rebuilt.active())
-    assert page["moved"] == page["active_registries"] == len(POINTED)
+    assert sorted(move["registry_id"] for move in moves) == sorted(REGISTRIES) == sorted(rebuilt.active())
+    assert page["moved"] == page["active_registries"] == len(REGISTRIES)
     inputs = rebuilt.run_json(report["run_id"])["inputs"]["registries"]
     assert report["health_state"] == "DEGRADED_NON_BLOCKING"
     named = {ref.run_id for ref in rebuilt.active().values()} | {record.parent.name}
     assert {i["sealed_ref"]["run_id"] for i in inputs} <= named
-    tags = ["pointer_activation", "pointer_activation", "system_health_render"]
+    tags = ["pointer_activation", "pointer_activation", "registry_delta_log_build", "system_health_render"]
     assert sorted(name.split("__")[2] for name in rebuilt.folders() - before) == tags
     assert rebuilt.skipped() == "the newest build of every registry is active"
 
@@ -162,8 +162,8 @@ def test_a_lost_race_is_retried_with_new_verdicts(rebuilt: DagsterRepo, monkeypa
     result = rebuilt.execute_request(rebuilt.requested())
 
     assert result.success, troubles(result)
-    assert tries == [len(POINTED)] * 2
-    assert len(rebuilt.active()) == len(POINTED)
+    assert tries == [len(REGISTRIES)] * 2
+    assert len(rebuilt.active()) == len(REGISTRIES)
 
 
 def test_a_failing_check_moves_no_pointer(activated: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +209,7 @@ def test_the_newest_complete_rebuild_wins_over_a_newer_incomplete_one(
 def test_of_two_complete_rebuilds_the_newer_is_requested(rebuilt: DagsterRepo) -> None:
     newer = rebuilt.rebuild()
 
-    assert rebuilt.asked_for() == {name: page_of(newer, name)["run_id"] for name in POINTED}
+    assert rebuilt.asked_for() == {name: page_of(newer, name)["run_id"] for name in REGISTRIES}
 
 
 def test_a_registry_rebuilt_alone_is_not_activated_and_has_a_reason(activated: DagsterRepo) -> None:

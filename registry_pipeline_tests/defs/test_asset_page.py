@@ -14,16 +14,14 @@ def test_a_changed_record_counts_as_one_added_and_one_removed() -> None:
     before, after = b'{"n":1}\n{"n":2}\n', b'{"n":1}\n{"n":3}\n{"n":4}\n'
 
     assert metadata.count_changes("A.jsonl", before, after) == {
-        "records_change": 1,
-        "records_added": 2,
-        "records_removed": 1,
+        "changed_records": "2 added, 1 removed since the active run"
     }
 
 
 def test_the_order_and_the_indentation_of_a_json_array_are_no_change() -> None:
     changes = metadata.count_changes("A.json", b'[{"n": 1}, {"n": 2}]', b'[\n {"n": 2},\n {"n": 1}\n]')
 
-    assert changes == {"records_change": 0, "records_added": 0, "records_removed": 0}
+    assert changes == {"changed_records": "0 added, 0 removed since the active run"}
 
 
 def test_no_change_is_reported_against_a_snapshot_that_is_not_json() -> None:
@@ -34,9 +32,7 @@ def test_rows_of_csv_are_records() -> None:
     before, after = b"a,b\n1,x\n2,y\n", b'a,b\n1,x\n2,"z"\n3,\n'
 
     assert metadata.count_changes("A.csv", before, after) == {
-        "records_change": 1,
-        "records_added": 2,
-        "records_removed": 1,
+        "changed_records": "2 added, 1 removed since the active run"
     }
     assert metadata.format_preview("A.csv", after).splitlines()[2:] == ["| 1 | x |", "| 2 | z |", "| 3 |  |"]
     assert metadata.format_preview("A.csv", b"a,b\n") == "No records."
@@ -51,7 +47,7 @@ def test_the_files_of_a_run_are_compared_by_their_hashes() -> None:
 
     page = metadata.make_files_metadata({"b.json": b"3", "c.json": b"4"}, active)
 
-    assert (page["files_added"], page["files_removed"], page["files_modified"]) == (1, 1, 1)
+    assert page["changed_files"] == "1 added, 1 removed, 1 modified since the active run"
     assert page["sealed_files"].value.splitlines()[0] == "| file | bytes | sha256 |"
     assert list(metadata.make_files_metadata({"b.json": b"3"}, None)) == ["sealed_files"]
 
@@ -87,11 +83,12 @@ def test_every_registry_of_the_stack_has_columns_of_known_types() -> None:
 
 
 def test_a_finding_is_shown_with_expected_value_actual_value_and_hint() -> None:
-    text = metadata.format_findings([finding("ROOT_MISMATCH", "runs/a", expected="1", got="2")])
+    (row,) = metadata.make_findings_table([finding("ROOT_MISMATCH", "runs/a", expected="1", got="2")])
 
-    assert text.startswith("- **ROOT_MISMATCH** error `runs/a`: ")
-    assert "(expected 1, got 2)" in text
-    assert text.endswith("_rebuild the run; never edit a sealed run_")
+    assert list(row.data) == ["severity", "code", "where", "finding", "next step"]
+    assert (row.data["severity"], row.data["code"], row.data["where"]) == ("error", "ROOT_MISMATCH", "runs/a")
+    assert str(row.data["finding"]).endswith("(expected 1, got 2)")
+    assert row.data["next step"] == "rebuild the run; never edit a sealed run"
 
 
 def test_the_pointers_page_has_one_row_a_registry_with_its_run_its_state_and_the_notes() -> None:

@@ -77,7 +77,7 @@ def test_a_run_of_another_repository_is_refused(fresh: DagsterRepo) -> None:
 
     result = fresh.execute("rebuild_job", tags={ROOT_TAG: "/another/repository"})
 
-    assert "belongs to the repository /another/repository" in failure_of(result, "run_registry")
+    assert "belongs to the repository /another/repository" in failure_of(result, "observe_sources")
     assert fresh.folders() == before
 
 

@@ -227,7 +227,7 @@ def test_the_page_shows_the_run_its_records_and_its_folder(fresh: DagsterRepo) -
     page = {name: value.value for name, value in event.metadata.items()}
     lines = (fresh.repository.publish_root / str(page["run_id"]) / "RUN_REGISTRY_v0_1.jsonl").read_bytes().splitlines()
     assert page["state"] == "sealed by the command line"
-    assert page["records"] == len(lines)
+    assert page["dagster/row_count"] == len(lines)
     assert json.loads(lines[0])["run_id"] in str(page["preview"])
 
 

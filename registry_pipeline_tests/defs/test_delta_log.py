@@ -1,47 +1,86 @@
-"""The delta log as an asset: built after the others of its run, continued, checked, and reused without changes."""
+"""The delta log as an asset: extended after the pointers moved, checked, and reused without changes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
-from dagster import AssetKey
+from dagster import AssetKey, ExecuteInProcessResult
 
 from registry_pipeline.canonical import json_line
-from registry_pipeline.defs import metadata
+from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs.proposal import POINTERS_ASSET
+from registry_pipeline.defs.sensors import AFTER_TAG, CHECK_POINTERS_JOB
 from registry_pipeline.pipeline import steps
-from registry_pipeline.registries import catalog
 from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEdge, PathChanges, parse_delta_log
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Built
 from registry_pipeline_tests.copies import flip_byte
-from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, failure_of, page_of, troubles, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, failure_of, page_of, troubles, verdicts_of
 
 
-def test_it_depends_on_every_eligible_registry_and_reads_none_as_upstream(first_rebuild: FirstRebuild) -> None:
-    graph = first_rebuild.repo.definitions.resolve_asset_graph()
-
-    assert graph.get(AssetKey(DELTA_LOG)).parent_keys == {AssetKey(name) for name in catalog.spec_of(DELTA_LOG).after}
-    assert first_rebuild.repo.run_json(page_of(first_rebuild.result, DELTA_LOG)["run_id"])["inputs"]["registries"] == []
+def activate(repo: DagsterRepo) -> ExecuteInProcessResult:
+    return repo.execute_request(repo.requested())
 
 
-def test_its_page_shows_numbers_and_the_newest_edges(first_rebuild: FirstRebuild) -> None:
-    page = page_of(first_rebuild.result, DELTA_LOG)
+def read_edges(repo: DagsterRepo) -> Sequence[DeltaEdge]:
+    """Return the edges of the newest log."""
+    (newest,) = event_log.read_materializations(repo.instance, DELTA_LOG, limit=1)
+    assert newest.sealed is not None
+    return tuple(parse_delta_log((repo.repository.path(newest.sealed.ref.path) / LOG_FILE).read_bytes()))
 
-    log = (first_rebuild.repo.repository.publish_root / page["run_id"] / LOG_FILE).read_bytes()
-    made = {page_of(first_rebuild.result, name)["run_id"] for name in ("run_registry", "op_status_table")}
-    assert page["records"] == page["edges_added"] == len(log.splitlines())
-    assert made <= {edge.to_ref.run_id for edge in parse_delta_log(log)}
+
+def test_it_is_extended_after_the_pointers_moved_and_reads_no_upstream(rebuilt: DagsterRepo) -> None:
+    result = activate(rebuilt)
+
+    graph = rebuilt.definitions.resolve_asset_graph()
+    assert graph.get(AssetKey(DELTA_LOG)).parent_keys == {AssetKey(POINTERS_ASSET)}
+    inputs = rebuilt.run_json(page_of(result, DELTA_LOG)["run_id"])["inputs"]["registries"]
+    assert inputs == []
+
+
+def test_its_page_shows_numbers_and_the_newest_edges(rebuilt: DagsterRepo) -> None:
+    made = {
+        ref["run_id"] for ref in dict(rebuilt.requested().run_config)["ops"][POINTERS_ASSET]["config"]["runs"].values()
+    }
+    result = activate(rebuilt)
+
+    page = page_of(result, DELTA_LOG)
+    assert page["dagster/row_count"] == page["edges_added"] == len(read_edges(rebuilt))
+    assert made <= {edge.to_ref.run_id for edge in read_edges(rebuilt)}
     assert page["preview"].splitlines()[0] == "| registry | from | to | added | removed | modified | basis |"
-    assert verdicts_of(first_rebuild.result, DELTA_LOG) == {"seal": True, "schema": True, "rules": True}
+    assert verdicts_of(result, DELTA_LOG) == {"seal": True, "schema": True, "rules": True}
 
 
-def test_a_second_rebuild_continues_the_log_of_the_first(rebuilt: DagsterRepo) -> None:
-    again = rebuilt.rebuild()
+def test_a_second_activation_continues_the_log_of_the_first(activated: DagsterRepo) -> None:
+    activated.rebuild()
+    again = activate(activated)
 
     page = page_of(again, DELTA_LOG)
-    previous = rebuilt.run_json(page["run_id"])["inputs"]["registries"]
+    previous = activated.run_json(page["run_id"])["inputs"]["registries"]
     assert again.success, troubles(again)
-    assert [(i["registry_id"], i["role"]) for i in previous] == [(DELTA_LOG, "previous")]
-    assert 0 < page["edges_added"] < page["records"]
+    assert {i["registry_id"] for i in previous} == {DELTA_LOG, "pointer_activation"}
+    assert 0 < page["edges_added"] < page["dagster/row_count"]
+
+
+def test_after_a_refusal_the_sensor_requests_the_check_job_once_and_it_lists_what_was_sealed(
+    activated: DagsterRepo,
+) -> None:
+    built = activated.rebuild()
+    request = activated.requested()
+    sealed = page_of(built, "drift_signals")["run_id"]
+    flip_byte(activated.repository.publish_root / page_of(built, "run_registry")["run_id"] / "RUN_REGISTRY_v0_1.jsonl")
+    refused = activated.execute_request(request)
+
+    after = activated.requested()
+    checked = activated.execute(CHECK_POINTERS_JOB, tags=dict(after.tags))
+
+    assert not refused.success
+    assert not refused.asset_materializations_for_node(DELTA_LOG)
+    assert (after.job_name, after.tags[AFTER_TAG]) == (CHECK_POINTERS_JOB, refused.run_id)
+    assert checked.success, troubles(checked)
+    assert sealed in {edge.to_ref.run_id for edge in read_edges(activated)}
+    assert "refused" in activated.skipped()
 
 
 def test_without_changes_it_materializes_again_with_the_same_folder(rebuilt: DagsterRepo) -> None:
@@ -58,22 +97,25 @@ def test_without_changes_it_materializes_again_with_the_same_folder(rebuilt: Dag
     assert verdicts_of(again, DELTA_LOG) == {"seal": True, "schema": True, "rules": True}
 
 
-def test_a_log_that_was_altered_fails_the_step_by_name_and_nothing_else(rebuilt: DagsterRepo) -> None:
-    head = next(name for name in rebuilt.folders() if name.endswith("registry_delta_log_build"))
-    flip_byte(rebuilt.repository.publish_root / head / LOG_FILE)
+def test_a_log_that_was_altered_fails_the_step_by_name_and_nothing_else(activated: DagsterRepo) -> None:
+    head = next(name for name in activated.folders() if name.endswith("registry_delta_log_build"))
+    flip_byte(activated.repository.publish_root / head / LOG_FILE)
+    built = activated.rebuild()
 
-    again = rebuilt.rebuild()
+    again = activate(activated)
 
     assert not again.success
     assert "does not verify: HASH_MISMATCH" in failure_of(again, DELTA_LOG)
     assert f"mark-bad {head} --reason TEXT" in failure_of(again, DELTA_LOG)
-    assert page_of(again, "run_registry")["state"] == "sealed"
+    assert activated.active()["run_registry"].run_id == page_of(built, "run_registry")["run_id"]
+    assert page_of(again, "system_health_report")["state"] == "sealed"
 
 
 def test_a_log_with_a_forged_beginning_fails_its_blocking_check(
-    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
+    activated: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = steps.build
+    activated.rebuild()
 
     def forged(*arguments: object, **options: object) -> object:
         built = made(*arguments, **options)  # type: ignore[arg-type]  # as it was called
@@ -85,7 +127,7 @@ def test_a_log_with_a_forged_beginning_fails_its_blocking_check(
         return built
 
     monkeypatch.setattr(steps, "build", forged)
-    again = rebuilt.rebuild()
+    again = activate(activated)
 
     assert not again.success
     assert verdicts_of(again, DELTA_LOG) == {"seal": True, "schema": True, "rules": False}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dagster import AssetKey, in_process_executor
+from dagster import in_process_executor
 
 from registry_pipeline.definitions import defs
+from registry_pipeline.defs.proposal import POINTERS_ASSET
+from registry_pipeline.defs.sources import make_source_key
 from registry_pipeline.registries.catalog import BUILD_ORDER
+from registry_pipeline.registries.sources import SOURCES
+from registry_pipeline_tests.defs.conftest import REGISTRIES
 from registry_pipeline_tests.defs.graph_picture import picture
 
 
@@ -14,15 +18,17 @@ def test_every_registry_of_the_stack_has_an_asset_with_a_code_version_and_all_bl
 
     for spec in BUILD_ORDER:
         assert drawn["assets"][spec.registry_id]["has_code_version"]
-        assert drawn["assets"][spec.registry_id]["deps"] == sorted({*spec.depends_on, *spec.after})
+        sources = {make_source_key(name).to_user_string() for name in spec.sources if name in SOURCES}
+        before = {*spec.depends_on, *sources} if spec.pointer else {POINTERS_ASSET}
+        assert drawn["assets"][spec.registry_id]["deps"] == sorted(before)
         for name in spec.check_names:
             assert f"{spec.registry_id}:{name} (blocking)" in drawn["checks"]
 
 
-def test_the_rebuild_job_excludes_assets_that_move_pointers() -> None:
-    rebuilt = {AssetKey(spec.registry_id).to_user_string() for spec in BUILD_ORDER}
+def test_the_rebuild_job_observes_the_sources_and_builds_what_has_a_pointer() -> None:
+    sources = {make_source_key(name).to_user_string() for name in SOURCES}
 
-    assert set(picture(defs)["jobs"]["rebuild_job"]) == rebuilt
+    assert set(picture(defs)["jobs"]["rebuild_job"]) == {*REGISTRIES, *sources}
 
 
 def test_steps_run_in_one_process_by_default() -> None:

@@ -37,7 +37,6 @@ from registry_pipeline.pointers import activation as pointers_activation
 from registry_pipeline.pointers import find_runs
 from registry_pipeline_tests.defs.conftest import (
     CHECK_NAMES,
-    POINTED,
     REGISTRIES,
     DagsterRepo,
     failure_of,
@@ -90,8 +89,8 @@ def test_a_retried_step_finds_the_folder_that_it_published(fresh: DagsterRepo, m
     describe = metadata.make_sealed_metadata
     tries: list[str] = []
 
-    def torn(repository: Any, sealed: Any, content: Any) -> metadata.Metadata:
-        page = describe(repository, sealed, content)
+    def torn(*arguments: Any) -> metadata.Metadata:
+        page = describe(*arguments)
         if "run_registry" in page["run_id"]:
             tries.append(page["run_id"])
             if len(tries) == 1:
@@ -139,7 +138,7 @@ def test_a_re_execution_from_failure_reuses_its_parents_runs_and_all_are_activat
 
     made = made_by(again)
     drift = made["drift_signals"]
-    assert activated.folders() - before == {drift, made["registry_delta_log"]}
+    assert activated.folders() - before == {drift}
     upstream = ("run_registry", "op_status_table", "expected_versions")
     assert upstream_of(activated, drift) == {name: parents[name] for name in upstream}
     unchanged = {name: parents[name] for name in (*CAPTURES, *OWN_TABLES)}
@@ -255,7 +254,7 @@ def test_of_two_overlapping_rebuilds_the_newer_complete_one_is_activated(
 ) -> None:
     older, newer = overlapping(activated, "op_status_table", newer_waits_at)
 
-    pointed = {name: newer[name] for name in POINTED}
+    pointed = {name: newer[name] for name in REGISTRIES}
     assert {**{name: newer[name] for name in (*CAPTURES, *OWN_TABLES)}, **activated.asked_for()} == pointed
     assert activated.execute_request(activated.requested()).success
     assert {name: ref.run_id for name, ref in activated.active().items()} == pointed

@@ -18,7 +18,7 @@ from registry_pipeline.defs.active_assets import ACTIVATE_JOB
 from registry_pipeline.defs.proposal import REBUILD_JOB
 from registry_pipeline.defs.sensors import OVERDUE_TAG
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline_tests.defs.conftest import POINTED, make_removable
+from registry_pipeline_tests.defs.conftest import REGISTRIES, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
 
 pytestmark = pytest.mark.process
@@ -77,4 +77,4 @@ def test_a_daemon_killed_in_a_rebuild_and_in_an_activation_moves_the_pointers_ex
     assert served.runs(ACTIVATE_JOB) == {moved: "SUCCESS", torn: "FAILURE"}
     assert (chain.state, chain.findings, len(chain.records)) == ("committed", (), 2), "the first record, and the move"
     assert pointers is not None
-    assert {"label": "moved", "intValue": len(POINTED)} in pointers["metadataEntries"]
+    assert {"label": "moved", "intValue": len(REGISTRIES)} in pointers["metadataEntries"]

@@ -19,7 +19,7 @@ from registry_pipeline.capture_table import ROLE_REGISTRY
 from registry_pipeline.cli.main import main
 from registry_pipeline_tests.cli.conftest import NOON, CommandResult, Repository, environment
 from registry_pipeline_tests.copies import copied_repository, make_removable
-from registry_pipeline_tests.defs.conftest import DagsterRepo, open_dagster_repo, page_of, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, open_dagster_repo, page_of, values_of, verdicts_of
 from registry_pipeline_tests.old_role_pack import (
     DEFECTS,
     OLD,
@@ -33,7 +33,7 @@ from registry_pipeline_tests.role_packs import PACK
 
 LATER = "2026-03-01T13:00:00Z"
 AGAIN = "2026-03-01T14:00:00Z"
-_LINE = re.compile(r"\*\*(RR\d+)\*\* error `\S+?(?: (\d+:\d+))?`")
+_PLACE = re.compile(r" (\d+:\d+)$")
 
 Errors = list[tuple[str, str | None]]
 
@@ -197,8 +197,9 @@ def checked_by_dagster(repo: DagsterRepo, case: Case) -> Verdict:
     checks = verdicts_of(result, ROLE_REGISTRY)
     assert checks == {"seal": True, "schema": True, "append_only": case.exit_code == 0}
     (check,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "append_only"]
-    findings_text = str(check.metadata["findings"].value)
-    errors = sorted((code, place or None) for code, place in _LINE.findall(findings_text))
+    roles = [row for row in values_of(check.metadata).get("findings", []) if row["code"].startswith("RR")]
+    places = {row["where"]: place[1] if (place := _PLACE.search(row["where"])) else None for row in roles}
+    errors = sorted((row["code"], places[row["where"]]) for row in roles if row["severity"] == "error")
     if checks["append_only"]:
         sealed = page_of(result, ROLE_REGISTRY)["run_id"]
         if before is None or before.run_id != sealed:
@@ -208,7 +209,9 @@ def checked_by_dagster(repo: DagsterRepo, case: Case) -> Verdict:
     else:
         assert "check append_only failed" in repo.skipped()
         assert repo.active().get(ROLE_REGISTRY) == before
-    return Verdict(case.exit_code, errors, len(re.findall(r"\*\*RR020\*\* warning", findings_text)))
+    return Verdict(
+        case.exit_code, errors, sum(row["code"] == "RR020" and row["severity"] == "warning" for row in roles)
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -63,6 +63,7 @@ def previous_of(repo: DagsterRepo, run_id: str) -> list[str]:
 def test_a_log_that_the_command_line_continued_is_built_again_on_its_head(
     rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    rebuilt.materialize(DELTA_LOG)
     first = head_of(rebuilt.repository)
     interrupt_sealing(monkeypatch, continue_the_log(rebuilt))
     seal_a_snapshot(rebuilt)

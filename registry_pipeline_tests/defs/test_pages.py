@@ -13,7 +13,7 @@ import pytest
 from registry_pipeline.config import CONFIG_NAME, load_repository
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline_tests.defs.conftest import POINTED, REGISTRIES, make_removable
+from registry_pipeline_tests.defs.conftest import REGISTRIES, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, open_browser_page, until
 from registry_pipeline_tests.histories import FIRST_DAY
 
@@ -96,7 +96,7 @@ def finish(served: Served, run_id: str, active: Mapping[str, SealedRef]) -> Laun
     """Wait for the end of a run that was just launched."""
     runs = list_runs(served)
     status = served.wait_for_end(ASSET_JOB, run_id)
-    return Launch(run_id, status, runs, {name: read_value(served, name, "run_id") for name in POINTED}, active)
+    return Launch(run_id, status, runs, {name: read_value(served, name, "run_id") for name in REGISTRIES}, active)
 
 
 def wait_for_activation(served: Served, launch: Launch) -> str:
@@ -170,7 +170,7 @@ def test_what_the_button_built_is_activated_by_the_sensor(
     (run,) = [run for run in list_runs(served) if run["runId"] == activated]
 
     assert group_build.active == {}
-    assert set(read_active(served)) == set(POINTED)
+    assert set(read_active(served)) == set(REGISTRIES)
     assert {"key": "dagster/sensor_name", "value": "activation_sensor"} in run["tags"]
     page.goto(f"{served.url}/assets/active_registry_pointers", wait_until="domcontentloaded")
     page.get_by_text("pointer_file_sha256", exact=True).first.wait_for()

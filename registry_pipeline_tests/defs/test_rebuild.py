@@ -65,20 +65,20 @@ def test_the_asset_page_shows_the_folder_its_root_hash_and_numbers_to_plot(first
     rows = page_of(first_rebuild.result, "run_registry")
 
     assert page["run_folder"] == str(first_rebuild.repo.repository.publish_root / page["run_id"])
-    assert (page["state"], page["records"], page["canon_dirty"]) == ("sealed", 1, 0)
+    assert (page["state"], page["dagster/row_count"], page["canon_dirty"]) == ("sealed", 1, 0)
     assert page["preview"].startswith("```json")
     assert rows["preview"].startswith("| registry_version | run_id |")
     columns = {column.name: column.type for column in rows["dagster/column_schema"].columns}
     assert (columns["run_key"], columns["files"], columns["warnings"]) == ("string", "array", "array")
-    assert "records_change" not in rows, "nothing is active: there is no change to tell"
+    assert "changed_records" not in rows, "nothing is active: there is no change to tell"
 
 
 def test_the_page_shows_how_records_changed_since_the_active_snapshot(activated: DagsterRepo) -> None:
     result = activated.rebuild()
 
     page = page_of(result, "run_registry")
-    new_folders = len(REGISTRIES) + 3  # the rebuild's, two activation records and the report
-    assert (page["records_change"], page["records_added"], page["records_removed"]) == (new_folders, new_folders, 0)
+    new_folders = len(REGISTRIES) + 4  # the rebuild's, two activation records, the report and the delta log
+    assert page["changed_records"] == f"{new_folders} added, 0 removed since the active run"
 
 
 def test_the_data_version_is_the_hash_of_the_content_without_its_timestamps(rebuilt: DagsterRepo) -> None:
@@ -126,7 +126,7 @@ def test_a_capture_without_a_source_fails_its_check_and_skips_no_other_asset(
     page = handed_on(result, "expected_versions")
     assert result.success, troubles(result)
     assert (page["state"], page["run_id"]) == ("not built", "none")
-    assert code in page["findings"]
+    assert code in [row["code"] for row in page["findings"]]
     assert page_of(result, "drift_signals")["state"] == "sealed"
     assert verdicts_of(result, "expected_versions") == {"seal": False, "schema": False, "rules": False}
     check = checks_of(result, "expected_versions")["source"]
@@ -144,7 +144,7 @@ def test_a_capture_that_lost_its_source_returns_the_active_snapshot_and_does_not
 
     page = handed_on(result, "expected_versions")
     assert page["run_id"] == activated.active()["expected_versions"].run_id
-    assert "CAPTURE_MISSING" in page["findings"]
+    assert "CAPTURE_MISSING" in [row["code"] for row in page["findings"]]
     drift = activated.run_json(page_of(result, "drift_signals")["run_id"])
     assert page["run_id"] in {i["sealed_ref"]["run_id"] for i in drift["inputs"]["registries"]}
     check = checks_of(result, "expected_versions")["source"]

@@ -20,7 +20,7 @@ from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Activation
-from registry_pipeline_tests.defs.conftest import CHECK_NAMES, POINTED, DagsterRepo, page_of, verdicts_of
+from registry_pipeline_tests.defs.conftest import CHECK_NAMES, REGISTRIES, DagsterRepo, page_of, verdicts_of
 from registry_pipeline_tests.defs.event_log import newest, record_check
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
@@ -160,7 +160,7 @@ def test_a_run_that_is_marked_bad_is_not_proposed(rebuilt: DagsterRepo) -> None:
 def test_a_tick_that_requests_nothing_gives_three_reasons_at_most_each_with_its_next_step_first(
     rebuilt: DagsterRepo,
 ) -> None:
-    for name in POINTED:
+    for name in REGISTRIES:
         made = newest(rebuilt, name)
         assert made.sealed is not None
         record_check(rebuilt, made, storage_id=made.storage_id, root=made.sealed.ref.manifest_sha256, passed=False)
@@ -169,4 +169,4 @@ def test_a_tick_that_requests_nothing_gives_three_reasons_at_most_each_with_its_
 
     assert len(reasons) == 4
     assert all(f": open the checks of {reason.split(':')[0]}, fix the cause" in reason for reason in reasons[:3])
-    assert reasons[3] == f"and {len(POINTED) - 3} more"
+    assert reasons[3] == f"and {len(REGISTRIES) - 3} more"

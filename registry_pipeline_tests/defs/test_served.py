@@ -16,7 +16,7 @@ import pytest
 from registry_pipeline.config import load_repository
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.runs import pointer_file
-from registry_pipeline_tests.defs.conftest import POINTED, REGISTRIES, make_removable
+from registry_pipeline_tests.defs.conftest import REGISTRIES, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, open_browser_page, until
 
 pytestmark = pytest.mark.process
@@ -73,12 +73,12 @@ def test_a_rebuild_launched_through_graphql_is_activated_by_the_sensor_and_repor
     assert launched == "SUCCESS"
     assert pointers is not None
     assert pointers["runId"] == report["runId"]
-    assert {"label": "moved", "intValue": len(POINTED)} in pointers["metadataEntries"]
+    assert {"label": "moved", "intValue": len(REGISTRIES)} in pointers["metadataEntries"]
     head = read_chain_state(served.repository).head
     assert head is not None
     assert head.record.actor == f"dagster:activation_sensor (Dagster run {report['runId']})"
     active = pointer_file.read_pointers(served.repository)
-    assert all(active.active(name) is not None for name in POINTED)
+    assert all(active.active(name) is not None for name in REGISTRIES)
 
 
 def test_the_page_of_the_graph_shows_every_asset(served: Served, launched: str, tmp_path: Path) -> None:

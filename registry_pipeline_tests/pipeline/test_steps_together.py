@@ -24,17 +24,17 @@ from registry_pipeline.runs.sealed_run import Activation, Built, Refusal, Sealed
 from registry_pipeline_tests.pipeline.conftest import World, all_active
 
 STACK = [row.registry_id for row in ROWS]
-POINTED = {row.registry_id for row in ROWS if row.pointer}
+REGISTRIES = {row.registry_id for row in ROWS if row.pointer}
 
 
 def test_a_first_build_activates_every_registry_with_one_record(world: World) -> None:
     outcome = world.build()
 
     assert [row.registry_id for row in outcome.built] == STACK
-    assert {row.registry_id for row in outcome.built if row.activated} == POINTED
+    assert {row.registry_id for row in outcome.built if row.activated} == REGISTRIES
     assert all(row.verdict is not None and row.verdict.passed for row in outcome.built)
     assert isinstance(outcome.activation, Activation)
-    assert {move.registry_id for move in outcome.activation.moves} == POINTED
+    assert {move.registry_id for move in outcome.activation.moves} == REGISTRIES
     assert sorted(name for name in world.names() if "pointer_activation" in name) == [
         "2026-03-01__120000__pointer_activation",
         "2026-03-01__120000__pointer_activation__02",
@@ -62,7 +62,7 @@ def test_every_folder_that_a_build_seals_verifies(built: World) -> None:
 
 
 def test_the_same_repository_gives_the_same_roots_wherever_it_lies(world: World, built: World) -> None:
-    rows = [row for row in world.build().built if row.registry_id in POINTED]
+    rows = [row for row in world.build().built if row.registry_id in REGISTRIES]
     world_roots = {row.registry_id: row.run.ref.manifest_sha256 for row in rows if row.run is not None}
 
     pointers = read_pointers(built.repository)
@@ -123,7 +123,7 @@ def test_a_missing_source_is_reported_and_stops_no_other_registry(world: World) 
 
     drift = json.loads((world.runs / world.active("drift_signals") / "DRIFT_SIGNALS_v0_1.json").read_bytes())
     assert "CAPTURE_MISSING" in {f.code for f in outcome.findings}
-    assert {row.registry_id for row in outcome.built if row.activated} == POINTED - {"expected_versions"}
+    assert {row.registry_id for row in outcome.built if row.activated} == REGISTRIES - {"expected_versions"}
     assert "expected_versions_missing_or_unreadable" in drift["warnings"]
 
 

@@ -1,0 +1,96 @@
+"""The sources as external assets: Dagster observes them and makes none of them."""
+
+import warnings
+from collections.abc import Iterator
+from typing import Final
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    BetaWarning,
+    DataVersion,
+    ObserveResult,
+    ResourceParam,
+    multi_observable_source_asset,
+)
+
+from registry_pipeline.config import CONFIG_NAME, Repository
+from registry_pipeline.defs.metadata import Metadata, list_some
+from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
+from registry_pipeline.findings.display import printable
+from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.sources import GIT, RUN_ROOTS, SOURCES, read_source
+
+SOURCES_GROUP: Final = "sources"
+_DESCRIPTIONS: Final = {
+    GIT: "The commit that is checked out. Its data version is the commit.",
+    RUN_ROOTS: (
+        "The run folders in the run roots. The data version is that of their names, without the folders of this "
+        "pipeline, so that a build does not change it; a change inside a folder does not change it either."
+    ),
+}
+
+
+def make_source_key(name: str) -> AssetKey:
+    """Return the asset key of a source."""
+    return AssetKey([SOURCES_GROUP, *name.split(".")])
+
+
+def list_source_keys(spec: RegistrySpec) -> list[AssetKey]:
+    """Return the asset keys of the sources from which a registry is built."""
+    return [make_source_key(name) for name in spec.sources if name in SOURCES]
+
+
+def make_source_assets() -> AssetsDefinition:
+    """Return the sources as observable assets, with the hash of their content as data version."""
+    names = {make_source_key(name): name for name in SOURCES}
+    specs = [
+        AssetSpec(
+            key,
+            group_name=SOURCES_GROUP,
+            description=_DESCRIPTIONS.get(
+                name, f"The files that `{name}` of {CONFIG_NAME} names. The data version is that of their content."
+            ),
+            kinds={"git" if name == GIT else "file"},
+        )
+        for key, name in names.items()
+    ]
+
+    def observe_sources(
+        context: AssetExecutionContext, repository: ResourceParam[RepositoryResource]
+    ) -> Iterator[ObserveResult]:
+        with as_dagster_failure():
+            loaded = repository.load_in_run(context.run.run_id)
+            for key in sorted(context.selected_asset_keys):
+                yield _observe(loaded, key, names[key])
+
+    with warnings.catch_warnings():
+        # Beta in Dagster 1.13.27 and tested here. A step for each source would take longer than the build.
+        warnings.simplefilter("ignore", BetaWarning)
+        assets: AssetsDefinition = multi_observable_source_asset(specs=specs, can_subset=True)(observe_sources)
+    return assets
+
+
+def _observe(repository: Repository, key: AssetKey, name: str) -> ObserveResult:
+    source = read_source(repository, name)
+    page: Metadata = {"state": source.state, "paths": printable(list_some(source.paths, ", ")) or "none"}
+    page |= {"run_folders" if name == RUN_ROOTS else "files": source.count} if source.paths else {}
+    page |= {"problem": printable(source.problem)} if source.problem else {}
+    return ObserveResult(asset_key=key, data_version=DataVersion(source.version), metadata=page)
+
+
+def make_external_assets() -> list[AssetSpec]:
+    """Return the registries outside of the repository, which cannot be observed."""
+    return [
+        AssetSpec(
+            spec.registry_id,
+            group_name=SOURCES_GROUP,
+            description=f"{spec.title}\n\nNot observed: {spec.excluded_because}.",
+            kinds={spec.kind},
+        )
+        for spec in REGISTRIES.values()
+        if spec.kind == "external"
+    ]

@@ -1,0 +1,121 @@
+"""What the registries are built from: where each source is, and a version that changes with its content."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from registry_pipeline.canonical import sha256_hex
+from registry_pipeline.capture_table import CAPTURES
+from registry_pipeline.config import Config, Repository
+from registry_pipeline.errors import NotFoundError
+from registry_pipeline.files.read import hash_regular_file, read_regular_file
+from registry_pipeline.git.repository import read_commit_id
+from registry_pipeline.registries.base.capture import LATEST
+from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.runs.reference import RunId
+from registry_pipeline.runs.scan import list_run_folder_names
+from registry_pipeline.values import value_type
+
+RUN_ROOTS: Final = "run_roots"
+GIT: Final = "git"
+_CAPTURED: Final = "captured."
+# The pointers are written by the pipeline itself. What is sealed by hand has no build.
+SOURCES: Final = tuple(
+    sorted({name for spec in REGISTRIES.values() if spec.builder is not None for name in spec.sources} - {"pointers"})
+)
+"""The names of the sources: a key of the configuration each, `run_roots` and `git`."""
+_OWN_TAGS: Final = frozenset(spec.tag for spec in REGISTRIES.values() if spec.kind != "collection")
+
+
+@value_type
+class SourceState:
+    """What a source is now; `version` changes with its content, and when it appears or disappears."""
+
+    state: Literal["present", "missing", "unreadable"]
+    version: str
+    # Repository-relative paths of files, folders or run roots; none of the git commit.
+    paths: tuple[str, ...]
+    # How many files or run folders it has.
+    count: int
+    # Why it cannot be read.
+    problem: str = ""
+
+
+def find_source_paths(config: Config, name: str) -> tuple[str, ...]:
+    """Return the repository-relative paths of a source; () for `git`."""
+    if name == GIT:
+        return ()
+    if name.startswith(_CAPTURED):
+        registry_id = name.removeprefix(_CAPTURED)
+        captured = config.captured.get(registry_id)
+        source = (None if captured is None else captured.source) or CAPTURES[registry_id].source
+        return () if source is None else (source,)
+    value: object = config
+    for key in name.split("."):
+        value = getattr(value, key)
+    return value if isinstance(value, tuple) else (str(value),)
+
+
+def read_source(repository: Repository, name: str) -> SourceState:
+    """Return what a source is now.
+
+    The version of the run roots is that of the names of their run folders, without those of the pipeline itself: a
+    build does not change it, and it costs one listing for each root. That of `git` is the commit. Any other is the hash
+    of all files.
+    """
+    paths = find_source_paths(repository.config, name)
+    try:
+        if name == GIT:
+            commit = read_commit_id(repository.root, "HEAD")
+            return SourceState("missing" if commit is None else "present", commit or "missing", (), 0)
+        is_run_roots = name == RUN_ROOTS
+        lines = sorted(_list_run_folders(repository) if is_run_roots else _list_files(repository, paths))
+    except NotFoundError as error:
+        return SourceState("missing", "missing", (), 0, error.message)
+    except OSError as error:
+        return SourceState("unreadable", "unreadable", paths, 0, f"{error.strerror}: {error.filename}")
+    if not lines and not is_run_roots:
+        return SourceState("missing", "missing", paths, 0)
+    return SourceState("present", sha256_hex("".join(lines).encode("utf-8", "surrogateescape")), paths, len(lines))
+
+
+def _list_run_folders(repository: Repository) -> Iterator[str]:
+    def fail(_run_root: str, error: OSError) -> None:
+        raise error
+
+    for run_root, names in list_run_folder_names(repository.root, repository.config.run_roots, fail):
+        for name in names:
+            run_id = RunId.parse(name)
+            if run_id is None or run_id.tag not in _OWN_TAGS:
+                yield f"{run_root}/{name}\n"
+
+
+def _list_files(repository: Repository, paths: tuple[str, ...]) -> Iterator[str]:
+    """Yield a line with path and hash for each file of a source."""
+    for path in paths:
+        for file in _walk(os.fspath(repository.path(path))):
+            relative = os.path.relpath(file, repository.root)
+            yield f"{relative} {hash_regular_file(file)}\n"
+
+
+def _walk(path: str) -> Iterator[str]:
+    """Yield the files of a source: a file itself, or those below a folder; none if it is missing."""
+    try:
+        with os.scandir(path) as listing:
+            entries = list(listing)
+    except NotADirectoryError:
+        yield path
+        return
+    except FileNotFoundError:
+        return
+    if any(entry.name == LATEST for entry in entries):
+        # Only the folder that is named there is captured; older ones would make this slower with each of them.
+        latest = read_regular_file(f"{path}/{LATEST}").decode("utf-8", "replace").strip()
+        entries = [entry for entry in entries if entry.name in {LATEST, latest}]
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path)
+        elif entry.is_file():
+            yield entry.path
