@@ -70,10 +70,9 @@ def _format_age(as_of_utc: str, now: datetime) -> str:
 def _format_active(repository: Repository, sealed: SealedRun) -> str:
     if not REGISTRIES[sealed.registry_id].pointer:
         return "no: it has no pointer"
-    active = read_pointers(repository).active(sealed.registry_id)
-    if active == sealed.ref:
-        return "yes"
-    return "no: no run is active" if active is None else f"no: {printable(active.run_id)} is"
+    # Dagster shows what was true when the asset was materialized; only the check is brought up to date.
+    is_active = read_pointers(repository).active(sealed.registry_id) == sealed.ref
+    return "yes" if is_active else "no, when it was built: the check `active` says whether it is now"
 
 
 def _format_inputs(repository: Repository, sealed: SealedRun) -> str:
@@ -247,7 +246,7 @@ def _format_cell(value: object) -> str:
 
 def _make_columns_metadata(spec: RegistrySpec) -> Metadata:
     columns = make_column_schema(spec)
-    return {} if columns is None else {"dagster/column_schema": columns}
+    return {} if columns is None else {"columns": columns}
 
 
 def make_column_schema(spec: RegistrySpec) -> TableSchema | None:

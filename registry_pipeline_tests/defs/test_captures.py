@@ -37,7 +37,7 @@ def test_a_csv_is_shown_as_a_table_with_the_columns_of_its_schema(first_rebuild:
         "|---|---|---|",
         "| fp_1 | 2026-02-01 | 9df9ce81 |",
     ]
-    columns = {column.name: column.type for column in page["dagster/column_schema"].columns}
+    columns = {column.name: column.type for column in page["columns"].columns}
     assert columns["fingerprint_id"] == columns["path_length"] == "string"
 
 
@@ -48,7 +48,7 @@ def test_many_files_are_shown_as_a_table_of_files(first_rebuild: FirstRebuild) -
     assert (packs["dagster/row_count"], packs["files"]) == (2, 2)
     assert "| c3_regime_trend_v1.json | 36 |" in packs["sealed_files"]
     assert "preview" not in packs
-    assert "dagster/column_schema" not in packs
+    assert "columns" not in packs
     assert "derived_validation_report.md" in reports["sealed_files"]
     assert reports["preview"].startswith("```json")
 

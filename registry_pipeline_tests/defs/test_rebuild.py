@@ -68,7 +68,7 @@ def test_the_asset_page_shows_the_folder_its_root_hash_and_numbers_to_plot(first
     assert (page["state"], page["dagster/row_count"], page["canon_dirty"]) == ("sealed", 1, 0)
     assert page["preview"].startswith("```json")
     assert rows["preview"].startswith("| registry_version | run_id |")
-    columns = {column.name: column.type for column in rows["dagster/column_schema"].columns}
+    columns = {column.name: column.type for column in rows["columns"].columns}
     assert (columns["run_key"], columns["files"], columns["warnings"]) == ("string", "array", "array")
     assert "changed_records" not in rows, "nothing is active: there is no change to tell"
 
