@@ -71,17 +71,21 @@ class HistoryRequest(Config):
 def make_history_defs(start: date | None) -> Definitions:
     """Return the asset, its checks, job and schedule, with a partition for each day from `start` to yesterday (UTC).
 
-    Without a start there is no partition; the description and the metadata of the code location then say so.
+    Without a start the asset has no partition and cannot be materialized, and the job executes the checks alone. The
+    descriptions and the metadata of the code location say so.
     """
-    job = define_asset_job(
-        DAILY_JOB,
-        selection=AssetSelection.assets(DAILY),
-        description="Seal and check the state of past days. Launch it for partitions; it moves no pointer.",
-    )
     missing_start = finding("CONFIG_HISTORY_START", CONFIG_NAME)
     reason = f"{missing_start.message} -> {missing_start.hint}, then reload the code location"
+    note = f"\n\n{missing_start.code}: {reason}" if start is None else ""
+    history = _make_asset(start, note)
+    job = define_asset_job(
+        DAILY_JOB,
+        selection=AssetSelection.checks_for_assets(DAILY) if start is None else AssetSelection.assets(DAILY),
+        description=f"Seal and check the state of past days. Launch it for partitions; it moves no pointer.{note}",
+    )
     return Definitions(
-        assets=[_make_asset(start, f"{missing_start.code}: {reason}")],
+        # Without a partition, Dagster could not launch the asset, nor any selection that includes it.
+        assets=history.specs if start is None else [history],
         asset_checks=[_make_checks()],
         jobs=[job],
         schedules=[_make_schedule(start)],
@@ -89,8 +93,16 @@ def make_history_defs(start: date | None) -> Definitions:
     )
 
 
-def _make_asset(start: date | None, missing_start: str) -> AssetsDefinition:
-    """Return the asset whose partitions are days; a backfill is one run for all its days."""
+def _make_asset(start: date | None, note: str) -> AssetsDefinition:
+    """Return the asset whose partitions are days; a backfill is one run for all its days.
+
+    The note is added to its description.
+    """
+    days = DailyPartitionsDefinition(
+        start_date=start.isoformat() if start is not None else _NO_DAYS,
+        end_date=None if start is not None else _NO_DAYS,
+        timezone="UTC",
+    )
 
     def build_history(
         context: AssetExecutionContext, config: HistoryRequest, repository: ResourceParam[RepositoryResource]
@@ -100,11 +112,7 @@ def _make_asset(start: date | None, missing_start: str) -> AssetsDefinition:
         return MaterializeResult(metadata=event_log.NO_MATERIALIZATION)
 
     attributes = assets.make_asset_attributes(catalog.spec_of(DAILY), group=HISTORY_GROUP)
-    if start is None:
-        attributes["description"] += f"\n\n{missing_start}"
-        days = DailyPartitionsDefinition(start_date=_NO_DAYS, end_date=_NO_DAYS, timezone="UTC")
-    else:
-        days = DailyPartitionsDefinition(start_date=start.isoformat(), timezone="UTC")
+    attributes["description"] += note
     with warnings.catch_warnings():
         # `single_run` is beta in Dagster 1.13.27 and tested here. One run per partition takes four times as long.
         warnings.simplefilter("ignore", BetaWarning)

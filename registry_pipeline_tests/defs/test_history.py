@@ -23,10 +23,10 @@ from registry_pipeline.registries import catalog
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.copies import flip_byte
-from registry_pipeline_tests.defs.conftest import DagsterRepo, failure_of, verdicts_of
+from registry_pipeline_tests.defs.conftest import DagsterRepo, checks_of, failure_of, verdicts_of
 from registry_pipeline_tests.defs.days import FORCE, pages, read_events, span
 from registry_pipeline_tests.fork_server import fork_server
-from registry_pipeline_tests.registries.repositories import commit, git
+from registry_pipeline_tests.registries.repositories import git
 
 _KILLED_RUN = """
 import os, signal, sys
@@ -266,18 +266,18 @@ def test_without_a_first_day_the_asset_has_no_partition_and_says_why(
     for text in (daily_asset.descriptions_by_key[AssetKey(DAILY)], definitions.metadata["CONFIG_HISTORY_START"].value):
         assert "history_start is not set" in str(text)
         assert "set history_start in registry-pipeline.toml, then reload the code location" in str(text)
-    assert {key.name for key in definitions.resolve_asset_graph().asset_check_keys if key.asset_key == AssetKey(DAILY)}
-    assert definitions.resolve_job_def(DAILY_JOB).name == DAILY_JOB
+    checks = definitions.resolve_asset_graph().asset_check_keys
+    assert {key.name for key in checks if key.asset_key == AssetKey(DAILY)} == set(catalog.spec_of(DAILY).check_names)
+    assert "CONFIG_HISTORY_START" in (definitions.resolve_job_def(DAILY_JOB).description or "")
 
 
-def test_without_a_first_day_the_job_fails_with_the_next_step(fresh: DagsterRepo) -> None:
-    git(fresh.repository.root, "init", "-q", "-b", "main")
-    commit(fresh.repository.root, {"note": "a"}, at="2026-01-05T10:00:00Z")
-
+def test_without_a_first_day_the_job_checks_nothing_and_says_so(fresh: DagsterRepo) -> None:
     result = fresh.execute(DAILY_JOB)
 
-    assert not result.success
-    assert "history_start is not set" in failure_of(result, DAILY)
+    checks = checks_of(result, DAILY)
+    assert set(checks) == set(catalog.spec_of(DAILY).check_names)
+    assert {check.passed for check in checks.values()} == {False}
+    assert {check.description for check in checks.values()} == {"the asset has no sealed run: nothing was checked"}
 
 
 def test_with_a_first_day_nothing_says_that_it_is_missing(past: DagsterRepo) -> None:

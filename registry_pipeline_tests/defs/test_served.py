@@ -25,7 +25,7 @@ HISTORY = """
 query History($key: AssetKeyInput!) {
   assetNodeOrError(assetKey: $key) {
     ... on AssetNode {
-      description isPartitioned partitionKeys partitionStats {numPartitions numFailed}
+      description isMaterializable isPartitioned partitionKeys partitionStats {numPartitions numFailed}
       assetPartitionStatuses {... on TimePartitionStatuses {ranges {status}}}
     }
   }
@@ -78,6 +78,8 @@ def test_without_a_first_day_dagster_shows_the_history_with_no_partition(served:
     node = served.graphql(HISTORY, key={"path": ["drift_signals_daily"]})["assetNodeOrError"]
 
     assert (node["isPartitioned"], node["partitionKeys"]) == (True, [])
+    # Dagster's button for all assets would ask for a partition of it, and there is none.
+    assert not node["isMaterializable"]
     assert node["assetPartitionStatuses"]["ranges"] == []
     assert node["partitionStats"] == {"numPartitions": 0, "numFailed": 0}
     assert "CONFIG_HISTORY_START: history_start is not set" in node["description"]
