@@ -263,6 +263,7 @@ def test_without_a_first_day_the_asset_has_no_partition_and_says_why(
     daily_asset = definitions.resolve_assets_def(DAILY)
     assert isinstance(daily_asset.partitions_def, DailyPartitionsDefinition)
     assert daily_asset.partitions_def.get_partition_keys() == []
+    assert not daily_asset.is_executable
     for text in (daily_asset.descriptions_by_key[AssetKey(DAILY)], definitions.metadata["CONFIG_HISTORY_START"].value):
         assert "history_start is not set" in str(text)
         assert "set history_start in registry-pipeline.toml, then reload the code location" in str(text)
