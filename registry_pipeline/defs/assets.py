@@ -1,6 +1,6 @@
 """The assets that are built, one per registry of the build order, and their blocking checks: seal, schema and rules."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import PurePosixPath
@@ -16,7 +16,6 @@ from dagster import (
     AssetIn,
     AssetObservation,
     AssetsDefinition,
-    DagsterInstance,
     DataVersion,
     Failure,
     FreshnessPolicy,
@@ -198,25 +197,12 @@ def data_version(built: Built) -> DataVersion:
     return DataVersion(built.artifacts.content_sha256)
 
 
-def make_blocking_checks(
-    spec: RegistrySpec,
-    find_materializations: Callable[[DagsterInstance, str], Sequence[Materialization]],
-    format_result: Callable[[str, Sequence[Verdict]], AssetCheckResult],
-    *,
-    note: str = "",
-) -> AssetChecksDefinition:
-    """Return the checks of a registry. All are blocking, so nothing downstream is built on a failed one.
+def make_check_specs(spec: RegistrySpec, *, note: str = "") -> list[AssetCheckSpec]:
+    """Return the specs of the checks of a registry; `note` is added to each description.
 
-    They validate the sealed runs again; materializations without one are left out. If none is left, nothing was
-    checked: the checks fail with a warning, which does not block.
-
-    Args:
-        spec: the registry.
-        find_materializations: returns what a Dagster run checks, by its id.
-        format_result: returns the result of one check from the verdicts on the sealed runs.
-        note: is added to each description.
+    All are blocking, so nothing downstream is built on a failed one.
     """
-    specs = [
+    return [
         AssetCheckSpec(
             name,
             asset=spec.registry_id,
@@ -227,36 +213,48 @@ def make_blocking_checks(
         for name in spec.check_names
     ]
 
-    @multi_asset_check(name=f"check_{spec.registry_id}", specs=specs, can_subset=True)
-    def check(
-        context: AssetCheckExecutionContext, repository: ResourceParam[RepositoryResource]
-    ) -> Iterator[AssetCheckResult]:
-        with as_dagster_failure():
-            materializations = find_materializations(repository.instance, context.run.run_id)
-            loaded = repository.load_in_run(context.run.run_id)
-            for materialization in materializations:
-                event_log.refuse_other_repository(materialization, loaded)
-            verdicts = [validation.validate(loaded, m.sealed) for m in materializations if m.sealed is not None]
-        selected = {key.name for key in context.selected_asset_check_keys}
-        for name in spec.check_names:
-            if name in selected:
-                yield format_result(name, verdicts) if verdicts else _make_no_run_result(name)
-
-    return check
-
 
 def make_registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
     """Return the checks of a registry.
 
     They check what their own run, or the run that it re-executes, materialized or handed on, else the latest
-    materialization.
+    materialization. If it has no sealed run, they fail with a warning, which does not block.
     """
 
-    def find_materializations(instance: DagsterInstance, run_id: str) -> Sequence[Materialization]:
-        own = event_log.read_last_output(instance, spec.registry_id, run_id)
-        return [own] if own is not None else event_log.read_materializations(instance, spec.registry_id, limit=1)
+    @multi_asset_check(name=f"check_{spec.registry_id}", specs=make_check_specs(spec), can_subset=True)
+    def check(
+        context: AssetCheckExecutionContext, repository: ResourceParam[RepositoryResource]
+    ) -> Iterator[AssetCheckResult]:
+        with as_dagster_failure():
+            instance, run_id = repository.instance, context.run.run_id
+            own = event_log.read_last_output(instance, spec.registry_id, run_id)
+            latest = [own] if own is not None else event_log.read_materializations(instance, spec.registry_id, limit=1)
+            verdicts = validate_again(context, repository, latest)
+        for name in list_selected_checks(context):
+            yield check_result(name, verdicts[0][1]) if verdicts else make_no_run_result(name)
 
-    return make_blocking_checks(spec, find_materializations, lambda name, verdicts: check_result(name, verdicts[0]))
+    return check
+
+
+def validate_again(
+    context: AssetCheckExecutionContext, resource: RepositoryResource, materializations: Iterable[Materialization]
+) -> list[tuple[Materialization, Verdict]]:
+    """Validate sealed runs again, and return each materialization with its verdict; those without a run are left out.
+
+    Raises RefusedError if one is in another repository.
+    """
+    verdicts = []
+    repository = resource.load_in_run(context.run.run_id)
+    for materialization in materializations:
+        event_log.refuse_other_repository(materialization, repository)
+        if materialization.sealed is not None:
+            verdicts.append((materialization, validation.validate(repository, materialization.sealed)))
+    return verdicts
+
+
+def list_selected_checks(context: AssetCheckExecutionContext) -> list[str]:
+    """Return the names of the checks that a step executes."""
+    return sorted(key.name for key in context.selected_asset_check_keys)
 
 
 def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
@@ -267,22 +265,30 @@ def check_result(name: str, verdict: Verdict) -> AssetCheckResult:
         "run_folder": printable(verdict.path),
         "verdict": verdict.verdict,
     }
-    return _make_result(name, findings, facts, passed=_is_passed(name, verdict))
+    return _make_result(name, findings, facts, passed=is_passed(name, verdict))
 
 
-def check_result_of_many(name: str, verdicts: Sequence[Verdict]) -> AssetCheckResult:
-    """Return the result of one check on many folders; it fails if any of them fails, with the findings of those."""
-    failing = [verdict for verdict in verdicts if not _is_passed(name, verdict)]
+def check_result_of_many(
+    name: str, verdicts: Sequence[Verdict], subject: str, facts: metadata.Metadata
+) -> AssetCheckResult:
+    """Return the result of one check on many folders; it fails if any of them fails, with the findings of those.
+
+    Its description starts with the subject, and its metadata has the facts.
+    """
+    failing = [verdict for verdict in verdicts if not is_passed(name, verdict)]
     failing_folders = "\n".join(f"- {markdown_code(verdict.path)}" for verdict in failing)
-    facts = {
+    counts = {
         "folders": len(verdicts),
         "failing": len(failing),
         "failing_folders": MetadataValue.md(failing_folders or "None."),
     }
-    return _make_result(name, _select_findings(name, failing or verdicts), facts, passed=not failing)
+    findings = _select_findings(name, failing or verdicts)
+    summary = f"{subject}: {_summarize(findings)}"
+    return _make_result(name, findings, facts | counts, passed=not failing, summary=summary)
 
 
-def _is_passed(name: str, verdict: Verdict) -> bool:
+def is_passed(name: str, verdict: Verdict) -> bool:
+    """Return whether a check passes by its part of a verdict."""
     # A failed verdict without an error (a folder that is not sealed) fails the check of the seal.
     unexplained = name == "seal" and not verdict.passed and not verdict.errors()
     return not unexplained and all(f.severity is not Severity.ERROR for f in _select_findings(name, [verdict]))
@@ -305,20 +311,23 @@ def _make_result(
     severity: AssetCheckSeverity = AssetCheckSeverity.ERROR,
     summary: str | None = None,
 ) -> AssetCheckResult:
-    # By default the description has one message per code; the metadata has all findings.
-    if summary is None:
-        messages = {finding.code: finding.message for finding in reversed(findings)}
-        summary = "; ".join(f"{code}: {printable(message)}" for code, message in sorted(messages.items()))
     return AssetCheckResult(
         passed=passed,
         check_name=name,
         severity=severity,
-        description=summary or "no findings",
+        description=summary or _summarize(findings),
         metadata=facts | {"findings_count": len(findings)} | make_findings_metadata(findings),
     )
 
 
-def _make_no_run_result(name: str) -> AssetCheckResult:
+def _summarize(findings: Sequence[Finding]) -> str:
+    # One message per code; the metadata of a result has all findings.
+    messages = {finding.code: finding.message for finding in reversed(findings)}
+    return "; ".join(f"{code}: {printable(message)}" for code, message in sorted(messages.items())) or "no findings"
+
+
+def make_no_run_result(name: str) -> AssetCheckResult:
+    """Return the result of a check that has no sealed run to look at: a warning."""
     return AssetCheckResult(
         passed=False,
         check_name=name,

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from dagster import Definitions, define_asset_job, in_process_executor
+from dagster import Definitions, in_process_executor
 
 from registry_pipeline.config import Config, find_repository, find_root
 from registry_pipeline.defs.active_assets import REPORT_ASSET, make_pointers_asset, make_report_asset, utc_now
 from registry_pipeline.defs.active_checks import make_active_checks, make_pointer_checks
 from registry_pipeline.defs.assets import make_registry_asset, make_registry_checks
-from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB, command_line_sensor, select_checks
+from registry_pipeline.defs.cli_builds_sensor import check_job, command_line_sensor
 from registry_pipeline.defs.daily import make_history_defs
 from registry_pipeline.defs.resources import make_resources
 from registry_pipeline.defs.sensors import (
@@ -29,9 +29,7 @@ from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 
 
 def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | None = None) -> Definitions:
-    """Return the assets, checks, jobs, schedule, sensors and resources of one repository.
-
-    The history of days is included if the repository has a `history_start`.
+    """Return the assets, checks, jobs, schedules, sensors and resources of one repository.
 
     Args:
         repo_root: the repository; by default it is found once, now, from the environment or the working directory.
@@ -39,13 +37,7 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
     """
     root = _find_root(repo_root)
     config = _read_config(root)
-    start = config.history_start
     now = clock or utc_now
-    checks = define_asset_job(
-        CHECK_JOB,
-        selection=select_checks(with_days=start is not None),
-        description="Check the latest materialization of every registry again. Builds nothing and moves no pointer.",
-    )
     definitions = Definitions(
         assets=[
             make_source_assets(),
@@ -59,14 +51,14 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
             make_active_checks(),
             make_pointer_checks(now),
         ],
-        jobs=[rebuild_job, activate_pointers_job, check_pointers_job, checks],
+        jobs=[rebuild_job, activate_pointers_job, check_pointers_job, check_job],
         schedules=[daily_rebuild_schedule, hourly_pointers_schedule],
         sensors=[activation_sensor, command_line_sensor],
         resources=make_resources(root),
         # A process per step would spend seconds on imports where the step takes less.
         executor=in_process_executor,
     )
-    return Definitions.merge(definitions, make_history_defs(start))
+    return Definitions.merge(definitions, make_history_defs(config.history_start))
 
 
 def _find_root(named: Path | None) -> Path | RegistryPipelineError:

@@ -19,6 +19,7 @@ from dagster import (
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
+    define_asset_job,
     sensor,
 )
 
@@ -42,20 +43,27 @@ from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 CHECK_JOB: Final = "check_job"
 # The start of the reported build that a run checks.
 REPORTED_TAG: Final = "registry_pipeline/reported"
-_CODE_VERSION: Final = "dagster/code_version"
 _INPUT_VERSION: Final = "dagster/input_data_version/"
 
 
-def select_checks(*, with_days: bool) -> AssetSelection:
-    """Return the checks of the sealed runs of all registries and the report; `with_days` adds drift_signals_daily."""
-    days = [spec_of(DAILY)] if with_days else []
-    specs = (*BUILD_ORDER, spec_of(REPORT_ASSET), *days)
-    keys = [AssetCheckKey(AssetKey(spec.registry_id), name) for spec in specs for name in spec.check_names]
-    return AssetSelection.checks(*keys)
+check_job = define_asset_job(
+    CHECK_JOB,
+    selection=AssetSelection.checks(
+        *(
+            AssetCheckKey(AssetKey(spec.registry_id), name)
+            for spec in (*BUILD_ORDER, spec_of(REPORT_ASSET), spec_of(DAILY))
+            for name in spec.check_names
+        )
+    ),
+    description=(
+        "Check the latest materialization of every registry again, and the days that are new since the last time. "
+        "Builds nothing and moves no pointer."
+    ),
+)
 
 
 @sensor(
-    job_name=CHECK_JOB,
+    job=check_job,
     default_status=DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
     description=(
@@ -166,7 +174,11 @@ def _make_folder_event(
         description="Sealed by `registry-pipeline build`, without a Dagster run.",
         partition=member.partition,
         metadata=metadata.make_sealed_metadata(repository, run, now, page),
-        tags={event_log.DATA_VERSION_TAG: run.ref.manifest_sha256, _CODE_VERSION: code_version(spec), **versions},
+        tags={
+            event_log.DATA_VERSION_TAG: run.ref.manifest_sha256,
+            event_log.CODE_VERSION_TAG: code_version(spec),
+            **versions,
+        },
     )
 
 

@@ -1,17 +1,18 @@
-"""drift_signals_daily: past days as the partitions of one asset, with its checks and its job.
+"""drift_signals_daily: past days as the partitions of one asset, with its checks, its job and its schedule.
 
-A run of many partitions seals each one by itself. There is no value for the IO manager, and the data version is that
-of all partitions together, so each partition's own content hash is in its metadata.
+A run of many partitions seals each one by itself and reports it at once, with its own data version.
 """
 
 import json
 import warnings
-from collections.abc import Sequence
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from signal import SIGINT, SIGTERM
 from typing import Final
 
 from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
     AssetChecksDefinition,
     AssetExecutionContext,
     AssetMaterialization,
@@ -22,29 +23,42 @@ from dagster import (
     Config,
     DagsterInstance,
     DailyPartitionsDefinition,
-    DataVersion,
+    DefaultScheduleStatus,
     Definitions,
     MaterializeResult,
     ResourceParam,
+    RunRequest,
+    ScheduleDefinition,
+    ScheduleEvaluationContext,
+    SkipReason,
     asset,
     define_asset_job,
+    multi_asset_check,
+    schedule,
 )
 from pydantic import Field
 
-from registry_pipeline.canonical import json_line, sha256_hex
 from registry_pipeline.config import CONFIG_NAME, Repository
-from registry_pipeline.defs import event_log, metadata
-from registry_pipeline.defs.assets import check_result_of_many, make_asset_attributes, make_blocking_checks
+from registry_pipeline.defs import assets, event_log, metadata
+from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
+from registry_pipeline.defs.sources import list_source_keys
+from registry_pipeline.errors import RefusedError, RegistryPipelineError
 from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.display import printable
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline import daily, rebuild
 from registry_pipeline.pipeline.daily import SealedDay
 from registry_pipeline.registries import catalog
 from registry_pipeline.registries.base import seal_build
+from registry_pipeline.runs.sealed_run import Verdict
 
 DAILY: Final = "drift_signals_daily"
 DAILY_JOB: Final = "drift_signals_daily_job"
+# Of an asset without a first day: the partitions of this start and the same end are none.
+_NO_DAYS: Final = "2000-01-01"
+# How many days are checked if none is new.
+_LAST_DAYS: Final = 7
 
 
 class HistoryRequest(Config):
@@ -54,67 +68,82 @@ class HistoryRequest(Config):
 
 
 def make_history_defs(start: date | None) -> Definitions:
-    """Return the asset, its checks and its job, with a partition for each day from `start` to yesterday (UTC).
+    """Return the asset, its checks, job and schedule, with a partition for each day from `start` to yesterday (UTC).
 
-    Without a start there are no days; the metadata of the code location then has the finding that says so.
+    Without a start the asset has no partition and cannot be materialized, and the job executes the checks alone. The
+    descriptions and the metadata of the code location say so.
     """
-    if start is None:
-        missing_start = finding("CONFIG_HISTORY_START", CONFIG_NAME)
-        return Definitions(metadata={missing_start.code: f"{missing_start.message} -> {missing_start.hint}"})
+    missing_start = finding("CONFIG_HISTORY_START", CONFIG_NAME)
+    reason = f"{missing_start.message} -> {missing_start.hint}, then reload the code location"
+    note = f"\n\n{missing_start.code}: {reason}" if start is None else ""
+    history = _make_asset(start, note)
     job = define_asset_job(
         DAILY_JOB,
-        selection=AssetSelection.assets(DAILY),
-        description="Seal and check the state of past days. Launch it for partitions; it moves no pointer.",
+        selection=AssetSelection.checks_for_assets(DAILY) if start is None else AssetSelection.assets(DAILY),
+        description=f"Seal and check the state of past days. Launch it for partitions; it moves no pointer.{note}",
     )
-    days = DailyPartitionsDefinition(start_date=start.isoformat(), timezone="UTC")
-    return Definitions(assets=[make_daily_asset(days)], asset_checks=[make_daily_checks()], jobs=[job])
+    return Definitions(
+        # Without a partition, Dagster could not launch the asset, nor any selection that includes it.
+        assets=history.specs if start is None else [history],
+        asset_checks=[_make_checks()],
+        jobs=[job],
+        schedules=[_make_schedule(start)],
+        metadata={missing_start.code: reason} if start is None else {},
+    )
 
 
-def make_daily_asset(days: DailyPartitionsDefinition) -> AssetsDefinition:
-    """Return the asset whose partitions are days; a backfill is one run for all its days."""
+def _make_asset(start: date | None, note: str) -> AssetsDefinition:
+    """Return the asset whose partitions are days; a backfill is one run for all its days.
+
+    The note is added to its description.
+    """
+    days = DailyPartitionsDefinition(
+        start_date=start.isoformat() if start is not None else _NO_DAYS,
+        end_date=None if start is not None else _NO_DAYS,
+        timezone="UTC",
+    )
 
     def build_history(
         context: AssetExecutionContext, config: HistoryRequest, repository: ResourceParam[RepositoryResource]
     ) -> MaterializeResult[None]:
-        hashes = _seal_days(context, repository, force=config.force)
-        version = hashes[0] if len(hashes) == 1 else sha256_hex(json_line(hashes))
-        return MaterializeResult(metadata={"days": len(hashes)}, data_version=DataVersion(version))
+        _seal_days(context, repository, force=config.force)
+        # Each day has its materialization already.
+        return MaterializeResult(metadata=event_log.NO_MATERIALIZATION)
 
+    spec = catalog.spec_of(DAILY)
+    attributes = assets.make_asset_attributes(spec)
+    attributes["description"] += note
     with warnings.catch_warnings():
         # `single_run` is beta in Dagster 1.13.27 and tested here. One run per partition takes four times as long.
         warnings.simplefilter("ignore", BetaWarning)
-        attributes = make_asset_attributes(catalog.spec_of(DAILY))
-        return asset(partitions_def=days, backfill_policy=BackfillPolicy.single_run(), **attributes)(build_history)
+        return asset(
+            partitions_def=days, deps=list_source_keys(spec), backfill_policy=BackfillPolicy.single_run(), **attributes
+        )(build_history)
 
 
-def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, force: bool) -> list[str]:
-    """Seal the days of this run until it is cancelled, show each on its page, and return their content hashes."""
+def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, force: bool) -> None:
+    """Seal the days of this run until it is cancelled, and report the materialization of each when it is sealed."""
     dagster_run_id = context.run.run_id
     repository = resource.load_in_run(dagster_run_id)
     run = seal_build.BuildRun(resource.started(dagster_run_id), GitState(None, None), dagster_run_id)
     # Dagster's `has_partition_key` is False in a backfill, even of a single partition.
-    days = [date.fromisoformat(key) for key in context.partition_keys]
-    sealed: list[SealedDay] = []
-    try:
-        # A cancellation takes effect after the current day, so that no day is left half built.
-        with as_dagster_failure(), rebuild.defer_signals(SIGINT, SIGTERM) as is_cancelled:
-            for day in daily.build_days(repository, run, days, force=force):
-                sealed.append(day)
-                context.add_asset_metadata(_make_day_metadata(repository, day, run.started), partition_key=str(day.day))
-                if is_cancelled():
-                    break
-    except BaseException:
-        # A failed step has no materialization: report the days that were sealed.
-        for day in sealed:
-            page = _make_day_metadata(repository, day, run.started)
-            context.log_event(AssetMaterialization(context.asset_key, partition=str(day.day), metadata=page))
-        raise
-    return [day.built.artifacts.content_sha256 for day in sealed]
+    has_days = context.has_partition_key or context.has_partition_key_range
+    days = [date.fromisoformat(key) for key in context.partition_keys] if has_days else []
+    # A cancellation takes effect after the current day, so that no day is left half built.
+    with as_dagster_failure(), rebuild.defer_signals(SIGINT, SIGTERM) as is_cancelled:
+        for day in daily.build_days(repository, run, days, force=force):
+            # Dagster stores a logged event at once: a process that is killed later has reported this day.
+            context.log_event(_make_materialization(repository, day, run.started))
+            if is_cancelled():
+                break
+        if not days:
+            raise RefusedError("the run has no partition, so no day was built", f"launch {DAILY_JOB} for partitions")
 
 
-def _make_day_metadata(repository: Repository, day: SealedDay, now: datetime) -> metadata.Metadata:
+def _make_materialization(repository: Repository, day: SealedDay, now: datetime) -> AssetMaterialization:
+    spec = catalog.spec_of(DAILY)
     artifacts = day.built.artifacts
-    drift = json.loads(artifacts.files[catalog.spec_of(DAILY).artifact])
+    drift = json.loads(artifacts.files[spec.artifact])
     content: metadata.Metadata = {
         "state": "unchanged" if day.run.reused else "sealed",
         **artifacts.metrics,
@@ -123,19 +152,97 @@ def _make_day_metadata(repository: Repository, day: SealedDay, now: datetime) ->
         "content_sha256": artifacts.content_sha256,
         **metadata.make_findings_metadata(day.built.findings),
     }
-    return metadata.make_sealed_metadata(repository, day.run, now, content)
+    versions = {
+        event_log.DATA_VERSION_TAG: assets.data_version(day.built).value,
+        event_log.CODE_VERSION_TAG: assets.code_version(spec),
+    }
+    return AssetMaterialization(
+        DAILY,
+        partition=str(day.day),
+        metadata=metadata.make_sealed_metadata(repository, day.run, now, content),
+        tags=versions,
+    )
 
 
-def make_daily_checks() -> AssetChecksDefinition:
+def _make_schedule(start: date | None) -> ScheduleDefinition:
+    @schedule(
+        job_name=DAILY_JOB,
+        cron_schedule="15 0 * * *",
+        execution_timezone="UTC",
+        default_status=DefaultScheduleStatus.STOPPED,
+        description=f"Seals and checks yesterday in {DAILY} at 00:15 UTC. Off until you switch it on.",
+    )
+    def daily_history_schedule(
+        context: ScheduleEvaluationContext, repository: ResourceParam[RepositoryResource]
+    ) -> RunRequest | SkipReason:
+        """Request the day before the tick, which may be late."""
+        try:
+            repository.load()
+        except RegistryPipelineError as error:
+            return SkipReason(printable(f"{error.advice} ({error.message})"))
+        yesterday = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
+        if start is None:
+            return SkipReason(f"set history_start in {CONFIG_NAME}, then reload the code location (it is not set)")
+        if yesterday < start:
+            return SkipReason(f"wait until {start} is over ({yesterday} is before history_start, {start})")
+        return RunRequest(run_key=f"{DAILY}:{yesterday}", partition_key=str(yesterday))
+
+    return daily_history_schedule
+
+
+def _make_checks() -> AssetChecksDefinition:
     """Return the blocking checks of the days.
 
-    They check the asset, not a partition: each has one result per backfill, which fails if any day fails. Executed
-    alone they check the newest folder of every day.
+    They check the asset, not a partition: each has one result for all days that were checked, which fails if any fails.
     """
+    note = (
+        f" For each day of the run. Executed alone: for the days that are new since these checks last passed alone, or "
+        f"the last {_LAST_DAYS} days if none is new."
+    )
 
-    def find_days(instance: DagsterInstance, run_id: str) -> Sequence[event_log.Materialization]:
-        days = event_log.read_run_materializations(instance, DAILY, run_id)
-        return days or event_log.read_newest_of_each_partition(instance, DAILY)
+    @multi_asset_check(
+        name=f"check_{DAILY}", specs=assets.make_check_specs(catalog.spec_of(DAILY), note=note), can_subset=True
+    )
+    def check_days(
+        context: AssetCheckExecutionContext, repository: ResourceParam[RepositoryResource]
+    ) -> Iterator[AssetCheckResult]:
+        with as_dagster_failure():
+            instance = repository.instance
+            days = event_log.read_run_materializations(instance, DAILY, context.run.run_id)
+            checked_to = None if days else event_log.read_checked_to(instance, DAILY)
+            verdicts = assets.validate_again(context, repository, days or _find_days(instance, checked_to or 0))
+        for name in assets.list_selected_checks(context):
+            yield _make_result(name, verdicts, checked_to) if verdicts else assets.make_no_run_result(name)
 
-    spec = catalog.spec_of(DAILY)
-    return make_blocking_checks(spec, find_days, check_result_of_many, note=" For each day of the run.")
+    return check_days
+
+
+def _find_days(instance: DagsterInstance, checked_to: int) -> Sequence[Materialization]:
+    """Return the days that were materialized after a position in the event log; if there are none, the last days."""
+    new = event_log.read_new_partitions(instance, DAILY, checked_to)
+    return new or event_log.read_last_partitions(instance, DAILY, _LAST_DAYS)
+
+
+def _make_result(
+    name: str, verdicts: Sequence[tuple[Materialization, Verdict]], checked_to: int | None
+) -> AssetCheckResult:
+    """Return the result of a check; `checked_to` is the position that was reached before, None for days of the run."""
+    failed = [(day, verdict) for day, verdict in verdicts if not assets.is_passed(name, verdict)]
+    days = _list_days(verdicts)
+    facts: metadata.Metadata = {"days": ", ".join(days)}
+    scope = "of this run"
+    if checked_to is not None:
+        positions = [day.storage_id for day, _ in verdicts]
+        scope = "new" if max(positions) > checked_to else "the last ones, none is new"
+        # A day that fails is checked again until it passes, even if it is no longer one of the last days.
+        reached = min(day.storage_id for day, _ in failed) - 1 if failed else max(checked_to, *positions)
+        facts[event_log.CHECKED_TO_KEY] = reached
+    count = "1 day" if len(days) == 1 else f"{len(days)} days"
+    subject = f"checked {count} ({scope}), {days[0]} to {days[-1]}" + (
+        f"; failed: {metadata.list_some(_list_days(failed), ', ')}" if failed else ""
+    )
+    return assets.check_result_of_many(name, [verdict for _, verdict in verdicts], subject, facts)
+
+
+def _list_days(verdicts: Iterable[tuple[Materialization, Verdict]]) -> list[str]:
+    return sorted(printable(day.partition or verdict.run_id) for day, verdict in verdicts)

@@ -19,6 +19,7 @@ from dagster import (
     DagsterRun,
     EventLogRecord,
     EventRecordsResult,
+    IntMetadataValue,
 )
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
@@ -49,7 +50,10 @@ SEALED_KEY: Final = "sealed"
 """Metadata key of a materialization: its sealed run; absent if it has none."""
 ROOT_KEY: Final = "ROOT_SHA256"
 """Metadata key of a materialization and of a check: the root hash of the folder."""
+CHECKED_TO_KEY: Final = "checked_to"
+"""Metadata key of a check of partitions: the storage id up to which every materialization was checked and passed."""
 DATA_VERSION_TAG: Final = "dagster/data_version"
+CODE_VERSION_TAG: Final = "dagster/code_version"
 NO_MATERIALIZATION: Final = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 """Metadata of an output that hands its value on without a materialization, so that the asset does not look fresh."""
 _PAGE_SIZE: Final = 50
@@ -65,6 +69,7 @@ class Materialization:
         dagster_run_id: empty if a sensor reported a folder that the command line sealed.
         timestamp: when it was logged, in seconds since 1970.
         repository_root: the path of the repository that has the folder; None in events of former versions.
+        partition: the key of its partition, if the asset has partitions.
     """
 
     registry_id: str
@@ -74,6 +79,7 @@ class Materialization:
     sealed: SealedRun | None
     data_version: str | None = None
     repository_root: str | None = None
+    partition: str | None = None
 
 
 def sealed_to_json(repository: Repository, sealed: SealedRun) -> dict[str, Any]:
@@ -153,15 +159,20 @@ def _read_run_events(
     return [_parse_record(registry_id, record) for record in records if record.run_id == run_id]
 
 
-def read_newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Sequence[Materialization]:
-    """Return the newest materialization of every partition of a registry, in the order of the partitions."""
+def read_new_partitions(instance: DagsterInstance, registry_id: str, after_storage_id: int) -> list[Materialization]:
+    """Return the newest materialization of each partition that was materialized after a position in the event log."""
     newest: dict[str, EventLogRecord] = {}
-    for record in _fetch_all(
-        instance.fetch_materializations, AssetRecordsFilter(AssetKey(registry_id)), ascending=True
-    ):
+    records_filter = AssetRecordsFilter(AssetKey(registry_id), after_storage_id=after_storage_id)
+    for record in _fetch_all(instance.fetch_materializations, records_filter, ascending=True):
         if record.partition_key is not None:
             newest[record.partition_key] = record
     return [_parse_record(registry_id, newest[partition]) for partition in sorted(newest)]
+
+
+def read_last_partitions(instance: DagsterInstance, registry_id: str, count: int) -> list[Materialization]:
+    """Return the newest materialization of each of the last partitions, in their order, that have one."""
+    partitions = sorted(instance.get_materialized_partitions(AssetKey(registry_id)))[-count:]
+    return [read_materializations(instance, registry_id, 1, partition)[0] for partition in partitions]
 
 
 def read_materializations(
@@ -203,7 +214,16 @@ def _parse_record(registry_id: str, record: EventLogRecord) -> Materialization:
         sealed = SealedRun(registry_id, ref, inputs, str(data.get("as_of_utc") or ""), reused=True)
         root = data.get("repository")
     version = None if event is None else (event.tags or {}).get(DATA_VERSION_TAG)
-    return Materialization(registry_id, record.storage_id, record.run_id, record.timestamp, sealed, version, root)
+    return Materialization(
+        registry_id,
+        record.storage_id,
+        record.run_id,
+        record.timestamp,
+        sealed,
+        version,
+        root,
+        None if event is None else event.partition,
+    )
 
 
 class CheckResults:
@@ -263,6 +283,16 @@ def _iterate_check_records(instance: DagsterInstance, key: AssetCheckKey) -> Ite
         if len(records) < _PAGE_SIZE:
             return
         cursor = records[-1].id
+
+
+def read_checked_to(instance: DagsterInstance, registry_id: str) -> int:
+    """Return the storage id up to which all checks of a registry passed, by CHECKED_TO_KEY of their results; else 0."""
+    positions = []
+    for name in REGISTRIES[registry_id].check_names:
+        records = _iterate_check_records(instance, AssetCheckKey(AssetKey(registry_id), name))
+        stated = (None if (e := _read_evaluation(r)) is None else e.metadata.get(CHECKED_TO_KEY) for r in records)
+        positions.append(next((entry.value for entry in stated if isinstance(entry, IntMetadataValue)), 0) or 0)
+    return min(positions)
 
 
 def _find_root_sha256(record: AssetCheckExecutionRecord) -> str | None:

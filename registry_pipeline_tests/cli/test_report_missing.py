@@ -12,7 +12,7 @@ import pytest
 
 from registry_pipeline.cli.invoke import run
 from registry_pipeline.errors import EvidenceError, PublishError
-from registry_pipeline.pipeline import rebuild
+from registry_pipeline.pipeline import rebuild, steps
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline_tests.cli.conftest import Repository
 
@@ -43,7 +43,7 @@ def no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture(params=CAUSES)
 def no_log(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """From here on the delta log cannot be sealed, for one of the causes."""
-    real = rebuild.seal
+    real = steps.seal
 
     def fail(repository: Any, build_run: Any, spec: RegistrySpec, built: Any) -> Any:
         if spec.registry_id == "registry_delta_log":

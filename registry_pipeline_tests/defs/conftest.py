@@ -49,6 +49,7 @@ from registry_pipeline.registries.base import seal_build
 from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline_tests.histories import make_historic
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 REGISTRIES = [spec.registry_id for spec in BUILD_ORDER if spec.pointer]
@@ -267,6 +268,18 @@ def open_dagster_repo(root: Path) -> Iterator[DagsterRepo]:
     prepare_home(repository.dagster_home)
     with DagsterInstance.from_config(str(repository.dagster_home)) as instance:
         yield DagsterRepo(repository, instance, build_defs(root))
+
+
+@pytest.fixture(scope="session")
+def historic_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with some weeks of history, of which no day was built."""
+    return make_historic(tmp_path_factory.mktemp("historic") / "repository").root
+
+
+@pytest.fixture
+def past(historic_repository: Path, tmp_path: Path) -> Iterator[DagsterRepo]:
+    with copy_of(historic_repository, tmp_path / "repository") as repo:
+        yield repo
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from dagster import AssetCheckSeverity, AssetKey, DefaultScheduleStatus, Execute
 from registry_pipeline.cli.main import main
 from registry_pipeline.config import CONFIG_NAME
 from registry_pipeline.defs import event_log
-from registry_pipeline.defs.active_checks import ACTIVE_CHECK, POINTERS_ASSET
+from registry_pipeline.defs.active_checks import ACTIVE_CHECK
 from registry_pipeline.defs.build import build_defs
-from registry_pipeline.defs.proposal import REFUSED_TAG
+from registry_pipeline.defs.proposal import POINTERS_ASSET, REFUSED_TAG
 from registry_pipeline_tests.defs.conftest import (
     REGISTRIES,
     DagsterRepo,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import shutil
 import signal
 import warnings
 from collections.abc import Iterator
@@ -12,18 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import (
-    AssetKey,
-    AssetSelection,
-    DagsterRunStatus,
-    DailyPartitionsDefinition,
-    Definitions,
-    ExecuteInProcessResult,
-)
-from dagster import define_asset_job as asset_job
+from dagster import AssetKey, DagsterRunStatus, DailyPartitionsDefinition
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs import event_log
+from registry_pipeline.defs.assets import code_version
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.daily import DAILY, DAILY_JOB
 from registry_pipeline.pipeline import daily
@@ -31,45 +23,49 @@ from registry_pipeline.registries import catalog
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.copies import flip_byte
-from registry_pipeline_tests.defs.conftest import (
-    DagsterRepo,
-    codes_of,
-    failure_of,
-    make_removable,
-    open_dagster_repo,
-    verdicts_of,
-)
-from registry_pipeline_tests.histories import make_historic
+from registry_pipeline_tests.defs.conftest import DagsterRepo, checks_of, codes_of, failure_of, verdicts_of
+from registry_pipeline_tests.defs.days import FORCE, pages, read_events, span
+from registry_pipeline_tests.fork_server import fork_server
 from registry_pipeline_tests.registries.repositories import git
 
-FORCE = {"ops": {DAILY: {"config": {"force": True}}}}
+_KILLED_RUN = """
+import os, signal, sys
+from pathlib import Path
+from dagster import DagsterInstance
+from registry_pipeline.defs.build import build_defs
+from registry_pipeline.pipeline import daily
 
+root, home, first, last, when = sys.argv[1:]
+calls = []
+seal = daily.seal
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_historic(tmp_path_factory.mktemp("history") / "repository").root
+def die_in_the_third(*args, **options):
+    calls.append(args)
+    if len(calls) == 3 and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    sealed = seal(*args, **options)
+    if len(calls) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return sealed
 
-
-@pytest.fixture
-def past(made: Path, tmp_path: Path) -> Iterator[DagsterRepo]:
-    root = tmp_path / "repository"
-    shutil.copytree(made, root, symlinks=True)
-    with open_dagster_repo(root) as repo:
-        yield repo
-    make_removable(root)
-
-
-def span(first: str, last: str) -> dict[str, Any]:
-    """Return what a backfill of one run tells the run."""
+daily.seal = die_in_the_third
+with DagsterInstance.from_config(home) as instance:
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-    return {"tags": tags}
+    build_defs(Path(root)).resolve_job_def("drift_signals_daily_job").execute_in_process(instance=instance, tags=tags)
+"""
 
 
-def pages(result: ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
-    """Return the metadata of each partition's materialization."""
-    made = result.asset_materializations_for_node(DAILY)
-    assert all(event.partition is not None for event in made)
-    return {str(event.partition): {name: value.value for name, value in event.metadata.items()} for event in made}
+def read_statuses(repo: DagsterRepo) -> dict[str, set[str]]:
+    """Return the days by the status that Dagster shows on the page of the asset."""
+    days = repo.definitions.resolve_assets_def(DAILY).partitions_def
+    assert days is not None
+    status = get_and_update_asset_status_cache_value(repo.instance, AssetKey(DAILY), days)
+    assert status is not None
+    return {
+        "materialized": set(status.deserialize_materialized_partition_subsets(days).get_partition_keys()),
+        "failed": set(status.deserialize_failed_partition_subsets(days).get_partition_keys()),
+        "in progress": set(status.deserialize_in_progress_partition_subsets(days).get_partition_keys()),
+    }
 
 
 def test_one_partition_is_one_folder_with_its_figures_as_numbers(past: DagsterRepo) -> None:
@@ -152,20 +148,47 @@ def test_one_days_damage_fails_the_check_of_the_whole_run(past: DagsterRepo, mon
     assert "HASH_MISMATCH" in codes_of(seal.metadata)
 
 
-def test_checks_that_are_executed_alone_verify_the_newest_folder_of_every_day(past: DagsterRepo) -> None:
-    old = pages(past.execute(DAILY_JOB, **span("2026-02-09", "2026-02-12")))
-    new = pages(past.execute(DAILY_JOB, run_config=FORCE, partition_key="2026-02-12"))
-    alone = asset_job("alone", AssetSelection.checks_for_assets(DAILY))
-    repo = dataclasses.replace(past, definitions=Definitions.merge(past.definitions, Definitions(jobs=[alone])))
+def test_each_day_has_the_data_version_of_its_content_and_the_code_version(past: DagsterRepo) -> None:
+    result = past.execute(DAILY_JOB, **span("2026-02-09", "2026-02-12"))
 
-    flip_byte(past.repository.publish_root / old["2026-02-12"]["run_id"] / "DRIFT_SIGNALS_v0_1.json")
-    replaced = repo.execute("alone")
-    flip_byte(past.repository.publish_root / new["2026-02-12"]["run_id"] / "DRIFT_SIGNALS_v0_1.json")
-    broken = repo.execute("alone")
+    hashes = {day: page["content_sha256"] for day, page in pages(result).items()}
+    tags = {str(event.partition): event.tags or {} for event in read_events(past)}
+    assert {day: tag[event_log.DATA_VERSION_TAG] for day, tag in tags.items()} == hashes
+    assert len(set(hashes.values())) > 1
+    assert {tag[event_log.CODE_VERSION_TAG] for tag in tags.values()} == {code_version(catalog.spec_of(DAILY))}
 
-    assert verdicts_of(replaced, DAILY) == dict.fromkeys(catalog.spec_of(DAILY).check_names, True)
-    assert {e.metadata["folders"].value for e in replaced.get_asset_check_evaluations()} == {4}
-    assert verdicts_of(broken, DAILY)["seal"] is False
+
+@pytest.mark.process
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_killed_run_keeps_the_days_that_it_reported_and_a_new_run_builds_the_others(
+    past: DagsterRepo, when: str
+) -> None:
+    """The process dies before or after it seals the third day, which is not reported either way."""
+    home = past.repository.dagster_home
+    program = fork_server("registry_pipeline.defs.build")
+    done = program.run(_KILLED_RUN, str(past.repository.root), str(home), "2026-02-09", "2026-02-13", when)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+    others = {"2026-02-11", "2026-02-12", "2026-02-13"}
+    (run,) = past.instance.get_runs()
+    assert read_statuses(past) == {"materialized": {"2026-02-09", "2026-02-10"}, "failed": set(), "in progress": others}
+    past.instance.report_run_failed(run)  # as Dagster's monitor does when it misses the process
+    assert read_statuses(past) == {"materialized": {"2026-02-09", "2026-02-10"}, "failed": others, "in progress": set()}
+
+    rest = past.execute(DAILY_JOB, **span("2026-02-11", "2026-02-13"))
+
+    assert rest.success
+    assert pages(rest)["2026-02-11"]["state"] == {"before": "sealed", "after": "unchanged"}[when]
+    assert [event.partition for event in read_events(past)] == ["2026-02-09", "2026-02-10", *sorted(others)]
+    everything = {"2026-02-09", "2026-02-10", *others}
+    assert read_statuses(past) == {"materialized": everything, "failed": set(), "in progress": set()}
+
+
+def test_a_run_without_a_partition_fails_with_the_next_step(past: DagsterRepo) -> None:
+    result = past.execute(DAILY_JOB)
+
+    assert not result.success
+    assert "the run has no partition" in failure_of(result, DAILY)
 
 
 def test_a_refused_day_fails_with_a_message_and_a_hint(past: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +251,7 @@ def test_partitions_are_the_days_from_history_start_to_yesterday_in_utc(past: Da
 
 
 @pytest.mark.parametrize("toml", ["", "history_start = nonsense\n", "unknown_key = 1\n", None])
-def test_without_a_first_day_the_definitions_load_without_history_and_say_so(
+def test_without_a_first_day_the_asset_has_no_partition_and_says_why(
     tmp_path: Path, toml: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if toml is not None:
@@ -237,9 +260,32 @@ def test_without_a_first_day_the_definitions_load_without_history_and_say_so(
 
     definitions = build_defs()
 
-    assert AssetKey(DAILY) not in definitions.resolve_asset_graph().get_all_asset_keys()
-    assert "history_start is not set" in str(definitions.metadata["CONFIG_HISTORY_START"].value)
-    assert definitions.resolve_job_def("rebuild_job").name == "rebuild_job"
+    daily_asset = definitions.resolve_assets_def(DAILY)
+    assert isinstance(daily_asset.partitions_def, DailyPartitionsDefinition)
+    assert daily_asset.partitions_def.get_partition_keys() == []
+    assert not daily_asset.is_executable
+    for text in (daily_asset.descriptions_by_key[AssetKey(DAILY)], definitions.metadata["CONFIG_HISTORY_START"].value):
+        assert "history_start is not set" in str(text)
+        assert "set history_start in registry-pipeline.toml, then reload the code location" in str(text)
+    checks = definitions.resolve_asset_graph().asset_check_keys
+    assert {key.name for key in checks if key.asset_key == AssetKey(DAILY)} == set(catalog.spec_of(DAILY).check_names)
+    assert "CONFIG_HISTORY_START" in (definitions.resolve_job_def(DAILY_JOB).description or "")
+
+
+def test_without_a_first_day_the_job_checks_nothing_and_says_so(fresh: DagsterRepo) -> None:
+    result = fresh.execute(DAILY_JOB)
+
+    checks = checks_of(result, DAILY)
+    assert set(checks) == set(catalog.spec_of(DAILY).check_names)
+    assert {check.passed for check in checks.values()} == {False}
+    assert {check.description for check in checks.values()} == {"the asset has no sealed run: nothing was checked"}
+
+
+def test_with_a_first_day_nothing_says_that_it_is_missing(past: DagsterRepo) -> None:
+    description = past.definitions.resolve_assets_def(DAILY).descriptions_by_key[AssetKey(DAILY)]
+
+    assert "history_start" not in description
+    assert "CONFIG_HISTORY_START" not in past.definitions.metadata
 
 
 def test_loading_does_not_start_git(past: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:

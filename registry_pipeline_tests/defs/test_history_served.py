@@ -48,6 +48,15 @@ query Made($key: AssetKeyInput!) {
     }
   }
 }"""
+STATUSES = """
+query Statuses($key: AssetKeyInput!) {
+  assetNodeOrError(assetKey: $key) {
+    ... on AssetNode {
+      assetPartitionStatuses {... on TimePartitionStatuses {ranges {startKey endKey status}}}
+      dataVersionByPartition(partitions: ["2026-01-19", "2026-01-20"])
+    }
+  }
+}"""
 ASSET = {"path": ["drift_signals_daily"]}
 
 
@@ -118,6 +127,18 @@ def test_a_backfill_of_sixty_days_is_one_run_and_sixty_folders_and_can_be_plotte
     assert [day for day in DAYS if drifts[day]] == [
         d for d in DAYS if "2026-01-20" <= d < "2026-02-10" or d >= "2026-02-20"
     ]
+
+
+def test_dagster_shows_each_day_as_materialized_with_a_data_version_of_its_own(
+    machine: Machine, backfilled: Backfill
+) -> None:
+    node = machine.served.graphql(STATUSES, key=ASSET)["assetNodeOrError"]
+
+    expected = [{"startKey": DAYS[0], "endKey": DAYS[-1], "status": "MATERIALIZED"}]
+    assert node["assetPartitionStatuses"]["ranges"] == expected
+    contents = {each["partition"]: each["page"]["content_sha256"] for each in backfilled.shown}
+    assert node["dataVersionByPartition"] == [contents["2026-01-19"], contents["2026-01-20"]]
+    assert contents["2026-01-19"] != contents["2026-01-20"]
 
 
 def test_days_that_are_rebuilt_have_the_same_artifact_bytes(machine: Machine, backfilled: Backfill) -> None:

@@ -84,7 +84,7 @@ def test_findings_of_a_hostile_folder_are_text() -> None:
 
     for result in (
         *(check_result(name, verdict) for name in ("seal", "schema")),
-        check_result_of_many("seal", [verdict]),
+        check_result_of_many("seal", [verdict], "checked", {}),
     ):
         for text in (*texts_of(result.metadata), result.description or ""):
             assert hidden_in(text) == []

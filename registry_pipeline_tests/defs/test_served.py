@@ -21,6 +21,16 @@ from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Ser
 
 pytestmark = pytest.mark.process
 
+HISTORY = """
+query History($key: AssetKeyInput!) {
+  assetNodeOrError(assetKey: $key) {
+    ... on AssetNode {
+      description isMaterializable isPartitioned partitionKeys partitionStats {numPartitions numFailed}
+      assetPartitionStatuses {... on TimePartitionStatuses {ranges {status}}}
+    }
+  }
+}"""
+
 
 @pytest.fixture(scope="module")
 def served(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
@@ -62,6 +72,17 @@ def launched(served: Served) -> str:
 
 def test_the_code_location_has_the_name_that_dg_gives_it(served: Served) -> None:
     assert served.location()["repositoryLocationName"] == "registry_pipeline"
+
+
+def test_without_a_first_day_dagster_shows_the_history_with_no_partition(served: Served) -> None:
+    node = served.graphql(HISTORY, key={"path": ["drift_signals_daily"]})["assetNodeOrError"]
+
+    assert (node["isPartitioned"], node["partitionKeys"]) == (True, [])
+    # Dagster's button for all assets would ask for a partition of it, and there is none.
+    assert not node["isMaterializable"]
+    assert node["assetPartitionStatuses"]["ranges"] == []
+    assert node["partitionStats"] == {"numPartitions": 0, "numFailed": 0}
+    assert "CONFIG_HISTORY_START: history_start is not set" in node["description"]
 
 
 def test_a_rebuild_launched_through_graphql_is_activated_by_the_sensor_and_reported(
