@@ -14,6 +14,7 @@ from registry_pipeline.defs.active_checks import make_active_checks, make_pointe
 from registry_pipeline.defs.assets import make_registry_asset, make_registry_checks
 from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB, command_line_sensor, select_checks
 from registry_pipeline.defs.daily import make_history_defs
+from registry_pipeline.defs.job_limits import make_limit_tags
 from registry_pipeline.defs.resources import make_resources
 from registry_pipeline.defs.sensors import (
     activate_pointers_job,
@@ -44,6 +45,7 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
         CHECK_JOB,
         selection=select_checks(with_days=start is not None),
         description="Check the latest materialization of every registry again. Builds nothing and moves no pointer.",
+        tags=make_limit_tags(CHECK_JOB),
     )
     definitions = Definitions(
         assets=[

@@ -35,6 +35,7 @@ from registry_pipeline.canonical import json_line, sha256_hex
 from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.assets import check_result_of_many, make_asset_attributes, make_blocking_checks
+from registry_pipeline.defs.job_limits import make_limit_tags
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.git.values import GitState
@@ -67,6 +68,7 @@ def make_history_defs(start: date | None) -> Definitions:
         DAILY_JOB,
         selection=AssetSelection.assets(DAILY),
         description="Seal and check the state of past days. Launch it for partitions; it moves no pointer.",
+        tags=make_limit_tags(DAILY_JOB),
     )
     days = DailyPartitionsDefinition(start_date=start.isoformat(), timezone="UTC")
     return Definitions(assets=[make_daily_asset(days)], asset_checks=[make_daily_checks()], jobs=[job])

@@ -27,6 +27,7 @@ from registry_pipeline.defs.active_assets import (
     RunToActivate,
 )
 from registry_pipeline.defs.active_checks import ACTIVE_CHECK, POINTERS_ASSET, list_changed_checks
+from registry_pipeline.defs.job_limits import make_limit_tags
 from registry_pipeline.defs.metadata import list_some
 from registry_pipeline.defs.proposal import (
     CLOSURE_TAG,
@@ -42,9 +43,6 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.registries.catalog import BUILD_ORDER
 
-OVERDUE_TAG: Final = "dagster/max_runtime"
-# An activation run counts as failed then: the sensor would wait without end for a run whose process died.
-OVERDUE_SECONDS: Final = 900
 CHECK_POINTERS_JOB: Final = "check_pointers_job"
 # What the sensor writes; a build must not wait for it.
 _ACTIVE_CHECKS: Final = AssetSelection.checks(
@@ -54,6 +52,7 @@ rebuild_job = define_asset_job(
     REBUILD_JOB,
     selection=AssetSelection.assets(*(spec.registry_id for spec in BUILD_ORDER)) - _ACTIVE_CHECKS,
     description="Build, seal and check every registry. Moves no pointer; the sensor does if all checks pass.",
+    tags=make_limit_tags(REBUILD_JOB),
 )
 activate_pointers_job = define_asset_job(
     ACTIVATE_JOB,
@@ -62,7 +61,7 @@ activate_pointers_job = define_asset_job(
         "Validate runs again, activate them in one move, check the pointers and render the report. The activation "
         "sensor launches it with the runs. Launched by hand, it activates what the sensor would request."
     ),
-    tags={OVERDUE_TAG: str(OVERDUE_SECONDS)},
+    tags=make_limit_tags(ACTIVATE_JOB),
 )
 check_pointers_job = define_asset_job(
     CHECK_POINTERS_JOB,
@@ -71,6 +70,7 @@ check_pointers_job = define_asset_job(
         "Verify the pointer file, its chain and every active run, and check whether the newest builds are active. "
         "Builds nothing and moves no pointer."
     ),
+    tags=make_limit_tags(CHECK_POINTERS_JOB),
 )
 daily_rebuild_schedule = ScheduleDefinition(
     name="daily_rebuild_schedule",
