@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -34,6 +34,7 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.pipeline import log as pipeline_log
 from registry_pipeline.pipeline import steps
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import RunId
@@ -49,9 +50,11 @@ _INPUT_VERSION: Final = "dagster/input_data_version/"
 def select_checks(*, with_days: bool) -> AssetSelection:
     """Return the checks of the sealed runs of all registries and the report; `with_days` adds drift_signals_daily."""
     days = [spec_of(DAILY)] if with_days else []
-    specs = (*BUILD_ORDER, spec_of(REPORT_ASSET), *days)
-    keys = [AssetCheckKey(AssetKey(spec.registry_id), name) for spec in specs for name in spec.check_names]
-    return AssetSelection.checks(*keys)
+    return AssetSelection.checks(*_list_checks((*BUILD_ORDER, spec_of(REPORT_ASSET), *days)))
+
+
+def _list_checks(specs: Iterable[RegistrySpec]) -> list[AssetCheckKey]:
+    return [AssetCheckKey(AssetKey(spec.registry_id), name) for spec in specs for name in spec.check_names]
 
 
 @sensor(
@@ -60,7 +63,8 @@ def select_checks(*, with_days: bool) -> AssetSelection:
     minimum_interval_seconds=30,
     description=(
         "Reports the builds of `registry-pipeline build` to Dagster: complete builds, as materializations without a "
-        "Dagster run, and has them checked. It activates nothing. The first tick reports only the newest build."
+        "Dagster run, and has these builds checked. It activates nothing. The first tick reports only the newest "
+        "build."
     ),
 )
 def command_line_sensor(
@@ -136,7 +140,9 @@ def _report_group(instance: DagsterInstance, repository: Repository, group: pipe
     if REPORT_ASSET in group.registry_ids:  # a report was rendered, so pointers had moved
         events.insert(len(events) - 1, _make_pointers_event(repository))
     stamp = utc_text(group.stamp)
-    request = RunRequest(run_key=f"reported:{stamp}", tags={REPORTED_TAG: stamp})
+    # Only what is new is checked: the job by itself would verify every registry again for a build of one.
+    checks = _list_checks(spec_of(registry_id) for registry_id in group.registry_ids)
+    request = RunRequest(run_key=f"reported:{stamp}", tags={REPORTED_TAG: stamp}, asset_check_keys=checks)
     return SensorResult(run_requests=[request], asset_events=events, cursor=stamp)
 
 
