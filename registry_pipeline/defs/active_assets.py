@@ -150,7 +150,7 @@ def _activate(
         context.log_event(event)
     raise Failure(
         "; ".join(_format_refusal(requested, finding) for finding in errors) + " (no pointer moved)",
-        metadata=metadata.make_findings_metadata(outcome.findings),
+        metadata=metadata.make_findings_metadata(outcome.findings) | metadata.make_next_step_metadata(errors),
         allow_retries=False,
     )
 

@@ -177,6 +177,7 @@ def _make_pointer_result(name: str, inspection: Inspection) -> AssetCheckResult:
     # Without a record there is no state with which the pointer file could be compared.
     passed = passed and (name != "chain" or inspection.chain.head is not None)
     facts["findings"] = MetadataValue.md(metadata.format_findings(findings) or "None.")
+    facts |= metadata.make_next_step_metadata(findings)
     return AssetCheckResult(
         passed=passed,
         asset_key=AssetKey(POINTERS_ASSET),

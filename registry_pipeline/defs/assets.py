@@ -102,7 +102,8 @@ def make_registry_asset(spec: RegistrySpec, freshness_hours: int) -> AssetsDefin
         elif spec.append_only:
             # A missing source is no failure. A log that cannot be extended is: somebody has to repair it.
             text = "; ".join(printable(f"{finding.message} -> {finding.hint}") for finding in built.findings)
-            raise Failure(text, metadata=make_findings_metadata(built.findings), allow_retries=False)
+            page = make_findings_metadata(built.findings) | metadata.make_next_step_metadata(built.findings)
+            raise Failure(text, metadata=page, allow_retries=False)
         else:
             yield _hand_on_active_run(context, loaded, spec, built)
 
@@ -299,6 +300,7 @@ def _make_result(
         severity=severity,
         description=summary or "no findings",
         metadata=facts
+        | metadata.make_next_step_metadata(findings)
         | {
             "findings_count": len(findings),
             "findings": MetadataValue.md(metadata.format_findings(findings) or "None."),

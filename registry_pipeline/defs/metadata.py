@@ -22,7 +22,7 @@ from registry_pipeline.findings.display import (
     printable,
     printable_lines,
 )
-from registry_pipeline.findings.finding import Finding
+from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.delta import parse_delta_log
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.sealed_input import find_main_artifact
@@ -90,6 +90,13 @@ def make_findings_metadata(findings: Iterable[Finding]) -> Metadata:
     """Return the findings as a Markdown list with their number, or nothing if there are none."""
     listed = list(findings)
     return {"findings": MetadataValue.md(format_findings(listed)), "findings_count": len(listed)} if listed else {}
+
+
+def make_next_step_metadata(findings: Iterable[Finding]) -> Metadata:
+    """Return the codes of findings and the next step of the first, errors before others; nothing without findings."""
+    ordered = sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)
+    codes = ", ".join(dict.fromkeys(finding.code for finding in ordered))
+    return {"codes": codes, "next_step": printable(ordered[0].hint)} if ordered else {}
 
 
 def list_some(items: Sequence[str], separator: str) -> str:

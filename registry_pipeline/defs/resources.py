@@ -70,6 +70,11 @@ class RepositoryResource:
         self._instance = instance
 
     @property
+    def root(self) -> Path | None:
+        """The root of the repository, also of one whose toml is invalid; None if there is no repository."""
+        return self._root if isinstance(self._root, Path) else None
+
+    @property
     def instance(self) -> DagsterInstance:
         """The Dagster instance of the execution."""
         if self._instance is None:
