@@ -25,6 +25,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.active_checks import POINTERS_ASSET, list_refused_checks
 from registry_pipeline.defs.assets import GROUP, OWNERS, code_version, make_asset_attributes
+from registry_pipeline.defs.code_references import make_code_references
 from registry_pipeline.defs.proposal import (
     REFUSED_AT_TAG,
     REFUSED_RUNS_TAG,
@@ -88,6 +89,7 @@ def make_pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
         kinds={"json"},
         owners=list(OWNERS),
         code_version=code_version(catalog.spec_of("pointer_activation")),
+        metadata=make_code_references("registry_pipeline.pointers.activation.activate"),
         pool=POINTERS_POOL,
         retry_policy=RetryPolicy(max_retries=3, delay=1, backoff=Backoff.EXPONENTIAL),
     )

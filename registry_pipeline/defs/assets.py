@@ -16,6 +16,7 @@ from dagster import (
     AssetIn,
     AssetObservation,
     AssetsDefinition,
+    CodeReferencesMetadataValue,
     DagsterInstance,
     DataVersion,
     Failure,
@@ -30,6 +31,7 @@ from dagster import (
 
 from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs.code_references import make_code_references
 from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.metadata import make_findings_metadata
 from registry_pipeline.defs.resources import SEALED_IO, RepositoryResource, as_dagster_failure
@@ -39,7 +41,7 @@ from registry_pipeline.findings.display import markdown_code, printable
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries import validation
-from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
 from registry_pipeline.registries.base.sealed_input import read_active_run
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, Verdict
@@ -47,6 +49,7 @@ from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, Verdic
 SOURCE_CHECK: Final = "source"
 OWNERS: Final = ("team:registry-layer",)
 GROUP: Final = "registry_layer"
+_RENDER: Final = "registry_pipeline.pipeline.rebuild.render"
 # Findings with which a registry is built, but not from everything that it should be built from.
 _NOT_READ: Final = frozenset(
     {
@@ -152,10 +155,13 @@ class AssetAttributes(TypedDict):
     owners: list[str]
     tags: dict[str, str]
     code_version: str
+    metadata: dict[str, CodeReferencesMetadataValue]
 
 
 def make_asset_attributes(spec: RegistrySpec, *, group: str = GROUP) -> AssetAttributes:
     """Return the arguments of `@asset` for a registry."""
+    # The report has neither a reader nor a builder.
+    calls = [call.path for call in (spec.reader, spec.builder) if isinstance(call, DeferredCall)] or [_RENDER]
     file_names = (*spec.artifacts, *(pattern for pattern, _ in spec.schemas))
     suffixes = {PurePosixPath(name).suffix.removeprefix(".") for name in file_names}
     description = f"{spec.title}\n\nEach materialization is a sealed run folder, which never changes."
@@ -169,6 +175,7 @@ def make_asset_attributes(spec: RegistrySpec, *, group: str = GROUP) -> AssetAtt
         "owners": list(OWNERS),
         "tags": {"registry_pipeline/operation": spec.operation_id} if spec.operation_id else {},
         "code_version": code_version(spec),
+        "metadata": make_code_references(*calls),
     }
 
 
