@@ -22,7 +22,7 @@ from pydantic import Field
 
 from registry_pipeline.canonical import json_line, parse_utc, sha256_hex
 from registry_pipeline.config import Repository
-from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs import event_log, metadata, step_log
 from registry_pipeline.defs.active_checks import POINTERS_ASSET, list_refused_checks
 from registry_pipeline.defs.assets import GROUP, OWNERS, code_version, make_asset_attributes
 from registry_pipeline.defs.code_references import make_code_references
@@ -138,6 +138,7 @@ def _activate(
     actor, reason = find_actor(resource.instance, context.run)
     outcome = activation.activate(repository, run, candidates, actor=actor, reason=reason)
     if not isinstance(outcome, Refusal):
+        _log_activation(context, outcome)
         return outcome
     # (3) Tag a refused run, so that the sensor does not request the same runs again, and say so at the registries.
     errors = [finding for finding in outcome.findings if finding.severity is Severity.ERROR]
@@ -155,6 +156,14 @@ def _activate(
         metadata=metadata.make_findings_metadata(outcome.findings) | metadata.make_next_step_metadata(errors),
         allow_retries=False,
     )
+
+
+def _log_activation(context: AssetExecutionContext, moved: Activation | None) -> None:
+    if moved is None:
+        context.log.info("no pointer moved: all requested runs are active")
+        return
+    step_log.log_findings(context.log, moved.findings)
+    context.log.info(printable(f"{len(moved.moves)} pointers moved, recorded in {moved.record.path}"))
 
 
 def _format_refusal(requested: Mapping[str, SealedRef], finding: Finding) -> str:
@@ -201,9 +210,11 @@ def make_report_asset() -> AssetsDefinition:
             try:
                 sealed = rebuild.render(repository.load(), _start_report_run(repository, context.run.run_id))
             except RefusedError as refused:
+                context.log.warning(printable(f"not rendered: {refused.message}. Next: {refused.advice}"))
                 return MaterializeResult(
                     metadata={"state": printable(refused.message), "advice": printable(refused.advice)}
                 )
+            context.log.info("rendered: %s", step_log.format_run(sealed))
             return MaterializeResult(metadata=_report_metadata(repository.load(), sealed))
 
     return system_health_report

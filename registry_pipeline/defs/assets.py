@@ -30,7 +30,7 @@ from dagster import (
 )
 
 from registry_pipeline.config import Repository
-from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs import event_log, metadata, step_log
 from registry_pipeline.defs.code_references import make_code_references
 from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.metadata import make_findings_metadata
@@ -97,8 +97,13 @@ def make_registry_asset(spec: RegistrySpec, freshness_hours: int) -> AssetsDefin
         sealed = {name: run for name, run in upstream.items() if run is not None}
         with as_dagster_failure():
             loaded = repository.load_in_run(context.run.run_id)
-            built = steps.build(loaded, repository.build_run(context.run.run_id), spec, sealed)
+            run = repository.build_run(context.run.run_id)
+            progress = step_log.make_progress_logger(context.log)
+            built = steps.build(loaded, run, spec, sealed, on_progress=progress)
+        step_log.log_findings(context.log, built.findings)
         if isinstance(built, Built):
+            files, runs = len(built.inputs.files), len(built.inputs.registries)
+            context.log.info("built %d records from %d files and %d sealed runs", built.artifacts.records, files, runs)
             passed = not any(finding.code in _NOT_READ for finding in built.findings)
             source = _make_source_result(built.findings, passed=passed, severity=AssetCheckSeverity.WARN)
             yield MaterializeResult(value=built, data_version=data_version(built), check_results=[source])
@@ -128,6 +133,7 @@ def _hand_on_active_run(
     page = {"state": "not built"} | make_findings_metadata(not_built.findings)
     handed_on = {"run_id": "none"} | page if active is None else metadata.make_sealed_metadata(repository, active, page)
     context.log_event(AssetObservation(spec.registry_id, metadata=handed_on))
+    context.log.info("not built; handed on the active run: %s", step_log.format_run(active))
     # A source that never existed may be left out on purpose. One that is gone or cannot be read may not.
     is_first = pointer_file.read_pointers(repository).active(spec.registry_id) is None and not (
         event_log.read_materializations(context.instance, spec.registry_id, limit=1)
@@ -140,8 +146,7 @@ def _hand_on_active_run(
 
 def _make_source_result(findings: Sequence[Finding], *, passed: bool, severity: AssetCheckSeverity) -> AssetCheckResult:
     # The page shows the description at once, and the findings behind a link.
-    lines = [f"{f.code}: {f.path}: {f.message}. Next: {f.hint}" for f in findings]
-    summary = printable(metadata.list_some(lines, "; "))
+    summary = metadata.list_some([step_log.format_finding(finding) for finding in findings], "; ")
     return _make_result(SOURCE_CHECK, findings, {}, passed=passed, severity=severity, summary=summary)
 
 
@@ -229,6 +234,8 @@ def make_blocking_checks(
             for materialization in materializations:
                 event_log.refuse_other_repository(materialization, loaded)
             verdicts = [validation.validate(loaded, m.sealed) for m in materializations if m.sealed is not None]
+        for verdict in verdicts:
+            step_log.log_verdict(context.log, verdict)
         selected = {key.name for key in context.selected_asset_check_keys}
         for name in spec.check_names:
             if name in selected:

@@ -23,7 +23,7 @@ from dagster import (
 )
 
 from registry_pipeline.config import Repository, find_repository
-from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs import event_log, metadata, step_log
 from registry_pipeline.errors import BusyError, EvidenceError, NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.findings.display import printable
@@ -186,6 +186,8 @@ class SealedIOManager(IOManager):
                 spec, obj, active
             )
             context.add_output_metadata(metadata.make_sealed_metadata(repository, sealed, content))
+            state = "unchanged" if unchanged else "reused" if sealed.reused else "sealed"
+            context.log.info("%s: %s", state, step_log.format_run(sealed))
 
     def load_input(self, context: InputContext) -> SealedRun | None:
         """Return an upstream as a sealed run, verified now, or None if it has none.
@@ -199,7 +201,9 @@ class SealedIOManager(IOManager):
             registry_id = context.asset_key.to_user_string()
             dagster_run_id = None if upstream is None else find_producing_run(upstream)
             if dagster_run_id is None:
-                return read_active_run(repository, spec_of(registry_id))
+                active = read_active_run(repository, spec_of(registry_id))
+                context.log.info("%s: reads the active run: %s", registry_id, step_log.format_run(active))
+                return active
             output = event_log.read_last_output(self._repository.instance, registry_id, dagster_run_id)
             if output is None:
                 raise EvidenceError(
@@ -209,6 +213,7 @@ class SealedIOManager(IOManager):
             sealed = output.sealed
             if sealed is not None:
                 read_sealed_report(repository, spec_of(sealed.registry_id), sealed.ref)  # raises if it does not verify
+            context.log.info("%s: reads the run of its step: %s", registry_id, step_log.format_run(sealed))
             return sealed
 
 

@@ -134,7 +134,7 @@ def test_a_command_that_does_not_end_is_an_error(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("command", ["'", " ", '"" x'])
 def test_a_text_that_is_no_command_is_refused(command: str) -> None:
-    assert refusal({COMMAND_VARIABLE: command})
+    assert isinstance(refusal({COMMAND_VARIABLE: command}), ConfigError)
 
 
 def test_with_both_or_neither_nobody_is_notified(webhook: Webhook) -> None:
