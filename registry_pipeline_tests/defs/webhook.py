@@ -21,6 +21,10 @@ class Webhook:
     status: int = 204
     location: str | None = None
 
+    def find(self, dagster_run_id: str) -> dict[str, Any] | None:
+        """Return the first document about a Dagster run."""
+        return next((document for document in self.documents if document["dagster_run_id"] == dagster_run_id), None)
+
 
 @contextmanager
 def open_webhook() -> Iterator[Webhook]:
