@@ -23,9 +23,10 @@ from pydantic import Field
 
 from registry_pipeline.canonical import json_line, parse_utc, sha256_hex
 from registry_pipeline.config import Repository
-from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs import event_log, metadata, step_log
 from registry_pipeline.defs.active_checks import list_refused_checks
 from registry_pipeline.defs.assets import CONTROL_GROUP, OWNERS, code_version, make_asset_attributes
+from registry_pipeline.defs.code_references import make_code_references
 from registry_pipeline.defs.proposal import (
     POINTERS_ASSET,
     REFUSED_AT_TAG,
@@ -90,6 +91,7 @@ def make_pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
         kinds={"json"},
         owners=list(OWNERS),
         code_version=code_version(catalog.spec_of("pointer_activation")),
+        metadata=make_code_references("registry_pipeline.pointers.activation.activate"),
         pool=POINTERS_POOL,
         retry_policy=RetryPolicy(max_retries=3, delay=1, backoff=Backoff.EXPONENTIAL),
     )
@@ -140,6 +142,7 @@ def _activate(
     if outcome is None:
         return None
     if isinstance(outcome, Activation):
+        _log_activation(context, outcome)
         # The page of a registry shows an observation beside what was true when it was built.
         moved = {move.registry_id for move in outcome.moves}
         for sealed, _ in candidates:
@@ -163,6 +166,14 @@ def _activate(
         metadata=metadata.make_findings_metadata(outcome.findings),
         allow_retries=False,
     )
+
+
+def _log_activation(context: AssetExecutionContext, moved: Activation | None) -> None:
+    if moved is None:
+        context.log.info("no pointer moved: all requested runs are active")
+        return
+    step_log.log_findings(context.log, moved.findings)
+    context.log.info(printable(f"{len(moved.moves)} pointers moved, recorded in {moved.record.path}"))
 
 
 def _format_refusal(requested: Mapping[str, SealedRef], finding: Finding) -> str:
@@ -210,9 +221,11 @@ def make_report_asset() -> AssetsDefinition:
                 run = _start_report_run(repository, context.run.run_id)
                 sealed = rebuild.render(repository.load(), run)
             except RefusedError as refused:
+                context.log.warning(printable(f"not rendered: {refused.message}. Next: {refused.advice}"))
                 return MaterializeResult(
                     metadata={"state": printable(refused.message), "advice": printable(refused.advice)}
                 )
+            context.log.info("rendered: %s", step_log.format_run(sealed))
             return MaterializeResult(metadata=_report_metadata(repository.load(), sealed, run.started))
 
     return system_health_report

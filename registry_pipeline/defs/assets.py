@@ -16,6 +16,7 @@ from dagster import (
     AssetIn,
     AssetObservation,
     AssetsDefinition,
+    CodeReferencesMetadataValue,
     DataVersion,
     Failure,
     FreshnessPolicy,
@@ -28,7 +29,8 @@ from dagster import (
 )
 
 from registry_pipeline.config import Repository
-from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs import event_log, metadata, step_log
+from registry_pipeline.defs.code_references import make_code_references
 from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.metadata import make_findings_metadata
 from registry_pipeline.defs.proposal import POINTERS_ASSET
@@ -40,7 +42,7 @@ from registry_pipeline.findings.display import markdown_code, printable
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries import validation
-from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
 from registry_pipeline.registries.base.sealed_input import read_active_run
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, Verdict
@@ -50,6 +52,7 @@ OWNERS: Final = ("team:registry-layer",)
 CONTROL_GROUP: Final = "control"
 # In a group with other assets, the button that materializes all of them would ask for a partition.
 HISTORY_GROUP: Final = "history"
+_RENDER: Final = "registry_pipeline.pipeline.rebuild.render"
 # Findings with which a registry is built, but not from everything that it should be built from.
 _NOT_READ: Final = frozenset(
     {
@@ -99,15 +102,20 @@ def make_registry_asset(spec: RegistrySpec, freshness_hours: int) -> AssetsDefin
         with as_dagster_failure():
             loaded = repository.load_in_run(context.run.run_id)
             run = repository.build_run(context.run.run_id)
-            built = steps.build(loaded, run, spec, sealed)
+            progress = step_log.make_progress_logger(context.log)
+            built = steps.build(loaded, run, spec, sealed, on_progress=progress)
+        step_log.log_findings(context.log, built.findings)
         if isinstance(built, Built):
+            files, runs = len(built.inputs.files), len(built.inputs.registries)
+            context.log.info("built %d records from %d files and %d sealed runs", built.artifacts.records, files, runs)
             passed = not any(finding.code in _NOT_READ for finding in built.findings)
             source = _make_source_result(built.findings, passed=passed, severity=AssetCheckSeverity.WARN)
             yield MaterializeResult(value=built, data_version=data_version(built), check_results=[source])
         elif spec.append_only:
             # A missing source is no failure. A log that cannot be extended is: somebody has to repair it.
             text = "; ".join(printable(f"{finding.message} -> {finding.hint}") for finding in built.findings)
-            raise Failure(text, metadata=make_findings_metadata(built.findings), allow_retries=False)
+            page = make_findings_metadata(built.findings)
+            raise Failure(text, metadata=page, allow_retries=False)
         else:
             yield _hand_on_active_run(context, loaded, spec, built, run.started)
 
@@ -131,6 +139,7 @@ def _hand_on_active_run(
     if active is not None:
         handed_on = metadata.make_sealed_metadata(repository, active, now, page)
     context.log_event(AssetObservation(spec.registry_id, metadata=handed_on))
+    context.log.info("not built; handed on the active run: %s", step_log.format_run(active))
     # A source that never existed may be left out on purpose. One that is gone or cannot be read may not.
     is_first = pointer_file.read_pointers(repository).active(spec.registry_id) is None and not (
         event_log.read_materializations(context.instance, spec.registry_id, limit=1)
@@ -143,8 +152,7 @@ def _hand_on_active_run(
 
 def _make_source_result(findings: Sequence[Finding], *, passed: bool, severity: AssetCheckSeverity) -> AssetCheckResult:
     # The page shows the description at once, and the findings behind a link.
-    lines = [f"{f.code}: {f.path}: {f.message}. Next: {f.hint}" for f in findings]
-    summary = printable(metadata.list_some(lines, "; "))
+    summary = metadata.list_some([step_log.format_finding(finding) for finding in findings], "; ")
     return _make_result(SOURCE_CHECK, findings, {}, passed=passed, severity=severity, summary=summary)
 
 
@@ -158,6 +166,7 @@ class AssetAttributes(TypedDict):
     owners: list[str]
     tags: dict[str, str]
     code_version: str
+    metadata: dict[str, CodeReferencesMetadataValue]
 
 
 def _find_group(spec: RegistrySpec) -> str:
@@ -170,6 +179,8 @@ def _find_group(spec: RegistrySpec) -> str:
 
 def make_asset_attributes(spec: RegistrySpec) -> AssetAttributes:
     """Return the arguments of `@asset` for a registry."""
+    # The report has neither a reader nor a builder.
+    calls = [call.path for call in (spec.reader, spec.builder) if isinstance(call, DeferredCall)] or [_RENDER]
     file_names = (*spec.artifacts, *(pattern for pattern, _ in spec.schemas))
     suffixes = {PurePosixPath(name).suffix.removeprefix(".") for name in file_names}
     description = f"{spec.title}\n\nEach materialization is a sealed run folder, which never changes."
@@ -183,6 +194,7 @@ def make_asset_attributes(spec: RegistrySpec) -> AssetAttributes:
         "owners": list(OWNERS),
         "tags": {"registry_pipeline/operation": spec.operation_id} if spec.operation_id else {},
         "code_version": code_version(spec),
+        "metadata": make_code_references(*calls),
     }
 
 
@@ -248,7 +260,9 @@ def validate_again(
     for materialization in materializations:
         event_log.refuse_other_repository(materialization, repository)
         if materialization.sealed is not None:
-            verdicts.append((materialization, validation.validate(repository, materialization.sealed)))
+            verdict = validation.validate(repository, materialization.sealed)
+            step_log.log_verdict(context.log, verdict)
+            verdicts.append((materialization, verdict))
     return verdicts
 
 

@@ -14,6 +14,7 @@ from registry_pipeline.defs.active_checks import make_active_checks, make_pointe
 from registry_pipeline.defs.assets import make_registry_asset, make_registry_checks
 from registry_pipeline.defs.cli_builds_sensor import check_job, command_line_sensor
 from registry_pipeline.defs.daily import make_history_defs
+from registry_pipeline.defs.failure_sensors import failed_check_sensor, failed_run_sensor
 from registry_pipeline.defs.resources import make_resources
 from registry_pipeline.defs.sensors import (
     activate_pointers_job,
@@ -53,7 +54,7 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
         ],
         jobs=[rebuild_job, activate_pointers_job, check_pointers_job, check_job],
         schedules=[daily_rebuild_schedule, hourly_pointers_schedule],
-        sensors=[activation_sensor, command_line_sensor],
+        sensors=[activation_sensor, command_line_sensor, failed_run_sensor, failed_check_sensor],
         resources=make_resources(root),
         # A process per step would spend seconds on imports where the step takes less.
         executor=in_process_executor,

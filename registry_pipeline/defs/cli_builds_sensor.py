@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -29,12 +29,14 @@ from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.active_assets import REPORT_ASSET, pointers_version
 from registry_pipeline.defs.assets import code_version
 from registry_pipeline.defs.daily import DAILY
+from registry_pipeline.defs.job_limits import make_limit_tags
 from registry_pipeline.defs.proposal import POINTERS_ASSET
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.pipeline import log as pipeline_log
 from registry_pipeline.pipeline import steps
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import RunId
@@ -46,19 +48,18 @@ REPORTED_TAG: Final = "registry_pipeline/reported"
 _INPUT_VERSION: Final = "dagster/input_data_version/"
 
 
+def _list_checks(specs: Iterable[RegistrySpec]) -> list[AssetCheckKey]:
+    return [AssetCheckKey(AssetKey(spec.registry_id), name) for spec in specs for name in spec.check_names]
+
+
 check_job = define_asset_job(
     CHECK_JOB,
-    selection=AssetSelection.checks(
-        *(
-            AssetCheckKey(AssetKey(spec.registry_id), name)
-            for spec in (*BUILD_ORDER, spec_of(REPORT_ASSET), spec_of(DAILY))
-            for name in spec.check_names
-        )
-    ),
+    selection=AssetSelection.checks(*_list_checks((*BUILD_ORDER, spec_of(REPORT_ASSET), spec_of(DAILY)))),
     description=(
         "Check the latest materialization of every registry again, and the days that are new since the last time. "
         "Builds nothing and moves no pointer."
     ),
+    tags=make_limit_tags(CHECK_JOB),
 )
 
 
@@ -68,7 +69,8 @@ check_job = define_asset_job(
     minimum_interval_seconds=30,
     description=(
         "Reports the builds of `registry-pipeline build` to Dagster: complete builds, as materializations without a "
-        "Dagster run, and has them checked. It activates nothing. The first tick reports only the newest build."
+        "Dagster run, and has these builds checked. It activates nothing. The first tick reports only the newest "
+        "build."
     ),
 )
 def command_line_sensor(
@@ -144,7 +146,9 @@ def _report_group(instance: DagsterInstance, repository: Repository, group: pipe
     if REPORT_ASSET in group.registry_ids:  # a report was rendered, so pointers had moved
         events.insert(len(events) - 1, _make_pointers_event(repository))
     stamp = utc_text(group.stamp)
-    request = RunRequest(run_key=f"reported:{stamp}", tags={REPORTED_TAG: stamp})
+    # Only what is new is checked: the job by itself would verify every registry again for a build of one.
+    checks = _list_checks(spec_of(registry_id) for registry_id in group.registry_ids)
+    request = RunRequest(run_key=f"reported:{stamp}", tags={REPORTED_TAG: stamp}, asset_check_keys=checks)
     return SensorResult(run_requests=[request], asset_events=events, cursor=stamp)
 
 

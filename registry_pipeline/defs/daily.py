@@ -41,6 +41,7 @@ from pydantic import Field
 from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.defs import assets, event_log, metadata
 from registry_pipeline.defs.event_log import Materialization
+from registry_pipeline.defs.job_limits import make_limit_tags
 from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
 from registry_pipeline.defs.sources import list_source_keys
 from registry_pipeline.errors import RefusedError, RegistryPipelineError
@@ -81,6 +82,7 @@ def make_history_defs(start: date | None) -> Definitions:
         DAILY_JOB,
         selection=AssetSelection.checks_for_assets(DAILY) if start is None else AssetSelection.assets(DAILY),
         description=f"Seal and check the state of past days. Launch it for partitions; it moves no pointer.{note}",
+        tags=make_limit_tags(DAILY_JOB),
     )
     return Definitions(
         # Without a partition, Dagster could not launch the asset, nor any selection that includes it.

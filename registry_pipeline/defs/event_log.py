@@ -6,7 +6,7 @@ Contains every call to non-public parts of Dagster, so that the tests of this mo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, dropwhile
 from typing import Any, Final
 
 from dagster import (
@@ -15,6 +15,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetKey,
     AssetRecordsFilter,
+    DagsterEvent,
     DagsterInstance,
     DagsterRun,
     EventLogRecord,
@@ -23,6 +24,7 @@ from dagster import (
 )
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
@@ -34,6 +36,7 @@ from dagster._core.storage.tags import (
     SENSOR_NAME_TAG,
     TICK_ID_TAG,
     USER_TAG,
+    WILL_RETRY_TAG,
 )
 
 from registry_pipeline.config import Repository
@@ -346,6 +349,11 @@ def find_user(run: DagsterRun) -> str | None:
     return run.tags.get(USER_TAG)
 
 
+def is_launched_again(run: DagsterRun) -> bool:
+    """Return whether Dagster launches a failed run again by itself, as it does if the process of the run died."""
+    return run.tags.get(WILL_RETRY_TAG) == "true"
+
+
 def is_newest_result(instance: DagsterInstance, event: AssetCheckEvaluation) -> bool:
     """Return whether the newest result of a check says the same of the same materialization."""
     records = instance.event_log_storage.get_asset_check_execution_history(event.asset_check_key, limit=1)
@@ -354,6 +362,21 @@ def is_newest_result(instance: DagsterInstance, event: AssetCheckEvaluation) -> 
         return False
     same_target = newest.target_materialization_data.storage_id == event.target_materialization_data.storage_id
     return same_target and (newest.passed, newest.description) == (event.passed, event.description)
+
+
+def find_previous_result(
+    instance: DagsterInstance, key: AssetCheckKey, dagster_run_id: str
+) -> AssetCheckEvaluation | None:
+    """Return the newest result of a check that is older than those of a run; None if there is none."""
+    records = dropwhile(lambda record: record.run_id != dagster_run_id, _iterate_check_records(instance, key))
+    results = (_read_evaluation(record) for record in records if record.run_id != dagster_run_id)
+    return next(filter(None, results), None)
+
+
+def is_failed_check(event: DagsterEvent) -> bool:
+    """Return whether a step failed only because a blocking check failed, which has a result of its own."""
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == DagsterAssetCheckFailedError.__name__
 
 
 def make_check_event(

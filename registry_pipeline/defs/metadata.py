@@ -23,7 +23,7 @@ from registry_pipeline.findings.display import (
     printable,
     printable_lines,
 )
-from registry_pipeline.findings.finding import Finding, plural
+from registry_pipeline.findings.finding import Finding, Severity, plural
 from registry_pipeline.registries.base.delta import parse_delta_log
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.sealed_input import find_main_artifact
@@ -130,10 +130,19 @@ def make_files_metadata(files: Mapping[str, bytes], active: SealReport | None) -
 
 
 def make_findings_metadata(findings: Iterable[Finding]) -> Metadata:
-    """Return the findings as a table with the next step of each, or nothing if there are none."""
-    listed = list(findings)
+    """Return the codes of findings, the next step of the first, and all of them as a table; nothing without findings.
+
+    Errors come before others.
+    """
+    ordered = sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)
+    if not ordered:
+        return {}
     schema = TableSchema([TableColumn(name) for name in _FINDING_COLUMNS])
-    return {"findings": MetadataValue.table(make_findings_table(listed), schema)} if listed else {}
+    return {
+        "codes": ", ".join(dict.fromkeys(finding.code for finding in ordered)),
+        "next_step": printable(ordered[0].hint),
+        "findings": MetadataValue.table(make_findings_table(ordered), schema),
+    }
 
 
 def list_some(items: Sequence[str], separator: str) -> str:

@@ -23,7 +23,7 @@ from dagster import (
 )
 
 from registry_pipeline.config import Repository, find_repository
-from registry_pipeline.defs import event_log, metadata
+from registry_pipeline.defs import event_log, metadata, step_log
 from registry_pipeline.errors import BusyError, EvidenceError, NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.findings.display import printable
@@ -68,6 +68,11 @@ class RepositoryResource:
         """Bind a repository; an error in place of its root is raised by `load`. `instance` has the run records."""
         self._root = root
         self._instance = instance
+
+    @property
+    def root(self) -> Path | None:
+        """The root of the repository, also of one whose toml is invalid; None if there is no repository."""
+        return self._root if isinstance(self._root, Path) else None
 
     @property
     def instance(self) -> DagsterInstance:
@@ -178,9 +183,10 @@ class SealedIOManager(IOManager):
             unchanged = steps.find_unchanged_run(repository, obj)
             run = self._repository.build_run(context.run_id)
             sealed = unchanged or steps.seal(repository, run, spec, obj)
-            content = {"state": "unchanged"} if unchanged else {}
-            content |= metadata.make_content_metadata(spec, obj, active)
+            state = "unchanged" if unchanged else "reused" if sealed.reused else "sealed"
+            content = {"state": state} | metadata.make_content_metadata(spec, obj, active)
             context.add_output_metadata(metadata.make_sealed_metadata(repository, sealed, run.started, content))
+            context.log.info("%s: %s", state, step_log.format_run(sealed))
 
     def load_input(self, context: InputContext) -> SealedRun | None:
         """Return an upstream as a sealed run, verified now, or None if it has none.
@@ -194,7 +200,9 @@ class SealedIOManager(IOManager):
             registry_id = context.asset_key.to_user_string()
             dagster_run_id = None if upstream is None else find_producing_run(upstream)
             if dagster_run_id is None:
-                return read_active_run(repository, spec_of(registry_id))
+                active = read_active_run(repository, spec_of(registry_id))
+                context.log.info("%s: reads the active run: %s", registry_id, step_log.format_run(active))
+                return active
             output = event_log.read_last_output(self._repository.instance, registry_id, dagster_run_id)
             if output is None:
                 raise EvidenceError(
@@ -204,6 +212,7 @@ class SealedIOManager(IOManager):
             sealed = output.sealed
             if sealed is not None:
                 read_sealed_report(repository, spec_of(sealed.registry_id), sealed.ref)  # raises if it does not verify
+            context.log.info("%s: reads the run of its step: %s", registry_id, step_log.format_run(sealed))
             return sealed
 
 

@@ -29,6 +29,7 @@ from registry_pipeline.defs.active_assets import (
     RunToActivate,
 )
 from registry_pipeline.defs.active_checks import ACTIVE_CHECK, list_changed_checks
+from registry_pipeline.defs.job_limits import make_limit_tags
 from registry_pipeline.defs.metadata import list_some
 from registry_pipeline.defs.proposal import (
     CLOSURE_TAG,
@@ -47,9 +48,6 @@ from registry_pipeline.findings.display import printable
 from registry_pipeline.registries.base.delta import DELTA_LOG
 from registry_pipeline.registries.sources import SOURCES
 
-OVERDUE_TAG: Final = "dagster/max_runtime"
-# An activation run counts as failed then: the sensor would wait without end for a run whose process died.
-OVERDUE_SECONDS: Final = 900
 CHECK_POINTERS_JOB: Final = "check_pointers_job"
 # Of a run of that job: the Dagster run whose refusal it follows.
 AFTER_TAG: Final = "registry_pipeline/after_refusal_in"
@@ -64,6 +62,7 @@ rebuild_job = define_asset_job(
         "Observe the sources, and build, seal and check every registry. Moves no pointer; the sensor does if all "
         "checks pass."
     ),
+    tags=make_limit_tags(REBUILD_JOB),
 )
 activate_pointers_job = define_asset_job(
     ACTIVATE_JOB,
@@ -73,7 +72,7 @@ activate_pointers_job = define_asset_job(
         "report. The activation sensor launches it with the runs. Launched by hand, it activates what the sensor would "
         "request."
     ),
-    tags={OVERDUE_TAG: str(OVERDUE_SECONDS)},
+    tags=make_limit_tags(ACTIVATE_JOB),
 )
 check_pointers_job = define_asset_job(
     CHECK_POINTERS_JOB,
@@ -82,6 +81,7 @@ check_pointers_job = define_asset_job(
         "Verify the pointer file, its chain and every active run, check whether the newest builds are active, and "
         "extend the delta log by what was sealed and not activated. Moves no pointer."
     ),
+    tags=make_limit_tags(CHECK_POINTERS_JOB),
 )
 daily_rebuild_schedule = ScheduleDefinition(
     name="daily_rebuild_schedule",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dagster import AssetSpec, Definitions
+from dagster import AssetSpec, Definitions, SensorDefinition
 
 
 def picture(definitions: Definitions) -> dict[str, Any]:
@@ -49,3 +49,8 @@ def _asset(spec: AssetSpec) -> dict[str, Any]:
 
 def _blocking(definitions: Definitions, key: Any) -> bool:
     return bool(definitions.get_repository_def().asset_graph.get_check_spec(key).blocking)
+
+
+def _job(sensor: SensorDefinition) -> str | None:
+    # The sensors that react to runs launch nothing.
+    return sensor.job_name if sensor.targets else None

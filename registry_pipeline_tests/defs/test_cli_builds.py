@@ -29,7 +29,7 @@ from registry_pipeline.pipeline import steps
 from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES
 from registry_pipeline.values import replace
 from registry_pipeline_tests.copies import flip_byte
-from registry_pipeline_tests.defs.conftest import DagsterRepo
+from registry_pipeline_tests.defs.conftest import QUIET, DagsterRepo
 
 NOON = datetime(2100, 3, 1, 12, tzinfo=UTC)
 
@@ -73,7 +73,11 @@ def check(repo: DagsterRepo, answer: SensorResult | SkipReason) -> ExecuteInProc
     assert isinstance(answer, SensorResult)
     (request,) = answer.run_requests or ()
     assert isinstance(request, RunRequest)
-    return repo.execute(CHECK_JOB, tags=dict(request.tags))
+    assert request.asset_check_keys
+    job = repo.definitions.resolve_job_def(CHECK_JOB).get_subset(asset_check_selection=set(request.asset_check_keys))
+    return job.execute_in_process(
+        instance=repo.instance, run_config=QUIET, raise_on_error=False, tags=dict(request.tags)
+    )
 
 
 def newest(repo: DagsterRepo, registry_id: str) -> event_log.Materialization:
@@ -173,6 +177,27 @@ def test_the_checks_of_one_set_end_before_the_next_is_reported(fresh: DagsterRep
     create_run_for_test(fresh.instance, job_name=CHECK_JOB, status=DagsterRunStatus.STARTED)
 
     assert reason(tick(fresh)) == "the checks of the previous build are running"
+
+
+def test_only_the_registries_that_were_reported_are_checked(activated: DagsterRepo) -> None:
+    build(activated, "drift_signals")
+    answer = tick(activated)
+
+    result = check(activated, answer)
+
+    expected = {name for name in reported(answer) if name != "active_registry_pointers"}
+    evaluations = result.get_asset_check_evaluations()
+    assert {evaluation.asset_key.to_user_string() for evaluation in evaluations} == expected
+    assert "drift_signals" in expected
+    assert "run_registry" not in expected
+    assert len(evaluations) == 3 * len(expected)
+
+
+def test_the_check_job_launched_by_hand_checks_every_registry(rebuilt: DagsterRepo) -> None:
+    result = rebuilt.execute(CHECK_JOB)
+
+    checked = {evaluation.asset_key.to_user_string() for evaluation in result.get_asset_check_evaluations()}
+    assert checked == {*(spec.registry_id for spec in BUILD_ORDER), "system_health_report"}
 
 
 def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: DagsterRepo) -> None:

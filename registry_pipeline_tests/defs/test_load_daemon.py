@@ -15,8 +15,8 @@ from dagster import DagsterInstance
 
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.defs.active_assets import ACTIVATE_JOB
+from registry_pipeline.defs.job_limits import MAX_RUNTIME_TAG
 from registry_pipeline.defs.proposal import REBUILD_JOB
-from registry_pipeline.defs.sensors import OVERDUE_TAG
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline_tests.defs.conftest import REGISTRIES, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
@@ -68,7 +68,7 @@ def test_a_daemon_killed_in_a_rebuild_and_in_an_activation_moves_the_pointers_ex
         os.killpg(daemon.pid, signal.SIGKILL)  # the daemon and the process of the run, as in a power cut
     assert repository.pointer_path.read_bytes() == before
     with DagsterInstance.from_config(str(repository.dagster_home)) as instance:
-        instance.add_run_tags(torn, {OVERDUE_TAG: "1"})  # as if it had been waited for long enough
+        instance.add_run_tags(torn, {MAX_RUNTIME_TAG: "1"})  # as if it had been waited for long enough
 
     machine.start(machine.daemon)
     moved = until("the move", lambda: run_that_is(served, ACTIVATE_JOB, "SUCCESS"), WORK_SECONDS)

@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.config import load_repository
+from registry_pipeline.defs.notification import WEBHOOK_VARIABLE
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.runs import pointer_file
+from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import REGISTRIES, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, open_browser_page, until
+from registry_pipeline_tests.defs.webhook import Webhook, open_webhook
 
 pytestmark = pytest.mark.process
 
@@ -32,13 +35,22 @@ query History($key: AssetKeyInput!) {
 }"""
 
 
+STEPS = "query Steps($id: ID!) {runOrError(runId: $id) {... on Run {executionPlan {steps {key}}}}}"
+
+
 @pytest.fixture(scope="module")
-def served(known_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def webhook() -> Iterator[Webhook]:
+    with open_webhook() as webhook:
+        yield webhook
+
+
+@pytest.fixture(scope="module")
+def served(known_repository: Path, tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[Served]:
     """Start `registry-pipeline ui` as a process, and stop it as Ctrl-C does."""
     root = tmp_path_factory.mktemp("served") / "repository"
     shutil.copytree(known_repository, root, symlinks=True)
     command = [sys.executable, "-m", "registry_pipeline", "-C", str(root), "--json", "ui", "--port", "0"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", WEBHOOK_VARIABLE: webhook.url, "no_proxy": "*"}
     address_file = root.parent / "address.json"
     with address_file.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, env=environment, start_new_session=True)
@@ -125,12 +137,34 @@ def test_runs_that_the_command_line_seals_appear_and_are_checked_by_dagster(serv
     )
     sealed = {row["registry_id"]: row["run_id"] for row in json.loads(built.stdout)["built"] if not row["reused"]}
 
-    def checked() -> str | None:
-        return next((status for status in served.runs("check_job").values() if status in ("SUCCESS", "FAILURE")), None)
-
-    assert until("the checks of the set", checked, WORK_SECONDS) == "SUCCESS"
+    run_id = until("the checks of the set", lambda: next(iter(served.runs("check_job")), None), WORK_SECONDS)
+    assert served.wait_for_end("check_job", run_id) == "SUCCESS"
+    steps = {step["key"] for step in served.graphql(STEPS, id=run_id)["runOrError"]["executionPlan"]["steps"]}
+    assert steps == {f"check_{registry_id}" for registry_id in (*sealed, "system_health_report")}
+    assert len(sealed) < len(REGISTRIES), "unchanged captures are not sealed again, so there is nothing to check"
     for registry_id, run_id in sealed.items():
         newest = served.newest(registry_id)
         assert newest is not None
         assert newest["runId"] == ""
         assert {"label": "run_id", "text": run_id} in newest["metadataEntries"]
+
+
+def test_an_altered_active_run_is_posted_to_the_webhook_with_a_link_to_its_run(
+    served: Served, launched: str, webhook: Webhook
+) -> None:
+    assert launched == "SUCCESS"
+    until("the report of the rebuild", lambda: served.newest("system_health_report"), WORK_SECONDS)
+    active = pointer_file.read_pointers(served.repository).active_refs()["drift_signals"]
+    file = served.repository.path(active.path) / "DRIFT_SIGNALS_v0_1.json"
+    flip_byte(file)
+    try:
+        run_id = served.launch("check_pointers_job")
+        assert served.wait_for_end("check_pointers_job", run_id) == "SUCCESS"
+        document = until("the notification", lambda: webhook.find(run_id), WORK_SECONDS)
+    finally:
+        flip_byte(file)
+
+    assert (document["event"], document["dagster_run_id"]) == ("check_failed", run_id)
+    assert document["url"] == f"{served.url}/runs/{run_id}"
+    assert document["repository_root"] == str(served.repository.root)
+    assert "drift_signals: check active_seals: " in document["text"]

@@ -21,7 +21,7 @@ import click
 
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Reporter
-from registry_pipeline.config import REPO_VARIABLE, find_repository
+from registry_pipeline.config import REPO_VARIABLE, UI_URL_VARIABLE, find_repository
 from registry_pipeline.errors import BusyError, NotFoundError, RegistryPipelineError
 from registry_pipeline.files.atomic_write import create_file
 
@@ -52,10 +52,11 @@ def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], no
     """
     port = _find_free_port(port)
     prepare_home(home)
-    environment = {**os.environ, REPO_VARIABLE: str(root), "DAGSTER_HOME": str(home)}
+    url = f"http://{HOST}:{port}"
+    # Whoever reaches this machine through another address names that one.
+    environment = {UI_URL_VARIABLE: url, **os.environ, REPO_VARIABLE: str(root), "DAGSTER_HOME": str(home)}
     log = home / "ui.log"
     note(f"starting Dagster; its log is {log}")
-    url = f"http://{HOST}:{port}"
     running: list[subprocess.Popen[bytes]] = []
     _adopt_orphans(True)
     with log.open("ab") as sink:

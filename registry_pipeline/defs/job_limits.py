@@ -1,0 +1,29 @@
+"""How long a run of each job may take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+MAX_RUNTIME_TAG: Final = "dagster/max_runtime"
+# Dagster's daemon ends a run that takes longer and counts it as failed: nothing else notices a run whose process died
+# together with the daemon. Runs of other selections, such as "Materialize all", have the limit of dagster.yaml.
+MAX_RUNTIME_SECONDS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "rebuild_job": 7200,
+        # The activation sensor requests nothing else while such a run is not finished.
+        "activate_pointers_job": 900,
+        # It must end before the next hour begins one more.
+        "check_pointers_job": 1800,
+        "check_job": 3600,
+        # One run for all days of a backfill, about a second for each.
+        "drift_signals_daily_job": 14400,
+    }
+)
+"""The limit of each job, in seconds."""
+
+
+def make_limit_tags(job_name: str) -> dict[str, str]:
+    """Return the tags of a job that has a limit; raise KeyError if the table does not have the job."""
+    return {MAX_RUNTIME_TAG: str(MAX_RUNTIME_SECONDS[job_name])}
