@@ -35,6 +35,7 @@ from registry_pipeline.values import value_type
 
 CONFIG_NAME: Final = "registry-pipeline.toml"
 REPO_VARIABLE: Final = "REGISTRY_PIPELINE_REPO"
+AUTOMATION_VARIABLE: Final = "REGISTRY_PIPELINE_AUTOMATION"
 DEFAULT_RUNS: Final = ".codex/RUNS"
 POINTERS_SEED: Final = "docs/phase_2_2/ACTIVE_REGISTRY_POINTERS_v0_1.json"
 POINTERS_DEFAULT: Final = ".codex/ACTIVE_REGISTRY_POINTERS_v0_1.json"

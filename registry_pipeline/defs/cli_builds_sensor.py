@@ -16,6 +16,7 @@ from dagster import (
     ResourceParam,
     RunRequest,
     RunsFilter,
+    SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
@@ -54,15 +55,19 @@ def select_checks(*, with_days: bool) -> AssetSelection:
     return AssetSelection.checks(*keys)
 
 
-@sensor(
-    job_name=CHECK_JOB,
-    default_status=DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=30,
-    description=(
-        "Reports the builds of `registry-pipeline build` to Dagster: complete builds, as materializations without a "
-        "Dagster run, and has them checked. It activates nothing. The first tick reports only the newest build."
-    ),
-)
+def make_command_line_sensor(*, on: bool) -> SensorDefinition:
+    """Return the sensor that evaluates `command_line_sensor`; `on` is its default status."""
+    return sensor(
+        job_name=CHECK_JOB,
+        default_status=DefaultSensorStatus.RUNNING if on else DefaultSensorStatus.STOPPED,
+        minimum_interval_seconds=30,
+        description=(
+            "Reports the builds of `registry-pipeline build` to Dagster: complete builds, as materializations without "
+            "a Dagster run, and has them checked. It activates nothing. The first tick reports only the newest build."
+        ),
+    )(command_line_sensor)
+
+
 def command_line_sensor(
     context: SensorEvaluationContext, repository: ResourceParam[RepositoryResource]
 ) -> SensorResult | SkipReason:
