@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Final
 
-from registry_pipeline.config import find_repository
-from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.config import REPO_VARIABLE, find_repository
+from registry_pipeline.errors import NotFoundError, RegistryPipelineError
 from registry_pipeline.findings.display import printable
 
 _TEMPORARY_HOME: Final = "temporary Dagster home, whose history is lost when this command ends"
@@ -22,8 +22,11 @@ def format_start_message(environ: Mapping[str, str]) -> str:
     named_home = f"Dagster home {home}" if home else _TEMPORARY_HOME
     try:
         repository = find_repository(environ=environ)
+    except NotFoundError as error:
+        advice = f"start in a repository, or name one with {REPO_VARIABLE}"
+        return printable(f"registry-pipeline: {error.message}; {named_home} -> {advice}")
     except RegistryPipelineError as error:
-        return printable(f"registry-pipeline: {named_home}; no repository: {error.message} -> {error.advice}")
+        return printable(f"registry-pipeline: {error.message}; {named_home} -> {error.advice}")
     line = f"registry-pipeline: repository {repository.root}; {named_home}"
     if not home:
         folder = shlex.quote(str(repository.dagster_home))

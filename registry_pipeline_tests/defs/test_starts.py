@@ -245,11 +245,11 @@ def test_the_line_says_why_there_is_no_repository(tmp_path: Path) -> None:
     invalid = format_start_message({"REGISTRY_PIPELINE_REPO": str(tmp_path), "DAGSTER_HOME": "/home"})
 
     assert missing == (
-        f"registry-pipeline: Dagster home /home; no repository: {tmp_path}/nowhere is not a folder "
-        "-> name the repository with -C"
+        f"registry-pipeline: {tmp_path}/nowhere is not a folder; Dagster home /home "
+        "-> start in a repository, or name one with REGISTRY_PIPELINE_REPO"
     )
-    assert "no repository: " in invalid
     assert "unknown_key" in invalid
+    assert invalid.endswith("; Dagster home /home -> fix registry-pipeline.toml")
 
 
 def test_a_hostile_folder_name_stays_one_line_that_a_shell_reads_back(tmp_path: Path) -> None:
