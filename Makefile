@@ -2,15 +2,16 @@
 
 SHELL := /bin/bash
 PYTHON ?= python3
+export DAGSTER_DISABLE_TELEMETRY := yes
 UV := UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 .uv/bin/uv
 BIN := .venv/bin
 DEMO := .demo/example
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check ui bench soak docs lock clean
+.PHONY: help demo test check ui bench soak docs screenshots lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # The requirements name versions and hashes and no host: pip and uv download from the index that this machine is set to.
 .uv/.ready: requirements/uv.txt
@@ -62,6 +63,9 @@ soak: .venv/.ready ## what takes longer: kills at every call, power cuts, proper
 
 docs: .venv/.ready ## rewrite the generated parts of the documents
 	$(BIN)/python tools/docs.py
+
+screenshots: .venv/.ready ## take the pictures of docs/in-dagster.md again, in Chromium
+	$(BIN)/python tools/screenshots.py
 
 # Versions that are pinned stay as they are; `make lock UPGRADE=--upgrade` takes the newest of all.
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \

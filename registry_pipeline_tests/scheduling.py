@@ -11,6 +11,7 @@ SERVERS = {
     "defs/test_pages.py": "servers 2",
     "defs/test_served.py": "servers 2",
     "defs/test_load_daemon.py": "servers 2",
+    "defs/test_starts.py": "servers 1",
 }
 
 

@@ -12,16 +12,16 @@ from registry_pipeline.config import Config, find_repository, find_root
 from registry_pipeline.defs.active_assets import REPORT_ASSET, make_pointers_asset, make_report_asset, utc_now
 from registry_pipeline.defs.active_checks import make_active_checks, make_pointer_checks
 from registry_pipeline.defs.assets import make_registry_asset, make_registry_checks
-from registry_pipeline.defs.cli_builds_sensor import check_job, command_line_sensor
+from registry_pipeline.defs.cli_builds_sensor import check_job, make_command_line_sensor
 from registry_pipeline.defs.daily import make_history_defs
 from registry_pipeline.defs.failure_sensors import failed_check_sensor, failed_run_sensor
 from registry_pipeline.defs.resources import make_resources
 from registry_pipeline.defs.sensors import (
     activate_pointers_job,
-    activation_sensor,
     check_pointers_job,
     daily_rebuild_schedule,
-    hourly_pointers_schedule,
+    make_activation_sensor,
+    make_hourly_schedule,
     rebuild_job,
 )
 from registry_pipeline.defs.sources import make_external_assets, make_source_assets
@@ -29,12 +29,15 @@ from registry_pipeline.errors import NotFoundError, RegistryPipelineError
 from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
 
 
-def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | None = None) -> Definitions:
+def build_defs(
+    repo_root: Path | None = None, clock: Callable[[], datetime] | None = None, *, automated: bool = False
+) -> Definitions:
     """Return the assets, checks, jobs, schedules, sensors and resources of one repository.
 
     Args:
         repo_root: the repository; by default it is found once, now, from the environment or the working directory.
         clock: returns the moment of an activation; tests pass their own.
+        automated: whether the sensors and the hourly schedule are on by default.
     """
     root = _find_root(repo_root)
     config = _read_config(root)
@@ -53,8 +56,13 @@ def build_defs(repo_root: Path | None = None, clock: Callable[[], datetime] | No
             make_pointer_checks(now),
         ],
         jobs=[rebuild_job, activate_pointers_job, check_pointers_job, check_job],
-        schedules=[daily_rebuild_schedule, hourly_pointers_schedule],
-        sensors=[activation_sensor, command_line_sensor, failed_run_sensor, failed_check_sensor],
+        schedules=[daily_rebuild_schedule, make_hourly_schedule(on=automated)],
+        sensors=[
+            make_activation_sensor(on=automated),
+            make_command_line_sensor(on=automated),
+            failed_run_sensor,
+            failed_check_sensor,
+        ],
         resources=make_resources(root),
         # A process per step would spend seconds on imports where the step takes less.
         executor=in_process_executor,

@@ -16,6 +16,7 @@ from dagster import (
     ResourceParam,
     RunRequest,
     RunsFilter,
+    SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
@@ -63,16 +64,20 @@ check_job = define_asset_job(
 )
 
 
-@sensor(
-    job=check_job,
-    default_status=DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=30,
-    description=(
-        "Reports the builds of `registry-pipeline build` to Dagster: complete builds, as materializations without a "
-        "Dagster run, and has these builds checked. It activates nothing. The first tick reports only the newest "
-        "build."
-    ),
-)
+def make_command_line_sensor(*, on: bool) -> SensorDefinition:
+    """Return the sensor that evaluates `command_line_sensor`; `on` is its default status."""
+    return sensor(
+        job=check_job,
+        default_status=DefaultSensorStatus.RUNNING if on else DefaultSensorStatus.STOPPED,
+        minimum_interval_seconds=30,
+        description=(
+            "Reports the builds of `registry-pipeline build` to Dagster: complete builds, as materializations without "
+            "a Dagster run, and has these builds checked. It activates nothing. The first tick reports only the newest "
+            "build."
+        ),
+    )(command_line_sensor)
+
+
 def command_line_sensor(
     context: SensorEvaluationContext, repository: ResourceParam[RepositoryResource]
 ) -> SensorResult | SkipReason:

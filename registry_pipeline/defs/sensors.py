@@ -1,4 +1,7 @@
-"""The jobs, the schedules, and the sensor that proposes checked snapshots for activation."""
+"""The jobs, the schedules, and the sensor that proposes checked snapshots for activation.
+
+What starts by itself is made by a function, because the way of starting Dagster decides whether it is on.
+"""
 
 from typing import Final
 
@@ -14,6 +17,7 @@ from dagster import (
     RunRequest,
     RunsFilter,
     ScheduleDefinition,
+    SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
     SkipReason,
@@ -91,26 +95,34 @@ daily_rebuild_schedule = ScheduleDefinition(
     default_status=DefaultScheduleStatus.STOPPED,
     description="Builds, seals and checks every registry at 03:00 UTC. Off until you switch it on.",
 )
-hourly_pointers_schedule = ScheduleDefinition(
-    name="hourly_pointers_schedule",
-    job=check_pointers_job,
-    cron_schedule="17 * * * *",
-    execution_timezone="UTC",
-    default_status=DefaultScheduleStatus.RUNNING,
-    description="Verifies the active runs every hour, so that a deleted or altered one is seen before it is used.",
-)
 
 
-@sensor(
-    jobs=[activate_pointers_job, check_pointers_job],
-    default_status=DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=30,
-    description=(
-        "Activates builds whose blocking checks all passed: the largest set that is consistent. A tick that requests "
-        "nothing says why, and so does the check `active` of each registry. While it is off, builds stay sealed and "
-        "inactive until `registry-pipeline activate`."
-    ),
-)
+def make_hourly_schedule(*, on: bool) -> ScheduleDefinition:
+    """Return the schedule that checks the pointers; `on` is its default status."""
+    return ScheduleDefinition(
+        name="hourly_pointers_schedule",
+        job=check_pointers_job,
+        cron_schedule="17 * * * *",
+        execution_timezone="UTC",
+        default_status=DefaultScheduleStatus.RUNNING if on else DefaultScheduleStatus.STOPPED,
+        description="Verifies the active runs every hour, so that a deleted or altered one is seen before it is used.",
+    )
+
+
+def make_activation_sensor(*, on: bool) -> SensorDefinition:
+    """Return the sensor that evaluates `activation_sensor`; `on` is its default status."""
+    return sensor(
+        jobs=[activate_pointers_job, check_pointers_job],
+        default_status=DefaultSensorStatus.RUNNING if on else DefaultSensorStatus.STOPPED,
+        minimum_interval_seconds=30,
+        description=(
+            "Activates builds whose blocking checks all passed: the largest set that is consistent. A tick that "
+            "requests nothing says why, and so does the check `active` of each registry. While it is off, builds stay "
+            "sealed and inactive until `registry-pipeline activate`."
+        ),
+    )(activation_sensor)
+
+
 def activation_sensor(
     context: SensorEvaluationContext, repository: ResourceParam[RepositoryResource]
 ) -> SensorResult | SkipReason:

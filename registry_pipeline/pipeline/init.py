@@ -24,6 +24,8 @@ OPERATIONS_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_OPERATIONS_ADD
 COVERAGE_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_COVERAGE_ADDENDUM_v0_1.md"
 # The git pattern of the temporary files that an atomic write creates beside the file.
 TEMPORARY_FILES: Final = ".*.registry-pipeline.tmp"
+# The homes of Dagster commands without DAGSTER_HOME, in the folder where they are started.
+TEMPORARY_HOMES: Final = ".tmp_dagster_home_*"
 
 
 @value_type
@@ -130,7 +132,7 @@ def list_git_ignores(
     """Return the `.gitignore` lines: local state, caches of logs, unless `track_runs` run folders and pointer file."""
     state_root = publish_root.rpartition("/")[0]
     state = (f"/{state_root}/{name}" for name in STATE_NAMES)
-    change_files = (f"/{pointers}.lock", f"/{pointers}.intent", TEMPORARY_FILES)
+    change_files = (f"/{pointers}.lock", f"/{pointers}.intent", TEMPORARY_FILES, TEMPORARY_HOMES)
     runs = () if track_runs else (f"/{publish_root}/", f"/{pointers}")
     # A torn tail of a log that was moved away is not ignored: somebody has to look at it.
     log_files = (f"/{path}.{suffix}" for path in logs for suffix in ("index.sqlite3*", "batch"))

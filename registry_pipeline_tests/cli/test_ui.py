@@ -15,7 +15,13 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.cli.commands import ui
-from registry_pipeline.cli.commands.ui import WORKSPACE, find_dagster_commands, find_instance_file, prepare_home
+from registry_pipeline.cli.commands.ui import (
+    WORKSPACE,
+    find_dagster_commands,
+    find_instance_file,
+    make_environment,
+    prepare_home,
+)
 from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, environment
 
 # Shorter than the limit of pytest-timeout, so that a failure says what the test waited for.
@@ -105,6 +111,26 @@ def test_the_users_own_file_in_the_dagster_home_stays(tmp_path: Path, name: str)
 def test_ui_serves_the_workspace_of_the_dagster_home(tmp_path: Path) -> None:
     for command in find_dagster_commands(tmp_path, 3000):
         assert command[-2:] == ["-w", str(tmp_path / "workspace.yaml")]
+
+
+def test_no_process_of_ui_uploads_telemetry_whatever_the_dagster_yaml_of_the_user_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster._core.telemetry_upload import is_running_in_test, upload_logs
+
+    # What other commands recorded, which Dagster's uploader moves to its queue before it sends it.
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/event.log").write_text("{}\n")
+    for name in ("BUILDKITE", "TF_BUILD", "DAGSTER_DISABLE_TELEMETRY"):
+        monkeypatch.delenv(name, raising=False)
+    assert not is_running_in_test()
+    monkeypatch.setenv("DAGSTER_TELEMETRY_URL", "http://127.0.0.1:9/")
+    for name, value in make_environment(tmp_path, tmp_path).items():
+        monkeypatch.setenv(name, value)
+
+    upload_logs(threading.Event(), raise_errors=True)
+
+    assert [entry.name for entry in tmp_path.iterdir()] == ["logs"]
 
 
 _WEB = """

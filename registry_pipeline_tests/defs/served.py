@@ -18,8 +18,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
-from registry_pipeline.cli.commands.ui import HOST, find_dagster_commands, prepare_home
-from registry_pipeline.config import REPO_VARIABLE, Repository
+from registry_pipeline.cli.commands.ui import HOST, find_dagster_commands, make_environment, prepare_home
+from registry_pipeline.config import Repository
 
 # A test that hangs is ended by pytest-timeout. These limits end it shortly before, with the name of what it waited for.
 START_SECONDS = 550
@@ -133,7 +133,7 @@ class Machine:
 
     def start(self, command: list[str]) -> subprocess.Popen[bytes]:
         home = self.repository.dagster_home
-        environment = {**os.environ, REPO_VARIABLE: str(self.repository.root), "DAGSTER_HOME": str(home)}
+        environment = make_environment(self.repository.root, home)
         with (home / "log").open("ab") as log:
             self.started.append(
                 subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from dagster import DagsterRunStatus, DefaultScheduleStatus, DefaultSensorStatus
+from dagster import DagsterRunStatus, DefaultScheduleStatus
 from dagster._core.test_utils import create_run_for_test
 
+from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.event_log import CheckResults
 from registry_pipeline.defs.proposal import CLOSURE_TAG, REFUSED_AT_TAG, REFUSED_RUNS_TAG, REFUSED_TAG, TRIES
-from registry_pipeline.defs.sensors import activation_sensor, daily_rebuild_schedule
+from registry_pipeline.defs.sensors import daily_rebuild_schedule
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import rebuild
 from registry_pipeline.pointers import find_runs
@@ -119,8 +120,19 @@ def test_a_build_of_an_older_time_than_the_active_run_is_not_proposed(rebuilt: D
     assert "the as-of time of the run is earlier than that of the active run" in rebuilt.skipped()
 
 
-def test_the_sensor_is_on_and_the_schedule_is_off_by_default() -> None:
-    assert activation_sensor.default_status is DefaultSensorStatus.RUNNING
+@pytest.mark.parametrize("automated", [False, True])
+def test_what_starts_by_itself_is_on_only_if_the_start_of_dagster_says_so(
+    fresh: DagsterRepo, *, automated: bool
+) -> None:
+    definitions = build_defs(fresh.repository.root, automated=automated).get_repository_def()
+
+    running = {sensor.name for sensor in definitions.sensor_defs if sensor.default_status.value == "RUNNING"}
+    running |= {schedule.name for schedule in definitions.schedule_defs if schedule.default_status.value == "RUNNING"}
+    every = {"activation_sensor", "command_line_sensor", "hourly_pointers_schedule"}
+    assert running == (every if automated else set())
+
+
+def test_the_daily_rebuild_is_off_until_somebody_switches_it_on() -> None:
     assert daily_rebuild_schedule.default_status is DefaultScheduleStatus.STOPPED
     assert daily_rebuild_schedule.execution_timezone == "UTC"
 

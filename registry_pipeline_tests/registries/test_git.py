@@ -77,6 +77,17 @@ def test_a_change_in_the_own_places_does_not_count(tmp_path: Path, path: str) ->
     assert read_git_state(tmp_path, OWN).working_tree_state == "clean"
 
 
+def test_a_temporary_dagster_home_does_not_count_wherever_it_is_and_whether_or_not_git_ignores_it(
+    tmp_path: Path,
+) -> None:
+    commit(repository(tmp_path), {"a": "1"})
+    write(tmp_path, {".tmp_dagster_home_x1/storage/db": "2", "sub/.tmp_dagster_home_y2/db": "2"})
+    assert read_git_state(tmp_path, OWN).working_tree_state == "clean"
+
+    write(tmp_path, {"tmp_dagster_home_z3/db": "2"})
+    assert read_git_state(tmp_path, OWN).working_tree_state == "dirty"
+
+
 def test_tracked_run_folders_that_vanish_or_move_do_not_count(tmp_path: Path) -> None:
     commit(repository(tmp_path), {"a": "1", ".codex/RUNS/r/run.json": "{}", ".codex/RUNS/s/run.json": "{}"})
     (tmp_path / ".codex/RUNS/r/run.json").unlink()

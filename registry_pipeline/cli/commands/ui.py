@@ -21,7 +21,7 @@ import click
 
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Reporter
-from registry_pipeline.config import REPO_VARIABLE, UI_URL_VARIABLE, find_repository
+from registry_pipeline.config import AUTOMATION_VARIABLE, REPO_VARIABLE, UI_URL_VARIABLE, find_repository
 from registry_pipeline.errors import BusyError, NotFoundError, RegistryPipelineError
 from registry_pipeline.files.atomic_write import create_file
 
@@ -52,11 +52,11 @@ def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], no
     """
     port = _find_free_port(port)
     prepare_home(home)
+    log = home / "ui.log"
+    note(f"repository {root}; Dagster home {home}; log {log}")
     url = f"http://{HOST}:{port}"
     # Whoever reaches this machine through another address names that one.
-    environment = {UI_URL_VARIABLE: url, **os.environ, REPO_VARIABLE: str(root), "DAGSTER_HOME": str(home)}
-    log = home / "ui.log"
-    note(f"starting Dagster; its log is {log}")
+    environment = {UI_URL_VARIABLE: url, **make_environment(root, home)}
     running: list[subprocess.Popen[bytes]] = []
     _adopt_orphans(True)
     with log.open("ab") as sink:
@@ -75,6 +75,18 @@ def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], no
         finally:
             _stop_processes(running)
             _adopt_orphans(False)
+
+
+def make_environment(root: Path, home: Path) -> dict[str, str]:
+    """Return the environment of webserver and daemon: the current one with repository, home and switches."""
+    return {
+        **os.environ,
+        REPO_VARIABLE: str(root),
+        "DAGSTER_HOME": str(home),
+        AUTOMATION_VARIABLE: "on",
+        # The webserver uploads what any Dagster command recorded, whatever its dagster.yaml says.
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+    }
 
 
 def find_dagster_commands(home: Path, port: int) -> tuple[list[str], list[str]]:

@@ -1,0 +1,82 @@
+"""`make screenshots`: take the pictures of docs/in-dagster.md in Chromium, from the example repository.
+
+Makes the example in a temporary folder, starts Dagster as `ui` does, rebuilds every registry through it, waits until
+the sensor has activated the builds, and writes one PNG file per page to docs/images.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from registry_pipeline.example.make import make_example
+from registry_pipeline_tests.defs.conftest import make_removable
+from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, open_browser_page, until
+
+IMAGES: Final = Path(__file__).resolve().parent.parent / "docs" / "images"
+VIEWPORT: Final = {"width": 1280, "height": 640}
+MAX_BYTES: Final = 120_000
+# Dagster's pages fetch and lay out their parts one after another, and never stop polling.
+_SETTLE_MILLISECONDS: Final = 4000
+# By picture: the path of the page, and a CSS selector or text that it shows once its data has arrived.
+PAGES: Final = {
+    "dagster-graph.png": ("asset-groups", "foreignObject"),
+    "dagster-asset.png": ("assets/run_registry", "text=Latest check results"),
+    "dagster-checks.png": (
+        "assets/active_registry_pointers?view=checks&checkDetail=active_seals",
+        "text=active_registries",
+    ),
+}
+
+
+def main() -> int:
+    """Write the pictures; return 1 if one is too large for the documents."""
+    with tempfile.TemporaryDirectory() as folder:
+        example = make_example(Path(folder) / "example", datetime.now(UTC))  # noqa: TID251 - an entry point
+        machine = Machine(example.repository)
+        try:
+            _build(machine)
+            sizes = _take_pictures(machine.served.url)
+        finally:
+            machine.stop()
+            make_removable(example.repository.root)
+    for name, size in sizes.items():
+        print(f"{size:>7} bytes  docs/images/{name}")
+    return int(max(sizes.values()) > MAX_BYTES)
+
+
+def _build(machine: Machine) -> None:
+    """Start Dagster, rebuild every registry and wait for the end of the activation."""
+    machine.start(machine.web)
+    until("the webserver", machine.answers, START_SECONDS)
+    machine.start(machine.daemon)
+    served = machine.served
+    launched = served.launch("rebuild_job")
+    if served.wait_for_end("rebuild_job", launched) != "SUCCESS":
+        sys.exit("the rebuild failed")
+    job = "activate_pointers_job"
+    served.wait_for_end(job, until("the activation", lambda: next(iter(served.runs(job)), None), WORK_SECONDS))
+    # The checks `active` then have a result, which the sensor would write in its next tick.
+    served.wait_for_end("check_pointers_job", served.launch("check_pointers_job"))
+
+
+def _take_pictures(url: str) -> dict[str, int]:
+    """Write each picture once its page shows its data, and return the sizes in bytes by file name."""
+    IMAGES.mkdir(exist_ok=True)
+    sizes: dict[str, int] = {}
+    with open_browser_page() as page:
+        page.set_viewport_size(VIEWPORT)
+        for name, (path, content) in PAGES.items():
+            page.goto(f"{url}/{path}", wait_until="domcontentloaded")
+            page.locator(content).first.wait_for()
+            page.wait_for_timeout(_SETTLE_MILLISECONDS)
+            page.screenshot(path=str(IMAGES / name), animations="disabled", scale="css")
+            sizes[name] = (IMAGES / name).stat().st_size
+    return sizes
+
+
+if __name__ == "__main__":
+    sys.exit(main())
