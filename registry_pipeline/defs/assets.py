@@ -29,10 +29,11 @@ from dagster import (
 )
 
 from registry_pipeline.config import Repository
+from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.metadata import make_findings_metadata
-from registry_pipeline.defs.resources import SEALED_IO, RepositoryResource, as_dagster_failure
+from registry_pipeline.defs.resources import SEALED_IO, RepositoryResource
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.display import markdown_code, printable

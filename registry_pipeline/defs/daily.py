@@ -33,9 +33,10 @@ from pydantic import Field
 
 from registry_pipeline.canonical import json_line, sha256_hex
 from registry_pipeline.config import CONFIG_NAME, Repository
+from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.assets import check_result_of_many, make_asset_attributes, make_blocking_checks
-from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline import daily, rebuild

@@ -1,11 +1,12 @@
 """What Dagster's event log proves: which folder a step sealed, and which checks passed on it.
 
-Contains every call to non-public parts of Dagster, so that the tests of this module judge an upgrade.
+The non-public names of Dagster come from `registry_pipeline.dagster.dagster_internals`. Tests of both modules judge an
+upgrade.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -18,24 +19,23 @@ from dagster import (
     DagsterInstance,
     DagsterRun,
     EventLogRecord,
-    EventRecordsResult,
 )
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
-from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
-from dagster._core.storage.asset_check_execution_record import (
-    AssetCheckExecutionRecord,
-    AssetCheckExecutionRecordStatus,
-)
-from dagster._core.storage.tags import (
+
+from registry_pipeline.config import Repository
+from registry_pipeline.dagster import event_records
+from registry_pipeline.dagster.dagster_internals import (
     PARENT_RUN_ID_TAG,
     RETRY_NUMBER_TAG,
     SCHEDULE_NAME_TAG,
     SENSOR_NAME_TAG,
+    SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION,
     TICK_ID_TAG,
     USER_TAG,
+    AssetCheckEvaluationTargetMaterializationData,
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
 )
-
-from registry_pipeline.config import Repository
+from registry_pipeline.dagster.event_records import Fetch, fetch_all, fetch_of_run, iterate_ancestry
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import Inputs
@@ -47,8 +47,7 @@ from registry_pipeline.values import value_type
 
 SEALED_KEY: Final = "sealed"
 """Metadata key of a materialization: its sealed run; absent if it has none."""
-ROOT_KEY: Final = "ROOT_SHA256"
-"""Metadata key of a materialization and of a check: the root hash of the folder."""
+ROOT_KEY: Final = event_records.ROOT_KEY
 DATA_VERSION_TAG: Final = "dagster/data_version"
 NO_MATERIALIZATION: Final = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 """Metadata of an output that hands its value on without a materialization, so that the asset does not look fresh."""
@@ -107,17 +106,6 @@ def refuse_other_repository(materialization: Materialization, repository: Reposi
         )
 
 
-def iterate_ancestry(instance: DagsterInstance, dagster_run_id: str) -> Iterator[str]:
-    """Yield the ids of a run and of the runs that it re-executes, the nearest first."""
-    seen: set[str] = set()
-    current: str | None = dagster_run_id
-    while current is not None and current not in seen:
-        seen.add(current)
-        yield current
-        run = instance.get_run_by_id(current)
-        current = None if run is None else run.parent_run_id
-
-
 def read_last_output(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Materialization | None:
     """Return what a run or the nearest run that it re-executes materialized last or, having built nothing, handed on.
 
@@ -143,22 +131,16 @@ def read_run_materializations(
 
 
 def _read_run_events(
-    instance: DagsterInstance, registry_id: str, run_id: str, fetch: Callable[..., EventRecordsResult]
+    instance: DagsterInstance, registry_id: str, run_id: str, fetch: Fetch
 ) -> Sequence[Materialization]:
-    run = instance.get_run_record_by_id(run_id)
-    if run is None or run.start_time is None:
-        return ()
-    since_start = AssetRecordsFilter(AssetKey(registry_id), after_timestamp=run.start_time)
-    records = _fetch_all(fetch, since_start, ascending=True)
-    return [_parse_record(registry_id, record) for record in records if record.run_id == run_id]
+    records = fetch_of_run(instance, fetch, AssetKey(registry_id), run_id)
+    return [_parse_record(registry_id, record) for record in records]
 
 
 def read_newest_of_each_partition(instance: DagsterInstance, registry_id: str) -> Sequence[Materialization]:
     """Return the newest materialization of every partition of a registry, in the order of the partitions."""
     newest: dict[str, EventLogRecord] = {}
-    for record in _fetch_all(
-        instance.fetch_materializations, AssetRecordsFilter(AssetKey(registry_id)), ascending=True
-    ):
+    for record in fetch_all(instance.fetch_materializations, AssetRecordsFilter(AssetKey(registry_id)), ascending=True):
         if record.partition_key is not None:
             newest[record.partition_key] = record
     return [_parse_record(registry_id, newest[partition]) for partition in sorted(newest)]
@@ -177,19 +159,8 @@ def read_materializations(
 def iterate_materializations(instance: DagsterInstance, registry_id: str) -> Iterator[Materialization]:
     """Yield the materializations of a registry, the newest first; the event log is read page by page."""
     everything = AssetRecordsFilter(AssetKey(registry_id))
-    for record in _fetch_all(instance.fetch_materializations, everything, ascending=False):
+    for record in fetch_all(instance.fetch_materializations, everything, ascending=False):
         yield _parse_record(registry_id, record)
-
-
-def _fetch_all(
-    fetch: Callable[..., EventRecordsResult], records_filter: AssetRecordsFilter, *, ascending: bool
-) -> Iterator[EventLogRecord]:
-    cursor: str | None = None
-    has_more = True
-    while has_more:
-        page = fetch(records_filter, limit=_PAGE_SIZE, cursor=cursor, ascending=ascending)
-        yield from page.records
-        cursor, has_more = page.cursor, page.has_more
 
 
 def _parse_record(registry_id: str, record: EventLogRecord) -> Materialization:
