@@ -36,7 +36,7 @@ def encode(frame: Any) -> bytes:
         pd.testing.assert_frame_equal(
             decode(data), frame, check_exact=True, check_index_type=True, check_column_type=True
         )
-    except (AssertionError, TypeError, ValueError) as error:
+    except (AssertionError, NotImplementedError, OverflowError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise RefusedError(f"the DataFrame would not be loaded as it is: {reason}", _ADVICE) from None
     return data
@@ -51,7 +51,7 @@ def decode(data: bytes) -> Any:
         arrays = {number: _decode_array(column) for number, column in enumerate(document["data"])}
         frame = pd.DataFrame(arrays, index=None if arrays else index)
         frame.index, frame.columns = index, columns
-    except (KeyError, TypeError, AttributeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a sealed DataFrame: {error!r}") from None
     return frame
 

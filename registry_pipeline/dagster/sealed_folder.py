@@ -135,9 +135,11 @@ def read_value(base_dir: Path, reference: FolderReference, subject: str) -> Any:
 
 def _folder_name(part: str) -> str:
     """Return a part of an asset key, or a partition key, as the name of a folder; different parts have others."""
-    quoted = quote(part, safe=" ,=+@")
-    # `.` and `..` are folders already, and names that begin with a dot are ours.
-    return f"%2E{quoted[1:]}" if quoted.startswith(".") else quoted or "%"
+    quoted = quote(part, safe="=+@,")
+    # A name that begins with a dot is ours; the path rules refuse others, as that of a device or one of dots only.
+    if quoted.startswith(".") or path_codes(quoted):
+        return "".join(f"%{ord(c):02X}" if c.isalnum() or c == "." else c for c in quoted) or "%"
+    return quoted
 
 
 def _make_files(origin: Origin, value: EncodedValue, run_id: RunId) -> Mapping[str, bytes]:
