@@ -59,7 +59,7 @@ class Project:
 
     def folder(self, result: ExecuteInProcessResult, name: str) -> Path:
         """Return the folder that a run sealed for an asset."""
-        return self.base_dir / self.page(result, name)["sealed_folder"]
+        return self.base_dir / str(self.page(result, name)["sealed_folder"])
 
     def latest(self, name: str) -> EventLogEntry:
         """Return the latest materialization of an asset."""
@@ -71,11 +71,11 @@ class Project:
 def returning(name: str, value: Any, **options: Any) -> AssetsDefinition:
     """Return an asset with this value."""
 
-    @asset(name=name, **options)
     def made() -> Any:
         return value
 
-    return made
+    definition: AssetsDefinition = asset(name=name, **options)(made)
+    return definition
 
 
 def by_partition(name: str, values: Mapping[str, Any], partitions: PartitionsDefinition[Any]) -> AssetsDefinition:
@@ -91,12 +91,12 @@ def by_partition(name: str, values: Mapping[str, Any], partitions: PartitionsDef
 def reading(name: str, seen: list[Any], **options: Any) -> AssetsDefinition:
     """Return an asset that appends the value of `upstream`, as it was loaded, to `seen`."""
 
-    @asset(name=name, **options)
     def read(upstream: Any) -> str:
         seen.append(upstream)
         return "read"
 
-    return read
+    definition: AssetsDefinition = asset(name=name, **options)(read)
+    return definition
 
 
 def alter_byte(folder: Path) -> None:

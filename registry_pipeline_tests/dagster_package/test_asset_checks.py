@@ -13,7 +13,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetsDefinition,
     DagsterInvalidDefinitionError,
-    InMemoryIOManager,
+    FilesystemIOManager,
     StaticPartitionsDefinition,
     asset,
     materialize,
@@ -95,7 +95,7 @@ def test_an_asset_of_another_io_manager_fails_the_check(project: Project) -> Non
     result = materialize(
         [tides, seal_check(tides)],
         instance=project.instance,
-        resources={"io_manager": InMemoryIOManager()},
+        resources={"io_manager": FilesystemIOManager(base_dir=str(project.base_dir))},
         run_config=QUIET,
         raise_on_error=False,
     )

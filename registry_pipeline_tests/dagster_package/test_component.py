@@ -17,6 +17,8 @@ from registry_pipeline.dagster import CsvTable, RegistryComponent
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.dagster_package.projects import QUIET, check_results, failure_text
 
+# Dagster's own, about what it uses itself to load the components of a project.
+pytestmark = pytest.mark.filterwarnings("ignore:.*currently in (beta|preview)", "ignore:`parse_obj_as` is deprecated")
 SCHEMA = {"type": "array", "items": {"type": "object", "required": ["station"]}}
 
 

@@ -25,7 +25,10 @@ from dagster import (
     op,
 )
 
+from registry_pipeline.canonical import parse_utc
 from registry_pipeline.dagster import CsvTable, SealedFolderIOManager
+from registry_pipeline.dagster.sealed_folder import Origin, seal_value
+from registry_pipeline.dagster.sealed_value import encode_value
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.cli.conftest import environment
 from registry_pipeline_tests.command_line import call
@@ -129,7 +132,7 @@ def test_a_retry_uses_the_folder_of_the_same_bytes_and_no_other(
     project: Project, second: str, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first attempt seals, and its process fails before Dagster records the materialization."""
-    tries = []
+    tries: list[int] = []
     seal = SealedFolderIOManager.handle_output
 
     def seal_and_fail_once(self: SealedFolderIOManager, context: Any, obj: Any) -> None:
@@ -166,22 +169,22 @@ def test_an_altered_folder_is_refused_with_its_code_and_the_next_step(project: P
     assert "registry-pipeline verify" in failure_text(result)
 
 
-def test_a_folder_that_was_replaced_by_another_sealed_one_is_refused(project: Project) -> None:
-    upstream = returning("upstream", "ebb")
-    downstream = reading("downstream", [])
-    old, new = (project.folder(project.materialize(returning("upstream", text)), "upstream") for text in ("a", "b"))
-    # The valid folder of one base_dir in the place of another one with the same name.
-    other = Project(make_folder(project.base_dir.parent / "other"))
-    replacement = other.folder(other.materialize(returning("upstream", "c")), "upstream")
-    document = json.loads((replacement / "run.json").read_bytes())
-    assert document["run_id"] != ""
-    swap(replacement, new)
+def test_a_folder_that_was_replaced_by_another_sealed_one_is_refused(project: Project, tmp_path: Path) -> None:
+    """The other folder has the same name and verifies; only its root hash differs."""
+    upstream, downstream = returning("upstream", "ebb"), reading("downstream", [])
+    folder = project.folder(project.materialize(upstream), "upstream")
+    run_json = json.loads((folder / "run.json").read_bytes())
+    started = parse_utc(run_json["created_utc"])
+    assert started is not None
+    origin = Origin(("upstream",), None, run_json["dagster_run_id"], started)
+    other = seal_value(tmp_path / "other", origin, encode_value("flood"))
+    folder.rename(tmp_path / "original")
+    (tmp_path / "other" / other.reference.folder).rename(folder)
 
     result = project.materialize(upstream, downstream, only=[downstream])
 
-    assert not result.success
-    assert "is not what was materialized" in failure_text(result)
-    assert verify_folder(old).verdict == "pass"
+    assert verify_folder(folder).verdict == "pass"
+    assert "the folder was replaced" in failure_text(result)
 
 
 def test_a_missing_folder_is_refused(project: Project) -> None:
@@ -321,17 +324,3 @@ def test_keys_of_several_dimensions_are_partitions_too(project: Project) -> None
 
     assert project.materialize(upstream, downstream, partition=key).success
     assert seen == [str(key)]
-
-
-def make_folder(path: Path) -> Path:
-    path.mkdir()
-    return path
-
-
-def swap(source: Path, target: Path) -> None:
-    """Put a sealed folder in the place of another one, under its name."""
-    target.chmod(0o755)
-    for path in target.iterdir():
-        path.unlink()
-    for path in source.iterdir():
-        (target / path.name).write_bytes(path.read_bytes())
