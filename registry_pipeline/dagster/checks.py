@@ -17,7 +17,7 @@ from dagster import (
 
 from registry_pipeline.canonical import json_document
 from registry_pipeline.dagster.dagster_internals import find_io_manager_key
-from registry_pipeline.dagster.event_records import ROOT_KEY, read_latest_materializations, read_run_materializations
+from registry_pipeline.dagster.event_records import ROOT_KEY, read_latest_materializations, read_run_materialization
 from registry_pipeline.dagster.io_manager import FOLDER_KEY, SealedFolderIOManager, find_reference
 from registry_pipeline.dagster.sealed_folder import FolderReference, read_value, verify_reference
 from registry_pipeline.dagster.sealed_value import to_json_value
@@ -113,8 +113,9 @@ def _make_check(
 
 
 def _find_materializations(context: AssetCheckExecutionContext, key: AssetKey) -> Sequence[EventLogRecord]:
-    own = read_run_materializations(context.instance, key, context.run.run_id)
-    return own or read_latest_materializations(context.instance, key)
+    own = read_run_materialization(context.instance, key, context.run.run_id)
+    # A run seals one partition.
+    return read_latest_materializations(context.instance, key) if own is None else [own]
 
 
 def _make_result(references: Sequence[FolderReference], problems: Sequence[str]) -> AssetCheckResult:

@@ -56,16 +56,13 @@ def fetch_of_run(instance: DagsterInstance, fetch: Fetch, key: AssetKey, run_id:
     return [record for record in fetch_all(fetch, since_start, ascending=True) if record.run_id == run_id]
 
 
-def read_run_materializations(instance: DagsterInstance, key: AssetKey, run_id: str) -> Sequence[EventLogRecord]:
-    """Return the newest materialization of each partition by a run, or by the nearest run that it re-executes.
-
-    An asset without partitions has at most one.
-    """
+def read_run_materialization(instance: DagsterInstance, key: AssetKey, run_id: str) -> EventLogRecord | None:
+    """Return the last materialization of an asset by a run, or by the nearest run that it re-executes."""
     for ancestor in iterate_ancestry(instance, run_id):
         records = fetch_of_run(instance, instance.fetch_materializations, key, ancestor)
         if records:
-            return list({record.partition_key: record for record in records}.values())
-    return ()
+            return records[-1]
+    return None
 
 
 def read_latest_materializations(instance: DagsterInstance, key: AssetKey) -> Sequence[EventLogRecord]:

@@ -36,7 +36,13 @@ class Project:
         home.mkdir()
         self.instance = DagsterInstance.ephemeral(str(home))
 
-    def materialize(self, *definitions: Any, only: Sequence[Any] = (), partition: str | None = None) -> Any:
+    def materialize(
+        self,
+        *definitions: Any,
+        only: Sequence[Any] = (),
+        partition: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Any:
         """Materialize assets and execute checks in process; a failure is a result, not an exception."""
         checks = [definition for definition in only if isinstance(definition, AssetChecksDefinition)]
         assets = [definition for definition in only if definition not in checks]
@@ -45,6 +51,7 @@ class Project:
             definitions,
             selection=selection if only else None,
             partition_key=partition,
+            tags=tags,
             instance=self.instance,
             resources={"io_manager": SealedFolderIOManager(base_dir=str(self.base_dir))},
             run_config=QUIET,
@@ -78,14 +85,16 @@ def returning(name: str, value: Any, **options: Any) -> AssetsDefinition:
     return definition
 
 
-def by_partition(name: str, values: Mapping[str, Any], partitions: PartitionsDefinition[Any]) -> AssetsDefinition:
+def by_partition(
+    name: str, values: Mapping[str, Any], partitions: PartitionsDefinition[Any], **options: Any
+) -> AssetsDefinition:
     """Return an asset with a value for each partition."""
 
-    @asset(name=name, partitions_def=partitions)
     def made(context: AssetExecutionContext) -> Any:
-        return values[context.partition_key]
+        return values[context.partition_keys[0]]
 
-    return made
+    definition: AssetsDefinition = asset(name=name, partitions_def=partitions, **options)(made)
+    return definition
 
 
 def reading(name: str, seen: list[Any], **options: Any) -> AssetsDefinition:

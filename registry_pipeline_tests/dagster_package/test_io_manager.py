@@ -13,11 +13,13 @@ from dagster import (
     AssetExecutionContext,
     AssetIn,
     AssetMaterialization,
+    BackfillPolicy,
     DataVersion,
     Definitions,
     MaterializeResult,
     MultiPartitionKey,
     MultiPartitionsDefinition,
+    RetryPolicy,
     RetryRequested,
     StaticPartitionsDefinition,
     asset,
@@ -308,6 +310,34 @@ def test_a_missing_partition_is_refused_or_left_out_if_the_input_allows_it(proje
     assert "was never materialized" in failure_text(refused)
     assert project.materialize(upstream, lenient, only=[lenient]).success
     assert seen == [{"north": 1}]
+
+
+@pytest.mark.filterwarnings("ignore:Parameter `backfill_policy`")
+def test_a_run_of_several_partitions_is_refused(project: Project) -> None:
+    upstream = by_partition(
+        "upstream", {"north": 1, "south": 2}, PARTITIONS, backfill_policy=BackfillPolicy.single_run()
+    )
+    first, last = PARTITIONS.get_partition_keys()[0], PARTITIONS.get_partition_keys()[-1]
+
+    result = project.materialize(
+        upstream,
+        tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last},
+    )
+
+    assert "multi_run" in failure_text(result)
+    assert not project.base_dir.exists()
+
+
+def test_a_refused_value_is_not_tried_again(project: Project) -> None:
+    tries: list[int] = []
+
+    @asset(retry_policy=RetryPolicy(max_retries=3))
+    def tides() -> Any:
+        tries.append(1)
+        return {1, 2}
+
+    assert not project.materialize(tides).success
+    assert len(tries) == 1
 
 
 def test_keys_of_several_dimensions_are_partitions_too(project: Project) -> None:

@@ -71,6 +71,36 @@ def test_a_sealed_value_is_read_with_its_type_and_content(value: object) -> None
         assert typed(read_value(Path(folder), sealed.reference, "tides")) == typed(value)
 
 
+KEYS = st.text(st.characters(codec="utf-8"), max_size=20)
+
+
+@given(st.tuples(KEYS, KEYS), st.tuples(KEYS, KEYS))
+@examples(30)
+def test_every_asset_key_and_partition_has_a_folder_of_its_own(first: tuple[str, str], second: tuple[str, str]) -> None:
+    started = datetime(2026, 3, 1, tzinfo=UTC)
+    with TemporaryDirectory() as folder:
+        references = [
+            seal_value(Path(folder), Origin((key,), partition, "run", started), encode_value("tide")).reference
+            for key, partition in (first, second)
+        ]
+        parents = [reference.folder.rpartition("/")[0] for reference in references]
+
+        assert [verify_reference(Path(folder), reference)[1] for reference in references] == [[], []]
+        assert (parents[0] == parents[1]) == (first == second)
+        assert not [parent for parent in parents if parent.startswith(".") or parent.count("/") > 1]
+
+
+@pytest.mark.parametrize("key", ["con", "..", ".", ".staging", "a.", " ", "", "manifest.json", "a/b", "%41"])
+def test_a_key_that_is_no_folder_name_is_encoded(tmp_path: Path, key: str) -> None:
+    origin = Origin((key,), "north", "run", datetime(2026, 3, 1, tzinfo=UTC))
+
+    reference = seal_value(tmp_path, origin, encode_value("tide")).reference
+
+    assert verify_reference(tmp_path, reference)[1] == []
+    assert not reference.folder.startswith(".")
+    assert reference.folder.count("/") == 2
+
+
 @given(ANY_TEXTS | st.lists(ANY_TEXTS) | st.dictionaries(ANY_TEXTS, ANY_TEXTS))
 def test_a_lone_surrogate_is_refused_and_every_other_text_is_kept(value: object) -> None:
     try:
@@ -97,6 +127,9 @@ def test_a_schema_sees_a_table_as_its_records(table: CsvTable) -> None:
     [
         (float("nan"), "which JSON cannot express"),
         ([float("inf")], "the value[0] is inf"),
+        # A JSON parser would make one character of these two.
+        (["\ud83d\ude00"], "a lone surrogate"),
+        ({"\ud83d\ude00": 1}, "JSON keys are texts"),
         ((1, 2), "builtins.tuple"),
         ({"a": {1}}, "the value['a'] is of the type builtins.set"),
         ({1: "a"}, "JSON keys are texts"),
