@@ -68,7 +68,8 @@ def seal_value(base_dir: Path, origin: Origin, value: EncodedValue) -> SealedVal
         PublishError: nothing was published.
         DurabilityError: the folder is published, but the disk did not confirm it.
     """
-    parent = "/".join(map(_folder_name, [*origin.asset_key, *([origin.partition] if origin.partition else [])]))
+    parts = [*origin.asset_key, *([] if origin.partition is None else [origin.partition])]
+    parent = "/".join(map(_folder_name, parts))
     publish_root = base_dir / parent
     try:
         make_folders(publish_root)
