@@ -8,7 +8,7 @@ BIN := .venv/bin
 DEMO := .demo/example
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check ui bench soak docs screenshots lock clean
+.PHONY: help demo test check newest ui bench soak docs screenshots lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,13 @@ check: .venv/.ready ## lint, format, types, import contracts, generated document
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/docs.py --check
+
+# Packages in .newest come before the pinned ones. They are resolved anew each time, which is the purpose.
+newest: .venv/.ready ## import everything, and test the public package, with the newest Dagster of pyproject.toml's range
+	@rm -rf .newest
+	@$(UV) pip install --quiet --upgrade --python $(BIN)/python --target .newest --requirements pyproject.toml
+	@PYTHONPATH=.newest $(BIN)/python -c "import dagster, registry_pipeline.definitions; print('Dagster', dagster.__version__)"
+	@PYTHONPATH=.newest $(BIN)/python -m pytest -q -n 0 registry_pipeline_tests/dagster_package
 
 ui: .venv/.ready ## Dagster's pages for the example repository, on loopback
 	@test -d $(DEMO) || $(BIN)/registry-pipeline example $(DEMO)
@@ -76,4 +83,4 @@ lock: .uv/.ready ## pin the versions and hashes of pyproject.toml's dependencies
 	@$(UV) $(COMPILE) requirements/uv.in --output-file requirements/uv.txt
 
 clean: ## remove what make made
-	rm -rf .venv .uv .demo dist
+	rm -rf .venv .uv .newest .demo dist

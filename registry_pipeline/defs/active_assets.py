@@ -23,6 +23,7 @@ from pydantic import Field
 
 from registry_pipeline.canonical import json_line, parse_utc, sha256_hex
 from registry_pipeline.config import Repository
+from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, metadata, step_log
 from registry_pipeline.defs.active_checks import list_refused_checks
 from registry_pipeline.defs.assets import CONTROL_GROUP, OWNERS, code_version, make_asset_attributes
@@ -37,7 +38,7 @@ from registry_pipeline.defs.proposal import (
     propose,
     refusal_to_tag,
 )
-from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, Severity

@@ -21,6 +21,7 @@ from dagster import (
     multi_asset_check,
 )
 
+from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.proposal import (
@@ -31,7 +32,7 @@ from registry_pipeline.defs.proposal import (
     Proposal,
     propose,
 )
-from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, Severity, has_errors

@@ -29,12 +29,13 @@ from dagster import (
 )
 
 from registry_pipeline.config import Repository
+from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, metadata, step_log
 from registry_pipeline.defs.code_references import make_code_references
 from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.metadata import make_findings_metadata
 from registry_pipeline.defs.proposal import POINTERS_ASSET
-from registry_pipeline.defs.resources import SEALED_IO, RepositoryResource, as_dagster_failure
+from registry_pipeline.defs.resources import SEALED_IO, RepositoryResource
 from registry_pipeline.defs.sources import list_source_keys
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.codes import family_of

@@ -39,10 +39,11 @@ from dagster import (
 from pydantic import Field
 
 from registry_pipeline.config import CONFIG_NAME, Repository
+from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import assets, event_log, metadata
 from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.job_limits import make_limit_tags
-from registry_pipeline.defs.resources import RepositoryResource, as_dagster_failure
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.defs.sources import list_source_keys
 from registry_pipeline.errors import RefusedError, RegistryPipelineError
 from registry_pipeline.findings.codes import finding

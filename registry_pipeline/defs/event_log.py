@@ -1,11 +1,12 @@
 """What Dagster's event log proves: which folder a step sealed, and which checks passed on it.
 
-Contains every call to non-public parts of Dagster, so that the tests of this module judge an upgrade.
+The non-public names of Dagster come from `registry_pipeline.dagster.dagster_internals`. Tests of both modules judge an
+upgrade.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, dropwhile
 from typing import Any, Final
 
@@ -19,27 +20,26 @@ from dagster import (
     DagsterInstance,
     DagsterRun,
     EventLogRecord,
-    EventRecordsResult,
     IntMetadataValue,
 )
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
-from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
-from dagster._core.errors import DagsterAssetCheckFailedError
-from dagster._core.storage.asset_check_execution_record import (
-    AssetCheckExecutionRecord,
-    AssetCheckExecutionRecordStatus,
-)
-from dagster._core.storage.tags import (
+
+from registry_pipeline.config import Repository
+from registry_pipeline.dagster import event_records
+from registry_pipeline.dagster.dagster_internals import (
     PARENT_RUN_ID_TAG,
     RETRY_NUMBER_TAG,
     SCHEDULE_NAME_TAG,
     SENSOR_NAME_TAG,
+    SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION,
     TICK_ID_TAG,
     USER_TAG,
     WILL_RETRY_TAG,
+    AssetCheckEvaluationTargetMaterializationData,
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+    DagsterAssetCheckFailedError,
 )
-
-from registry_pipeline.config import Repository
+from registry_pipeline.dagster.event_records import Fetch, fetch_all, fetch_of_run, iterate_ancestry
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import Inputs
@@ -51,8 +51,7 @@ from registry_pipeline.values import value_type
 
 SEALED_KEY: Final = "sealed"
 """Metadata key of a materialization: its sealed run; absent if it has none."""
-ROOT_KEY: Final = "ROOT_SHA256"
-"""Metadata key of a materialization and of a check: the root hash of the folder."""
+ROOT_KEY: Final = event_records.ROOT_KEY
 CHECKED_TO_KEY: Final = "checked_to"
 """Metadata key of a check of partitions: the storage id up to which every materialization was checked and passed."""
 DATA_VERSION_TAG: Final = "dagster/data_version"
@@ -116,17 +115,6 @@ def refuse_other_repository(materialization: Materialization, repository: Reposi
         )
 
 
-def iterate_ancestry(instance: DagsterInstance, dagster_run_id: str) -> Iterator[str]:
-    """Yield the ids of a run and of the runs that it re-executes, the nearest first."""
-    seen: set[str] = set()
-    current: str | None = dagster_run_id
-    while current is not None and current not in seen:
-        seen.add(current)
-        yield current
-        run = instance.get_run_by_id(current)
-        current = None if run is None else run.parent_run_id
-
-
 def read_last_output(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Materialization | None:
     """Return what a run or the nearest run that it re-executes materialized last or, having built nothing, handed on.
 
@@ -152,21 +140,17 @@ def read_run_materializations(
 
 
 def _read_run_events(
-    instance: DagsterInstance, registry_id: str, run_id: str, fetch: Callable[..., EventRecordsResult]
+    instance: DagsterInstance, registry_id: str, run_id: str, fetch: Fetch
 ) -> Sequence[Materialization]:
-    run = instance.get_run_record_by_id(run_id)
-    if run is None or run.start_time is None:
-        return ()
-    since_start = AssetRecordsFilter(AssetKey(registry_id), after_timestamp=run.start_time)
-    records = _fetch_all(fetch, since_start, ascending=True)
-    return [_parse_record(registry_id, record) for record in records if record.run_id == run_id]
+    records = fetch_of_run(instance, fetch, AssetKey(registry_id), run_id)
+    return [_parse_record(registry_id, record) for record in records]
 
 
 def read_new_partitions(instance: DagsterInstance, registry_id: str, after_storage_id: int) -> list[Materialization]:
     """Return the newest materialization of each partition that was materialized after a position in the event log."""
     newest: dict[str, EventLogRecord] = {}
     records_filter = AssetRecordsFilter(AssetKey(registry_id), after_storage_id=after_storage_id)
-    for record in _fetch_all(instance.fetch_materializations, records_filter, ascending=True):
+    for record in fetch_all(instance.fetch_materializations, records_filter, ascending=True):
         if record.partition_key is not None:
             newest[record.partition_key] = record
     return [_parse_record(registry_id, newest[partition]) for partition in sorted(newest)]
@@ -191,19 +175,8 @@ def read_materializations(
 def iterate_materializations(instance: DagsterInstance, registry_id: str) -> Iterator[Materialization]:
     """Yield the materializations of a registry, the newest first; the event log is read page by page."""
     everything = AssetRecordsFilter(AssetKey(registry_id))
-    for record in _fetch_all(instance.fetch_materializations, everything, ascending=False):
+    for record in fetch_all(instance.fetch_materializations, everything, ascending=False):
         yield _parse_record(registry_id, record)
-
-
-def _fetch_all(
-    fetch: Callable[..., EventRecordsResult], records_filter: AssetRecordsFilter, *, ascending: bool
-) -> Iterator[EventLogRecord]:
-    cursor: str | None = None
-    has_more = True
-    while has_more:
-        page = fetch(records_filter, limit=_PAGE_SIZE, cursor=cursor, ascending=ascending)
-        yield from page.records
-        cursor, has_more = page.cursor, page.has_more
 
 
 def _parse_record(registry_id: str, record: EventLogRecord) -> Materialization:

@@ -5,15 +5,14 @@ launchpad can build from one repository and seal in another.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Final, cast
 
 from dagster import (
     DagsterInstance,
-    Failure,
     InitResourceContext,
     InputContext,
     IOManager,
@@ -23,10 +22,12 @@ from dagster import (
 )
 
 from registry_pipeline.config import Repository, find_repository
+from registry_pipeline.dagster.dagster_internals import find_producing_run
+from registry_pipeline.dagster.event_records import read_run_start
+from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, metadata, step_log
-from registry_pipeline.errors import BusyError, EvidenceError, NotFoundError, RefusedError, RegistryPipelineError
+from registry_pipeline.errors import EvidenceError, NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.files.lock import hold_lock
-from registry_pipeline.findings.display import printable
 from registry_pipeline.git.values import GitState, WorkingTreeState
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries.base import seal_build
@@ -47,18 +48,6 @@ TAKEN_TAG: Final = "registry_pipeline/git_taken_in_run"
 _OUTSIDE_GIT: Final = "none"
 # How long a step waits for another step of its run that reads the git state of a large checkout.
 _GIT_WAIT_SECONDS: Final = 300.0
-
-
-@contextmanager
-def as_dagster_failure() -> Iterator[None]:
-    """Turn a RegistryPipelineError into a step failure with its message and advice; only a BusyError is retried."""
-    try:
-        yield
-    except RegistryPipelineError as error:
-        advice = {"advice": printable(error.advice)} if error.advice else {}
-        metadata = {"error": type(error).__name__} | advice
-        # Only a lost race is worth a retry; any other error would occur again.
-        raise Failure(printable(error.message), metadata=metadata, allow_retries=isinstance(error, BusyError)) from None
 
 
 class RepositoryResource:
@@ -119,10 +108,7 @@ class RepositoryResource:
 
     def started(self, dagster_run_id: str) -> datetime:
         """Return when a Dagster run started (not when it was queued); raise NotFoundError if it has not."""
-        record = self.instance.get_run_record_by_id(dagster_run_id)
-        if record is None or record.start_time is None:
-            raise NotFoundError(f"the Dagster run {dagster_run_id} has not started", "launch it through Dagster")
-        return datetime.fromtimestamp(record.start_time, UTC)
+        return read_run_start(self.instance, dagster_run_id)
 
     def build_run(self, dagster_run_id: str) -> seal_build.BuildRun:
         """Return the build run of a Dagster run: its start, and what its first step found of git and the chain."""
@@ -152,13 +138,6 @@ def _to_tags(run: seal_build.BuildRun, dagster_run_id: str) -> dict[str, str]:
     commit, tree = run.git.commit or _OUTSIDE_GIT, run.git.working_tree_state or _OUTSIDE_GIT
     head = "null" if run.head is None else json.dumps(run.head.to_json())
     return {COMMIT_TAG: commit, TREE_TAG: tree, HEAD_TAG: head, TAKEN_TAG: dagster_run_id}
-
-
-def find_producing_run(upstream: OutputContext) -> str | None:
-    """Return the id of the Dagster run that made an upstream: this run or one that it re-executes, else None."""
-    # For an upstream outside of the execution, Dagster 1.13.27 makes up an output context with the step key `none`
-    # and a placeholder for the run id. There is no other difference; a test pins this.
-    return None if upstream.step_key == "none" else upstream.run_id
 
 
 class SealedIOManager(IOManager):

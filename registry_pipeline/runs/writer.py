@@ -106,6 +106,21 @@ class _Staged:
     root_sha256: str
 
 
+def find_sealed_folder(publish_root: Path, run_id: RunId, files_for: FilesFor) -> PublishedFolder | None:
+    """Return the valid folder under `run_id`, or the next ids after it, that has exactly these files, or None.
+
+    A step that is repeated finds the folder of its first attempt. The search ends at the first free id.
+    """
+    while (folder := publish_root / str(run_id)).is_dir():
+        files = files_for(run_id)
+        report = verify_folder(folder, keep=files)
+        is_same = report.verdict == "pass" and dict(report.kept) == dict(files) and len(report.entries) == len(files)
+        if is_same and report.root_sha256 is not None:
+            return PublishedFolder(folder, run_id, report.root_sha256)
+        run_id = run_id.next()
+    return None
+
+
 def seal_folder(publish_root: Path, staging_root: Path, run_id: RunId, files_for: FilesFor) -> PublishedFolder:
     """Publish one sealed run folder under `run_id`, or under the next free id if that name is taken.
 

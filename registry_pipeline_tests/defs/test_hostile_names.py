@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from dagster import MarkdownMetadataValue, MetadataValue, PathMetadataValue, TextMetadataValue
 
+from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import metadata
 from registry_pipeline.defs.assets import check_result, check_result_of_many
-from registry_pipeline.defs.resources import as_dagster_failure
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.runs.sealed_run import Verdict

@@ -20,6 +20,7 @@ from dagster import (
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 
 from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
+from registry_pipeline.dagster.dagster_internals import find_producing_run
 from registry_pipeline.defs.event_log import ROOT_KEY
 from registry_pipeline.defs.resources import (
     COMMIT_TAG,
@@ -27,7 +28,6 @@ from registry_pipeline.defs.resources import (
     TAKEN_TAG,
     TREE_TAG,
     RepositoryResource,
-    find_producing_run,
 )
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import steps

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
-import sysconfig
-import tarfile
 import tomllib
 import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
+from registry_pipeline_tests.house.conftest import Distributions, Environment
+
 ROOT = Path(__file__).resolve().parents[2]
-
-
-class Distributions(NamedTuple):
-    source: Path
-    wheel: Path
 
 
 def tracked() -> list[Path]:
@@ -55,21 +47,6 @@ def test_no_tracked_file_names_a_place_of_the_machine_it_was_written_on() -> Non
     offenders = [path.name for path in tracked() if home.search(path.read_bytes()) and path != Path(__file__)]
 
     assert offenders == []
-
-
-@pytest.fixture(scope="module")
-def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
-    """The source distribution of this checkout, and the wheel that is built from it."""
-    folder = tmp_path_factory.mktemp("distributions")
-    hatchling = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
-    subprocess.run([*hatchling, "-t", "sdist"], cwd=ROOT, check=True, capture_output=True)
-    (sdist,) = folder.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
-    source = folder / sdist.name.removesuffix(".tar.gz")
-    subprocess.run([*hatchling, "-t", "wheel"], cwd=source, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    return Distributions(source, wheel)
 
 
 def test_the_source_distribution_contains_what_a_build_needs(distributions: Distributions) -> None:
@@ -107,26 +84,14 @@ def test_the_wheel_has_the_metadata_of_the_project(distributions: Distributions)
     assert "Typing :: Typed" in metadata.get_all("Classifier", [])
 
 
-def test_an_installed_wheel_runs_the_example(distributions: Distributions, tmp_path: Path) -> None:
-    """The wheel is installed with pip in a new environment, which finds the dependencies in this one."""
-    environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, capture_output=True)
-    install = [str(environment / "bin/python"), "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-    subprocess.run([*install, str(distributions.wheel)], check=True, capture_output=True)
-    (packages,) = environment.glob("lib/python*/site-packages")
-    # Python searches a path in a .pth file, but ignores the .pth files there: the editable install has no effect.
-    (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
-    keep = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"}
-
+def test_an_installed_wheel_runs_the_example(installed: Environment, tmp_path: Path) -> None:
     def run(*arguments: str) -> str:
-        command = [str(environment / "bin/registry-pipeline"), *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=keep, capture_output=True, text=True, check=False)
+        done = installed.run("registry-pipeline", *arguments, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    locate = [str(environment / "bin/python"), "-c", "import registry_pipeline; print(registry_pipeline.__file__)"]
-    location = subprocess.run(locate, cwd=tmp_path, env=keep, capture_output=True, text=True, check=True).stdout
-    assert Path(location.strip()).is_relative_to(environment)
+    locate = installed.run("python", "-c", "import registry_pipeline; print(registry_pipeline.__file__)", cwd=tmp_path)
+    assert Path(locate.stdout.strip()).is_relative_to(installed.folder)
     assert run("--version").strip().endswith("0.1.0")
     run("example", "tides")
     run("-C", "tides", "build")

@@ -20,10 +20,9 @@ from registry_pipeline.git.values import GitState
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.sealed_input import find_main_artifact
 from registry_pipeline.runs.envelope import COMPARISON
-from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.sealed_run import Built, SealedRun
-from registry_pipeline.runs.writer import seal_folder
+from registry_pipeline.runs.writer import find_sealed_folder, seal_folder
 from registry_pipeline.values import replace, value_type
 
 STATE_NAMES: Final = (
@@ -203,12 +202,9 @@ def find_previous_attempt(
     """Return the folder that an earlier attempt of this Dagster step sealed with the same bytes, or None."""
     # Dagster repeats a step under the same run id and start, so a folder of this name is from an earlier attempt, or
     # from another run that began in the same second. Other bytes get the next suffix.
-    while run.dagster_run_id is not None and (repository.publish_root / str(run_id)).is_dir():
-        files = files_for(run_id)
-        ref = SealedRef(str(run_id), repository.config.publish_root, None, "")
-        report = verify_referenced_run(repository, ref, files)
-        is_same = report.verdict == "pass" and dict(report.kept) == dict(files) and len(report.entries) == len(files)
-        if is_same and report.root_sha256 is not None:
-            return replace(ref, manifest_sha256=report.root_sha256)
-        run_id = run_id.next()
-    return None
+    if run.dagster_run_id is None:
+        return None
+    folder = find_sealed_folder(repository.publish_root, run_id, files_for)
+    if folder is None:
+        return None
+    return SealedRef(str(folder.run_id), repository.config.publish_root, None, folder.root_sha256)

@@ -1,0 +1,1 @@
+"""A Dagster project whose assets are sealed run folders."""

@@ -1,0 +1,1 @@
+"""The assets, checks and IO managers of this project."""

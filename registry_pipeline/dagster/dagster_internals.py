@@ -1,0 +1,62 @@
+"""Every import of a non-public name of Dagster, and every call that its documentation does not promise.
+
+The tests of this module name each one, so that an upgrade which removes or changes one of them fails loudly.
+"""
+
+from __future__ import annotations
+
+from dagster import AssetKey, AssetsDefinition, DagsterInvariantViolationError, DataVersion, OutputContext
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
+from dagster._core.storage.tags import (
+    PARENT_RUN_ID_TAG,
+    RETRY_NUMBER_TAG,
+    SCHEDULE_NAME_TAG,
+    SENSOR_NAME_TAG,
+    TICK_ID_TAG,
+    USER_TAG,
+    WILL_RETRY_TAG,
+)
+
+__all__ = [
+    "PARENT_RUN_ID_TAG",
+    "RETRY_NUMBER_TAG",
+    "SCHEDULE_NAME_TAG",
+    "SENSOR_NAME_TAG",
+    "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION",
+    "TICK_ID_TAG",
+    "USER_TAG",
+    "WILL_RETRY_TAG",
+    "AssetCheckEvaluationTargetMaterializationData",
+    "AssetCheckExecutionRecord",
+    "AssetCheckExecutionRecordStatus",
+    "DagsterAssetCheckFailedError",
+    "find_io_manager_key",
+    "find_producing_run",
+    "set_data_version",
+]
+
+
+def find_producing_run(upstream: OutputContext) -> str | None:
+    """Return the id of the Dagster run that made an upstream: this run or one that it re-executes, else None."""
+    # For an upstream outside of the execution, Dagster 1.13.27 makes up an output context with the step key `none`
+    # and a placeholder for the run id. There is no other difference; a test pins this. `load_asset_value` has neither.
+    try:
+        return None if upstream.step_key == "none" else upstream.run_id
+    except DagsterInvariantViolationError:
+        return None
+
+
+def find_io_manager_key(asset: AssetsDefinition, key: AssetKey) -> str:
+    """Return the resource key of the IO manager of an asset."""
+    return str(asset.get_io_manager_key_for_asset_key(key))
+
+
+def set_data_version(context: OutputContext, version: DataVersion) -> None:
+    """Set the data version of the materialization that is being stored; a data version of the asset's own wins."""
+    context.step_context.set_data_version(context.asset_key, version)
