@@ -120,7 +120,7 @@ def _execute_command(command: str, message: bytes) -> None:
         words = shlex.split(command)
     except ValueError:
         words = []
-    if not words:
+    if not words or not words[0]:
         raise ConfigError(f"{COMMAND_VARIABLE} is not a command", "write a program and its arguments, as in a shell")
     name = PurePath(words[0]).name
     # What it prints on standard error is in the log of Dagster's daemon.

@@ -169,8 +169,8 @@ def test_a_lost_race_is_retried_with_new_verdicts(rebuilt: DagsterRepo, monkeypa
 def test_a_failing_check_moves_no_pointer(activated: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     active, build = activated.active(), steps.build
 
-    def with_a_wrong_field(repository: Any, run: Any, spec: Any, sealed: Any) -> Any:
-        built = build(repository, run, spec, sealed)
+    def with_a_wrong_field(repository: Any, run: Any, spec: Any, sealed: Any, **options: Any) -> Any:
+        built = build(repository, run, spec, sealed, **options)
         if spec.registry_id != "op_status_table" or isinstance(built, NotBuilt):
             return built
         files = {name: data.replace(b'"OBSERVED"', b'"SEEN"') for name, data in built.artifacts.files.items()}
@@ -193,10 +193,10 @@ def test_the_newest_complete_rebuild_wins_over_a_newer_incomplete_one(
     complete = rebuilt.asked_for()
     build = steps.build
 
-    def stops(repository: Any, run: Any, spec: Any, sealed: Any) -> Any:
+    def stops(repository: Any, run: Any, spec: Any, sealed: Any, **options: Any) -> Any:
         if spec.registry_id == "drift_signals":
             raise BusyError("no more", "wait")
-        return build(repository, run, spec, sealed)
+        return build(repository, run, spec, sealed, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(steps, "build", stops)

@@ -28,7 +28,7 @@ from registry_pipeline.defs.resources import REPOSITORY
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.registries import validation
 from registry_pipeline_tests.copies import flip_byte
-from registry_pipeline_tests.defs.conftest import DagsterRepo
+from registry_pipeline_tests.defs.conftest import DagsterRepo, checks_of
 from registry_pipeline_tests.defs.webhook import Webhook, open_webhook
 
 ENVELOPE = {"schema_version", "event", "job", "dagster_run_id", "status", "repository_root", "url", "problems", "text"}
@@ -200,7 +200,7 @@ def test_a_check_that_passed_in_between_or_fails_for_another_reason_is_reported_
     assert named == [["drift_signals"], ["drift_signals"], ["run_registry", "drift_signals"]]
 
 
-def test_a_source_that_is_gone_is_reported_once_and_warnings_are_not(daemon: Daemon, webhook: Webhook) -> None:
+def test_a_source_that_is_gone_is_reported_once(daemon: Daemon, webhook: Webhook) -> None:
     repository = daemon.repo.repository
     repository.path(repository.config.expected_versions).unlink()
     for _ in range(2):
@@ -211,6 +211,17 @@ def test_a_source_that_is_gone_is_reported_once_and_warnings_are_not(daemon: Dae
     (problem,) = only(webhook)["problems"]
     assert (problem["asset"], problem["check"]) == ("expected_versions", "source")
     assert problem["codes"] == ["CAPTURE_MISSING"]
+
+
+def test_a_check_that_fails_with_a_warning_is_no_message(rebuilt: DagsterRepo, webhook: Webhook) -> None:
+    daemon = Daemon(rebuilt)
+    daemon.tick_all()
+
+    result = rebuilt.execute("check_pointers_job")  # nothing is active
+    daemon.tick_all()
+
+    assert not any(check.passed for check in checks_of(result, "active_registry_pointers").values())
+    assert webhook.documents == []
 
 
 def test_runs_that_succeed_are_no_message_and_get_no_line_in_their_logs(daemon: Daemon, webhook: Webhook) -> None:

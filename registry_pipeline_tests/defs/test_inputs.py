@@ -186,9 +186,9 @@ def test_a_folder_altered_since_its_checks_is_not_given_to_an_asset(
             artifact.write_bytes(artifact.read_bytes() + b"{}\n")
         return verdict
 
-    def noted(repository: Any, run: Any, spec: Any, sealed: Any) -> Any:
+    def noted(repository: Any, run: Any, spec: Any, sealed: Any, **options: Any) -> Any:
         built.append(spec.registry_id)
-        return build(repository, run, spec, sealed)
+        return build(repository, run, spec, sealed, **options)
 
     monkeypatch.setattr(registries_validation, "validate", then_altered)
     monkeypatch.setattr(steps, "build", noted)

@@ -54,9 +54,9 @@ def before_each_build(act: Callable[[str, str | None], None]) -> Iterator[None]:
     """Call `act` with the registry and the Dagster run before anything is built."""
     build = steps.build
 
-    def with_act(repository: Any, run: Any, spec: Any, sealed: Any) -> Any:
+    def with_act(repository: Any, run: Any, spec: Any, sealed: Any, **options: Any) -> Any:
         act(spec.registry_id, run.dagster_run_id)
-        return build(repository, run, spec, sealed)
+        return build(repository, run, spec, sealed, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps, "build", with_act)
