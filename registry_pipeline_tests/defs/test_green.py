@@ -247,8 +247,9 @@ def test_with_nothing_active_no_check_of_the_pointers_passes(fresh: DagsterRepo)
     assert "nothing to check" in (checks["active_seals"].description or "")
 
 
-def test_the_pointers_are_checked_every_hour_without_being_switched_on(fresh: DagsterRepo) -> None:
-    schedule = fresh.definitions.resolve_schedule_def("hourly_pointers_schedule")
+def test_under_ui_the_pointers_are_checked_every_hour_without_being_switched_on(fresh: DagsterRepo) -> None:
+    definitions = build_defs(fresh.repository.root, automated=True)
+    schedule = definitions.resolve_schedule_def("hourly_pointers_schedule")
 
     assert schedule.default_status is DefaultScheduleStatus.RUNNING
     assert schedule.job_name == "check_pointers_job"
