@@ -152,7 +152,7 @@ def _hand_on_active_run(
 
 
 def _make_source_result(findings: Sequence[Finding], *, passed: bool, severity: AssetCheckSeverity) -> AssetCheckResult:
-    # The page shows the description at once, and the findings behind a link.
+    # Lists of checks show the description only; it has the first findings with their next steps.
     summary = metadata.list_some([step_log.format_finding(finding) for finding in findings], "; ")
     return _make_result(SOURCE_CHECK, findings, {}, passed=passed, severity=severity, summary=summary)
 
