@@ -73,6 +73,7 @@ def check_pack_path(text: str) -> str:
     return path
 
 
+Rebuild = Literal["schedule", "on_cron", "eager"]
 _paths: Final = list_of(repo_path)
 _texts: Final = list_of(text)
 _keys: Final = checked_text(_check_keys)
@@ -146,6 +147,7 @@ class DagsterTable:
     """What the Dagster code location shows."""
 
     freshness_hours: int = option_row(36, between(0, 8760), "a registry that was not materialized for so many hours is overdue in Dagster; 0 for never, at most 8760")
+    rebuild: Rebuild = option_row("schedule", choice("schedule", "on_cron", "eager"), "what starts rebuilds in Dagster: `schedule`, a schedule that you switch on; `on_cron`, the assets' own condition, every night; `eager`, every change of a source")
 
 
 @value_type

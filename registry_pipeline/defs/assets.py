@@ -28,9 +28,10 @@ from dagster import (
     multi_asset_check,
 )
 
-from registry_pipeline.config import Repository
+from registry_pipeline.config import DagsterTable, Repository
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, metadata, step_log
+from registry_pipeline.defs.automation import make_registry_condition
 from registry_pipeline.defs.code_references import make_code_references
 from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.metadata import make_findings_metadata
@@ -78,11 +79,12 @@ _DESCRIPTIONS: Final = {
 }
 
 
-def make_registry_asset(spec: RegistrySpec, freshness_hours: int) -> AssetsDefinition:
+def make_registry_asset(spec: RegistrySpec, settings: DagsterTable) -> AssetsDefinition:
     """Return the asset of a registry, built from its sources and sealed upstreams; the IO manager seals its value.
 
-    It is overdue if nothing was materialized for `freshness_hours`, 0 for never.
+    The settings say when it is overdue, and what starts its builds.
     """
+    hours = settings.freshness_hours
     # If two runs extend a log at once, sealing refuses the second; its retry builds on the first.
     retry = RetryPolicy(max_retries=3) if spec.append_only else None
 
@@ -93,7 +95,8 @@ def make_registry_asset(spec: RegistrySpec, freshness_hours: int) -> AssetsDefin
         check_specs=[AssetCheckSpec(SOURCE_CHECK, asset=spec.registry_id, description=_DESCRIPTIONS[SOURCE_CHECK])],
         io_manager_key=SEALED_IO,
         retry_policy=retry,
-        freshness_policy=FreshnessPolicy.time_window(timedelta(hours=freshness_hours)) if freshness_hours else None,
+        freshness_policy=FreshnessPolicy.time_window(timedelta(hours=hours)) if hours else None,
+        automation_condition=make_registry_condition(settings.rebuild) if spec.pointer else None,
         **make_asset_attributes(spec),
     )
     def build_registry(

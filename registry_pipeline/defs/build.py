@@ -12,6 +12,7 @@ from registry_pipeline.config import Config, find_repository, find_root
 from registry_pipeline.defs.active_assets import REPORT_ASSET, make_pointers_asset, make_report_asset, utc_now
 from registry_pipeline.defs.active_checks import make_active_checks, make_pointer_checks
 from registry_pipeline.defs.assets import make_registry_asset, make_registry_checks
+from registry_pipeline.defs.automation import make_automation_sensor, make_source_condition
 from registry_pipeline.defs.cli_builds_sensor import check_job, make_command_line_sensor
 from registry_pipeline.defs.daily import make_history_defs
 from registry_pipeline.defs.failure_sensors import failed_check_sensor, failed_run_sensor
@@ -42,11 +43,12 @@ def build_defs(
     root = _find_root(repo_root)
     config = _read_config(root)
     now = clock or utc_now
+    by_condition = config.dagster.rebuild != "schedule"
     definitions = Definitions(
         assets=[
-            make_source_assets(),
+            make_source_assets(make_source_condition(config.dagster.rebuild)),
             *make_external_assets(),
-            *(make_registry_asset(spec, config.dagster.freshness_hours) for spec in BUILD_ORDER),
+            *(make_registry_asset(spec, config.dagster) for spec in BUILD_ORDER),
             make_pointers_asset(now),
             make_report_asset(),
         ],
@@ -56,10 +58,12 @@ def build_defs(
             make_pointer_checks(now),
         ],
         jobs=[rebuild_job, activate_pointers_job, check_pointers_job, check_job],
-        schedules=[daily_rebuild_schedule, make_hourly_schedule(on=automated)],
+        # A schedule beside the conditions would build everything twice.
+        schedules=[*([] if by_condition else [daily_rebuild_schedule]), make_hourly_schedule(on=automated)],
         sensors=[
             make_activation_sensor(on=automated),
             make_command_line_sensor(on=automated),
+            *([make_automation_sensor(on=automated)] if by_condition else []),
             failed_run_sensor,
             failed_check_sensor,
         ],

@@ -33,6 +33,7 @@ from registry_pipeline.defs.active_assets import (
     RunToActivate,
 )
 from registry_pipeline.defs.active_checks import ACTIVE_CHECK, list_changed_checks
+from registry_pipeline.defs.automation import REBUILD_CRON
 from registry_pipeline.defs.job_limits import make_limit_tags
 from registry_pipeline.defs.metadata import list_some
 from registry_pipeline.defs.proposal import (
@@ -90,7 +91,7 @@ check_pointers_job = define_asset_job(
 daily_rebuild_schedule = ScheduleDefinition(
     name="daily_rebuild_schedule",
     job=rebuild_job,
-    cron_schedule="0 3 * * *",
+    cron_schedule=REBUILD_CRON,
     execution_timezone="UTC",
     default_status=DefaultScheduleStatus.STOPPED,
     description="Builds, seals and checks every registry at 03:00 UTC. Off until you switch it on.",

@@ -2,13 +2,14 @@
 
 import warnings
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
     AssetSpec,
+    AutomationCondition,
     BetaWarning,
     DataVersion,
     ObserveResult,
@@ -45,8 +46,11 @@ def list_source_keys(spec: RegistrySpec) -> list[AssetKey]:
     return [make_source_key(name) for name in spec.sources if name in SOURCES]
 
 
-def make_source_assets() -> AssetsDefinition:
-    """Return the sources as observable assets, with the hash of their content as data version."""
+def make_source_assets(condition: AutomationCondition[Any] | None) -> AssetsDefinition:
+    """Return the sources as observable assets, with the hash of their content as data version.
+
+    The condition says when they are observed by themselves.
+    """
     names = {make_source_key(name): name for name in SOURCES}
     specs = [
         AssetSpec(
@@ -56,6 +60,7 @@ def make_source_assets() -> AssetsDefinition:
                 name, f"The files that `{name}` of {CONFIG_NAME} names. The data version is that of their content."
             ),
             kinds={"git" if name == GIT else "file"},
+            automation_condition=condition,
         )
         for key, name in names.items()
     ]

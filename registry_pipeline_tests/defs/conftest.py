@@ -78,7 +78,7 @@ class DagsterRepo:
             instance=self.instance,
             run_config=QUIET,
             raise_on_error=False,
-            asset_selection=[AssetKey(name) for name in registry_ids] or None,
+            asset_selection=[AssetKey.from_user_string(name) for name in registry_ids] or None,
         )
 
     def rebuild(self) -> ExecuteInProcessResult:

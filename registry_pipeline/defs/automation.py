@@ -1,0 +1,42 @@
+"""What starts rebuilds (`rebuild` of the table `[dagster]`): a schedule, or automation conditions of the assets."""
+
+from typing import Any, Final
+
+from dagster import AssetSelection, AutomationCondition, AutomationConditionSensorDefinition, DefaultSensorStatus
+
+from registry_pipeline.config import Rebuild
+from registry_pipeline.defs.sources import make_source_key
+from registry_pipeline.registries.sources import SOURCES
+
+REBUILD_CRON: Final = "0 3 * * *"
+_OBSERVATION_CRON: Final = "*/5 * * * *"
+_SOURCES: Final = AssetSelection.assets(*map(make_source_key, SOURCES))
+
+
+def make_source_condition(rebuild: Rebuild) -> AutomationCondition[Any] | None:
+    """Return when a source is observed: at 03:00 UTC, or every five minutes; else None."""
+    if rebuild == "schedule":
+        return None
+    return AutomationCondition.on_cron(REBUILD_CRON if rebuild == "on_cron" else _OBSERVATION_CRON)
+
+
+def make_registry_condition(rebuild: Rebuild) -> AutomationCondition[Any] | None:
+    """Return when a registry is built: at 03:00 UTC, or after a change of a source or an upstream; else None."""
+    if rebuild == "on_cron":
+        # A source whose content is the same does not count as updated, so the condition must not wait for it.
+        return AutomationCondition.on_cron(REBUILD_CRON).ignore(_SOURCES)
+    if rebuild == "eager":
+        # A capture without its source is never materialized. What is built from it must not wait for it.
+        return AutomationCondition.eager().without(~AutomationCondition.any_deps_missing())
+    return None
+
+
+def make_automation_sensor(*, on: bool) -> AutomationConditionSensorDefinition:
+    """Return the sensor that evaluates these conditions; `on` is its default status."""
+    return AutomationConditionSensorDefinition(
+        "automation_sensor",
+        target=AssetSelection.all() | _SOURCES,
+        default_status=DefaultSensorStatus.RUNNING if on else DefaultSensorStatus.STOPPED,
+        minimum_interval_seconds=30,
+        description="Starts rebuilds as `rebuild` of the table `[dagster]` says. Activation is left to its own sensor.",
+    )
