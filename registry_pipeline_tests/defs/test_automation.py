@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from dagster import AssetSelection, AutomationConditionSensorDefinition, evaluate_automation_conditions
@@ -32,7 +33,7 @@ class Ticks:
 
     repo: DagsterRepo
     now: datetime = field(default_factory=lambda: datetime.now(UTC))  # noqa: TID251 - as in the events of Dagster
-    cursor: object = None
+    cursor: Any = None
 
     def next(self, after: timedelta = timedelta(seconds=30)) -> set[str]:
         """Evaluate all conditions after some time, and return the assets that are requested."""
@@ -40,7 +41,7 @@ class Ticks:
         result = evaluate_automation_conditions(
             defs=self.repo.definitions,
             instance=self.repo.instance,
-            cursor=self.cursor,  # type: ignore[arg-type] - a value of Dagster's own, handed back unchanged
+            cursor=self.cursor,
             evaluation_time=self.now,
             asset_selection=AssetSelection.all() | AssetSelection.assets(*map(make_source_key, SOURCES)),
         )
