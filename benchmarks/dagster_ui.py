@@ -31,6 +31,7 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def make_example(place: Path) -> Path:
+    """Make the example repository and return its root."""
     subprocess.run([*PROGRAM, "example", str(place)], check=True, stdout=subprocess.DEVNULL)
     return place
 
