@@ -246,7 +246,9 @@ def make_registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
             own = event_log.read_last_output(instance, spec.registry_id, run_id)
             latest = [own] if own is not None else event_log.read_materializations(instance, spec.registry_id, limit=1)
             verdicts = validate_again(context, repository, latest)
-        for name in list_selected_checks(context):
+        for _, verdict in verdicts:
+            step_log.log_verdict(context.log, verdict)
+        for name in list_selected_checks(context, spec):
             yield check_result(name, verdicts[0][1]) if verdicts else make_no_run_result(name)
 
     return check
@@ -264,15 +266,14 @@ def validate_again(
     for materialization in materializations:
         event_log.refuse_other_repository(materialization, repository)
         if materialization.sealed is not None:
-            verdict = validation.validate(repository, materialization.sealed)
-            step_log.log_verdict(context.log, verdict)
-            verdicts.append((materialization, verdict))
+            verdicts.append((materialization, validation.validate(repository, materialization.sealed)))
     return verdicts
 
 
-def list_selected_checks(context: AssetCheckExecutionContext) -> list[str]:
-    """Return the names of the checks that a step executes."""
-    return sorted(key.name for key in context.selected_asset_check_keys)
+def list_selected_checks(context: AssetCheckExecutionContext, spec: RegistrySpec) -> list[str]:
+    """Return the names of the checks of a registry that a step executes, the seal first: others fail because of it."""
+    selected = {key.name for key in context.selected_asset_check_keys}
+    return [name for name in spec.check_names if name in selected]
 
 
 def check_result(name: str, verdict: Verdict) -> AssetCheckResult:

@@ -214,7 +214,7 @@ def _make_checks() -> AssetChecksDefinition:
             days = event_log.read_run_materializations(instance, DAILY, context.run.run_id)
             checked_to = None if days else event_log.read_checked_to(instance, DAILY)
             verdicts = assets.validate_again(context, repository, days or _find_days(instance, checked_to or 0))
-        for name in assets.list_selected_checks(context):
+        for name in assets.list_selected_checks(context, catalog.spec_of(DAILY)):
             yield _make_result(name, verdicts, checked_to) if verdicts else assets.make_no_run_result(name)
 
     return check_days

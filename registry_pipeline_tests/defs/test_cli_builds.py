@@ -197,7 +197,7 @@ def test_the_check_job_launched_by_hand_checks_every_registry(rebuilt: DagsterRe
     result = rebuilt.execute(CHECK_JOB)
 
     checked = {evaluation.asset_key.to_user_string() for evaluation in result.get_asset_check_evaluations()}
-    assert checked == {*(spec.registry_id for spec in BUILD_ORDER), "system_health_report"}
+    assert checked == {*(spec.registry_id for spec in BUILD_ORDER), "drift_signals_daily", "system_health_report"}
 
 
 def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: DagsterRepo) -> None:
