@@ -7,6 +7,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 # Module to its group. A group takes two to three minutes, in which its worker waits for intervals of Dagster's daemon.
 SERVERS = {
     "cli/test_ui.py": "servers 1",
+    "defs/test_automation_served.py": "servers 1",
     "defs/test_history_served.py": "servers 1",
     "defs/test_pages.py": "servers 2",
     "defs/test_served.py": "servers 2",

@@ -16,6 +16,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     AssetKey,
+    AutomationCondition,
     DagsterInstance,
     ResourceParam,
     multi_asset_check,
@@ -78,16 +79,17 @@ def _make_failed_result(obstacle: Obstacle, facts: Mapping[str, str]) -> ActiveR
     return ActiveResult(False, printable(description), {**facts, "next_step": printable(obstacle.next_step)})
 
 
-def make_active_checks() -> AssetChecksDefinition:
+def make_active_checks(condition: AutomationCondition[Any] | None) -> AssetChecksDefinition:
     """Return the checks `active`, for an execution by hand and every hour; they explain the same as the sensor.
 
-    A registry of which nothing can be said now has no result.
+    A registry of which nothing can be said now has no result. The condition says when Dagster starts them by itself.
     """
     specs = [
         AssetCheckSpec(
             ACTIVE_CHECK,
             asset=registry_id,
             description="The newest build is the active run. The activation sensor writes it when its result changes.",
+            automation_condition=condition,
         )
         for registry_id in REGISTRIES_WITH_POINTER
     ]

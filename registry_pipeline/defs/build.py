@@ -12,7 +12,7 @@ from registry_pipeline.config import Config, find_repository, find_root
 from registry_pipeline.defs.active_assets import REPORT_ASSET, make_pointers_asset, make_report_asset, utc_now
 from registry_pipeline.defs.active_checks import make_active_checks, make_pointer_checks
 from registry_pipeline.defs.assets import make_registry_asset, make_registry_checks
-from registry_pipeline.defs.automation import make_automation_sensor, make_source_condition
+from registry_pipeline.defs.automation import make_active_check_condition, make_automation_sensor, make_source_condition
 from registry_pipeline.defs.cli_builds_sensor import check_job, make_command_line_sensor
 from registry_pipeline.defs.daily import make_history_defs
 from registry_pipeline.defs.failure_sensors import failed_check_sensor, failed_run_sensor
@@ -54,7 +54,7 @@ def build_defs(
         ],
         asset_checks=[
             *(make_registry_checks(spec) for spec in (*BUILD_ORDER, spec_of(REPORT_ASSET))),
-            make_active_checks(),
+            make_active_checks(make_active_check_condition(config.dagster.rebuild)),
             make_pointer_checks(now),
         ],
         jobs=[rebuild_job, activate_pointers_job, check_pointers_job, check_job],

@@ -44,7 +44,6 @@ from registry_pipeline.defs import assets, event_log, metadata
 from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.job_limits import make_limit_tags
 from registry_pipeline.defs.resources import RepositoryResource
-from registry_pipeline.defs.sources import list_source_keys
 from registry_pipeline.errors import RefusedError, RegistryPipelineError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
@@ -119,9 +118,7 @@ def _make_asset(start: date | None, note: str) -> AssetsDefinition:
     with warnings.catch_warnings():
         # `single_run` is beta in Dagster 1.13.27 and tested here. One run per partition takes four times as long.
         warnings.simplefilter("ignore", BetaWarning)
-        return asset(
-            partitions_def=days, deps=list_source_keys(spec), backfill_policy=BackfillPolicy.single_run(), **attributes
-        )(build_history)
+        return asset(partitions_def=days, backfill_policy=BackfillPolicy.single_run(), **attributes)(build_history)
 
 
 def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, force: bool) -> None:

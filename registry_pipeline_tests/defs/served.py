@@ -83,7 +83,7 @@ class Served:
         """Request a run of a job, or of some of its assets with their checks, and return Dagster's answer."""
         selector: dict[str, Any] = {**self.location(), "jobName": job}
         if assets:
-            selector["assetSelection"] = [{"path": [name]} for name in assets]
+            selector["assetSelection"] = [{"path": name.split("/")} for name in assets]
         labels = [{"key": key, "value": value} for key, value in (tags or {}).items()]
         params = {
             "selector": selector,
