@@ -1,6 +1,7 @@
 """Dagster's code location: everything that it shows and runs.
 
-Loading it prints one line on stderr: which repository it belongs to, and which Dagster home is used.
+Loading it prints one line on stderr, unless `registry-pipeline ui` or a run loads it: which repository it belongs to,
+and which Dagster home is used.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import (
     PARENT_RUN_ID_TAG,
     RETRY_NUMBER_TAG,
@@ -24,6 +25,7 @@ from dagster._core.storage.tags import (
 )
 
 __all__ = [
+    "NOT_FINISHED_STATUSES",
     "PARENT_RUN_ID_TAG",
     "RETRY_NUMBER_TAG",
     "SCHEDULE_NAME_TAG",

@@ -141,6 +141,7 @@ def _activate(
     actor, reason = find_actor(resource.instance, context.run)
     outcome = activation.activate(repository, run, candidates, actor=actor, reason=reason)
     if outcome is None:
+        context.log.info("no pointer moved: all requested runs are active")
         return None
     if isinstance(outcome, Activation):
         _log_activation(context, outcome)
@@ -169,10 +170,7 @@ def _activate(
     )
 
 
-def _log_activation(context: AssetExecutionContext, moved: Activation | None) -> None:
-    if moved is None:
-        context.log.info("no pointer moved: all requested runs are active")
-        return
+def _log_activation(context: AssetExecutionContext, moved: Activation) -> None:
     step_log.log_findings(context.log, moved.findings)
     context.log.info(printable(f"{len(moved.moves)} pointers moved, recorded in {moved.record.path}"))
 

@@ -14,14 +14,14 @@ _SOURCES: Final = AssetSelection.assets(*map(make_source_key, SOURCES))
 
 
 def make_source_condition(rebuild: Rebuild) -> AutomationCondition[Any] | None:
-    """Return when a source is observed: at 03:00 UTC, or every five minutes; else None."""
+    """Return the condition on which a source is observed, at 03:00 UTC or every five minutes; None for a schedule."""
     if rebuild == "schedule":
         return None
     return AutomationCondition.on_cron(REBUILD_CRON if rebuild == "on_cron" else _OBSERVATION_CRON)
 
 
 def make_registry_condition(rebuild: Rebuild) -> AutomationCondition[Any] | None:
-    """Return when a registry is built: at 03:00 UTC, or after a change of a source or an upstream; else None."""
+    """Return the condition on which a registry is built, at 03:00 UTC or after a change; None for a schedule."""
     if rebuild == "on_cron":
         # A source whose content is the same does not count as updated, so the condition must not wait for it.
         return AutomationCondition.on_cron(REBUILD_CRON).ignore(_SOURCES)
@@ -32,7 +32,7 @@ def make_registry_condition(rebuild: Rebuild) -> AutomationCondition[Any] | None
 
 
 def make_active_check_condition(rebuild: Rebuild) -> AutomationCondition[Any] | None:
-    """Return a condition that never holds, for the check `active`; else None."""
+    """Return the condition of the check `active`, which never holds; None for a schedule."""
     # Of an asset with a check in its own step, Dagster 1.13.27 starts that check alone, unless another check has a
     # condition: then it starts all that have none. The activation sensor writes `active`, so no build must wait for it.
     never = AutomationCondition.missing() & ~AutomationCondition.missing()

@@ -26,6 +26,7 @@ from dagster import (
 
 from registry_pipeline.canonical import parse_utc, utc_text
 from registry_pipeline.config import Repository
+from registry_pipeline.dagster.dagster_internals import NOT_FINISHED_STATUSES
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.active_assets import REPORT_ASSET, pointers_version
 from registry_pipeline.defs.assets import code_version
@@ -97,7 +98,7 @@ def report(instance: DagsterInstance, repository: Repository, cursor: str | None
     if steps.is_build_in_progress(repository):
         return SkipReason("a build of the command line is in progress; it is reported when it is complete")
     # One build per tick, and none while checks run: a check without its asset looks at the latest materialization.
-    if any(not run.is_finished for run in instance.get_runs(RunsFilter(job_name=CHECK_JOB))):
+    if instance.get_runs_count(RunsFilter(job_name=CHECK_JOB, statuses=NOT_FINISHED_STATUSES)):
         return SkipReason("the checks of the previous build are running")
     after = parse_utc(cursor)
     reasons: list[str] = []

@@ -6,7 +6,6 @@ registry is read and built.
 
 from __future__ import annotations
 
-import re
 import warnings
 from pathlib import Path
 from typing import Final
@@ -30,6 +29,7 @@ def _find_function(dotted_name: str) -> LocalFileCodeReference:
     module, _, name = dotted_name.rpartition(".")
     file = _PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
     text = file.read_text(encoding="utf-8")
-    definition = re.search(rf"^(?:def )?{name}\b", text, re.MULTILINE)
-    line = None if definition is None else text.count("\n", 0, definition.start()) + 1
-    return LocalFileCodeReference(file_path=str(file), line_number=line, label=name)
+    starts = tuple(f"{name}{after}" for after in "(:[ ")
+    lines = enumerate(text.splitlines(), 1)
+    number = next((number for number, line in lines if line.removeprefix("def ").startswith(starts)), None)
+    return LocalFileCodeReference(file_path=str(file), line_number=number, label=name)

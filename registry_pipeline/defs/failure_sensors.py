@@ -66,7 +66,8 @@ def failed_run_sensor(
 @run_status_sensor(
     run_status=DagsterRunStatus.SUCCESS,
     default_status=_DEFAULT_STATUS,
-    minimum_interval_seconds=30,
+    # Any result ends the tick, an empty one, too: each run takes a tick of its own.
+    minimum_interval_seconds=5,
     description=(
         "Notifies you of checks that failed as an error in a run that succeeded, such as an active run that was "
         "altered (`check_pointers_job`). A check that fails again for the same reason is not reported again. "
@@ -103,10 +104,10 @@ def list_problems(instance: DagsterInstance, run: DagsterRun, *, only_new: bool 
 
     With `only_new`, a check is left out if its previous result, in another run, failed for the same reason.
     """
-    wanted = {DagsterEventType.ASSET_CHECK_EVALUATION, DagsterEventType.STEP_FAILURE}
+    event_types = {DagsterEventType.ASSET_CHECK_EVALUATION, DagsterEventType.STEP_FAILURE}
     checks: dict[AssetCheckKey, AssetCheckEvaluation] = {}
     problems: list[Problem] = []
-    for record in instance.get_records_for_run(run.run_id, of_type=wanted).records:
+    for record in instance.get_records_for_run(run.run_id, of_type=event_types).records:
         event = record.event_log_entry.get_dagster_event()
         if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             # A step that was tried again has several results; the last one counts.

@@ -12,7 +12,7 @@ MAX_RUNTIME_TAG: Final = "dagster/max_runtime"
 MAX_RUNTIME_SECONDS: Final[Mapping[str, int]] = MappingProxyType(
     {
         "rebuild_job": 7200,
-        # The activation sensor requests nothing else while such a run is not finished.
+        # The same set is not requested again, and the pool of the pointers is taken, while such a run is not finished.
         "activate_pointers_job": 900,
         # It must end before the next hour begins one more.
         "check_pointers_job": 1800,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -39,6 +38,7 @@ _PREVIEW_COLUMNS: Final = 8
 _PREVIEW_TEXT: Final = 4000
 _CELL: Final = 48
 _MAX_LISTED: Final = 3
+_RUN_ID_LETTERS: Final = frozenset("0123456789abcdef-")
 _FINDING_COLUMNS: Final = ("severity", "code", "where", "finding", "next step")
 
 
@@ -64,7 +64,7 @@ def make_sealed_metadata(repository: Repository, sealed: SealedRun, now: datetim
 
 def _format_age(as_of_utc: str, now: datetime) -> str:
     as_of = parse_utc(as_of_utc)
-    return "unknown" if as_of is None else f"{plural((now - as_of).days, 'day')} on {utc_text(now)}"
+    return "unknown" if as_of is None else f"{plural(max(0, (now - as_of).days), 'day')} on {utc_text(now)}"
 
 
 def _format_active(repository: Repository, sealed: SealedRun) -> str:
@@ -85,7 +85,8 @@ def _format_inputs(repository: Repository, sealed: SealedRun) -> str:
         run = read_run_folder(repository.root, ref.run_root, ref.run_id)
         made_by = None if run is None else run.envelope.get("dagster_run_id")
         link = "the command line"
-        if isinstance(made_by, str) and re.fullmatch(r"[0-9a-f-]{36}", made_by):
+        # Of another form it is no run of Dagster, and perhaps an address that leads somewhere else.
+        if isinstance(made_by, str) and made_by and _RUN_ID_LETTERS.issuperset(made_by):
             link = f"[{short(made_by)}](/runs/{made_by})"
         rows.append(f"| [{name}](/assets/{name}) | {markdown_code(ref.run_id)} | {link} |")
     return "\n".join(["| upstream | run | made by |", "|---|---|---|", *rows]) if rows else ""
@@ -137,11 +138,11 @@ def make_findings_metadata(findings: Iterable[Finding]) -> Metadata:
     ordered = sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)
     if not ordered:
         return {}
-    schema = TableSchema([TableColumn(name) for name in _FINDING_COLUMNS])
+    columns = TableSchema([TableColumn(name) for name in _FINDING_COLUMNS])
     return {
         "codes": ", ".join(dict.fromkeys(finding.code for finding in ordered)),
         "next_step": printable(ordered[0].hint),
-        "findings": MetadataValue.table(make_findings_table(ordered), schema),
+        "findings": MetadataValue.table(make_findings_table(ordered), columns),
     }
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from pathlib import PurePath
+from threading import Thread
 from typing import Any, Final
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -144,7 +145,9 @@ def _post(address: str, message: bytes) -> None:
         raise ConfigError(f"{WEBHOOK_VARIABLE} is not a URL", "write an address that starts with https:// or http://")
     try:
         request = Request(address, message, {"Content-Type": "application/json"}, method="POST")  # noqa: S310 - checked
-        build_opener(_NoRedirects).open(request, timeout=LIMIT_SECONDS).close()
+        _limit_time(lambda: build_opener(_NoRedirects).open(request, timeout=LIMIT_SECONDS).close())
+    except TimeoutError:
+        raise _make_error(WEBHOOK_VARIABLE, f"the server did not answer within {LIMIT_SECONDS} seconds") from None
     except HTTPError as error:
         error.close()
         redirect = ", a redirect, which is not followed" if 300 <= error.code < 400 else ""
@@ -154,6 +157,26 @@ def _post(address: str, message: bytes) -> None:
         cause = getattr(error, "reason", None)
         text = getattr(cause if isinstance(cause, OSError) else error, "strerror", None)
         raise _make_error(WEBHOOK_VARIABLE, text or type(cause or error).__name__) from None
+
+
+def _limit_time(call: Callable[[], None]) -> None:
+    """Call a function that opens a connection; raise TimeoutError if it has not returned after LIMIT_SECONDS."""
+    # The time limit of a socket is that of each of its operations: a server that sends a byte now and then has no end.
+    results: list[Exception | None] = []
+
+    def work() -> None:
+        try:
+            call()
+            results.append(None)
+        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+            results.append(error)
+
+    worker = Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(LIMIT_SECONDS)
+    for error in results or [TimeoutError()]:
+        if error is not None:
+            raise error
 
 
 def _make_error(variable: str, reason: str) -> RegistryPipelineError:

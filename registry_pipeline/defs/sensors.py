@@ -106,7 +106,10 @@ def make_hourly_schedule(*, on: bool) -> ScheduleDefinition:
         cron_schedule="17 * * * *",
         execution_timezone="UTC",
         default_status=DefaultScheduleStatus.RUNNING if on else DefaultScheduleStatus.STOPPED,
-        description="Verifies the active runs every hour, so that a deleted or altered one is seen before it is used.",
+        description=(
+            "Verifies the active runs every hour, so that a deleted or altered one is seen before it is used, and "
+            "extends the delta log."
+        ),
     )
 
 

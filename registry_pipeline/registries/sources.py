@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 from registry_pipeline.canonical import sha256_hex
-from registry_pipeline.capture_table import CAPTURES
+from registry_pipeline.capture_table import CAPTURES, WAIVERS_PATH
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.read import hash_regular_file, read_regular_file
 from registry_pipeline.git.repository import read_commit_id
 from registry_pipeline.registries.base.capture import LATEST
 from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.entries.schemas import SCHEMA_FOLDER
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.scan import list_run_folder_names
 from registry_pipeline.values import value_type
@@ -26,7 +27,8 @@ SOURCES: Final = tuple(
     sorted({name for spec in REGISTRIES.values() if spec.builder is not None for name in spec.sources} - {"pointers"})
 )
 """The names of the sources: a key of the configuration each, `run_roots` and `git`."""
-_OWN_TAGS: Final = frozenset(spec.tag for spec in REGISTRIES.values() if spec.kind != "collection")
+_ONLY_LATEST: Final = "captured.derived_validation_reports"
+_OWN_TAGS: Final = frozenset(spec.tag for spec in REGISTRIES.values() if spec.tag and spec.kind != "collection")
 
 
 @value_type
@@ -58,27 +60,44 @@ def find_source_paths(config: Config, name: str) -> tuple[str, ...]:
     return value if isinstance(value, tuple) else (str(value),)
 
 
+def _find_rule_paths(config: Config, name: str) -> tuple[str, ...]:
+    """Return the paths of what decides whether a source is accepted: schemas and waivers of the repository."""
+    if name.startswith(_CAPTURED):
+        captured = config.captured.get(name.removeprefix(_CAPTURED))
+        return () if captured is None or captured.schema is None else (captured.schema,)
+    if name.startswith("entries."):
+        return (SCHEMA_FOLDER,)
+    return (WAIVERS_PATH,) if name == "roles.pack" else ()
+
+
 def read_source(repository: Repository, name: str) -> SourceState:
     """Return what a source is now.
 
     The version of the run roots is that of the names of their run folders, without those of the pipeline itself: a
     build does not change it, and it costs one listing for each root. That of `git` is the commit. Any other is the hash
-    of all files.
+    of all files, and of the schemas and waivers of the repository by which they are judged.
     """
     paths = find_source_paths(repository.config, name)
     try:
         if name == GIT:
             commit = read_commit_id(repository.root, "HEAD")
             return SourceState("missing" if commit is None else "present", commit or "missing", (), 0)
-        is_run_roots = name == RUN_ROOTS
-        lines = sorted(_list_run_folders(repository) if is_run_roots else _list_files(repository, paths))
+        if name == RUN_ROOTS:
+            return _make_state(paths, sorted(_list_run_folders(repository)), [])
+        files = sorted(_list_files(repository, paths, only_latest=name == _ONLY_LATEST))
+        rules = sorted(_list_files(repository, _find_rule_paths(repository.config, name)))
     except NotFoundError as error:
         return SourceState("missing", "missing", (), 0, error.message)
     except OSError as error:
-        return SourceState("unreadable", "unreadable", paths, 0, f"{error.strerror}: {error.filename}")
-    if not lines and not is_run_roots:
-        return SourceState("missing", "missing", paths, 0)
-    return SourceState("present", sha256_hex("".join(lines).encode("utf-8", "surrogateescape")), paths, len(lines))
+        return SourceState(
+            "unreadable", "unreadable", paths, 0, ": ".join(filter(None, (error.strerror, error.filename)))
+        )
+    return _make_state(paths, files, rules) if files else SourceState("missing", "missing", paths, 0)
+
+
+def _make_state(paths: tuple[str, ...], lines: Sequence[str], rules: Sequence[str]) -> SourceState:
+    version = sha256_hex("".join([*lines, *rules]).encode("utf-8", "surrogateescape"))
+    return SourceState("present", version, paths, len(lines))
 
 
 def _list_run_folders(repository: Repository) -> Iterator[str]:
@@ -92,16 +111,19 @@ def _list_run_folders(repository: Repository) -> Iterator[str]:
                 yield f"{run_root}/{name}\n"
 
 
-def _list_files(repository: Repository, paths: tuple[str, ...]) -> Iterator[str]:
+def _list_files(repository: Repository, paths: tuple[str, ...], *, only_latest: bool = False) -> Iterator[str]:
     """Yield a line with path and hash for each file of a source."""
     for path in paths:
-        for file in _walk(os.fspath(repository.path(path))):
+        for file in _walk(os.fspath(repository.path(path)), only_latest=only_latest):
             relative = os.path.relpath(file, repository.root)
             yield f"{relative} {hash_regular_file(file)}\n"
 
 
-def _walk(path: str) -> Iterator[str]:
-    """Yield the files of a source: a file itself, or those below a folder; none if it is missing."""
+def _walk(path: str, *, only_latest: bool = False) -> Iterator[str]:
+    """Yield the files of a source: a file itself, or those below a folder; none if it is missing.
+
+    With `only_latest`, of a folder with a LATEST.txt only that file and those below the folder that it names.
+    """
     try:
         with os.scandir(path) as listing:
             entries = list(listing)
@@ -110,8 +132,8 @@ def _walk(path: str) -> Iterator[str]:
         return
     except FileNotFoundError:
         return
-    if any(entry.name == LATEST for entry in entries):
-        # Only the folder that is named there is captured; older ones would make this slower with each of them.
+    if only_latest and any(entry.name == LATEST for entry in entries):
+        # Older folders are not captured, and would make this slower with each of them.
         latest = read_regular_file(f"{path}/{LATEST}").decode("utf-8", "replace").strip()
         entries = [entry for entry in entries if entry.name in {LATEST, latest}]
     for entry in entries:

@@ -27,12 +27,17 @@ def configure(repo: DagsterRepo, rebuild: str) -> DagsterRepo:
     return dataclasses.replace(repo, definitions=build_defs(repo.repository.root))
 
 
+def _round_up(now: datetime) -> datetime:
+    return now.replace(minute=now.minute // 5 * 5, second=5) + timedelta(minutes=5)
+
+
 @dataclass
 class Ticks:
     """The automation sensor of a repository, with a clock of its own."""
 
     repo: DagsterRepo
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))  # noqa: TID251 - as in the events of Dagster
+    # Dagster's events have the present time. No tick but that after five minutes may pass a multiple of five minutes.
+    now: datetime = field(default_factory=lambda: _round_up(datetime.now(UTC)))  # noqa: TID251 - see above
     cursor: Any = None
 
     def next(self, after: timedelta = timedelta(seconds=30)) -> set[str]:

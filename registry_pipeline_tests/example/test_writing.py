@@ -75,8 +75,8 @@ def test_the_example_is_known_down_to_the_last_byte(written: Written) -> None:
     for run in written.runs:
         digest.update(repr((run.run_root, run.run_id, sorted(run.files.items()))).encode())
 
-    assert written.commit_ids[-1] == "74abc0478447a1d38e35446ad9b3400149556f99"
-    assert digest.hexdigest() == "bf502f38f2da796d74a089a7131f055a18332fbcfbbd778045b1847822f12ab1"
+    assert written.commit_ids[-1] == "ec8e82a3055ce1b33a59fa91e40c03c8ffe6ff84"
+    assert digest.hexdigest() == "71eb922dfce934e7ed67c73230e77645aa0668b2f4940b3999816401d5bfccca"
 
 
 def test_the_history_is_one_branch_that_git_fsck_accepts(written: Written) -> None:

@@ -29,6 +29,8 @@ CODE: Final[Mapping[str, Worst]] = {
     "canonical:_INSTANT": Worst(f"{_DAY}T10:00:00.", "0", "x"),
     "example.history:_MOMENT": Worst("{{", "1", "d"),
     "canonical:_UTC": Worst(f"{_DAY}T10:00:00", "0", "Z"),
+    "dagster.sealed_folder:_NOT_IN_TAG": Worst("", "a ", ""),
+    "defs.failure_sensors:_WORD": Worst("", "a", " "),
     "cli.param_types:_DAY": Worst("2026-03-", "0", ""),
     "cli.commands.entries:_ESCAPE": Worst("", "\\ud83d", "\\"),
     "cli.reporter:_ONE_CELL_EACH": Worst("", "a", "\x00"),

@@ -58,7 +58,6 @@ def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], no
     # Whoever reaches this machine through another address names that one.
     environment = {UI_URL_VARIABLE: url, **make_environment(root, home)}
     running: list[subprocess.Popen[bytes]] = []
-    _adopt_orphans(True)
     with log.open("ab") as sink:
         try:
             web, daemon = find_dagster_commands(home, port)
@@ -73,6 +72,8 @@ def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], no
         except KeyboardInterrupt:
             return 0
         finally:
+            # Not before: `ui` would have to wait for the orphans of hours.
+            _adopt_orphans(True)
             _stop_processes(running)
             _adopt_orphans(False)
 
