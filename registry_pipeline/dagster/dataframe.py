@@ -57,10 +57,16 @@ def decode(data: bytes) -> Any:
 
 
 def to_records(frame: Any) -> list[dict[str, Any]]:
-    """Return each row as an object by column label: times as ISO 8601, missing cells as None; without the index."""
+    """Return each row as an object by column label: times as ISO 8601, missing cells as None; without the index.
+
+    Raises:
+        RefusedError: two columns have the same label as strings, as 1 and "1".
+    """
+    labels = [str(label) for label in frame.columns]
+    if len(set(labels)) < len(labels):
+        raise RefusedError("two columns have the same label, so the rows have no JSON form", "rename a column")
     columns = [
-        (str(label), [_to_json_cell(cell) for cell in frame.iloc[:, number]])
-        for number, label in enumerate(frame.columns)
+        (label, [_to_json_cell(cell) for cell in frame.iloc[:, number]]) for number, label in enumerate(labels)
     ]
     return [{label: cells[row] for label, cells in columns} for row in range(len(frame))]
 

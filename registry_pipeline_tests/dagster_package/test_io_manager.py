@@ -71,7 +71,7 @@ def test_a_value_is_loaded_as_it_was_returned(project: Project, kind: str) -> No
         pd.testing.assert_frame_equal(seen[0], VALUES[kind])
     else:
         assert repr(seen[0]) == repr(VALUES[kind])
-    assert project.page(result, "upstream")["format"] == kind
+    assert project.page(result, "upstream")["sealed_format"] == kind
 
 
 @pytest.mark.parametrize("kind", VALUES)
@@ -88,11 +88,28 @@ def test_a_materialization_states_its_folder_root_files_and_bytes(project: Proje
     page, folder = project.page(result, "tides"), project.folder(result, "tides")
     report = verify_folder(folder)
     assert page["ROOT_SHA256"] == report.root_sha256
-    assert (page["files"], page["bytes"]) == (len(report.entries), sum(entry.bytes for entry in report.entries))
+    sizes = [entry.bytes for entry in report.entries]
+    assert (page["sealed_files"], page["sealed_bytes"]) == (len(sizes), sum(sizes))
     run_json = json.loads((folder / "run.json").read_bytes())
     assert (run_json["asset_key"], run_json["dagster_run_id"]) == (["tides"], result.run_id)
     assert folder.parent == project.base_dir / "tides"
     assert folder.name.endswith("__tides")
+
+
+def test_the_metadata_of_the_asset_is_kept(project: Project) -> None:
+    metadata = {"format": "GRIB", "files": 7, "bytes": 9}
+
+    @asset
+    def tides() -> MaterializeResult[Any]:
+        return MaterializeResult(value="ebb", metadata=metadata)
+
+    page = project.page(project.materialize(tides), "tides")
+
+    assert {name: page[name] for name in metadata} == metadata
+
+
+def test_the_default_folder_is_sealed() -> None:
+    assert SealedFolderIOManager().base_dir == "sealed"
 
 
 def test_the_data_version_is_the_content_and_not_the_run(project: Project) -> None:
@@ -219,6 +236,28 @@ def test_an_upstream_that_was_never_materialized_or_by_another_io_manager_is_ref
 
     assert "was never materialized" in failure_text(never)
     assert "names no sealed folder" in failure_text(unsealed)
+
+
+def test_an_asset_may_have_the_step_key_of_an_upstream_outside_of_the_run(project: Project) -> None:
+    """Dagster 1.13.27 gives an upstream outside of the execution the step key `none`."""
+    seen: list[Any] = []
+
+    @asset
+    def none() -> str:
+        return "ours"
+
+    @asset(deps=["none"])
+    def meanwhile() -> str:
+        project.materialize(returning("none", "theirs"))
+        return "done"
+
+    @asset
+    def downstream(none: Any, meanwhile: Any) -> str:
+        seen.append(none)
+        return "read"
+
+    assert project.materialize(none, meanwhile, downstream).success
+    assert seen == ["ours"]
 
 
 @pytest.mark.parametrize("value", [{1, 2}, (1, 2), {"a": float("nan")}, {1: 2}, object()])

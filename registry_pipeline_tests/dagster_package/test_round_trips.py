@@ -235,11 +235,21 @@ def test_a_dataframe_is_decoded_with_index_labels_dtypes_and_cells(frame: pd.Dat
 @given(frames())
 @examples(50)
 def test_a_schema_sees_a_dataframe_as_strict_json(frame: pd.DataFrame) -> None:
+    frame.columns = pd.Index([f"{number} {label}" for number, label in enumerate(frame.columns)], dtype=str)
+
     records = to_json_value(frame)
 
     assert len(records) == len(frame)
     encode_value(records)  # raises unless JSON can express it
     assert parse_strict_json(encode_value(frame).data)
+
+
+@pytest.mark.parametrize("labels", [["a", "a"], [1, "1"]], ids=str)
+def test_a_schema_sees_no_dataframe_with_the_same_label_twice(labels: list[Any]) -> None:
+    frame = pd.DataFrame([["wrong", 1]], columns=pd.Index(labels, dtype=object))
+
+    with pytest.raises(RefusedError, match="the same label"):
+        to_json_value(round_trip(frame))
 
 
 @pytest.mark.parametrize(
