@@ -65,9 +65,7 @@ def to_records(frame: Any) -> list[dict[str, Any]]:
     labels = [str(label) for label in frame.columns]
     if len(set(labels)) < len(labels):
         raise RefusedError("two columns have the same label, so the rows have no JSON form", "rename a column")
-    columns = [
-        (label, [_to_json_cell(cell) for cell in frame.iloc[:, number]]) for number, label in enumerate(labels)
-    ]
+    columns = [(label, [_to_json_cell(cell) for cell in frame.iloc[:, number]]) for number, label in enumerate(labels)]
     return [{label: cells[row] for label, cells in columns} for row in range(len(frame))]
 
 

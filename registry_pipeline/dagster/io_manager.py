@@ -111,7 +111,8 @@ class SealedFolderIOManager(ConfigurableIOManager):
         if reference is None:
             raise EvidenceError(
                 f"the latest materialization of {subject} names no sealed folder",
-                f"materialize {key.to_user_string()} with SealedFolderIOManager",
+                f"return a value (`-> None` is never sealed), and materialize {key.to_user_string()} with "
+                "SealedFolderIOManager",
             )
         return read_value(Path(self.base_dir), reference, subject)
 

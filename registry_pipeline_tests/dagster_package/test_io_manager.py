@@ -186,6 +186,30 @@ def test_an_altered_folder_is_refused_with_its_code_and_the_next_step(project: P
     assert seen == []
     assert "HASH_MISMATCH" in failure_text(result)
     assert "registry-pipeline verify" in failure_text(result)
+    assert "then launch a new run (a re-execution reads the same folder)" in failure_text(result)
+
+
+def test_the_advice_quotes_a_path_with_spaces_for_the_shell(project: Project) -> None:
+    project.base_dir = project.base_dir.with_name("our $files")
+    upstream, downstream = returning("upstream", "ebb"), reading("downstream", [])
+    folder = project.folder(project.materialize(upstream), "upstream")
+    alter_byte(folder)
+
+    result = project.materialize(upstream, downstream, only=[downstream])
+
+    assert f"registry-pipeline verify '{folder}'" in failure_text(result)
+
+
+def test_what_a_finding_expected_and_what_it_got_is_in_the_message(project: Project) -> None:
+    upstream, downstream = returning("upstream", "ebb"), reading("downstream", [])
+    folder = project.folder(project.materialize(upstream), "upstream")
+    folder.rename(folder.with_name("original"))
+    folder.symlink_to("original")
+
+    text = failure_text(project.materialize(upstream, downstream, only=[downstream]))
+
+    assert "not a link to it" in text
+    assert "(expected a directory, got a symbolic link)" in text
 
 
 def test_a_folder_that_was_replaced_by_another_sealed_one_is_refused(project: Project, tmp_path: Path) -> None:
@@ -211,9 +235,11 @@ def test_a_missing_folder_is_refused(project: Project) -> None:
     folder = project.folder(project.materialize(upstream), "upstream")
     folder.parent.rename(folder.parent.with_name("elsewhere"))
 
-    result = project.materialize(upstream, downstream, only=[downstream])
+    text = failure_text(project.materialize(upstream, downstream, only=[downstream]))
 
-    assert "FOLDER_NOT_DIRECTORY" in failure_text(result)
+    assert "FOLDER_NOT_DIRECTORY" in text
+    assert "the folder is missing. Next: restore it, or check base_dir" in text
+    assert "link" not in text
 
 
 @pytest.mark.parametrize("folder", ["../outside", "/etc", "a/../../outside"])
@@ -224,7 +250,7 @@ def test_an_event_cannot_lead_out_of_the_folder(project: Project, folder: str) -
 
     result = project.materialize(returning("upstream", 1), downstream, only=[downstream])
 
-    assert "FOLDER_NOT_DIRECTORY" in failure_text(result)
+    assert "this is not a path below base_dir" in failure_text(result)
 
 
 def test_an_upstream_that_was_never_materialized_or_by_another_io_manager_is_refused(project: Project) -> None:
@@ -258,6 +284,18 @@ def test_an_asset_may_have_the_step_key_of_an_upstream_outside_of_the_run(projec
 
     assert project.materialize(none, meanwhile, downstream).success
     assert seen == ["ours"]
+
+
+def test_keys_that_are_too_long_for_a_path_are_refused_before_a_folder_is_made(project: Project) -> None:
+    @asset(key=[f"{number}{'a' * 190}" for number in range(6)])
+    def tides() -> str:
+        return "ebb"
+
+    result = project.materialize(tides)
+
+    assert "too long for a folder" in failure_text(result)
+    assert "use shorter keys" in failure_text(result)
+    assert not project.base_dir.exists()
 
 
 @pytest.mark.parametrize("value", [{1, 2}, (1, 2), {"a": float("nan")}, {1: 2}, object()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -99,6 +100,37 @@ def test_a_key_that_is_no_folder_name_is_encoded(tmp_path: Path, key: str) -> No
     assert verify_reference(tmp_path, reference)[1] == []
     assert not reference.folder.startswith(".")
     assert reference.folder.count("/") == 2
+
+
+LONG_KEYS = st.text(st.sampled_from("a.%潮 -"), min_size=60, max_size=250) | st.sampled_from(["con.", "潮", "."]).map(
+    lambda text: text * 250
+)
+
+
+@given(LONG_KEYS, LONG_KEYS)
+@examples(30)
+def test_a_long_key_has_a_short_folder_name_of_its_own(first: str, second: str) -> None:
+    started = datetime(2026, 3, 1, tzinfo=UTC)
+    with TemporaryDirectory() as folder:
+        references = [
+            seal_value(Path(folder), Origin((key,), None, "run", started), encode_value("tide")).reference
+            for key in (first, second)
+        ]
+        names = [reference.folder.partition("/")[0] for reference in references]
+
+        assert [verify_reference(Path(folder), reference)[1] for reference in references] == [[], []]
+    assert (names[0] == names[1]) == (first == second)
+    assert max(map(len, names)) <= 200
+
+
+def test_a_key_of_29_cjk_characters_has_a_folder_name_that_does_not_end_in_a_part_of_a_character(
+    tmp_path: Path,
+) -> None:
+    origin = Origin(("潮" * 29,), None, "run", datetime(2026, 3, 1, tzinfo=UTC))
+
+    name = seal_value(tmp_path, origin, encode_value("tide")).reference.folder.partition("/")[0]
+
+    assert re.fullmatch(r"(%[0-9A-F]{2})+%-[0-9a-f]{32}", name)
 
 
 @given(ANY_TEXTS | st.lists(ANY_TEXTS) | st.dictionaries(ANY_TEXTS, ANY_TEXTS))
