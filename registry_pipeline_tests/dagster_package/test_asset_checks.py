@@ -191,7 +191,7 @@ def test_a_materialization_without_a_folder_fails_the_check(project: Project) ->
 
 @pytest.mark.filterwarnings("ignore:Parameter `io_manager_def`")
 def test_the_io_manager_may_be_defined_on_the_asset(project: Project) -> None:
-    @asset(io_manager_def=SealedFolderIOManager(base_dir=str(project.base_dir)))  # type: ignore[arg-type]
+    @asset(io_manager_def=SealedFolderIOManager(base_dir=str(project.base_dir)))
     def tides() -> str:
         return "ebb"
 

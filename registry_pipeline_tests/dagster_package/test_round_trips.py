@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import pandas as pdst
 
-from registry_pipeline.canonical import parse_strict_json
+from registry_pipeline.canonical import StrictCsvError, parse_strict_json
 from registry_pipeline.dagster import dataframe
 from registry_pipeline.dagster.sealed_folder import Origin, read_value, seal_value, verify_reference
 from registry_pipeline.dagster.sealed_value import CsvTable, decode_value, encode_value, to_json_value
@@ -161,10 +161,10 @@ def test_a_schema_sees_a_table_as_its_records(table: CsvTable) -> None:
         ([float("inf")], "the value[0] is inf"),
         # A JSON parser would make one character of these two.
         (["\ud83d\ude00"], "a lone surrogate"),
-        ({"\ud83d\ude00": 1}, "JSON keys are texts"),
+        ({"\ud83d\ude00": 1}, "JSON keys are strings"),
         ((1, 2), "builtins.tuple"),
         ({"a": {1}}, "the value['a'] is of the type builtins.set"),
-        ({1: "a"}, "JSON keys are texts"),
+        ({1: "a"}, "JSON keys are strings"),
         (np.float64(1), "numpy.float64"),
         (True + np.int64(1), "numpy.int64"),
         (bytearray(b"a"), "builtins.bytearray"),
@@ -199,10 +199,24 @@ def test_lines_that_are_no_jsonl_are_refused(data: bytes) -> None:
         decode_value("jsonl", data)
 
 
-@pytest.mark.parametrize("data", [b"", b"a,b\n1\n", b'"a\n'])
-def test_a_file_that_is_no_csv_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match=r"header|cells|end of data"):
+@pytest.mark.parametrize(
+    ("data", "line", "reason"),
+    [
+        (b"", 1, "header"),
+        (b"a,b\n1,2\n1\n", 3, "expected 2 cells, got 1"),
+        (b'a,b\n"1\n",2\n1,2,3\n', 4, "expected 2 cells, got 3"),
+        (b"a,b\n\n", 2, "expected 2 cells, got 0"),
+        (b"a,b,a\n", 1, "columns 1 and 3 of the header have the same name: 'a'"),
+        (b"a,\n", 1, "column 2 of the header has no name"),
+        (b'"a\n', 1, "end of data"),
+    ],
+)
+def test_a_file_that_is_not_csv_is_refused_with_its_line(data: bytes, line: int, reason: str) -> None:
+    with pytest.raises(StrictCsvError) as refused:
         decode_value("csv", data)
+
+    assert refused.value.line == line
+    assert reason in str(refused.value)
 
 
 INDEXES = pdst.range_indexes(max_size=5) | st.builds(
@@ -319,7 +333,7 @@ class Subclass(pd.DataFrame):
         (pd.DataFrame({"a": pd.Series([pd.NA], dtype=object)}), "NAType"),
         (pd.DataFrame({"a": pd.period_range("2026", periods=1, freq="Y")}), "period"),
         (pd.DataFrame({"a": [1]}, index=pd.MultiIndex.from_tuples([(1, 2)])), "several levels"),
-        (pd.DataFrame({"a": [1]}, index=pd.Index([1], name=1)), "whose name is no text"),
+        (pd.DataFrame({"a": [1]}, index=pd.Index([1], name=1)), "whose name is not a string"),
         (pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False), "would not be loaded as it is"),
         (Subclass({"a": [1]}), "Subclass"),
     ],
