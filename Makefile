@@ -42,11 +42,12 @@ check: .venv/.ready ## lint, format, types, import contracts, generated document
 	$(BIN)/python tools/docs.py --check
 
 # Packages in .newest come before the pinned ones. They are resolved anew each time, which is the purpose.
-newest: .venv/.ready ## import everything, and test the public package, with the newest Dagster of pyproject.toml's range
+newest: .venv/.ready ## import the definitions, and test the public package, with the newest Dagster of pyproject.toml's range
 	@rm -rf .newest
 	@$(UV) pip install --quiet --upgrade --python $(BIN)/python --target .newest --requirements pyproject.toml
-	@PYTHONPATH=.newest $(BIN)/python -c "import dagster, registry_pipeline.definitions; print('Dagster', dagster.__version__)"
-	@PYTHONPATH=.newest $(BIN)/python -m pytest -q -n 0 registry_pipeline_tests/dagster_package
+	@PYTHONPATH="$(CURDIR)/.newest" $(BIN)/python -c "import dagster_webserver, dagster_graphql, dagster_dg_cli, \
+		dagster, registry_pipeline.definitions; print('Dagster', dagster.__version__)"
+	@PYTHONPATH="$(CURDIR)/.newest" $(BIN)/python -m pytest -q -n 0 registry_pipeline_tests/dagster_package
 
 ui: .venv/.ready ## Dagster's pages for the example repository, on loopback
 	@test -d $(DEMO) || $(BIN)/registry-pipeline example $(DEMO)

@@ -26,6 +26,10 @@ from registry_pipeline.findings.display import printable
 from registry_pipeline.schema import Validator, make_validator
 
 _MAX_LISTED = 3
+_UNSEALED = (
+    "a materialization names no sealed folder: the asset is annotated `-> None`, or another tool recorded it. "
+    "Next: return a value, then materialize it again"
+)
 
 FindProblems = Callable[[Path, FolderReference], Sequence[str]]
 """Returns one line for each reason why a folder fails a check."""
@@ -40,6 +44,9 @@ def seal_check(asset: AssetsDefinition, *, blocking: bool = True) -> AssetChecks
     Args:
         asset: an asset whose IO manager is a SealedFolderIOManager.
         blocking: whether nothing downstream is built in a run in which the check fails.
+
+    Raises:
+        DagsterInvalidDefinitionError: the definition has several assets, as one of `@multi_asset`.
     """
     return _make_check(asset, "seal", "Every byte is as it was sealed.", blocking, _find_seal_problems)
 
@@ -58,13 +65,14 @@ def schema_check(
         blocking: whether nothing downstream is built in a run in which the check fails.
 
     Raises:
-        DagsterInvalidDefinitionError: the schema cannot be read, or is no such schema.
+        DagsterInvalidDefinitionError: the schema cannot be read or is not a JSON Schema, or the definition has several
+            assets.
     """
-    validate = _make_validator(schema)
+    validate, subject = _make_validator(schema), _find_only_key(asset).to_user_string()
 
     def find_problems(base_dir: Path, reference: FolderReference) -> Sequence[str]:
         try:
-            value = to_json_value(read_value(base_dir, reference, asset.key.to_user_string()))
+            value = to_json_value(read_value(base_dir, reference, subject))
         except RegistryPipelineError as error:
             return [f"{error.message}. Next: {error.advice}"]
         return [f"{problem.pointer or 'the value'}: {problem.message}" for problem in validate(value)]
@@ -87,16 +95,23 @@ def _find_seal_problems(base_dir: Path, reference: FolderReference) -> Sequence[
 def _make_check(
     asset: AssetsDefinition, name: str, description: str, blocking: bool, find_problems: FindProblems
 ) -> AssetChecksDefinition:
-    key = asset.key
+    key = _find_only_key(asset)
     io_manager_key = find_io_manager_key(asset, key)
+    # `@asset(io_manager_def=...)` defines the IO manager for its own steps only.
+    resource_defs = {name: value for name, value in asset.resource_defs.items() if name == io_manager_key}
 
     @asset_check(
-        asset=asset, name=name, description=description, blocking=blocking, required_resource_keys={io_manager_key}
+        asset=asset,
+        name=name,
+        description=description,
+        blocking=blocking,
+        required_resource_keys=set() if resource_defs else {io_manager_key},
+        resource_defs=resource_defs,
     )
     def check(context: AssetCheckExecutionContext) -> AssetCheckResult:
         io_manager = getattr(context.resources, io_manager_key)
         if not isinstance(io_manager, SealedFolderIOManager):
-            return _fail(f"the IO manager `{io_manager_key}` is no SealedFolderIOManager: nothing was checked")
+            return _fail(f"the IO manager `{io_manager_key}` is not a SealedFolderIOManager: nothing was checked")
         records = _find_materializations(context, key)
         if not records:
             return _fail(f"nothing was checked. Next: materialize {key.to_user_string()}")
@@ -104,12 +119,22 @@ def _make_check(
         problems: list[str] = []
         for reference in references:
             if reference is None:
-                problems.append("a materialization names no sealed folder. Next: materialize it again")
+                problems.append(_UNSEALED)
             else:
                 problems += find_problems(Path(io_manager.base_dir), reference)
         return _make_result([reference for reference in references if reference is not None], problems)
 
     return check
+
+
+def _find_only_key(asset: AssetsDefinition) -> AssetKey:
+    if len(asset.keys) != 1:
+        names = ", ".join(sorted(key.to_user_string() for key in asset.keys))
+        raise DagsterInvalidDefinitionError(
+            f"a sealed check needs a definition of one asset, and this one has {len(asset.keys)}: {names}. "
+            "Define each asset with `@asset`"
+        )
+    return asset.key
 
 
 def _find_materializations(context: AssetCheckExecutionContext, key: AssetKey) -> Sequence[EventLogRecord]:

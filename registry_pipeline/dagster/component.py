@@ -1,10 +1,11 @@
 """A sealed, checked asset as a Dagster component, which is written in YAML."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from dagster import (
     AssetKey,
@@ -20,11 +21,19 @@ from dagster import (
 )
 from pydantic import Field
 
+from registry_pipeline.canonical import StrictCsvError, sha256_hex
 from registry_pipeline.dagster.checks import schema_check, seal_check
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.dagster.io_manager import SealedFolderIOManager
 from registry_pipeline.dagster.sealed_value import decode_value
 from registry_pipeline.errors import EvidenceError, NotFoundError
+
+_SourceFormat = Literal["bytes", "text", "json", "jsonl", "csv"]
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+_RESOURCE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# Dagster refuses a window of less than a minute. Without an upper limit, a window could be too long for a timedelta.
+_MIN_HOURS: Final = 1 / 60
+_MAX_HOURS: Final = 24 * 3660
 
 
 class RegistryComponent(Component, Resolvable, Model):
@@ -34,11 +43,11 @@ class RegistryComponent(Component, Resolvable, Model):
     to the folder of the component, `base_dir` to the root of the project.
     """
 
-    name: Annotated[str, Field(description="The asset key; `/` separates its parts.")]
+    name: Annotated[
+        str, Field(description="The asset key: letters, digits, `_`, `-` and `.`; `/` separates its parts.")
+    ]
     source: Annotated[str | None, Field(description="The file whose content is sealed.")] = None
-    format: Annotated[
-        Literal["bytes", "text", "json", "jsonl", "csv"], Field(description="How the source is parsed.")
-    ] = "bytes"
+    format: Annotated[_SourceFormat | None, Field(description="How the source is parsed; `bytes` by default.")] = None
     function: Annotated[
         str | None,
         Field(description="Instead of `source`: `package.module.name` of a function that returns the value."),
@@ -46,17 +55,23 @@ class RegistryComponent(Component, Resolvable, Model):
     schema_file: Annotated[str | None, Field(description="The JSON Schema of the value.")] = None
     group: Annotated[str | None, Field(description="The group of the asset.")] = None
     description: Annotated[str | None, Field(description="The description of the asset.")] = None
-    freshness_hours: Annotated[float | None, Field(gt=0, description="Overdue if not materialized for so long.")] = None
+    freshness_hours: Annotated[
+        float | None, Field(ge=_MIN_HOURS, le=_MAX_HOURS, description="Overdue if not materialized for so long.")
+    ] = None
     base_dir: Annotated[str, Field(description="Where sealed folders are written.")] = "sealed"
 
     def build_defs(self, context: ComponentLoadContext) -> Definitions:
         """Return the asset, its checks and its IO manager.
 
         Raises:
-            DagsterInvalidDefinitionError: not exactly one of `source` and `function` is given, the function cannot be
-                imported, or the schema cannot be used.
+            DagsterInvalidDefinitionError: the name is invalid, not exactly one of `source` and `function` is given, the
+                function cannot be imported, or the schema cannot be used.
         """
-        io_manager_key = "_".join([*AssetKey.from_user_string(self.name).path, "sealed_io"])
+        if _NAME.fullmatch(self.name) is None:
+            raise DagsterInvalidDefinitionError(
+                f"{self.name!r} is not a name: use letters, digits, `_`, `-` and `.`, in parts separated by one `/`"
+            )
+        io_manager_key = _make_io_manager_key(self.name)
         sealed = self._make_asset(io_manager_key, self._make_reader(context.path))
         checks = [seal_check(sealed)]
         if self.schema_file is not None:
@@ -72,7 +87,7 @@ class RegistryComponent(Component, Resolvable, Model):
             group_name=self.group,
             description=self.description,
             io_manager_key=io_manager_key,
-            kinds={"sealed", self.format} if self.source else {"sealed"},
+            kinds={"sealed"} if self.source is None else {"sealed", self.format or "bytes"},
             freshness_policy=None if hours is None else FreshnessPolicy.time_window(timedelta(hours=hours)),
         )
         def sealed() -> Any:
@@ -85,21 +100,40 @@ class RegistryComponent(Component, Resolvable, Model):
         if (self.source is None) == (self.function is None):
             raise DagsterInvalidDefinitionError(f"{self.name}: give either `source` or `function`")
         if self.function is not None:
+            if self.format is not None:
+                raise DagsterInvalidDefinitionError(
+                    f"{self.name}: `format` is that of a source, and the value of a function decides its own: remove it"
+                )
             return _import_function(self.name, self.function)
-        path = folder / str(self.source)
-        return lambda: _read_source(path, self.format)
+        path, stored = folder / str(self.source), self.format or "bytes"
+        if stored == "bytes" and self.schema_file is not None:
+            raise DagsterInvalidDefinitionError(
+                f"{self.name}: bytes match no schema: give a `format` beside `schema_file`, as `json` or `csv`"
+            )
+        return lambda: _read_source(path, stored)
+
+
+def _make_io_manager_key(name: str) -> str:
+    # A resource key is a Python identifier without an underscore at its start.
+    if _RESOURCE_NAME.fullmatch(name):
+        return f"{name}_sealed_io"
+    return f"asset_{re.sub('[^A-Za-z0-9_]', '_', name)}_{sha256_hex(name.encode())[:8]}_sealed_io"
 
 
 def _import_function(name: str, path: str) -> Callable[[], Any]:
     module, _, function = path.rpartition(".")
     try:
-        found: Callable[[], Any] = getattr(import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+        # A relative import has no package to start from.
+        attribute: object = getattr(import_module(module), function)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise DagsterInvalidDefinitionError(f"{name}: the function {path} cannot be imported: {error}") from None
-    return found
+    if not callable(attribute):
+        kind = type(attribute).__name__
+        raise DagsterInvalidDefinitionError(f"{name}: {path} is not a function but of the type {kind}")
+    return attribute
 
 
-def _read_source(path: Path, stored: Literal["bytes", "text", "json", "jsonl", "csv"]) -> Any:
+def _read_source(path: Path, stored: _SourceFormat) -> Any:
     try:
         return decode_value(stored, path.read_bytes())
     except OSError as error:
@@ -107,4 +141,6 @@ def _read_source(path: Path, stored: Literal["bytes", "text", "json", "jsonl", "
             f"the source {path} cannot be read: {error.strerror}", "restore it, or name another"
         ) from None
     except ValueError as error:
-        raise EvidenceError(f"the source {path} is not {stored}: {error}", "correct the file, or its format") from None
+        line = f"line {error.line}: " if isinstance(error, StrictCsvError) else ""
+        message = f"the source {path} is not {stored}: {line}{error}"
+        raise EvidenceError(message, "correct the file, or its format") from None

@@ -9,6 +9,7 @@ from dagster import AssetKey, AssetsDefinition, DagsterInvariantViolationError, 
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster._core.execution.context.output import RUN_ID_PLACEHOLDER
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
@@ -28,6 +29,7 @@ __all__ = [
     "NOT_FINISHED_STATUSES",
     "PARENT_RUN_ID_TAG",
     "RETRY_NUMBER_TAG",
+    "RUN_ID_PLACEHOLDER",
     "SCHEDULE_NAME_TAG",
     "SENSOR_NAME_TAG",
     "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION",
@@ -46,10 +48,10 @@ __all__ = [
 
 def find_producing_run(upstream: OutputContext) -> str | None:
     """Return the id of the Dagster run that made an upstream: this run or one that it re-executes, else None."""
-    # For an upstream outside of the execution, Dagster 1.13.27 makes up an output context with the step key `none`
-    # and a placeholder for the run id. There is no other difference; a test pins this. `load_asset_value` has neither.
+    # For an upstream outside of the execution, Dagster 1.13.27 makes up an output context with a placeholder for the
+    # run id; a test pins this. Its step key is `none`, which an asset can have, too. `load_asset_value` has no run id.
     try:
-        return None if upstream.step_key == "none" else upstream.run_id
+        return None if upstream.run_id == RUN_ID_PLACEHOLDER else upstream.run_id
     except DagsterInvariantViolationError:
         return None
 

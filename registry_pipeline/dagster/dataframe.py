@@ -1,7 +1,7 @@
 """A pandas DataFrame as JSON, and back: index, column labels, dtypes and every cell are the same.
 
-Integers, floats, booleans, dates, durations, texts, categories and the nullable dtypes are known, and objects that are
-texts, numbers, booleans or None. The result is compared with the original before it is sealed.
+Integers, floats, booleans, dates, durations, strings, categories and the nullable dtypes are known, and objects
+that are strings, numbers, booleans or None. The result is compared with the original before it is sealed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def encode(frame: Any) -> bytes:
 
 
 def decode(data: bytes) -> Any:
-    """Return the DataFrame that `encode` returned as JSON; raise ValueError if it is no such document."""
+    """Return the DataFrame that `encode` returned as JSON; raise ValueError if it is another document."""
     document = parse_strict_json(data)
     try:
         index, columns = _decode_index(document["index"]), _decode_index(document["columns"])
@@ -57,11 +57,15 @@ def decode(data: bytes) -> Any:
 
 
 def to_records(frame: Any) -> list[dict[str, Any]]:
-    """Return each row as an object by column label: times as ISO 8601, missing cells as None; without the index."""
-    columns = [
-        (str(label), [_to_json_cell(cell) for cell in frame.iloc[:, number]])
-        for number, label in enumerate(frame.columns)
-    ]
+    """Return each row as an object by column label: times as ISO 8601, missing cells as None; without the index.
+
+    Raises:
+        RefusedError: two columns have the same label as strings, as 1 and "1".
+    """
+    labels = [str(label) for label in frame.columns]
+    if len(set(labels)) < len(labels):
+        raise RefusedError("two columns have the same label, so the rows have no JSON form", "rename a column")
+    columns = [(label, [_to_json_cell(cell) for cell in frame.iloc[:, number]]) for number, label in enumerate(labels)]
     return [{label: cells[row] for label, cells in columns} for row in range(len(frame))]
 
 
@@ -74,7 +78,7 @@ def _to_json_cell(cell: Any) -> Any:
 
 def _encode_index(index: Any) -> dict[str, Any]:
     if index.nlevels != 1 or not isinstance(index.name, str | None):
-        raise RefusedError("the DataFrame has an index of several levels, or whose name is no text", _ADVICE)
+        raise RefusedError("the DataFrame has an index of several levels, or whose name is not a string", _ADVICE)
     if type(index) is pd.RangeIndex:
         return {"name": index.name, "range": [index.start, index.stop, index.step]}
     freq = getattr(index, "freqstr", None) if isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex) else None
@@ -141,7 +145,7 @@ def _decode_array(document: Any) -> Any:
         categories = _decode_index(document["categories"])
         return pd.Categorical.from_codes(cells, categories, ordered=document["ordered"])
     if "storage" in document:
-        # `str` is the dtype of texts since pandas 3; it and `string` differ in how they mark a missing cell.
+        # `str` is the dtype of strings since pandas 3; it and `string` differ in how they mark a missing cell.
         kind = (
             pd.StringDtype(document["storage"], na_value=np.nan)
             if name == "str"
@@ -157,7 +161,7 @@ def _decode_array(document: Any) -> Any:
     if name == "object":
         array = np.empty(len(cells), dtype=object)
         array[:] = [_NAMES[cell["float"]] if isinstance(cell, dict) else cell for cell in cells]
-        # A bare array of texts would become the dtype `str`.
+        # A bare array of strings would become the dtype `str`.
         return pd.Series(array, dtype=object)
     return pd.array(cells, dtype=name) if name[0].isupper() or name == "boolean" else np.array(cells, dtype=name)
 

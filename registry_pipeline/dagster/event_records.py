@@ -56,12 +56,18 @@ def fetch_of_run(instance: DagsterInstance, fetch: Fetch, key: AssetKey, run_id:
     return [record for record in fetch_all(fetch, since_start, ascending=True) if record.run_id == run_id]
 
 
-def read_run_materialization(instance: DagsterInstance, key: AssetKey, run_id: str) -> EventLogRecord | None:
-    """Return the last materialization of an asset by a run, or by the nearest run that it re-executes."""
+def read_run_materialization(
+    instance: DagsterInstance, key: AssetKey, run_id: str, partition: str | None = None
+) -> EventLogRecord | None:
+    """Return the last materialization of an asset by a run, or by the nearest run that it re-executes.
+
+    With `partition`, only the materializations of this partition count.
+    """
     for ancestor in iterate_ancestry(instance, run_id):
         records = fetch_of_run(instance, instance.fetch_materializations, key, ancestor)
-        if records:
-            return records[-1]
+        for record in reversed(records):
+            if partition is None or record.partition_key == partition:
+                return record
     return None
 
 

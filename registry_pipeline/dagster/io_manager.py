@@ -19,8 +19,7 @@ from pydantic import Field
 from registry_pipeline.dagster.dagster_internals import find_producing_run, set_data_version
 from registry_pipeline.dagster.event_records import (
     ROOT_KEY,
-    fetch_of_run,
-    iterate_ancestry,
+    read_run_materialization,
     read_run_start,
 )
 from registry_pipeline.dagster.failure import as_dagster_failure
@@ -41,11 +40,13 @@ FOLDER_KEY: Final = "sealed_folder"
 class SealedFolderIOManager(ConfigurableIOManager):
     """Seals each value that an asset returns as a run folder, and loads only folders that verify.
 
-    A value is bytes, a text, a JSON value, a CsvTable or a pandas DataFrame, and is loaded with the same type and
+    A value is bytes, a string, a JSON value, a CsvTable or a pandas DataFrame, and is loaded with the same type and
     content. A partition has a folder of its own. `registry-pipeline verify FOLDER` checks any of them.
     """
 
-    base_dir: str = Field(description="The folder in which run folders are written; it is made if it is missing.")
+    base_dir: str = Field(
+        default="sealed", description="The folder in which run folders are written; it is made if it is missing."
+    )
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         """Seal a value, and add folder, root hash, number of files and bytes to the asset's page.
@@ -70,9 +71,9 @@ class SealedFolderIOManager(ConfigurableIOManager):
             {
                 FOLDER_KEY: sealed.reference.folder,
                 ROOT_KEY: sealed.reference.root_sha256,
-                "files": sealed.files,
-                "bytes": sealed.bytes,
-                "format": encoded.format,
+                "sealed_files": sealed.files,
+                "sealed_bytes": sealed.bytes,
+                "sealed_format": encoded.format,
             }
         )
         set_data_version(context, DataVersion(content_sha256(encoded)))
@@ -110,7 +111,8 @@ class SealedFolderIOManager(ConfigurableIOManager):
         if reference is None:
             raise EvidenceError(
                 f"the latest materialization of {subject} names no sealed folder",
-                f"materialize {key.to_user_string()} with SealedFolderIOManager",
+                f"return a value (`-> None` is never sealed), and materialize {key.to_user_string()} with "
+                "SealedFolderIOManager",
             )
         return read_value(Path(self.base_dir), reference, subject)
 
@@ -146,11 +148,9 @@ def _find_materialization(
     instance: DagsterInstance, key: AssetKey, partition: str | None, run_id: str | None
 ) -> EventLogRecord | None:
     # Another run may have materialized the upstream since this run did.
-    for ancestor in () if run_id is None else iterate_ancestry(instance, run_id):
-        own = fetch_of_run(instance, instance.fetch_materializations, key, ancestor)
-        record = next((record for record in reversed(own) if record.partition_key == partition), None)
-        if record is not None:
-            return record
+    own = None if run_id is None else read_run_materialization(instance, key, run_id, partition)
+    if own is not None:
+        return own
     partitions = None if partition is None else [partition]
     records = instance.fetch_materializations(AssetRecordsFilter(key, asset_partitions=partitions), limit=1).records
     return records[0] if records else None

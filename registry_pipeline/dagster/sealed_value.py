@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, Final, Literal, get_args
 
-from registry_pipeline.canonical import json_document, json_line, parse_strict_csv, parse_strict_json
+from registry_pipeline.canonical import StrictCsvError, json_document, json_line, parse_strict_csv, parse_strict_json
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.values import value_type
 
@@ -35,7 +35,7 @@ _MAX_DEPTH: Final = 200
 
 @value_type
 class CsvTable:
-    """A table of texts, which is sealed as a CSV file: the names of its columns, and its rows.
+    """A table of strings, which is sealed as a CSV file: the names of its columns, and its rows.
 
     Both are tuples, and so is each row. Names are unique and not empty; each row has one cell per column.
     """
@@ -94,10 +94,10 @@ def to_json_value(value: object) -> Any:
     """Return a value as a JSON Schema describes it: tables as an array of objects by column name.
 
     Raises:
-        RefusedError: the value is bytes, which have no JSON form.
+        RefusedError: the value has no JSON form: bytes, or a DataFrame with the same label twice.
     """
     if isinstance(value, bytes):
-        raise RefusedError("bytes have no JSON form", "check a schema of text, JSON, CSV or a DataFrame")
+        raise RefusedError("bytes have no JSON form", "check a schema of a string, JSON, CSV or a DataFrame")
     if isinstance(value, CsvTable):
         return value.records()
     pandas = sys.modules.get("pandas")
@@ -109,7 +109,7 @@ def to_json_value(value: object) -> Any:
 
 
 def is_encodable(text: str) -> bool:
-    """Return whether a text has a UTF-8 form: a lone surrogate has none."""
+    """Return whether a string has a UTF-8 form: a lone surrogate has none."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -124,7 +124,7 @@ def _as(kind: type[Any], value: object) -> Any:
 
 def _encode_text(text: str) -> bytes:
     if not is_encodable(text):
-        raise RefusedError("the text contains a lone surrogate, which UTF-8 cannot encode", "return bytes")
+        raise RefusedError("the string contains a lone surrogate, which UTF-8 cannot encode", "return bytes")
     return text.encode("utf-8")
 
 
@@ -140,7 +140,7 @@ def _refuse_other_json(value: object, place: str, levels: int) -> None:
     if isinstance(value, dict) and kind is dict:
         for key, member in value.items():
             if type(key) is not str or not is_encodable(key):
-                raise RefusedError(f"{place} has the key {key!r}, and JSON keys are texts", "use texts as keys")
+                raise RefusedError(f"{place} has the key {key!r}, and JSON keys are strings", "use strings as keys")
             _refuse_other_json(member, f"{place}[{key!r}]", levels - 1)
         return
     if isinstance(value, list) and kind is list:
@@ -167,17 +167,24 @@ def _encode_csv(table: CsvTable) -> bytes:
     if not is_same:
         raise RefusedError(
             "the CsvTable would not be loaded as it is",
-            "use tuples of texts: unique column names, one cell per column, no NUL and no lone surrogate",
+            "use tuples of strings: unique column names, one cell per column, no NUL and no lone surrogate",
         )
     return data
 
 
 def _decode_csv(data: bytes) -> CsvTable:
-    (_, columns), *rows = parse_strict_csv(data)
-    table = CsvTable(tuple(columns), tuple(tuple(cells) for _, cells in rows))
-    if any(len(row) != len(table.columns) for row in table.rows):
-        raise ValueError(f"a row has not the {len(columns)} cells of the header")
-    return table
+    (line, columns), *rows = parse_strict_csv(data)
+    numbers: dict[str, int] = {}
+    for number, column in enumerate(columns, 1):
+        if not column:
+            raise StrictCsvError(line, f"column {number} of the header has no name")
+        first = numbers.setdefault(column, number)
+        if first < number:
+            raise StrictCsvError(line, f"columns {first} and {number} of the header have the same name: {column!r}")
+    for line, cells in rows:
+        if len(cells) != len(columns):
+            raise StrictCsvError(line, f"expected {len(columns)} cells, got {len(cells)}")
+    return CsvTable(tuple(columns), tuple(tuple(cells) for _, cells in rows))
 
 
 def _decode_lines(data: bytes) -> list[Any]:

@@ -11,15 +11,17 @@ import pandas as pd
 import pytest
 from dagster import (
     AssetCheckSeverity,
+    AssetOut,
     AssetsDefinition,
     DagsterInvalidDefinitionError,
     FilesystemIOManager,
     StaticPartitionsDefinition,
     asset,
     materialize,
+    multi_asset,
 )
 
-from registry_pipeline.dagster import CsvTable, schema_check, seal_check
+from registry_pipeline.dagster import CsvTable, SealedFolderIOManager, schema_check, seal_check
 from registry_pipeline_tests.dagster_package.projects import (
     QUIET,
     Project,
@@ -100,7 +102,7 @@ def test_an_asset_of_another_io_manager_fails_the_check(project: Project) -> Non
         raise_on_error=False,
     )
 
-    assert "is no SealedFolderIOManager" in check_results(result)["seal"][1]
+    assert "is not a SealedFolderIOManager" in check_results(result)["seal"][1]
 
 
 def test_alone_a_check_looks_at_every_partition_and_in_a_run_at_its_own(project: Project) -> None:
@@ -184,3 +186,26 @@ def test_a_materialization_without_a_folder_fails_the_check(project: Project) ->
     results = check_results(project.materialize(definition, seal_check(definition)))
 
     assert "names no sealed folder" in results["seal"][1]
+    assert "annotated `-> None`" in results["seal"][1]
+
+
+@pytest.mark.filterwarnings("ignore:Parameter `io_manager_def`")
+def test_the_io_manager_may_be_defined_on_the_asset(project: Project) -> None:
+    @asset(io_manager_def=SealedFolderIOManager(base_dir=str(project.base_dir)))
+    def tides() -> str:
+        return "ebb"
+
+    seal, schema = seal_check(tides), schema_check(tides, {"const": "ebb"})
+    result = materialize([tides, seal, schema], instance=project.instance, run_config=QUIET)
+
+    assert check_results(result) == {"seal": (True, "no problems"), "schema": (True, "no problems")}
+
+
+@pytest.mark.parametrize("make", [seal_check, lambda asset: schema_check(asset, {})], ids=["seal", "schema"])
+def test_a_definition_of_several_assets_is_refused(make: Any) -> None:
+    @multi_asset(outs={"ebb": AssetOut(), "flood": AssetOut()})
+    def tides() -> tuple[str, str]:
+        return "ebb", "flood"
+
+    with pytest.raises(DagsterInvalidDefinitionError, match="ebb, flood"):
+        make(tides)

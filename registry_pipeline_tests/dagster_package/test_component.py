@@ -85,6 +85,21 @@ def test_two_components_have_an_io_manager_each(sandbox: DefsFolderSandbox) -> N
     assert (sandbox.project_root / "sealed" / "tides").is_dir()
 
 
+@pytest.mark.parametrize("other", ["sea-tides", "sea.tides", "sea_tides", "_tides", "1tides"])
+def test_names_that_are_not_identifiers_have_an_io_manager_of_their_own(sandbox: DefsFolderSandbox, other: str) -> None:
+    first, second = ATTRIBUTES | {"name": "sea/tides"}, ATTRIBUTES | {"name": other, "base_dir": "elsewhere"}
+    with build(sandbox, first=first, second=second) as definitions:
+        assert materialize(definitions).success
+
+    assert (sandbox.project_root / "sealed" / "sea" / "tides").is_dir()
+    assert (sandbox.project_root / "elsewhere" / other).is_dir()
+
+
+def test_the_resource_key_of_a_component_is_stable(sandbox: DefsFolderSandbox) -> None:
+    with build(sandbox, first=ATTRIBUTES, second=ATTRIBUTES | {"name": "sea/tides"}) as definitions:
+        assert set(definitions.resources or {}) == {"tides_sealed_io", "asset_sea_tides_e93969b5_sealed_io"}
+
+
 def test_a_function_gives_the_value(sandbox: DefsFolderSandbox) -> None:
     (sandbox.defs_folder_path / "harbour.py").write_text("def read():\n    return {'open': True}\n", encoding="utf-8")
     function = f"{sandbox.project_name}.defs.harbour.read"
@@ -102,10 +117,20 @@ def test_a_function_gives_the_value(sandbox: DefsFolderSandbox) -> None:
         (ATTRIBUTES | {"function": "os.getcwd"}, "give either `source` or `function`"),
         ({"name": "tides", "function": "no_such_module.read"}, "cannot be imported"),
         ({"name": "tides", "function": "read"}, "cannot be imported"),
+        ({"name": "tides", "function": ".x.y"}, "the function .x.y cannot be imported"),
+        ({"name": "tides", "function": "os.sep"}, "os.sep is not a function but of the type str"),
+        ({"name": "tides", "function": "os.getcwd", "format": "csv"}, "`format` is that of a source"),
+        ({"name": "tides", "source": "tides.csv", "schema_file": "tides.schema.json"}, "bytes match no schema"),
+        (ATTRIBUTES | {"format": "bytes"}, "bytes match no schema"),
+        (ATTRIBUTES | {"name": "tides/"}, "is not a name"),
+        (ATTRIBUTES | {"name": "/tides"}, "is not a name"),
+        (ATTRIBUTES | {"name": "high tides"}, "is not a name"),
         (ATTRIBUTES | {"schema_file": "missing.json"}, "cannot be used"),
         (ATTRIBUTES | {"format": "parquet"}, "format"),
         (ATTRIBUTES | {"colour": "red"}, "colour"),
         (ATTRIBUTES | {"freshness_hours": 0}, "freshness_hours"),
+        (ATTRIBUTES | {"freshness_hours": 0.01}, "freshness_hours"),
+        (ATTRIBUTES | {"freshness_hours": 10**300}, "freshness_hours"),
     ],
 )
 def test_attributes_that_make_no_asset_are_refused(
@@ -119,7 +144,13 @@ def test_attributes_that_make_no_asset_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "reason"), [("missing.csv", None, "cannot be read"), ("bad.csv", 'a\n"', "is not csv")]
+    ("name", "text", "reason"),
+    [
+        ("missing.csv", None, "cannot be read"),
+        ("bad.csv", 'a\n"', "is not csv: line 2: "),
+        ("bad.csv", "a,b\n1,2\n3\n", "is not csv: line 3: expected 2 cells, got 1"),
+        ("bad.csv", "a,a\n", "is not csv: line 1: columns 1 and 2 of the header have the same name: 'a'"),
+    ],
 )
 def test_a_source_that_cannot_be_used_fails_with_its_path(
     sandbox: DefsFolderSandbox, name: str, text: str | None, reason: str

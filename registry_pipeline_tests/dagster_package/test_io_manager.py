@@ -12,7 +12,6 @@ import pytest
 from dagster import (
     AssetExecutionContext,
     AssetIn,
-    AssetMaterialization,
     BackfillPolicy,
     DataVersion,
     Definitions,
@@ -27,17 +26,13 @@ from dagster import (
     op,
 )
 
-from registry_pipeline.canonical import parse_utc
 from registry_pipeline.dagster import CsvTable, SealedFolderIOManager
-from registry_pipeline.dagster.sealed_folder import Origin, seal_value
-from registry_pipeline.dagster.sealed_value import encode_value
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.cli.conftest import environment
 from registry_pipeline_tests.command_line import call
 from registry_pipeline_tests.dagster_package.projects import (
     QUIET,
     Project,
-    alter_byte,
     by_partition,
     failure_text,
     reading,
@@ -71,7 +66,7 @@ def test_a_value_is_loaded_as_it_was_returned(project: Project, kind: str) -> No
         pd.testing.assert_frame_equal(seen[0], VALUES[kind])
     else:
         assert repr(seen[0]) == repr(VALUES[kind])
-    assert project.page(result, "upstream")["format"] == kind
+    assert project.page(result, "upstream")["sealed_format"] == kind
 
 
 @pytest.mark.parametrize("kind", VALUES)
@@ -88,11 +83,28 @@ def test_a_materialization_states_its_folder_root_files_and_bytes(project: Proje
     page, folder = project.page(result, "tides"), project.folder(result, "tides")
     report = verify_folder(folder)
     assert page["ROOT_SHA256"] == report.root_sha256
-    assert (page["files"], page["bytes"]) == (len(report.entries), sum(entry.bytes for entry in report.entries))
+    sizes = [entry.bytes for entry in report.entries]
+    assert (page["sealed_files"], page["sealed_bytes"]) == (len(sizes), sum(sizes))
     run_json = json.loads((folder / "run.json").read_bytes())
     assert (run_json["asset_key"], run_json["dagster_run_id"]) == (["tides"], result.run_id)
     assert folder.parent == project.base_dir / "tides"
     assert folder.name.endswith("__tides")
+
+
+def test_the_metadata_of_the_asset_is_kept(project: Project) -> None:
+    metadata: dict[str, Any] = {"format": "GRIB", "files": 7, "bytes": 9}
+
+    @asset
+    def tides() -> MaterializeResult[Any]:
+        return MaterializeResult(value="ebb", metadata=metadata)
+
+    page = project.page(project.materialize(tides), "tides")
+
+    assert {name: page[name] for name in metadata} == metadata
+
+
+def test_the_default_folder_is_sealed() -> None:
+    assert SealedFolderIOManager().base_dir == "sealed"
 
 
 def test_the_data_version_is_the_content_and_not_the_run(project: Project) -> None:
@@ -158,67 +170,38 @@ def test_a_retry_uses_the_folder_of_the_same_bytes_and_no_other(
     assert project.folder(result, "tides").joinpath("value.txt").read_text() == second
 
 
-def test_an_altered_folder_is_refused_with_its_code_and_the_next_step(project: Project) -> None:
-    upstream, seen = returning("upstream", "ebb"), list[Any]()
-    downstream = reading("downstream", seen)
-    alter_byte(project.folder(project.materialize(upstream), "upstream"))
+def test_an_asset_may_have_the_step_key_of_an_upstream_outside_of_the_run(project: Project) -> None:
+    """Dagster 1.13.27 gives an upstream outside of the execution the step key `none`."""
+    seen: list[Any] = []
 
-    result = project.materialize(upstream, downstream, only=[downstream])
+    @asset
+    def none() -> str:
+        return "ours"
 
-    assert not result.success
-    assert seen == []
-    assert "HASH_MISMATCH" in failure_text(result)
-    assert "registry-pipeline verify" in failure_text(result)
+    @asset(deps=["none"])
+    def meanwhile() -> str:
+        project.materialize(returning("none", "theirs"))
+        return "done"
 
+    @asset
+    def downstream(none: Any, meanwhile: Any) -> str:
+        seen.append(none)
+        return "read"
 
-def test_a_folder_that_was_replaced_by_another_sealed_one_is_refused(project: Project, tmp_path: Path) -> None:
-    """The other folder has the same name and verifies; only its root hash differs."""
-    upstream, downstream = returning("upstream", "ebb"), reading("downstream", [])
-    folder = project.folder(project.materialize(upstream), "upstream")
-    run_json = json.loads((folder / "run.json").read_bytes())
-    started = parse_utc(run_json["created_utc"])
-    assert started is not None
-    origin = Origin(("upstream",), None, run_json["dagster_run_id"], started)
-    other = seal_value(tmp_path / "other", origin, encode_value("flood"))
-    folder.rename(tmp_path / "original")
-    (tmp_path / "other" / other.reference.folder).rename(folder)
-
-    result = project.materialize(upstream, downstream, only=[downstream])
-
-    assert verify_folder(folder).verdict == "pass"
-    assert "the folder was replaced" in failure_text(result)
+    assert project.materialize(none, meanwhile, downstream).success
+    assert seen == ["ours"]
 
 
-def test_a_missing_folder_is_refused(project: Project) -> None:
-    upstream, downstream = returning("upstream", "ebb"), reading("downstream", [])
-    folder = project.folder(project.materialize(upstream), "upstream")
-    folder.parent.rename(folder.parent.with_name("elsewhere"))
+def test_keys_that_are_too_long_for_a_path_are_refused_before_a_folder_is_made(project: Project) -> None:
+    @asset(key=[f"{number}{'a' * 190}" for number in range(6)])
+    def tides() -> str:
+        return "ebb"
 
-    result = project.materialize(upstream, downstream, only=[downstream])
+    result = project.materialize(tides)
 
-    assert "FOLDER_NOT_DIRECTORY" in failure_text(result)
-
-
-@pytest.mark.parametrize("folder", ["../outside", "/etc", "a/../../outside"])
-def test_an_event_cannot_lead_out_of_the_folder(project: Project, folder: str) -> None:
-    metadata = {"sealed_folder": folder, "ROOT_SHA256": "0" * 64}
-    project.instance.report_runless_asset_event(AssetMaterialization("upstream", metadata=metadata))
-    downstream = reading("downstream", [])
-
-    result = project.materialize(returning("upstream", 1), downstream, only=[downstream])
-
-    assert "FOLDER_NOT_DIRECTORY" in failure_text(result)
-
-
-def test_an_upstream_that_was_never_materialized_or_by_another_io_manager_is_refused(project: Project) -> None:
-    upstream, downstream = returning("upstream", 1), reading("downstream", [])
-
-    never = project.materialize(upstream, downstream, only=[downstream])
-    project.instance.report_runless_asset_event(AssetMaterialization("upstream"))
-    unsealed = project.materialize(upstream, downstream, only=[downstream])
-
-    assert "was never materialized" in failure_text(never)
-    assert "names no sealed folder" in failure_text(unsealed)
+    assert "too long for a folder" in failure_text(result)
+    assert "use shorter keys" in failure_text(result)
+    assert not project.base_dir.exists()
 
 
 @pytest.mark.parametrize("value", [{1, 2}, (1, 2), {"a": float("nan")}, {1: 2}, object()])
@@ -297,6 +280,15 @@ def test_partitions_are_folders_of_their_own_and_are_loaded_as_a_dict(project: P
     seen.clear()
     assert project.materialize(upstream, total, only=[total]).success
     assert seen == [values]
+
+
+def test_a_run_of_one_partition_reads_the_folders_of_the_others(project: Project) -> None:
+    partitions = StaticPartitionsDefinition(["north", "south"])
+    upstream, seen = by_partition("upstream", {"north": 1, "south": 2}, partitions), list[Any]()
+    project.materialize(upstream, partition="north")
+
+    assert project.materialize(upstream, reading("total", seen), partition="south").success
+    assert seen == [{"north": 1, "south": 2}]
 
 
 def test_a_missing_partition_is_refused_or_left_out_if_the_input_allows_it(project: Project) -> None:

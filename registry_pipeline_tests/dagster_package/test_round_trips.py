@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import pandas as pdst
 
-from registry_pipeline.canonical import parse_strict_json
+from registry_pipeline.canonical import StrictCsvError, parse_strict_json
 from registry_pipeline.dagster import dataframe
 from registry_pipeline.dagster.sealed_folder import Origin, read_value, seal_value, verify_reference
 from registry_pipeline.dagster.sealed_value import CsvTable, decode_value, encode_value, to_json_value
@@ -101,6 +102,37 @@ def test_a_key_that_is_no_folder_name_is_encoded(tmp_path: Path, key: str) -> No
     assert reference.folder.count("/") == 2
 
 
+LONG_KEYS = st.text(st.sampled_from("a.%潮 -"), min_size=60, max_size=250) | st.sampled_from(["con.", "潮", "."]).map(
+    lambda text: text * 250
+)
+
+
+@given(LONG_KEYS, LONG_KEYS)
+@examples(30)
+def test_a_long_key_has_a_short_folder_name_of_its_own(first: str, second: str) -> None:
+    started = datetime(2026, 3, 1, tzinfo=UTC)
+    with TemporaryDirectory() as folder:
+        references = [
+            seal_value(Path(folder), Origin((key,), None, "run", started), encode_value("tide")).reference
+            for key in (first, second)
+        ]
+        names = [reference.folder.partition("/")[0] for reference in references]
+
+        assert [verify_reference(Path(folder), reference)[1] for reference in references] == [[], []]
+    assert (names[0] == names[1]) == (first == second)
+    assert max(map(len, names)) <= 200
+
+
+def test_a_key_of_29_cjk_characters_has_a_folder_name_that_does_not_end_in_a_part_of_a_character(
+    tmp_path: Path,
+) -> None:
+    origin = Origin(("潮" * 29,), None, "run", datetime(2026, 3, 1, tzinfo=UTC))
+
+    name = seal_value(tmp_path, origin, encode_value("tide")).reference.folder.partition("/")[0]
+
+    assert re.fullmatch(r"(%[0-9A-F]{2})+%-[0-9a-f]{32}", name)
+
+
 @given(ANY_TEXTS | st.lists(ANY_TEXTS) | st.dictionaries(ANY_TEXTS, ANY_TEXTS))
 def test_a_lone_surrogate_is_refused_and_every_other_text_is_kept(value: object) -> None:
     try:
@@ -129,10 +161,10 @@ def test_a_schema_sees_a_table_as_its_records(table: CsvTable) -> None:
         ([float("inf")], "the value[0] is inf"),
         # A JSON parser would make one character of these two.
         (["\ud83d\ude00"], "a lone surrogate"),
-        ({"\ud83d\ude00": 1}, "JSON keys are texts"),
+        ({"\ud83d\ude00": 1}, "JSON keys are strings"),
         ((1, 2), "builtins.tuple"),
         ({"a": {1}}, "the value['a'] is of the type builtins.set"),
-        ({1: "a"}, "JSON keys are texts"),
+        ({1: "a"}, "JSON keys are strings"),
         (np.float64(1), "numpy.float64"),
         (True + np.int64(1), "numpy.int64"),
         (bytearray(b"a"), "builtins.bytearray"),
@@ -167,10 +199,24 @@ def test_lines_that_are_no_jsonl_are_refused(data: bytes) -> None:
         decode_value("jsonl", data)
 
 
-@pytest.mark.parametrize("data", [b"", b"a,b\n1\n", b'"a\n'])
-def test_a_file_that_is_no_csv_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match=r"header|cells|end of data"):
+@pytest.mark.parametrize(
+    ("data", "line", "reason"),
+    [
+        (b"", 1, "header"),
+        (b"a,b\n1,2\n1\n", 3, "expected 2 cells, got 1"),
+        (b'a,b\n"1\n",2\n1,2,3\n', 4, "expected 2 cells, got 3"),
+        (b"a,b\n\n", 2, "expected 2 cells, got 0"),
+        (b"a,b,a\n", 1, "columns 1 and 3 of the header have the same name: 'a'"),
+        (b"a,\n", 1, "column 2 of the header has no name"),
+        (b'"a\n', 1, "end of data"),
+    ],
+)
+def test_a_file_that_is_not_csv_is_refused_with_its_line(data: bytes, line: int, reason: str) -> None:
+    with pytest.raises(StrictCsvError) as refused:
         decode_value("csv", data)
+
+    assert refused.value.line == line
+    assert reason in str(refused.value)
 
 
 INDEXES = pdst.range_indexes(max_size=5) | st.builds(
@@ -235,11 +281,21 @@ def test_a_dataframe_is_decoded_with_index_labels_dtypes_and_cells(frame: pd.Dat
 @given(frames())
 @examples(50)
 def test_a_schema_sees_a_dataframe_as_strict_json(frame: pd.DataFrame) -> None:
+    frame.columns = pd.Index([f"{number} {label}" for number, label in enumerate(frame.columns)], dtype=str)
+
     records = to_json_value(frame)
 
     assert len(records) == len(frame)
     encode_value(records)  # raises unless JSON can express it
     assert parse_strict_json(encode_value(frame).data)
+
+
+@pytest.mark.parametrize("labels", [["a", "a"], [1, "1"]], ids=str)
+def test_a_schema_sees_no_dataframe_with_the_same_label_twice(labels: list[Any]) -> None:
+    frame = pd.DataFrame([["wrong", 1]], columns=pd.Index(labels, dtype=object))
+
+    with pytest.raises(RefusedError, match="the same label"):
+        to_json_value(round_trip(frame))
 
 
 @pytest.mark.parametrize(
@@ -277,7 +333,7 @@ class Subclass(pd.DataFrame):
         (pd.DataFrame({"a": pd.Series([pd.NA], dtype=object)}), "NAType"),
         (pd.DataFrame({"a": pd.period_range("2026", periods=1, freq="Y")}), "period"),
         (pd.DataFrame({"a": [1]}, index=pd.MultiIndex.from_tuples([(1, 2)])), "several levels"),
-        (pd.DataFrame({"a": [1]}, index=pd.Index([1], name=1)), "whose name is no text"),
+        (pd.DataFrame({"a": [1]}, index=pd.Index([1], name=1)), "whose name is not a string"),
         (pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False), "would not be loaded as it is"),
         (Subclass({"a": [1]}), "Subclass"),
     ],
