@@ -176,7 +176,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("ACTIVATE_ROLLED_BACK", _W, "proposal", "Activation", "a rollback deactivated this run, so it is not activated automatically", "run `registry-pipeline build {registry}` to make a new run, or `registry-pipeline activate` to activate this one again"),
     # Other results of commands, and what doctor finds.
     ("REPORT_NOT_RENDERED", _W, "render", "system_health_report", "the pointers moved, but the health report could not be rendered: {detail}", "do not repeat the command: the change is complete and only the report is missing; fix the cause, and the next build renders the report"),
-    ("LOG_NOT_EXTENDED", _W, "extend", "registry_delta_log", "the delta log could not be extended: {detail}", "do not repeat the command: pointers that it moved stay moved; fix the cause, and the next build extends the log"),
+    ("LOG_NOT_EXTENDED", _W, "render", "registry_delta_log", "the delta log could not be extended: {detail}", "do not repeat the command: pointers that it moved stay moved; fix the cause, and the next build extends the log"),
     ("HASHES_VERIFIED", _I, "hashes", "Lists of hashes", "{detail} the list in MANIFEST.sha256; the list is not a seal and states no root hash", "seal runs with this tool; nothing proves that the list itself was not changed"),
     ("CHAIN_ANCHOR_MISSING", _E, "anchor", "Anchor", "no activation record has the expected hash: the chain was shortened or rewritten after the hash was noted", "restore the run folders from a backup or another clone, and do not trust this repository until then"),
     ("RUN_MARKED_BAD", _W, "marked", "Marking a run bad", "the run is marked bad: {detail}", "build a new run; this one can never be activated"),
