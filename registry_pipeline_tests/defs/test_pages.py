@@ -126,6 +126,7 @@ def open_check(page: Any, served: Served, asset: str, name: str, text: str) -> s
     page.goto(f"{served.url}/assets/{asset}?view=checks&checkDetail={name}", wait_until="domcontentloaded")
     page.get_by_text(text).first.wait_for()
     page.get_by_text("findings_count").first.wait_for()
+    page.get_by_text("Next:").first.wait_for()  # of the description, which Dagster renders last
     return str(page.locator("body").inner_text())
 
 
