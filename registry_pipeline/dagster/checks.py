@@ -17,15 +17,18 @@ from dagster import (
 
 from registry_pipeline.canonical import json_document
 from registry_pipeline.dagster.dagster_internals import find_io_manager_key
-from registry_pipeline.dagster.event_records import ROOT_KEY, read_latest_materializations, read_run_materialization
+from registry_pipeline.dagster.event_records import (
+    ROOT_KEY,
+    fetch_materializations_of_run,
+    read_latest_materializations,
+)
 from registry_pipeline.dagster.io_manager import FOLDER_KEY, SealedFolderIOManager, find_reference
 from registry_pipeline.dagster.sealed_folder import FolderReference, read_value, verify_reference
 from registry_pipeline.dagster.sealed_value import to_json_value
 from registry_pipeline.errors import RegistryPipelineError
-from registry_pipeline.findings.display import printable
+from registry_pipeline.findings.display import list_some, printable
 from registry_pipeline.schema import Validator, make_validator
 
-_MAX_LISTED = 3
 _UNSEALED = (
     "a materialization names no sealed folder: the asset is annotated `-> None`, or another tool recorded it. "
     "Next: return a value, then materialize it again"
@@ -138,19 +141,17 @@ def _find_only_key(asset: AssetsDefinition) -> AssetKey:
 
 
 def _find_materializations(context: AssetCheckExecutionContext, key: AssetKey) -> Sequence[EventLogRecord]:
-    own = read_run_materialization(context.instance, key, context.run.run_id)
+    own = fetch_materializations_of_run(context.instance, key, context.run.run_id)
     # A run seals one partition.
-    return read_latest_materializations(context.instance, key) if own is None else [own]
+    return own[-1:] or read_latest_materializations(context.instance, key)
 
 
 def _make_result(references: Sequence[FolderReference], problems: Sequence[str]) -> AssetCheckResult:
     metadata: dict[str, Any] = {"folders": len(references), "problems": len(problems)}
     if len(references) == 1:
         metadata |= {FOLDER_KEY: references[0].folder, ROOT_KEY: references[0].root_sha256}
-    listed = [printable(problem) for problem in problems[:_MAX_LISTED]]
-    if len(problems) > _MAX_LISTED:
-        listed.append(f"and {len(problems) - _MAX_LISTED} more")
-    return AssetCheckResult(passed=not problems, description="\n".join(listed) or "no problems", metadata=metadata)
+    listed = list_some([printable(problem) for problem in problems], "\n")
+    return AssetCheckResult(passed=not problems, description=listed or "no problems", metadata=metadata)
 
 
 def _fail(reason: str) -> AssetCheckResult:

@@ -56,19 +56,28 @@ def fetch_of_run(instance: DagsterInstance, fetch: Fetch, key: AssetKey, run_id:
     return [record for record in fetch_all(fetch, since_start, ascending=True) if record.run_id == run_id]
 
 
-def read_run_materialization(
+def fetch_materializations_of_run(
     instance: DagsterInstance, key: AssetKey, run_id: str, partition: str | None = None
-) -> EventLogRecord | None:
-    """Return the last materialization of an asset by a run, or by the nearest run that it re-executes.
+) -> Sequence[EventLogRecord]:
+    """Return the materializations of an asset by a run, or by the nearest run that it re-executes, the oldest first.
 
     With `partition`, only the materializations of this partition count.
     """
     for ancestor in iterate_ancestry(instance, run_id):
         records = fetch_of_run(instance, instance.fetch_materializations, key, ancestor)
-        for record in reversed(records):
-            if partition is None or record.partition_key == partition:
-                return record
-    return None
+        own = [record for record in records if partition is None or record.partition_key == partition]
+        if own:
+            return own
+    return ()
+
+
+def fetch_newest_of_partitions(
+    instance: DagsterInstance, key: AssetKey, after_storage_id: int | None = None
+) -> Sequence[EventLogRecord]:
+    """Return the newest materialization of each partition that has one after a position in the event log."""
+    records_filter = AssetRecordsFilter(key, after_storage_id=after_storage_id)
+    by_age = fetch_all(instance.fetch_materializations, records_filter, ascending=True)
+    return list({record.partition_key: record for record in by_age if record.partition_key is not None}.values())
 
 
 def read_latest_materializations(instance: DagsterInstance, key: AssetKey) -> Sequence[EventLogRecord]:
@@ -76,6 +85,4 @@ def read_latest_materializations(instance: DagsterInstance, key: AssetKey) -> Se
     latest = instance.fetch_materializations(AssetRecordsFilter(key), limit=1).records
     if not latest or latest[0].partition_key is None:
         return latest
-    by_age = fetch_all(instance.fetch_materializations, AssetRecordsFilter(key), ascending=True)
-    newest = {record.partition_key: record for record in by_age if record.partition_key is not None}
-    return list(newest.values())
+    return fetch_newest_of_partitions(instance, key)

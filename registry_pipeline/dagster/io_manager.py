@@ -17,11 +17,7 @@ from dagster import (
 from pydantic import Field
 
 from registry_pipeline.dagster.dagster_internals import find_producing_run, set_data_version
-from registry_pipeline.dagster.event_records import (
-    ROOT_KEY,
-    read_run_materialization,
-    read_run_start,
-)
+from registry_pipeline.dagster.event_records import ROOT_KEY, fetch_materializations_of_run, read_run_start
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.dagster.sealed_folder import (
     FolderReference,
@@ -148,9 +144,9 @@ def _find_materialization(
     instance: DagsterInstance, key: AssetKey, partition: str | None, run_id: str | None
 ) -> EventLogRecord | None:
     # Another run may have materialized the upstream since this run did.
-    own = None if run_id is None else read_run_materialization(instance, key, run_id, partition)
-    if own is not None:
-        return own
+    own = () if run_id is None else fetch_materializations_of_run(instance, key, run_id, partition)
+    if own:
+        return own[-1]
     partitions = None if partition is None else [partition]
     records = instance.fetch_materializations(AssetRecordsFilter(key, asset_partitions=partitions), limit=1).records
     return records[0] if records else None

@@ -146,10 +146,7 @@ def read_value(base_dir: Path, reference: FolderReference, subject: str) -> Any:
 def _format_problem(finding: Finding) -> str:
     if finding.code == "FOLDER_NOT_DIRECTORY" and finding.got == "nothing":
         return f"{finding.code} {finding.path}: the folder is missing. Next: restore it, or check base_dir"
-    pairs = (("expected", finding.expected), ("got", finding.got))
-    details = ", ".join(f"{name} {value}" for name, value in pairs if value is not None)
-    message = f"{finding.message} ({details})" if details else finding.message
-    return f"{finding.code} {finding.path}: {message}. Next: {finding.hint}"
+    return f"{finding.code} {finding.path}: {finding.full_message}. Next: {finding.hint}"
 
 
 def _folder_name(part: str) -> str:

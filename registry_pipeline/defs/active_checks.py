@@ -35,7 +35,7 @@ from registry_pipeline.defs.proposal import (
 )
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.findings.codes import family_of
-from registry_pipeline.findings.display import printable
+from registry_pipeline.findings.display import list_some, printable
 from registry_pipeline.findings.finding import Finding, Severity, has_errors
 from registry_pipeline.pipeline import inspect as pipeline_inspect
 from registry_pipeline.pipeline.inspect import Inspection
@@ -201,7 +201,7 @@ def _summarize(inspection: Inspection, findings: Sequence[Finding]) -> str:
         return "no findings" if inspection.active else f"no run is active: nothing to check. Next: launch {REBUILD_JOB}"
     ordered = sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)
     lines = [f"{_name_subject(inspection, f)}: {f.code}: {f.message}. Next: {f.hint}" for f in ordered]
-    return metadata.list_some(lines, "; ")
+    return list_some(lines, "; ")
 
 
 def _name_subject(inspection: Inspection, finding: Finding) -> str:

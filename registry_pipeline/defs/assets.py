@@ -40,7 +40,7 @@ from registry_pipeline.defs.resources import SEALED_IO, RepositoryResource
 from registry_pipeline.defs.sources import list_source_keys
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.codes import family_of
-from registry_pipeline.findings.display import markdown_code, printable
+from registry_pipeline.findings.display import list_some, markdown_code, printable
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries import validation
@@ -118,8 +118,7 @@ def make_registry_asset(spec: RegistrySpec, settings: DagsterTable) -> AssetsDef
         elif spec.append_only:
             # A missing source is no failure. A log that cannot be extended is: somebody has to repair it.
             text = "; ".join(printable(f"{finding.message} -> {finding.hint}") for finding in built.findings)
-            page = make_findings_metadata(built.findings)
-            raise Failure(text, metadata=page, allow_retries=False)
+            raise Failure(text, metadata=make_findings_metadata(built.findings), allow_retries=False)
         else:
             yield _hand_on_active_run(context, loaded, spec, built, run.started)
 
@@ -156,7 +155,7 @@ def _hand_on_active_run(
 
 def _make_source_result(findings: Sequence[Finding], *, passed: bool, severity: AssetCheckSeverity) -> AssetCheckResult:
     # Lists of checks show the description only; it has the first findings with their next steps.
-    summary = metadata.list_some([step_log.format_finding(finding) for finding in findings], "; ")
+    summary = list_some([step_log.format_finding(finding) for finding in findings], "; ")
     return _make_result(SOURCE_CHECK, findings, {}, passed=passed, severity=severity, summary=summary)
 
 

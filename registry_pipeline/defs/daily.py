@@ -46,7 +46,8 @@ from registry_pipeline.defs.job_limits import make_limit_tags
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RefusedError, RegistryPipelineError
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.findings.display import printable
+from registry_pipeline.findings.display import list_some, printable
+from registry_pipeline.findings.finding import plural
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline import daily, rebuild
 from registry_pipeline.pipeline.daily import SealedDay
@@ -237,9 +238,8 @@ def _make_result(
         # A day that fails is checked again until it passes, even if it is no longer one of the last days.
         reached = min(day.storage_id for day, _ in failed) - 1 if failed else max(checked_to, *positions)
         facts[event_log.CHECKED_TO_KEY] = reached
-    count = "1 day" if len(days) == 1 else f"{len(days)} days"
-    subject = f"checked {count} ({scope}), {days[0]} to {days[-1]}" + (
-        f"; failed: {metadata.list_some(_list_days(failed), ', ')}" if failed else ""
+    subject = f"checked {plural(len(days), 'day')} ({scope}), {days[0]} to {days[-1]}" + (
+        f"; failed: {list_some(_list_days(failed), ', ')}" if failed else ""
     )
     return assets.check_result_of_many(name, [verdict for _, verdict in verdicts], subject, facts)
 

@@ -39,7 +39,13 @@ from registry_pipeline.dagster.dagster_internals import (
     AssetCheckExecutionRecordStatus,
     DagsterAssetCheckFailedError,
 )
-from registry_pipeline.dagster.event_records import Fetch, fetch_all, fetch_of_run, iterate_ancestry
+from registry_pipeline.dagster.event_records import (
+    fetch_all,
+    fetch_materializations_of_run,
+    fetch_newest_of_partitions,
+    fetch_of_run,
+    iterate_ancestry,
+)
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import Inputs
@@ -122,9 +128,9 @@ def read_last_output(instance: DagsterInstance, registry_id: str, dagster_run_id
     """
     for run_id in iterate_ancestry(instance, dagster_run_id):
         for fetch in (instance.fetch_materializations, instance.fetch_observations):
-            outputs = _read_run_events(instance, registry_id, run_id, fetch)
+            outputs = fetch_of_run(instance, fetch, AssetKey(registry_id), run_id)
             if outputs:
-                return outputs[-1]
+                return _parse_record(registry_id, outputs[-1])
     return None
 
 
@@ -132,28 +138,16 @@ def read_run_materializations(
     instance: DagsterInstance, registry_id: str, dagster_run_id: str
 ) -> Sequence[Materialization]:
     """Return all materializations of a registry by a run or the nearest run that it re-executes, the oldest first."""
-    for run_id in iterate_ancestry(instance, dagster_run_id):
-        events = _read_run_events(instance, registry_id, run_id, instance.fetch_materializations)
-        if events:
-            return events
-    return ()
-
-
-def _read_run_events(
-    instance: DagsterInstance, registry_id: str, run_id: str, fetch: Fetch
-) -> Sequence[Materialization]:
-    records = fetch_of_run(instance, fetch, AssetKey(registry_id), run_id)
+    records = fetch_materializations_of_run(instance, AssetKey(registry_id), dagster_run_id)
     return [_parse_record(registry_id, record) for record in records]
 
 
 def read_new_partitions(instance: DagsterInstance, registry_id: str, after_storage_id: int) -> list[Materialization]:
     """Return the newest materialization of each partition that was materialized after a position in the event log."""
-    newest: dict[str, EventLogRecord] = {}
-    records_filter = AssetRecordsFilter(AssetKey(registry_id), after_storage_id=after_storage_id)
-    for record in fetch_all(instance.fetch_materializations, records_filter, ascending=True):
-        if record.partition_key is not None:
-            newest[record.partition_key] = record
-    return [_parse_record(registry_id, newest[partition]) for partition in sorted(newest)]
+    newest = fetch_newest_of_partitions(instance, AssetKey(registry_id), after_storage_id)
+    return [
+        _parse_record(registry_id, record) for record in sorted(newest, key=lambda record: str(record.partition_key))
+    ]
 
 
 def read_last_partitions(instance: DagsterInstance, registry_id: str, count: int) -> list[Materialization]:

@@ -37,7 +37,6 @@ _PREVIEW_ROWS: Final = 10
 _PREVIEW_COLUMNS: Final = 8
 _PREVIEW_TEXT: Final = 4000
 _CELL: Final = 48
-_MAX_LISTED: Final = 3
 _RUN_ID_LETTERS: Final = frozenset("0123456789abcdef-")
 _FINDING_COLUMNS: Final = ("severity", "code", "where", "finding", "next step")
 
@@ -146,12 +145,6 @@ def make_findings_metadata(findings: Iterable[Finding]) -> Metadata:
     }
 
 
-def list_some(items: Sequence[str], separator: str) -> str:
-    """Return the first three items, and the number of the others."""
-    more = len(items) - _MAX_LISTED
-    return separator.join(items[:_MAX_LISTED]) + (f"{separator}and {more} more" if more > 0 else "")
-
-
 def make_findings_table(findings: Iterable[Finding]) -> list[TableRecord]:
     """Return one row per finding, with the columns of `_FINDING_COLUMNS`."""
     return [
@@ -160,18 +153,12 @@ def make_findings_table(findings: Iterable[Finding]) -> list[TableRecord]:
                 "severity": finding.severity.value,
                 "code": finding.code,
                 "where": printable(finding.path + (f" {finding.location}" if finding.location else "")),
-                "finding": printable(finding.message + _format_values(finding)),
+                "finding": printable(finding.full_message),
                 "next step": printable(finding.hint),
             }
         )
         for finding in findings
     ]
-
-
-def _format_values(finding: Finding) -> str:
-    pairs = (("expected", finding.expected), ("got", finding.got))
-    stated = ", ".join(f"{word} {value}" for word, value in pairs if value is not None)
-    return f" ({stated})" if stated else ""
 
 
 def parse_records(artifact: str, data: bytes) -> list[Any] | None:

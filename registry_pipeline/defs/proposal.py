@@ -16,7 +16,7 @@ from registry_pipeline.canonical import parse_utc, sha256_hex, short
 from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log
 from registry_pipeline.defs.event_log import CheckResults, Materialization
-from registry_pipeline.defs.metadata import list_some
+from registry_pipeline.findings.display import list_some
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers import activation
 from registry_pipeline.pointers.plan import find_age_obstacle

@@ -35,7 +35,6 @@ from registry_pipeline.defs.active_assets import (
 from registry_pipeline.defs.active_checks import ACTIVE_CHECK, list_changed_checks
 from registry_pipeline.defs.automation import REBUILD_CRON
 from registry_pipeline.defs.job_limits import make_limit_tags
-from registry_pipeline.defs.metadata import list_some
 from registry_pipeline.defs.proposal import (
     CLOSURE_TAG,
     POINTERS_ASSET,
@@ -49,7 +48,7 @@ from registry_pipeline.defs.proposal import (
 from registry_pipeline.defs.resources import ROOT_TAG, RepositoryResource
 from registry_pipeline.defs.sources import make_source_key
 from registry_pipeline.errors import RegistryPipelineError
-from registry_pipeline.findings.display import printable
+from registry_pipeline.findings.display import list_some, printable
 from registry_pipeline.registries.base.delta import DELTA_LOG
 from registry_pipeline.registries.sources import SOURCES
 

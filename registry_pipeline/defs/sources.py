@@ -19,9 +19,9 @@ from dagster import (
 
 from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.dagster.failure import as_dagster_failure
-from registry_pipeline.defs.metadata import Metadata, list_some
+from registry_pipeline.defs.metadata import Metadata
 from registry_pipeline.defs.resources import RepositoryResource
-from registry_pipeline.findings.display import printable
+from registry_pipeline.findings.display import list_some, printable
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.registries.sources import GIT, RUN_ROOTS, SOURCES, read_source

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final
 
 # Unassigned characters are shown: which ones are unassigned differs between versions of Python.
@@ -20,6 +20,7 @@ _HIDDEN_OTHERS: Final = re.compile(
 _LINE_BREAKS: Final = re.compile("[\t\n\v\f\r\x85\u2028\u2029]+")
 _MARKUP: Final = re.compile(r"[\\`*\[\]<>|&]")
 _BACKTICKS: Final = re.compile("(`+)")
+_MAX_LISTED: Final = 3
 _HEADING: Final = re.compile(r"\A *#")
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA: Final = re.compile("[\t\r\n]|[\\s\"'\u2018\u2019\u201c\u201d]*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
@@ -37,6 +38,12 @@ def printable(text: str) -> str:
     return "".join(_escape(c) if is_hidden(c) else c for c in text)
 
 
+def list_some(items: Sequence[str], separator: str) -> str:
+    """Return the first three items, and the number of the others."""
+    more = len(items) - _MAX_LISTED
+    return separator.join(items[:_MAX_LISTED]) + (f"{separator}and {more} more" if more > 0 else "")
+
+
 def printable_lines(text: str) -> str:
     """Return a text of several lines, with every hidden character but tabs and newlines as its escape."""
     return "".join(c if c in "\n\t" else printable(c) for c in text)
@@ -48,36 +55,11 @@ def _escape(character: str) -> str:
 
 def markdown_text(text: str) -> str:
     """Return text that Markdown shows as it is, in a line or a cell; line breaks and tabs become blanks."""
-    return _HEADING.sub(r"\#", _escape_markup(_one_line(text)))
-
-
-def markdown_message(text: str) -> str:
-    """Return the text of a message in Markdown, on one line: text between backticks is code, the rest is escaped."""
-    pieces = _BACKTICKS.split(_one_line(text))  # every second piece is a run of backticks
-    runs: defaultdict[int, list[int]] = defaultdict(list)
-    for number in range(len(pieces) - 2, 0, -2):
-        runs[len(pieces[number])].append(number)
-    parts: list[str] = []
-    number = 0
-    while number < len(pieces):
-        following = runs[len(pieces[number])] if number % 2 else []
-        while following and following[-1] <= number:  # each run is passed once, so that all of it is linear
-            following.pop()
-        if following:  # code ends at the next run of the same length
-            parts.append("".join(pieces[number : following[-1] + 1]))
-            number = following[-1] + 1
-        else:
-            parts.append(_escape_markup(pieces[number]))
-            number += 1
-    return "".join(parts)
+    return _HEADING.sub(r"\#", _MARKUP.sub(r"\\\g<0>", _one_line(text)))
 
 
 def _one_line(text: str) -> str:
     return printable(_LINE_BREAKS.sub(" ", text))
-
-
-def _escape_markup(text: str) -> str:
-    return _MARKUP.sub(r"\\\g<0>", text)
 
 
 def markdown_code(text: str) -> str:

@@ -101,6 +101,13 @@ class Finding:
     clause: str
     hint: str
 
+    @property
+    def full_message(self) -> str:
+        """The message with the expected and the found value, as `... (expected 1, got 2)`."""
+        pairs = (("expected", self.expected), ("got", self.got))
+        values = ", ".join(f"{word} {value}" for word, value in pairs if value is not None)
+        return f"{self.message} ({values})" if values else self.message
+
     def to_json(self) -> dict[str, Any]:
         """Return the finding as a JSON object; docs/reference/specification.md, heading Findings, lists the keys."""
         return asdict(self) | {"severity": self.severity.value}

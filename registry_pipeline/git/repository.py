@@ -20,7 +20,7 @@ from registry_pipeline.values import value_type
 
 _SUBMODULE: Final = b"160000"
 # The homes that Dagster makes where a command is started without DAGSTER_HOME, and removes at its end.
-_TEMPORARY_HOMES: Final = ":(exclude,glob)**/.tmp_dagster_home_*/**"
+TEMPORARY_HOMES: Final = ".tmp_dagster_home_*"
 
 
 @value_type
@@ -51,7 +51,7 @@ def read_git_state(
         untracked: whether untracked files count; files that git ignores never do.
         filters: as for `ask_git`.
     """
-    without = [_TEMPORARY_HOMES, *(f":(exclude,literal){path}" for path in ignored)]
+    without = [f":(exclude,glob)**/{TEMPORARY_HOMES}/**", *(f":(exclude,literal){path}" for path in ignored)]
     # Porcelain v2 has the commit in the same answer; every line that is not a `#` header is a change. Git would run
     # `git status` in each submodule, with the filter drivers of its configuration: they are read below instead.
     switches = (f"--untracked-files={'all' if untracked else 'no'}", "--no-renames", "--ignore-submodules=dirty")

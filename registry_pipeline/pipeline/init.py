@@ -15,7 +15,7 @@ from registry_pipeline.errors import BusyError, NotFoundError
 from registry_pipeline.files.atomic_write import create_file, overwrite_file, read_own_file, replace_file
 from registry_pipeline.files.durable import make_folders, make_write_error
 from registry_pipeline.git.first_parent import read_first_commit_day
-from registry_pipeline.git.repository import is_tracked, read_top_level
+from registry_pipeline.git.repository import TEMPORARY_HOMES, is_tracked, read_top_level
 from registry_pipeline.registries.base.seal_build import STATE_NAMES, refuse_linked_publish_root
 from registry_pipeline.runs.reference import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.values import value_type
@@ -24,8 +24,6 @@ OPERATIONS_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_OPERATIONS_ADD
 COVERAGE_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_COVERAGE_ADDENDUM_v0_1.md"
 # The git pattern of the temporary files that an atomic write creates beside the file.
 TEMPORARY_FILES: Final = ".*.registry-pipeline.tmp"
-# The homes of Dagster commands without DAGSTER_HOME, in the folder where they are started.
-TEMPORARY_HOMES: Final = ".tmp_dagster_home_*"
 
 
 @value_type

@@ -14,7 +14,7 @@ FORCE = {"ops": {DAILY: {"config": {"force": True}}}}
 
 
 def span(first: str, last: str) -> dict[str, Any]:
-    """Return what a backfill of one run tells the run."""
+    """Return the tags of a run that backfills several days."""
     return {"tags": {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}}
 
 

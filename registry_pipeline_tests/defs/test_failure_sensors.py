@@ -1,4 +1,4 @@
-"""Who runs the daemon is told what failed: runs, and checks of runs that succeeded."""
+"""The operator of the daemon is notified of what failed: runs, and checks of runs that succeeded."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_the_asset_page_shows_the_folder_its_root_hash_and_numbers_to_plot(first
     assert rows["preview"].startswith("| registry_version | run_id |")
     columns = {column.name: column.type for column in rows["columns"].columns}
     assert (columns["run_key"], columns["files"], columns["warnings"]) == ("string", "array", "array")
-    assert "changed_records" not in rows, "nothing is active: there is no change to tell"
+    assert "changed_records" not in rows, "nothing is active: so there is no change to show"
 
 
 def test_the_page_shows_how_records_changed_since_the_active_snapshot(activated: DagsterRepo) -> None:

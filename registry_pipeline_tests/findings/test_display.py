@@ -15,7 +15,6 @@ from registry_pipeline.findings.display import (
     is_hidden,
     markdown_block,
     markdown_code,
-    markdown_message,
     markdown_text,
     printable,
     printable_lines,
@@ -45,7 +44,7 @@ def test_a_hidden_character_is_shown_as_its_escape_everywhere(character: str) ->
     text = f"a{character}b"
 
     assert is_hidden(character)
-    for shown in (printable(text), markdown_text(text), markdown_message(text), markdown_code(text)):
+    for shown in (printable(text), markdown_text(text), markdown_code(text)):
         assert not any(map(is_hidden, shown))
         assert len(shown.splitlines()) == 1
     assert not any(is_hidden(c) for c in markdown_block(text, "") if c not in "\n\t")
@@ -53,7 +52,7 @@ def test_a_hidden_character_is_shown_as_its_escape_everywhere(character: str) ->
 
 @pytest.mark.parametrize("text", ORDINARY)
 def test_an_ordinary_text_is_shown_as_it_is(text: str) -> None:
-    assert printable(text) == printable_lines(text) == markdown_text(text) == markdown_message(text) == text
+    assert printable(text) == printable_lines(text) == markdown_text(text) == text
     assert markdown_code(text) == f"`{text}`"
 
 
@@ -75,13 +74,6 @@ def test_an_ordinary_text_is_shown_as_it_is(text: str) -> None:
 )
 def test_markup_is_shown_and_not_obeyed(text: str, shown: str) -> None:
     assert markdown_text(text) == shown
-
-
-def test_a_message_keeps_the_code_that_it_sets_and_nothing_else() -> None:
-    assert markdown_message("run `a <b>|` then <c>") == r"run `a <b>|` then \<c\>"
-    assert markdown_message("`a` ` <b>") == r"`a` \` \<b\>"
-    assert markdown_message("``a ` <b>``") == "``a ` <b>``"
-    assert markdown_message(r"\`<a>`") == r"\\`<a>`"
 
 
 @pytest.mark.parametrize("text", ["a`b", "``", "`", "a``b`c", " ", ""])
