@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from signal import SIG_BLOCK, SIG_SETMASK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask
@@ -125,7 +125,7 @@ def check_value(name: str, value: object) -> list[SchemaProblem]:
     Raises:
         NotFoundError: no such schema ships.
     """
-    return _check(_make_shipped_validator(name), read_schema(name), value)
+    return _make_shipped_validator(name)(value)
 
 
 def make_validator(data: bytes) -> Validator:
@@ -141,7 +141,7 @@ def make_validator(data: bytes) -> Validator:
     if not isinstance(document, dict):
         raise ValueError("a schema is an object")  # noqa: TRY004 - invalid data, not a bug of the caller
     try:
-        return partial(_check, jsonschema_rs.Draft202012Validator(document, retriever=_refuse_retrieval), document)
+        return _Validator(document)
     except jsonschema_rs.ValidationError as error:
         raise ValueError(_describe_unusable(error)) from None
     except RecursionError:
@@ -231,12 +231,129 @@ def _check_rows(data: bytes, validate: Validator) -> Iterator[FileProblem]:
         yield FileProblem(UNPARSABLE, f"line {error.line}", str(error))
 
 
-@cache
-def _make_shipped_validator(name: str) -> Draft202012Validator:
+class _Validator:
+    """Checks values against one schema, as `Validator` says."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._schema = schema
+        self._validator = _compile(schema)
+        # Made for the first invalid value: the objects whose missing keys are found here, and a validator without them.
+        self._objects: Any = None
+        self._lister: Draft202012Validator | None = None
+
+    def __call__(self, value: object) -> list[SchemaProblem]:
+        # A value that jsonschema-rs cannot take is nested too deeply.
+        try:
+            try:
+                return self._find_problems(value)
+            except UnicodeEncodeError:
+                # jsonschema-rs refuses lone surrogates, which Python's JSON parser accepts: others stand in for them.
+                stand_ins, surrogates = _make_surrogate_tables()
+                problems = self._find_problems(_translate_texts(value, stand_ins))
+                return [_translate_problem(problem, surrogates) for problem in problems]
+        except (ValueError, RecursionError):
+            return [SchemaProblem("", "nested too deeply")]
+
+    def _find_problems(self, value: object) -> list[SchemaProblem]:
+        if self._validator.is_valid(value):
+            return []
+        # jsonschema-rs makes an error of each missing key, with a copy of the object. Most are found here instead.
+        if self._lister is None:
+            self._objects, without_required = _separate_required(self._schema)
+            self._lister = _compile(without_required)
+        errors = [_find_deepest(error) for error in islice(self._lister.iter_errors(value), PROBLEM_LIMIT)]
+        missing = dict(islice(_find_missing_keys(self._objects, value, ()), PROBLEM_LIMIT))
+        described: list[SchemaProblem] = []
+        for error in errors:
+            if error.kind.name == "required":
+                missing.setdefault(tuple(error.instance_path), []).append(str(error.kind.as_dict()["property"]))
+            else:
+                described.append(_describe_error(error, self._objects or self._schema))
+        described += [_describe_missing_keys(path, names) for path, names in missing.items()]
+        # An invalid value always has a problem, even if the library names no reason.
+        if not described:
+            return [SchemaProblem("", "does not satisfy the schema")]
+        return sorted(dict.fromkeys(described), key=lambda problem: (_sort_key(problem), problem.message))
+
+
+def _compile(schema: Mapping[str, Any]) -> Draft202012Validator:
     with _block_signals():
         import jsonschema_rs  # noqa: PLC0415 - see the module docstring
 
-    return jsonschema_rs.Draft202012Validator(dict(read_schema(name)))
+    return jsonschema_rs.Draft202012Validator(dict(schema), retriever=_refuse_retrieval)
+
+
+@cache
+def _make_shipped_validator(name: str) -> Validator:
+    return _Validator(read_schema(name))
+
+
+def _list_parts(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
+    """Return the schemas of the properties of an object, by name, and that of all items of an array."""
+    properties = schema.get("properties")
+    # With prefixItems, `items` is about the rest of the array.
+    items = None if "prefixItems" in schema else schema.get("items")
+    return properties if isinstance(properties, dict) else {}, items
+
+
+def _replace_parts(schema: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return a schema whose parts (see `_list_parts`) are changed."""
+    properties, items = _list_parts(schema)
+    replaced = dict(schema)
+    if properties:
+        replaced["properties"] = {name: change(part) for name, part in properties.items()}
+    if items is not None:
+        replaced["items"] = change(items)
+    return replaced
+
+
+def _separate_required(schema: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    """Return the schema for `_find_missing_keys`, and the one that finds all other problems."""
+    text = json.dumps(schema)
+    # A reference to anything but a definition may need a part with its `required`.
+    if text.count('Ref"') or text.count('"$ref"') != text.count('"$ref": "#/$defs/'):
+        return {}, schema
+    inlined = _inline_definitions(schema, schema.get("$defs", {}), frozenset())
+    return inlined, _drop_required(inlined)
+
+
+def _inline_definitions(schema: Any, definitions: Mapping[str, Any], inlined: frozenset[str]) -> Any:
+    """Return a schema in which each part that is only a reference to a definition is that definition.
+
+    A definition inside itself stays a reference.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    if len(schema) == 1 and name in definitions and name not in inlined:
+        return _inline_definitions(definitions[name], definitions, inlined | {name})
+    return _replace_parts(schema, lambda part: _inline_definitions(part, definitions, inlined))
+
+
+def _drop_required(schema: Any) -> Any:
+    """Return a schema without `required` of the objects that `_find_missing_keys` visits."""
+    if not isinstance(schema, dict):
+        return schema
+    return _replace_parts({key: part for key, part in schema.items() if key != "required"}, _drop_required)
+
+
+def _find_missing_keys(
+    schema: Any, value: object, path: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], list[str]]]:
+    """Yield the path of each object that lacks required keys, and these, in the order of the schema."""
+    if not isinstance(schema, dict):
+        return
+    properties, items = _list_parts(schema)
+    if isinstance(value, dict):
+        missing = [key for key in schema.get("required", ()) if key not in value]
+        if missing:
+            yield path, missing
+        for name, part in properties.items():
+            if name in value:
+                yield from _find_missing_keys(part, value[name], (*path, name))
+    elif isinstance(value, list) and items is not None:
+        for number, item in enumerate(value):
+            yield from _find_missing_keys(items, item, (*path, number))
 
 
 @contextmanager
@@ -247,32 +364,6 @@ def _block_signals() -> Iterator[None]:
         yield
     finally:
         pthread_sigmask(SIG_SETMASK, before)
-
-
-def _check(validator: Draft202012Validator, schema: Mapping[str, Any], value: Any) -> list[SchemaProblem]:
-    """Return the problems of a value; a value that jsonschema-rs cannot take is nested too deeply."""
-    try:
-        try:
-            return _find_problems(validator, schema, value)
-        except UnicodeEncodeError:
-            # jsonschema-rs refuses lone surrogates, which Python's JSON parser accepts: others stand in for them.
-            stand_ins, surrogates = _make_surrogate_tables()
-            problems = _find_problems(validator, schema, _translate_texts(value, stand_ins))
-            return [_translate_problem(problem, surrogates) for problem in problems]
-    except (ValueError, RecursionError):
-        return [SchemaProblem("", "nested too deeply")]
-
-
-def _find_problems(validator: Draft202012Validator, schema: Mapping[str, Any], value: Any) -> list[SchemaProblem]:
-    if validator.is_valid(value):
-        return []
-    errors = [_find_deepest(error) for error in islice(validator.iter_errors(value), PROBLEM_LIMIT)]
-    described = [_describe_error(error, schema) for error in errors if error.kind.name != "required"]
-    problems = dict.fromkeys([*described, *_describe_missing_keys(errors)])
-    # An invalid value always has a problem, even if the library names no reason.
-    if not problems:
-        return [SchemaProblem("", "does not satisfy the schema")]
-    return sorted(problems, key=lambda problem: (_sort_key(problem), problem.message))
 
 
 @cache
@@ -312,15 +403,9 @@ def _sort_key(problem: SchemaProblem) -> list[tuple[int, int, str]]:
     return [(0, step, "") if isinstance(step, int) else (1, 0, str(step)) for step in problem.path]
 
 
-def _describe_missing_keys(errors: Iterable[ValidationError]) -> Iterator[SchemaProblem]:
-    """Yield one problem for all missing keys of an object, from errors of one key each."""
-    missing: dict[tuple[str | int, ...], list[str]] = {}
-    for error in errors:
-        if error.kind.name == "required":
-            missing.setdefault(tuple(error.instance_path), []).append(str(error.kind.as_dict()["property"]))
-    for path, names in missing.items():
-        message = f"missing keys: {', '.join(dict.fromkeys(names))}"
-        yield SchemaProblem(json_pointer(path), printable(_shorten(message, _LONGEST)), path)
+def _describe_missing_keys(path: tuple[str | int, ...], names: Iterable[str]) -> SchemaProblem:
+    message = f"missing keys: {', '.join(dict.fromkeys(names))}"
+    return SchemaProblem(json_pointer(path), printable(_shorten(message, _LONGEST)), path)
 
 
 def _describe_error(error: ValidationError, schema: Mapping[str, Any]) -> SchemaProblem:

@@ -146,7 +146,7 @@ class Reporter:
 
     def print_result(
         self,
-        document: Mapping[str, Any],
+        document: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
         findings: Sequence[Finding],
         print_text: Callable[[Page], None],
         *,
@@ -154,11 +154,12 @@ class Reporter:
     ) -> None:
         """Print the result once: `document` as JSON, `findings` as GitHub annotations, or as text by `print_text`.
 
-        A document without `schema_version` gets one. After `fold_after` annotations one summary replaces the rest,
-        because GitHub shows few per step.
+        A large document is given as the function that makes it. A document without `schema_version` gets one. After
+        `fold_after` annotations one summary replaces the rest, because GitHub shows few per step.
         """
         if self.settings.format == "json":
-            sys.stdout.write(json_document({"schema_version": SCHEMA_VERSION} | dict(document)).decode("ascii"))
+            content = document() if callable(document) else document
+            sys.stdout.write(json_document({"schema_version": SCHEMA_VERSION} | dict(content)).decode("ascii"))
         elif self.settings.format == "github":
             listed = findings if fold_after is None else findings[:fold_after]
             sys.stdout.writelines(f"{format_annotation(finding)}\n" for finding in listed)

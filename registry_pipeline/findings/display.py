@@ -33,7 +33,8 @@ def is_hidden(character: str) -> bool:
 
 def printable(text: str) -> str:
     """Return a text on one line, with every hidden character, newlines and tabs included, as its escape."""
-    if text.isascii() and text.isprintable():
+    # Characters that Python calls printable are in no hidden category.
+    if text.isprintable() and _HIDDEN_OTHERS.search(text) is None:
         return text
     return "".join(_escape(c) if is_hidden(c) else c for c in text)
 

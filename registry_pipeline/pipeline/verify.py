@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -15,6 +15,7 @@ from registry_pipeline.errors import EvidenceError
 from registry_pipeline.files.path_policy import SEAL_FILES, path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, count_findings, has_errors, sorted_findings
+from registry_pipeline.parallel import map_in_processes
 from registry_pipeline.pointers.chain import ACCEPTED_REMOVED, ChainState
 from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
@@ -28,7 +29,7 @@ from registry_pipeline.runs.pointer_file import is_folder_name, read_pointers
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.scan import explain_missing_run, read_committed_runs, read_run_folders
 from registry_pipeline.runs.sealed_run import Verdict
-from registry_pipeline.runs.verify import verify_folders
+from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import field, replace, value_type
 
 
@@ -56,11 +57,18 @@ def check_runs(
     `only_seal` leaves out envelope and schema. `on_done` is called with the number of folders verified so far.
     """
     keep = frozenset[str]() if only_seal else find_needed_files(REGISTRIES)
-    reports = verify_folders([(run.path, run.shown) for run in runs], jobs=jobs, keep=keep, on_done=on_done)
-    for run, seal_report in zip(runs, reports, strict=True):
-        report = seal_report if only_seal else complete_report(seal_report, run.path)
-        verdict = check_run(report, REGISTRIES, only_seal=only_seal)
-        yield CheckedRun(verdict, Inputs.from_json((report.run_json or {}).get("inputs")))
+    check = partial(_check_found_run, keep=keep, only_seal=only_seal)
+    for done, checked in enumerate(map_in_processes(check, runs, jobs), 1):
+        if on_done is not None:
+            on_done(done)
+        yield checked
+
+
+def _check_found_run(run: FoundRun, *, keep: Collection[str], only_seal: bool) -> CheckedRun:
+    seal_report = verify_folder(run.path, display_path=run.shown, keep=keep)
+    report = seal_report if only_seal else complete_report(seal_report, run.path)
+    verdict = check_run(report, REGISTRIES, only_seal=only_seal)
+    return CheckedRun(verdict, Inputs.from_json((report.run_json or {}).get("inputs")))
 
 
 def verify_inputs(
@@ -246,10 +254,11 @@ def combine_verdicts(
         _add_marked_bad_finding(_require_seal(verdict) if require_sealed else verdict, bad, listed_severity)
         for verdict in listed
     ]
-    results = [
-        _add_findings_to_verdict(verdict, [f for f in inputs if f.path == f"{verdict.path}/run.json"])
-        for verdict in results
-    ]
+    if inputs:
+        results = [
+            _add_findings_to_verdict(verdict, [f for f in inputs if f.path == f"{verdict.path}/run.json"])
+            for verdict in results
+        ]
     reported = {f for verdict in results for f in verdict.findings}
     # With `--all` a finding of an active run comes twice: from its folder and from its pointer.
     return Verification(tuple(results), tuple(f for f in (*inputs, *findings) if f not in reported))
@@ -275,6 +284,8 @@ def _require_seal(verdict: Verdict) -> Verdict:
 
 
 def _add_findings_to_verdict(verdict: Verdict, findings: Sequence[Finding]) -> Verdict:
+    if not findings:
+        return verdict
     # `unsealed` and `partial` stay: they say more than `fail`.
     outcome = "fail" if verdict.verdict == "pass" and has_errors(findings) else verdict.verdict
     return replace(verdict, findings=sorted_findings((*verdict.findings, *findings)), verdict=outcome)

@@ -126,7 +126,7 @@ def validate_found_run(
     With `accept_losses` removed runs do not make a run_registry fail; the activation record counts them.
     """
     spec = spec_of(registry_id)
-    run_root = found.run_root or _find_run_root(repository, found.path)
+    run_root = found.run_root or _find_run_root(repository, Path(found.path))
     report = verify_referenced_run(repository, SealedRef(found.run_id, run_root, None, ""))
     # Without a root hash there is nothing that a verdict could be bound to.
     if report.root_sha256 is None:

@@ -25,7 +25,7 @@ _ACTIVE: Final = re.compile(r"active(?:~(?P<back>[0-9]{1,4}))?")
 class FoundRun:
     """A run folder: its path, the path to display, and its run root (None for a folder named by path)."""
 
-    path: Path
+    path: str
     shown: str
     run_root: str | None
     run_id: str
@@ -38,14 +38,19 @@ def list_all_runs(repository: Repository) -> list[FoundRun]:
         raise NotFoundError(f"{run_root} cannot be read: {error.strerror}", "check its permissions") from None
 
     listing = list_run_folder_names(repository.root, repository.config.run_roots, refuse)
-    return [make_found_run(repository, run_root, name) for run_root, names in listing for name in names]
+    paths = {run_root: os.fspath(repository.path(run_root)) for run_root in repository.config.run_roots}
+    return [
+        FoundRun(f"{paths[run_root]}/{name}", f"{run_root}/{name}", run_root, name)
+        for run_root, names in listing
+        for name in names
+    ]
 
 
 def list_active_runs(repository: Repository) -> list[FoundRun]:
     """Return the active runs whose folders exist, by registry."""
     refs = read_pointers(repository).active_refs()
     runs = [make_found_run(repository, ref.run_root, ref.run_id) for ref in refs.values()]
-    return [run for run in runs if run.path.is_dir()]
+    return [run for run in runs if os.path.isdir(run.path)]  # noqa: PTH112 - thousands are listed, so paths are text
 
 
 def find_run(repository: Repository, word: str, registry_id: str | None = None) -> FoundRun:
@@ -106,11 +111,11 @@ def _find_by_name(repository: Repository, runs: Sequence[FoundRun], word: str) -
 
 def make_found_run(repository: Repository, run_root: str, run_id: str) -> FoundRun:
     """Return the FoundRun of a run id in a run root; whether the folder exists is not checked."""
-    return FoundRun(repository.path(run_root) / run_id, f"{run_root}/{run_id}", run_root, run_id)
+    return FoundRun(str(repository.path(run_root) / run_id), f"{run_root}/{run_id}", run_root, run_id)
 
 
 def find_run_at(path: Path) -> FoundRun:
     """Return the FoundRun of a path, in no run root; NotFoundError if nothing exists there."""
     if not path.is_symlink() and not path.exists():
         raise NotFoundError(f"{path} does not exist", "a path needs a slash; a word without one is a run id")
-    return FoundRun(path, str(path), None, Path(os.path.abspath(path)).name)  # noqa: PTH100 - resolve() follows links
+    return FoundRun(str(path), str(path), None, Path(os.path.abspath(path)).name)  # noqa: PTH100 - resolve() follows links

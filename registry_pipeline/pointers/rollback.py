@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
@@ -228,7 +229,7 @@ def _find_ref_to_mark(repository: Repository, found: FoundRun) -> SealedRef:
             "use `registry-pipeline rollback` to undo its moves, or `registry-pipeline doctor` to repair the chain",
         )
     # An altered run can be marked too: without its hash file, manifest.json still gives its root.
-    root = report.root_sha256 or read_stated_root(found.path)
+    root = report.root_sha256 or read_stated_root(Path(found.path))
     if root is None:
         raise RefusedError(f"{found.run_id} is not sealed", "without a seal it can never be activated")
     return replace(ref, manifest_sha256=root)

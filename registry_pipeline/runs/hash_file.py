@@ -84,10 +84,6 @@ def check_hash_file(
 
     Returns the root recomputed from the file lines, and the listed hash of manifest.json; None without such lines.
     """
-    if manifest is not None and manifest.is_valid and manifest_sha256 is not None:
-        root = _compute_root_if_exact(data, manifest, manifest_sha256)
-        if root is not None:
-            return root, manifest_sha256
     lines = parse_hash_lines(data, collector)
     if lines is None:
         return None, None
@@ -110,19 +106,6 @@ def check_hash_file(
     if claimed_root is not None and claimed_root != root:
         collector.add("ROOT_MISMATCH", _HASH_FILE, expected=root, got=claimed_root)
     return root, dict(reversed(pairs)).get("manifest.json")
-
-
-def _compute_root_if_exact(data: bytes, manifest: ManifestResult, manifest_sha256: str) -> str | None:
-    """Return the root if the bytes are exactly what the manifest requires, in one of the three orders, else None."""
-    # An exact file breaks no rule, so this fast path skips the rules one by one.
-    lines = {path: f"{entry.sha256}  {path}\n" for path, entry in manifest.by_path.items()}
-    lines["manifest.json"] = f"{manifest_sha256}  manifest.json\n"
-    by_line = sorted(lines.values())
-    root = sha256_hex("".join(by_line).encode())
-    by_path = [lines[path] for path in sorted(lines)]
-    root_line = f"{_ROOT_KEYWORD}  {root}\n".encode()
-    orders = (by_path, lines.values(), by_line)
-    return root if any(data == "".join(order).encode() + root_line for order in orders) else None
 
 
 def parse_hash_lines(data: bytes, collector: FindingCollector) -> list[str] | None:

@@ -6,16 +6,11 @@ writer, so that a mistake of the writer is found here. Rules: docs/reference/spe
 
 from __future__ import annotations
 
-import gc
 import os
-import signal
 import sys
-import threading
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.files.path_policy import SEAL_FILES
@@ -28,12 +23,7 @@ from registry_pipeline.runs.hash_file import check_hash_file, check_sha256sum_fi
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.runs.sealed_run import RunVerdict, SealReport
 from registry_pipeline.runs.tree import Tree, check_line_ends, describe_kind, open_directory
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-_CHUNK_OF_FOLDERS: Final = 64
-_Job = tuple[str, str, Collection[str]]
+from registry_pipeline.runs.verify_clean import CleanFolder, verify_clean
 
 
 def verify_folder(
@@ -62,6 +52,9 @@ def verify_folder(
             collector.add("FOLDER_NOT_DIRECTORY", expected="a directory", got=kind)
         return _make_empty_report(collector, name, "fail")
     try:
+        clean = verify_clean(folder, name, keep)
+        if clean is not None:
+            return _make_clean_report(collector, name, clean)
         return _verify_open_folder(folder, name, keep, collector)
     except OSError as error:
         collector.add("UNREADABLE", detail=error.strerror)
@@ -72,6 +65,11 @@ def verify_folder(
 
 def _make_empty_report(collector: FindingCollector, name: str, verdict: RunVerdict) -> SealReport:
     return SealReport(collector.shown, encodable(name), verdict, None, (), None, collector.findings())
+
+
+def _make_clean_report(collector: FindingCollector, name: str, clean: CleanFolder) -> SealReport:
+    entries = tuple([ManifestEntry(*file) for file in clean.files])
+    return SealReport(collector.shown, name, "pass", clean.root_sha256, entries, clean.run_json, (), clean.kept)
 
 
 def _verify_open_folder(folder: int, name: str, keep: Collection[str], collector: FindingCollector) -> SealReport:
@@ -140,81 +138,6 @@ def _check_hash_file(
     return root
 
 
-def verify_folders(
-    paths: Sequence[tuple[Path | str, str]],
-    *,
-    jobs: int = 1,
-    keep: Collection[str] | Callable[[str], Collection[str]] = (),
-    on_done: Callable[[int], None] | None = None,
-) -> Generator[SealReport, None, None]:
-    """Verify many folders and yield the reports in the order of `paths`.
-
-    Each folder is given with its path in findings, of which `keep` can be a function. The reports do not depend on the
-    number of processes. `on_done` is called with the number of verified folders, after each.
-    """
-    work = ((os.fspath(path), name, keep(name) if callable(keep) else keep) for path, name in paths)
-    if jobs > 1 and len(paths) > 1:
-        reports = _verify_in_processes(work, jobs, min(_CHUNK_OF_FOLDERS, -(-len(paths) // jobs)))
-    else:
-        reports = map(_verify_one, work)
-    for done, report in enumerate(reports, 1):
-        if on_done is not None:
-            on_done(done)
-        yield report
-
-
-def _verify_one(job: _Job) -> SealReport:
-    path, display_path, keep = job
-    return verify_folder(path, display_path=display_path, keep=keep)
-
-
-def _verify_chunk(chunk: Sequence[_Job]) -> list[tuple[Any, ...]]:
-    return [_pack_report(_verify_one(job)) for job in chunk]
-
-
-def _pack_report(report: SealReport) -> tuple[Any, ...]:
-    # As tuples, the entries are pickled for the other process in half the time.
-    entries = [(entry.relpath, entry.bytes, entry.sha256) for entry in report.entries]
-    return (
-        (report.path, report.run_id, report.verdict, report.root_sha256),
-        entries,
-        (report.run_json, report.findings, report.kept),
-    )
-
-
-def _unpack_report(packed: tuple[Any, ...]) -> SealReport:
-    (path, run_id, verdict, root), entries, (run_json, findings, kept) = packed
-    manifest_entries = tuple([ManifestEntry(*entry) for entry in entries])
-    return SealReport(path, run_id, verdict, root, manifest_entries, run_json, findings, kept)
-
-
-def _prepare_process() -> None:
-    # Ctrl-C is the parent's business. Collecting garbage among the parent's objects would copy all of their pages.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.freeze()
-
-
-def _verify_in_processes(work: Iterator[_Job], jobs: int, size: int) -> Iterator[SealReport]:
-    # Processes, not threads: for small folders most of the time is spent in the interpreter.
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - few folders are verified in this process
-    from multiprocessing import get_context  # noqa: PLC0415
-
-    # A fork of a process with threads may inherit a lock that nobody will ever release.
-    context = get_context("fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn")
-    pool = ProcessPoolExecutor(jobs, context, _prepare_process)
-    pending: deque[Future[list[tuple[Any, ...]]]] = deque()
-    try:
-        while chunk := list(islice(work, size)):
-            pending.append(pool.submit(_verify_chunk, chunk))
-            # This many chunks keep every process busy, and bound the reports that wait in memory.
-            if len(pending) > 2 * jobs:
-                yield from map(_unpack_report, pending.popleft().result())
-        while pending:
-            yield from map(_unpack_report, pending.popleft().result())
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _format_finding(finding: Finding) -> str:
     label = CODES[finding.code].prefix if finding.severity is Severity.ERROR else finding.severity.value.upper()
     comparison = "".join(
@@ -234,7 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folders", nargs="+", metavar="FOLDER")
     folders = parser.parse_args(arguments).folders
     exit_codes = {0}
-    for report in verify_folders([(folder, folder) for folder in folders]):
+    for folder in folders:
+        report = verify_folder(folder)
         errors = {f.code for f in report.findings if f.severity is Severity.ERROR}
         is_missing = "FOLDER_NOT_DIRECTORY" in errors and not os.path.lexists(report.path)
         exit_codes.add(7 if is_missing or errors == {"UNREADABLE"} else 0 if report.verdict == "pass" else 3)

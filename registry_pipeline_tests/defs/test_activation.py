@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,7 +93,7 @@ def test_the_job_verifies_again_and_refuses_runs_altered_since_the_checks(rebuil
     request = rebuilt.requested()
     altered = find_runs.list_all_runs(rebuilt.repository)
     drift = next(run for run in altered if run.run_id.endswith("drift_signals_build") and "2026-01" not in run.run_id)
-    artifact = drift.path / "DRIFT_SIGNALS_v0_1.json"
+    artifact = Path(drift.path) / "DRIFT_SIGNALS_v0_1.json"
     artifact.chmod(0o644)
     artifact.write_bytes(artifact.read_bytes() + b" ")
     before = rebuilt.repository.pointer_path.read_bytes()

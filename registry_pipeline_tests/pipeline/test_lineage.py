@@ -25,6 +25,6 @@ def test_every_run_of_two_builds_has_valid_inputs(built: World) -> None:
 def test_only_runs_that_are_not_verified_yet_are_read(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = find_runs.list_all_runs(built.repository)
     checked_runs = list(pipeline_verify.check_runs(runs))
-    monkeypatch.setattr("registry_pipeline.pipeline.verify.verify_folders", None)
+    monkeypatch.setattr("registry_pipeline.pipeline.verify.verify_folder", None)
 
     assert pipeline_verify.verify_inputs(built.repository, runs, checked_runs).findings == ()

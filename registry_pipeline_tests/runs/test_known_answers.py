@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.runs.manifest import build_manifest, make_entry
-from registry_pipeline.runs.verify import verify_folders
+from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.known_answers import make_repo
 
 EXPECTED = Path(make_repo.__file__).parent / "expected"
@@ -24,7 +24,7 @@ def test_every_folder_that_older_tools_sealed_is_valid_and_has_the_root_that_the
     runs = [json.loads(line) for line in lines]
     sealed = {run["run_path"]: run["manifest_root_sha256"] for run in runs if run["has_manifest_json"]}
 
-    reports = list(verify_folders([(repository / path, path) for path in sealed]))
+    reports = [verify_folder(repository / path, display_path=path) for path in sealed]
 
     assert [(r.verdict, r.findings) for r in reports] == [("pass", ())] * 17
     assert {r.path: r.root_sha256 for r in reports} == sealed
@@ -35,7 +35,7 @@ def test_folders_with_one_seal_file_are_partial_and_with_none_unsealed(repositor
     runs = [json.loads(line) for line in lines]
     rest = {run["run_path"]: run["has_manifest_sha256"] for run in runs if not run["has_manifest_json"]}
 
-    reports = verify_folders([(repository / path, path) for path in rest])
+    reports = [verify_folder(repository / path, display_path=path) for path in rest]
 
     assert {r.path: r.verdict for r in reports} == {p: "partial" if one else "unsealed" for p, one in rest.items()}
 

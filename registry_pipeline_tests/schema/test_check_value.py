@@ -164,8 +164,14 @@ class InvalidWith:
         yield from self._errors
 
 
+def _make_validator(library: InvalidWith) -> schema._Validator:
+    validator = schema._Validator({})
+    validator._validator = validator._lister = cast("Any", library)
+    return validator
+
+
 def test_an_invalid_value_has_a_problem_even_if_the_library_gives_no_error() -> None:
-    assert schema._check(cast("Any", InvalidWith()), {}, {}) == [SchemaProblem("", "does not satisfy the schema")]
+    assert _make_validator(InvalidWith())({}) == [SchemaProblem("", "does not satisfy the schema")]
 
 
 def test_a_value_that_only_lacks_keys_is_not_shown() -> None:
@@ -173,7 +179,7 @@ def test_a_value_that_only_lacks_keys_is_not_shown() -> None:
     kind = SimpleNamespace(name="required", as_dict=lambda: {"property": "a"})
     error_without_instance = SimpleNamespace(kind=kind, instance_path=[])
 
-    (problem,) = schema._check(cast("Any", InvalidWith(error_without_instance)), {}, {})
+    (problem,) = _make_validator(InvalidWith(error_without_instance))({})
 
     assert problem.message == "missing keys: a"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -104,7 +105,7 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     is_verified = bool(named) or "baseline_runs" in compared or len(missing) < len(subjects)
     result = replace(result, compared=compared, verified=is_verified)
     reporter.print_result(
-        result.to_json(), result.all_findings(), lambda page: _print_result(page, result, len(named), missing)
+        result.to_json, result.all_findings(), lambda page: _print_result(page, result, len(named), missing)
     )
     if result.verdict == "none" and reporter.settings.format == "github":
         reporter.note(_explain_nothing_verified(missing))  # there is no finding, and so no annotation
@@ -154,9 +155,9 @@ def _list_unnamed_runs(repository: Repository | None, named: list[FoundRun], req
     """Return the runs that `--all` or else `--active` lists, without those that are named."""
     if repository is None or not (request.all_folders or request.active):
         return []
-    named_paths = {run.path for run in named}
+    named_paths = {Path(run.path) for run in named}
     runs = list_all_runs(repository) if request.all_folders else list_active_runs(repository)
-    return [run for run in runs if run.path not in named_paths]
+    return [run for run in runs if not named or Path(run.path) not in named_paths]
 
 
 def _check_runs(
@@ -233,7 +234,8 @@ def _print_result(page: Page, result: Verification, named_count: int, missing: S
         unsealed = verdict.verdict == "unsealed"
         if number < named_count or verdict.verdict != "pass":
             page.line(f"{verdict.verdict:<8}  {verdict.path}", style="dim" if unsealed else "bold")
-        page.findings(verdict.errors() if unsealed else verdict.findings)
+        if verdict.findings:
+            page.findings(verdict.errors() if unsealed else verdict.findings)
     page.findings(result.findings)
     counts = result.counts()
     if "inputs_walked" in counts:

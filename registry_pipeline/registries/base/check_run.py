@@ -39,7 +39,7 @@ def find_more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]
     """Return further artifacts of a folder whose bytes `check_run` needs, because their names are not in the table."""
     relpaths = [entry.relpath for entry in report.entries]
     spec = specs.get(find_registry(report.run_json, relpaths, specs)[0] or "")
-    return frozenset(() if spec is None else find_artifacts(spec, relpaths)) - find_needed_files(specs)
+    return frozenset() if spec is None else frozenset(find_artifacts(spec, relpaths)) - find_needed_files(specs)
 
 
 def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_seal: bool = False) -> Verdict:

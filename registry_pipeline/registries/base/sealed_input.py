@@ -90,7 +90,7 @@ def find_registry(
     if isinstance(name, str) and name:
         return name, True
     names = set(relpaths)
-    return next((key for key, spec in specs.items() if spec.artifacts and spec.artifact in names), None), False
+    return next((key for key, spec in specs.items() if spec.artifacts and spec.artifacts[0] in names), None), False
 
 
 def find_artifacts(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ...]:

@@ -1,0 +1,136 @@
+"""Verify a run folder that breaks no rule, in one loop.
+
+The rules are those of `runs.verify`, which verifies whatever this module leaves: here nothing is ever reported. The
+seal files are not parsed. They are computed again from the files that were read, and must have the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from hashlib import sha256
+from stat import S_ISREG
+from typing import Any, Final
+
+from registry_pipeline.canonical import parse_utc, try_parse_strict_json
+from registry_pipeline.files.path_policy import SEAL_FILES, path_codes
+from registry_pipeline.values import value_type
+
+# Of a larger file the full verification compares the size before it hashes.
+_MAX_BYTES: Final = 2**20
+# Larger buffers are slower, as in `runs.tree`.
+_CHUNK: Final = 32 * 2**10
+# A document with more may be nested too deeply.
+_MAX_BRACKETS: Final = 200
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_FileFacts = tuple[str, int, str]
+
+
+@value_type
+class CleanFolder:
+    """A folder with a valid seal and no finding: its root, its run.json, and (name, size, sha256) of each sealed file.
+
+    `kept` are the bytes of the files that the caller requested, exactly those that were hashed.
+    """
+
+    root_sha256: str
+    run_json: Mapping[str, Any]
+    files: tuple[tuple[str, int, str], ...]
+    kept: Mapping[str, bytes]
+
+
+def verify_clean(folder: int, run_id: str, keep: Collection[str] = ()) -> CleanFolder | None:
+    """Return what was verified of an open folder named `run_id`, or None if the full verification must decide."""
+    try:
+        names = _list_plain_files(folder)
+        read = None if names is None else _read_files(folder, names, {"run.json", *SEAL_FILES, *keep})
+    except OSError:
+        return None
+    if read is None:
+        return None
+    files, contents = read
+    root = _match_seal_files(files, contents)
+    run_json = _parse_run_json(contents.get("run.json", b""), run_id)
+    if root is None or run_json is None:
+        return None
+    sealed = tuple(file for file in files if file[0] not in SEAL_FILES)
+    return CleanFolder(root, run_json, sealed, {name: contents[name] for name, _, _ in sealed if name in keep})
+
+
+def _list_plain_files(folder: int) -> list[str] | None:
+    """Return the sorted names; None if one is no regular file, breaks a path rule, or collides with another."""
+    with os.scandir(folder) as entries:
+        names = [entry.name if entry.is_file(follow_symlinks=False) else "" for entry in entries]
+    if not "".join(names).isascii() or len({name.lower() for name in names}) != len(names):
+        return None
+    names.sort()
+    # Of the names that break a rule only those of the seal files are expected: the rules reserve them.
+    return names if [name for name in names if path_codes(name)] == _RESERVED else None
+
+
+_RESERVED: Final = sorted(SEAL_FILES)
+
+
+def _read_files(
+    folder: int, names: list[str], kept: Collection[str]
+) -> tuple[list[_FileFacts], dict[str, bytes]] | None:
+    """Return name, size and hash of each file, and the bytes of some; None if a file is unusual or changes meanwhile.
+
+    Unusual is a file with a second link, with holes, or with more than _MAX_BYTES.
+    """
+    files: list[_FileFacts] = []
+    contents: dict[str, bytes] = {}
+    for name in names:
+        file = os.open(name, _FILE, dir_fd=folder)
+        try:
+            before = os.fstat(file)
+            size = before.st_size
+            if size > min(before.st_blocks * 512, _MAX_BYTES) or before.st_nlink != 1 or not S_ISREG(before.st_mode):
+                return None
+            if size <= _CHUNK or name in kept:
+                data = os.read(file, size)
+                read, digest = len(data), sha256(data)
+                if name in kept:
+                    contents[name] = data
+            else:
+                read, digest = 0, sha256()
+                while read < size and (data := os.read(file, _CHUNK)):
+                    read += len(data)
+                    digest.update(data)
+            after = os.fstat(file)
+        finally:
+            os.close(file)
+        # As in `runs.tree`: the change time moves with every write, truncation, link, unlink and rename over the name.
+        is_same = before.st_ctime_ns == after.st_ctime_ns and before.st_mtime_ns == after.st_mtime_ns
+        if not is_same or read != size or size != after.st_size:
+            return None
+        files.append((name, size, digest.hexdigest()))
+    return files, contents
+
+
+def _match_seal_files(files: list[_FileFacts], contents: Mapping[str, bytes]) -> str | None:
+    """Return the root if the two seal files are exactly what the other files require, else None."""
+    # (1) manifest.json. No name that the path rules allow needs an escape in JSON.
+    sealed = [file for file in files if file[0] not in SEAL_FILES]
+    items = ",\n".join(
+        f'  {{\n    "relpath": "{name}",\n    "bytes": {size},\n    "sha256": "{digest}"\n  }}'
+        for name, size, digest in sealed
+    )
+    if contents["manifest.json"] != f"[\n{items}\n]\n".encode():
+        return None
+    # (2) MANIFEST.sha256, in one of the orders that the specification permits: by path, manifest.json last, by line.
+    by_path = [f"{digest}  {name}\n" for name, _, digest in files if name != "MANIFEST.sha256"]
+    by_line = sorted(by_path)
+    root = sha256("".join(by_line).encode()).hexdigest()
+    manifest_last = sorted(by_path, key=lambda line: line.endswith("  manifest.json\n"))
+    stated, root_line = contents["MANIFEST.sha256"], f"ROOT_SHA256  {root}\n"
+    is_exact = any(stated == f"{''.join(lines)}{root_line}".encode() for lines in (by_path, manifest_last, by_line))
+    return root if is_exact else None
+
+
+def _parse_run_json(data: bytes, run_id: str) -> Mapping[str, Any] | None:
+    """Return the object of a run.json that breaks no rule of the seal, else None."""
+    document = None if data.count(b"[") + data.count(b"{") > _MAX_BRACKETS else try_parse_strict_json(data)
+    if not isinstance(document, dict) or not run_id or document.get("run_id") != run_id:
+        return None
+    return None if parse_utc(document.get("created_utc")) is None else document
