@@ -14,7 +14,7 @@ from typing import Any
 from side_by_side import best_seconds, folders_wanted, make_run_folders, print_table
 
 from registry_pipeline.git.values import GitState
-from registry_pipeline.registries.run_registry.build import ARTIFACT, RunRegistryInputs, build_run_registry
+from registry_pipeline.registries.run_registry.build import ARTIFACT, RunRegistryInputs, build_run_registry, make_run_line
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.scan import read_run_folders
 
@@ -24,9 +24,9 @@ FIELDS = ("run_type", "option", "operation_id", "git_commit", "working_tree_stat
 
 def ours(root: Path) -> bytes:
     """Scan and build as the pipeline does."""
-    scan = read_run_folders(root, [RUN_ROOT])
+    lines = tuple(map(make_run_line, read_run_folders(root, [RUN_ROOT]).runs))
     context = BuildContext(datetime(2026, 1, 1, tzinfo=UTC), "", GitState(None, None))
-    return build_run_registry(RunRegistryInputs(scan.runs), context).files[ARTIFACT]
+    return build_run_registry(RunRegistryInputs(lines), context).files[ARTIFACT]
 
 
 def plain(root: Path) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
@@ -31,7 +31,7 @@ from registry_pipeline.config_types import (
 )
 from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.files.read import read_regular_file
-from registry_pipeline.values import value_type
+from registry_pipeline.values import field, value_type
 
 CONFIG_NAME: Final = "registry-pipeline.toml"
 REPO_VARIABLE: Final = "REGISTRY_PIPELINE_REPO"
@@ -189,6 +189,9 @@ class Repository:
 
     root: Path
     config: Config
+    # What one build has read: verified reports by reference, and the keys of run folders that belong to no registry.
+    # None elsewhere, where everything is read again.
+    memo: MutableMapping[Any, Any] | None = field(default=None, compare=False)
 
     def path(self, relative: str) -> Path:
         """Return the absolute path of a repository-relative one."""

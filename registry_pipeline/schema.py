@@ -16,6 +16,7 @@ from signal import SIG_BLOCK, SIG_SETMASK, SIGHUP, SIGINT, SIGTERM, pthread_sigm
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from registry_pipeline.canonical import StrictCsvError, StrictJsonError, parse_strict_csv, parse_strict_json
+from registry_pipeline.differing_lines import find_differing_lines
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.values import field, value_type
@@ -87,6 +88,7 @@ class FileProblem:
     message: str
 
 
+@cache
 def schema_folder(package: Path = _PACKAGE) -> Path:
     """Return the folder of the schemas: the one at the top of a checkout, else the copy inside the package."""
     # An editable install leaves a copy in site-packages too; the checkout's schemas are the ones being edited.
@@ -163,17 +165,17 @@ def _describe_unusable(error: ValidationError) -> str:
     return printable(f"{json_pointer(error.instance_path)} {message[:_LONGEST]}".strip())
 
 
-def check_bytes(artifact: str, data: bytes, validate: Validator) -> Iterator[FileProblem]:
+def check_bytes(artifact: str, data: bytes, validate: Validator, known_lines: bytes = b"") -> Iterator[FileProblem]:
     """Yield the problems of a file, in its order: `.jsonl` by line, `.csv` by row, `.yaml` by document, else as JSON.
 
     A row of CSV is an object of texts by column name. What cannot be parsed is a problem too, with code UNPARSABLE; so
     is a blank line of JSONL or CSV. It is the only problem if the last line of JSONL has no newline, the header of CSV
-    is unusable, or YAML is invalid.
+    is unusable, or YAML is invalid. The lines of JSONL that `known_lines` has too are not checked again.
     """
     if artifact.endswith(".yaml"):
         yield from _check_yaml(data, validate)
     elif artifact.endswith(".jsonl"):
-        yield from _check_lines(data, validate)
+        yield from _check_lines(data, validate, known_lines)
     elif artifact.endswith(".csv"):
         yield from _check_rows(data, validate)
     else:
@@ -202,13 +204,16 @@ def _check_yaml(data: bytes, validate: Validator) -> Iterator[FileProblem]:
             yield FileProblem(VIOLATION, place, problem.message)
 
 
-def _check_lines(data: bytes, validate: Validator) -> Iterator[FileProblem]:
-    lines = data.split(b"\n")
-    if lines.pop():
-        yield FileProblem(UNPARSABLE, f"line {len(lines) + 1}", "the last line has no newline")
+def _check_lines(data: bytes, validate: Validator, known_lines: bytes) -> Iterator[FileProblem]:
+    if data and not data.endswith(b"\n"):
+        last = data.count(b"\n") + 1
+        yield FileProblem(UNPARSABLE, f"line {last}", "the last line has no newline")
         return
-    for number, line in enumerate(lines, 1):
-        yield from _check_document(line, validate, f"line {number} ")
+    differing = find_differing_lines(known_lines, data)
+    known = set(differing.old.split(b"\n")[:-1])
+    for number, line in enumerate(differing.new.split(b"\n")[:-1], differing.before + 1):
+        if line not in known:
+            yield from _check_document(line, validate, f"line {number} ")
 
 
 def _check_rows(data: bytes, validate: Validator) -> Iterator[FileProblem]:

@@ -19,7 +19,17 @@ def read_regular_file(path: Path | str, most: int = MAX_BYTES, *, follow_links: 
     Raises:
         OSError: it is missing, unreadable, not a regular file, or has more bytes than `most` (EFBIG).
     """
-    descriptor, status = _open_regular_file(path, follow_links=follow_links)
+    return _read(*_open_regular_file(path, follow_links=follow_links), most)
+
+
+def read_file_with_status(path: str) -> tuple[os.stat_result, bytes]:
+    """Return the status and the bytes of a regular file that is no link; raises as `read_regular_file`."""
+    descriptor, status = _open_regular_file(path, follow_links=False)
+    return status, _read(descriptor, status, MAX_BYTES)
+
+
+def _read(descriptor: int, status: os.stat_result, most: int) -> bytes:
+    """Return the bytes of an open file, and close it; OSError (EFBIG) if it has more than `most`."""
     try:
         # One read is enough for nearly every file; a scan of many thousand folders is nothing but system calls.
         data = os.read(descriptor, min(status.st_size, most) + 1)

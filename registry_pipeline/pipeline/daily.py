@@ -23,7 +23,7 @@ from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import make_sealed_run
 from registry_pipeline.registries.base.upstream import parse_run_rows
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
 from registry_pipeline.registries.drift_signals_daily.read import (
     CommitFacts,
@@ -133,7 +133,7 @@ def _read_shared_inputs(
     repository: Repository, run: BuildRun, history: History, on_progress: Callable[[int], None] | None, *, force: bool
 ) -> Iterator[_SharedInputs]:
     """Yield what all days need; the hashes of git objects are cached (unless `force`) even if a day fails."""
-    scan = read_run_registry_inputs(repository, SourceContext(on_progress=on_progress))
+    scan = read_run_registry_inputs(repository, SourceContext(on_progress=on_progress, specs=REGISTRIES))
     context = BuildContext(run.started, utc_text(run.started), GitState(None, None))
     rows = parse_run_rows(build_run_registry(scan.inputs, context).files[ARTIFACT])
     # The length of an object id says which hash the repository uses (SHA-1 or SHA-256).

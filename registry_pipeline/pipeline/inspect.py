@@ -19,7 +19,7 @@ from registry_pipeline.registries.base.values import OperationCounts, SystemDrif
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.registries.entries.schemas import make_entry_pathspecs
 from registry_pipeline.registries.system_health.build import HealthFacts, HealthState, find_health_state
-from registry_pipeline.registries.validation import verify_with_artifacts
+from registry_pipeline.registries.validation import has_shipped_schema, verify_with_artifacts
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file, run_folder
 from registry_pipeline.runs.reference import PointerFile, SealedRef
@@ -64,8 +64,9 @@ def inspect(repository: Repository, run: BuildRun) -> Inspection:
     state = read_pointer_state(repository)
     pointers, malformed = parse_pointer_file(state.pointers, repository.config.pointers)
     # (2) Verify the active runs. Other run roots than those of the configuration are a finding of (3).
+    activated = frozenset(move.to_ref for sealed in state.chain.records for move in sealed.record.moves)
     active = {
-        registry_id: _read_active_run(repository, ref)
+        registry_id: _read_active_run(repository, registry_id, ref, is_activated=ref in activated)
         for registry_id, ref in pointers.active_refs().items()
         if ref.run_root in repository.config.run_roots
     }
@@ -102,12 +103,18 @@ def inspect(repository: Repository, run: BuildRun) -> Inspection:
     )
 
 
-def _read_active_run(repository: Repository, ref: SealedRef) -> ActiveSnapshot:
-    """Verify an active run; if it is missing, only `ref` is set, and if it does not verify, `files` is empty."""
+def _read_active_run(repository: Repository, registry_id: str, ref: SealedRef, *, is_activated: bool) -> ActiveSnapshot:
+    """Verify an active run; if it is missing, only `ref` is set, and if it does not verify, `files` is empty.
+
+    `is_activated` says that a record of the chain activated it, which validated its lines.
+    """
     if not run_folder(repository, ref).is_dir():
         return ActiveSnapshot(ref)
     report = verify_with_artifacts(run_folder(repository, ref), ref.path)
-    verdict = check_run(report, REGISTRIES)
+    spec, known_lines = REGISTRIES.get(registry_id), {}
+    if spec is not None and is_activated and report.root_sha256 == ref.manifest_sha256:
+        known_lines = {name: data for name, data in report.kept.items() if has_shipped_schema(report, name, spec)}
+    verdict = check_run(report, REGISTRIES, known_lines=known_lines)
     envelope = report.run_json or {}
     as_of = envelope.get("as_of_utc")
     # Nothing is read from a run that may have been altered.

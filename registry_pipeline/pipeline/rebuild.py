@@ -139,6 +139,7 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     sealed, with a finding. Raises as `select_registries`, `build` and `seal`: runs that are sealed by then stay. What
     would be raised after an attempt to activate is a finding.
     """
+    repository = replace(repository, memo={})
     run = add_chain_head(repository, run)
     moves = move and not only
     build_one = partial(_build_registry, repository, run, force=force, on_step=on_step, on_progress=on_progress)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
+from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.registries.base.check_run import check_run, find_more_needed_files, find_needed_files
-from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.runs.pointer_file import read_pointer_hash, run_folder
+from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.base.seal_build import schema_copy_name
+from registry_pipeline.registries.base.sealed_input import find_artifacts, read_sealed_report
+from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.runs.pointer_file import read_pointer_hash, read_pointers, run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport, Verdict
 from registry_pipeline.runs.verify import verify_folder
+from registry_pipeline.schema import schema_bytes
 from registry_pipeline.values import replace
 
 
@@ -25,7 +32,7 @@ def validate(repository: Repository, sealed: SealedRun) -> Verdict:
     pointers = read_pointer_hash(repository)
     path = sealed.ref.path
     report = verify_with_artifacts(run_folder(repository, sealed.ref), path)
-    verdict = check_run(report, REGISTRIES)
+    verdict = check_run(report, REGISTRIES, known_lines=_read_known_lines(repository, sealed))
     findings = list(verdict.findings)
     # A valid seal with another root means that the folder was replaced since it was sealed.
     if report.root_sha256 not in (None, sealed.ref.manifest_sha256):
@@ -33,7 +40,37 @@ def validate(repository: Repository, sealed: SealedRun) -> Verdict:
         findings.append(finding("ROOT_MISMATCH", path, expected=expected, got=got))
     findings += check_rules(repository, sealed, report)
     result = "fail" if verdict.verdict == "pass" and has_errors(findings) else verdict.verdict
+    if repository.memo is not None and result == "pass" and _has_all_artifacts(sealed.registry_id, report):
+        repository.memo[sealed.ref] = report
     return replace(verdict, findings=sorted_findings(findings), verdict=result, pointer_sha256=pointers)
+
+
+def _has_all_artifacts(registry_id: str, report: SealReport) -> bool:
+    artifacts = find_artifacts(spec_of(registry_id), [entry.relpath for entry in report.entries])
+    return set(artifacts) <= report.kept.keys()
+
+
+def _read_known_lines(repository: Repository, sealed: SealedRun) -> Mapping[str, bytes]:
+    """Return the lines of the active run that `sealed` follows, by artifact, if they satisfy the same schemas."""
+    spec, previous = REGISTRIES.get(sealed.registry_id), sealed.inputs.previous(sealed.registry_id)
+    if spec is None or previous is None or read_pointers(repository).active(spec.registry_id) != previous:
+        return {}
+    try:
+        report = read_sealed_report(repository, spec, previous)
+    except EvidenceError:
+        return {}
+    return {name: data for name, data in report.kept.items() if has_shipped_schema(report, name, spec)}
+
+
+def has_shipped_schema(report: SealReport, artifact: str, spec: RegistrySpec) -> bool:
+    """Return whether the schema that was sealed with an artifact is the one that ships now.
+
+    An active run was validated with the schema in its folder: only its schema and its root decide whether it would be
+    again.
+    """
+    schema, copy = spec.schema_of(artifact), schema_copy_name(artifact)
+    digests = [entry.sha256 for entry in report.entries if entry.relpath == copy]
+    return schema is not None and digests == [sha256_hex(schema_bytes(schema))]
 
 
 def check_rules(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:

@@ -122,14 +122,6 @@ ADAPTED: Final = "envelope read by adapter "
 
 
 @value_type
-class ScannedFile:
-    """A regular file directly in a run folder."""
-
-    relpath: str
-    bytes: int
-
-
-@value_type
 class AdaptedBy:
     """The adapter that read the envelope of a run folder without run.json.
 
@@ -143,7 +135,7 @@ class AdaptedBy:
 
 @value_type
 class ScannedRun:
-    """One run folder as scanned: files, sizes and envelope, none of it verified.
+    """One run folder as scanned: name and size of each regular file in it, and its envelope, none of it verified.
 
     `envelope` are the fields of run.json, or those that an adapter found. `run_json_problem` is the warning text if
     run.json cannot be read. MANIFEST.sha256 claims `claimed_root`.
@@ -157,7 +149,7 @@ class ScannedRun:
     has_manifest_sha256: bool
     has_manifest_json: bool
     claimed_root: str | None
-    files: tuple[ScannedFile, ...]
+    files: tuple[tuple[str, int], ...]
     adapted_by: AdaptedBy | None = None
 
 

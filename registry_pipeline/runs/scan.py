@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,18 +14,19 @@ from typing import Any, Final, Literal
 from registry_pipeline.config import Adapter
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.path_policy import SEAL_FILES
-from registry_pipeline.files.read import read_regular_file
+from registry_pipeline.files.read import read_file_with_status
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.process import ObjectPipe
 from registry_pipeline.git.repository import read_commit_id, read_committed_files
-from registry_pipeline.runs.envelope import ScannedFile, ScannedRun
+from registry_pipeline.runs.envelope import ScannedRun
 from registry_pipeline.runs.envelope_file import decode_text, parse_adapted_file, parse_run_json
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.values import replace, value_type
 
 _HASH_FILE: Final = "MANIFEST.sha256"
+_DOCUMENTS: Final = ("run.json", _HASH_FILE)
 _ROOT_KEYWORD: Final = "ROOT_SHA256"
 _PROGRESS_EVERY: Final = 256
 
@@ -37,48 +39,78 @@ class RunScan:
     findings: tuple[Finding, ...]
 
 
-def read_run_folders(
+@value_type
+class FolderIdentity:
+    """What changes if a file of a run folder, or the set of its files, changes.
+
+    `names` are the regular files. `numbers` are the change time and the inode of the folder, then the change time, the
+    size and the inode of each file.
+    """
+
+    names: tuple[str, ...]
+    numbers: array[int]
+
+
+# Returns the names of a run root, given with its path, that need not be read.
+SkipFolders = Callable[[str, str, Sequence[str]], Collection[str]]
+# The bytes of run.json and MANIFEST.sha256, or why they cannot be read.
+Documents = Mapping[str, bytes | str]
+# Is called with each run that was read; the identity is None if it must be read again next time.
+VisitRun = Callable[[ScannedRun, FolderIdentity | None, Documents], None]
+
+
+def read_run_folders(root: Path, run_roots: Sequence[str], *, adapters: Sequence[Adapter] = ()) -> RunScan:
+    """Return every run folder directly under the run roots, as `visit_run_folders` sees it."""
+    runs: list[ScannedRun] = []
+    findings = visit_run_folders(
+        root, run_roots, lambda run, _identity, _documents: runs.append(run), adapters=adapters
+    )
+    return RunScan(tuple(runs), findings)
+
+
+def visit_run_folders(
     root: Path,
     run_roots: Sequence[str],
+    visit: VisitRun,
     *,
-    exclude_runs: Collection[tuple[str, str]] = (),
+    skip: SkipFolders = lambda _root_path, _run_root, _run_ids: (),
     exclude_dagster_run: str | None = None,
     adapters: Sequence[Adapter] = (),
     on_progress: Callable[[int], None] | None = None,
-) -> RunScan:
-    """Return every run folder directly under the run roots; what cannot be read is a finding.
+) -> tuple[Finding, ...]:
+    """Call `visit` with every run folder directly under the run roots; return a finding for each that cannot be read.
 
-    Folders in `exclude_runs`, as (run_root, run_id), and those of the caller's Dagster run are left out: a retry must
-    not see what its first attempt sealed. Of the `adapters` of a root, the first whose file exists reads the envelope
-    of a folder without run.json. `on_progress` is called with the number of folders read.
+    Folders that `skip` names are left out, and those of the caller's Dagster run: a retry must not see what its first
+    attempt sealed. Of the `adapters` of a root, the first whose file exists reads the envelope of a folder without
+    run.json. `on_progress` is called with the number of folders.
     """
-    runs: list[ScannedRun] = []
     findings: list[Finding] = []
-    excluded = frozenset(exclude_runs)
+    check = _AdapterCheck(adapters)
     count = 0
     for run_root, run_ids in _list_run_ids(root, run_roots, findings):
         root_path = os.fspath(root / run_root)
         root_adapters = [adapter for adapter in adapters if adapter.root == run_root]
+        skipped = skip(root_path, run_root, run_ids)
         for run_id in run_ids:
-            if (run_root, run_id) in excluded:
-                continue
-            run = _read_run(root_path, run_root, run_id, findings, root_adapters)
             count += 1
             if on_progress is not None and count % _PROGRESS_EVERY == 0:
                 on_progress(count)
-            if run is None:
+            read = None if run_id in skipped else _read_run(root_path, run_root, run_id, findings, root_adapters)
+            if read is None:
                 continue
+            run, identity, documents = read
             if exclude_dagster_run is None or run.envelope.get("dagster_run_id") != exclude_dagster_run:
-                runs.append(run)
+                check.add(run)
+                visit(run, identity, documents)
     if on_progress is not None:
         on_progress(count)
-    findings += _check_adapters(adapters, runs)
-    return RunScan(tuple(runs), sorted_findings(findings))
+    return sorted_findings([*findings, *check.findings()])
 
 
 def read_run_folder(root: Path, run_root: str, run_id: str) -> ScannedRun | None:
     """Return one run folder as the scan sees it, or None if it is missing or cannot be read."""
-    return _read_run(os.fspath(root / run_root), run_root, run_id, [])
+    read = _read_run(os.fspath(root / run_root), run_root, run_id, [])
+    return None if read is None else read[0]
 
 
 def explain_missing_run(root: Path, run_root: str, run_id: str) -> str | None:
@@ -117,25 +149,30 @@ def _list_run_ids(root: Path, run_roots: Sequence[str], findings: list[Finding])
 
 def _read_run(
     root_path: str, run_root: str, run_id: str, findings: list[Finding], adapters: Sequence[Adapter] = ()
-) -> ScannedRun | None:
-    """Return one run folder, or None if it no longer exists or cannot be read (a finding)."""
+) -> tuple[ScannedRun, FolderIdentity | None, Documents] | None:
+    """Return one run folder, its identity and its documents; None if it is gone, or cannot be read (a finding)."""
     # Plain system calls, one listing and one stat or read a file: pathlib would double the time of a large scan.
     folder = f"{root_path}/{run_id}"
     contents: dict[str, bytes | str] = {}
-    files: list[ScannedFile] = []
+    files: list[tuple[str, int]] = []
     try:
+        # The folder's times are taken before its files are listed, so that a later change is not overlooked.
+        status = os.lstat(folder)
+        numbers = array("Q", (status.st_ctime_ns, status.st_ino))
         with os.scandir(folder) as entries:
             names = sorted([entry.name for entry in entries if entry.is_file(follow_symlinks=False)])
         for name in names:
             path = f"{folder}/{name}"
             try:
-                if name in ("run.json", _HASH_FILE):
-                    size, contents[name] = _read_size_and_bytes(path, name)
+                if name in _DOCUMENTS:
+                    status, size, contents[name] = _read_document(path, name)
                 else:
-                    size = os.lstat(path).st_size
+                    status = os.lstat(path)
+                    size = status.st_size
             except FileNotFoundError:
                 continue
-            files.append(ScannedFile(name, size))
+            numbers.extend((status.st_ctime_ns, size, status.st_ino))
+            files.append((name, size))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -150,23 +187,27 @@ def _read_run(
         run_json_problem=problem,
         has_run_json="run.json" in contents,
         has_manifest_sha256=_HASH_FILE in contents,
-        has_manifest_json=any(file.relpath == "manifest.json" for file in files),
+        has_manifest_json="manifest.json" in names,
         claimed_root=parse_claimed_root(contents.get(_HASH_FILE)),
         files=tuple(files),
     )
-    return _read_adapted_envelope(run, folder, adapters, findings) if adapters and not run.has_run_json else run
+    if adapters and not run.has_run_json:
+        return _read_adapted_envelope(run, folder, adapters, findings), None, contents
+    # A file that was missing or unreadable for this user may be neither next time, at the same times.
+    is_certain = len(files) == len(names) and not any(isinstance(content, str) for content in contents.values())
+    return run, FolderIdentity(tuple(names), numbers) if is_certain else None, contents
 
 
 def _read_adapted_envelope(
     run: ScannedRun, folder: str, adapters: Sequence[Adapter], findings: list[Finding]
 ) -> ScannedRun:
     """Return a run with the envelope of the first adapter whose file exists, if any; report another run_id in it."""
-    names = {file.relpath for file in run.files}
+    names = {name for name, _ in run.files}
     adapter = next((adapter for adapter in adapters if adapter.file in names), None)
     if adapter is None:
         return run
     try:
-        _, data = _read_size_and_bytes(f"{folder}/{adapter.file}", adapter.file)
+        _, _, data = _read_document(f"{folder}/{adapter.file}", adapter.file)
     except FileNotFoundError:
         return run
     envelope, adapted_by = parse_adapted_file(data, adapter)
@@ -180,29 +221,45 @@ def _read_adapted_envelope(
     return replace(run, envelope=envelope, adapted_by=adapted_by)
 
 
-def _check_adapters(adapters: Sequence[Adapter], runs: Sequence[ScannedRun]) -> list[Finding]:
-    """Report adapters that read nothing, and fields that no envelope has: most likely they are misspelt."""
-    findings: list[Finding] = []
-    for adapter in adapters:
-        in_root = [run for run in runs if run.run_root == adapter.root]
-        adapted = [(run, run.adapted_by) for run in in_root if run.adapted_by and run.adapted_by.file == adapter.file]
-        if in_root and not adapted:
-            findings.append(finding("ADAPTER_UNUSED", adapter.root, detail=adapter.file))
-        parsed = [run for run, adapted_by in adapted if adapted_by.problem is None]
-        if parsed:
-            found_fields = {name for run in parsed for name in run.envelope}
-            findings += [
-                finding("ADAPTER_FIELD_NOT_FOUND", adapter.root, expected=keys, detail=f"{adapter.file}: {name}")
-                for name, keys in adapter.fields().items()
-                if name not in found_fields
-            ]
-    return findings
+class _AdapterCheck:
+    """Finds adapters that read nothing, and fields that no envelope has: most likely they are misspelt."""
+
+    def __init__(self, adapters: Sequence[Adapter]) -> None:
+        self._adapters = adapters
+        self._roots: set[str] = set()
+        # The fields of all envelopes that an adapter parsed, by root and file; None if it only failed to parse.
+        self._fields: dict[tuple[str, str], set[str] | None] = {}
+
+    def add(self, run: ScannedRun) -> None:
+        """Take note of a run."""
+        if not self._adapters:
+            return
+        self._roots.add(run.run_root)
+        if run.adapted_by is not None:
+            key = run.run_root, run.adapted_by.file
+            known = self._fields.setdefault(key, None)
+            if run.adapted_by.problem is None:
+                self._fields[key] = (known or set()) | set(run.envelope)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield a finding for each adapter and each field that was not found."""
+        for adapter in self._adapters:
+            key = adapter.root, adapter.file
+            if adapter.root in self._roots and key not in self._fields:
+                yield finding("ADAPTER_UNUSED", adapter.root, detail=adapter.file)
+            found_fields = self._fields.get(key)
+            if found_fields is None:
+                continue
+            for name, keys in adapter.fields().items():
+                if name not in found_fields:
+                    detail = f"{adapter.file}: {name}"
+                    yield finding("ADAPTER_FIELD_NOT_FOUND", adapter.root, expected=keys, detail=detail)
 
 
-def _read_size_and_bytes(path: str, name: str) -> tuple[int, bytes | str]:
-    """Return the size of a file, and its bytes or why it cannot be read; FileNotFoundError if it is missing."""
+def _read_document(path: str, name: str) -> tuple[os.stat_result, int, bytes | str]:
+    """Return status and size of a file, and its bytes or why it cannot be read; FileNotFoundError if it is missing."""
     try:
-        data = read_regular_file(path, follow_links=False)
+        status, data = read_file_with_status(path)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -210,8 +267,9 @@ def _read_size_and_bytes(path: str, name: str) -> tuple[int, bytes | str]:
         reason = error.strerror or ""
         if error.errno != errno.EFBIG:
             reason = str(OSError(error.errno, reason[:1].upper() + reason[1:], name))
-        return os.lstat(path).st_size, reason
-    return len(data), data
+        status = os.lstat(path)
+        return status, status.st_size, reason
+    return status, len(data), data
 
 
 def parse_claimed_root(data: bytes | str | None) -> str | None:

@@ -73,7 +73,7 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
 
     assert run.adapted_by is not None
     assert run.adapted_by.problem == "Failed to parse meta.json: larger than 64 MiB"
-    assert run.files[0].bytes == (64 << 20) + 1
+    assert run.files[0][1] == (64 << 20) + 1
 
 
 def test_deep_objects_are_looked_into_as_far_as_the_keys_lead(tmp_path: Path) -> None:

@@ -61,11 +61,11 @@ def test_the_scan_leaves_out_what_the_context_names(tmp_path: Path) -> None:
 
     gathered = read_run_registry_inputs(Repository(tmp_path, Config()), context)
 
-    assert [(run.run_root, run.run_id) for run in gathered.inputs.runs] == [
+    assert [(run.run_root, run.run_id) for run in gathered.inputs.lines] == [
         (".codex/RUNS", "b"),
         ("reports/runs", "a"),
     ]
-    assert progress == [2]
+    assert progress == [3]
 
 
 def test_the_status_table_is_given_the_rows_of_the_upstream_registry_and_the_documents(tmp_path: Path) -> None:

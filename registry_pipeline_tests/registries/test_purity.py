@@ -16,7 +16,7 @@ from registry_pipeline.registries.delta_log.build import DeltaLogInputs, build_d
 from registry_pipeline.registries.drift_signals.build import build_drift_signals
 from registry_pipeline.registries.drift_signals_daily.build import DailyInputs, build_drift_signals_daily
 from registry_pipeline.registries.op_status_table.build import build_op_status_table
-from registry_pipeline.registries.run_registry.build import RunRegistryInputs, build_run_registry
+from registry_pipeline.registries.run_registry.build import RunRegistryInputs, build_run_registry, make_run_line
 from registry_pipeline.registries.base.delta import Snapshot
 from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.runs.manifest import ManifestEntry
@@ -27,7 +27,7 @@ SNAPSHOT = Snapshot("x", SealedRef("r", "runs", None, "0" * 64), (ManifestEntry(
 events = []
 work = [
     lambda: build_run_registry(
-        RunRegistryInputs((builder_values.scanned(envelope={"option": 1}),)), builder_values.CONTEXT
+        RunRegistryInputs((make_run_line(builder_values.scanned(envelope={"option": 1})),)), builder_values.CONTEXT
     ),
     lambda: build_op_status_table(builder_values.status_inputs(builder_values.row()), builder_values.CONTEXT),
     lambda: build_drift_signals(builder_values.drift_inputs(), builder_values.CONTEXT),

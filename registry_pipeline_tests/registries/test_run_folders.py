@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.runs import scan
-from registry_pipeline.runs.envelope import ScannedFile, ScannedRun
-from registry_pipeline.runs.scan import read_run_folders
+from registry_pipeline.runs.envelope import ScannedRun
+from registry_pipeline.runs.scan import read_run_folders, visit_run_folders
 
 ROOT = ".codex/RUNS"
 
@@ -41,7 +41,7 @@ def test_only_direct_child_directories_are_runs_and_dot_directories_are(tmp_path
     runs = read_run_folders(tmp_path, [ROOT]).runs
 
     assert [run.run_id for run in runs] == [".hidden", "b"]
-    assert runs[0].files == (ScannedFile("a.txt", 3),)
+    assert runs[0].files == (("a.txt", 3),)
     assert runs[1].files == ()
 
 
@@ -66,7 +66,7 @@ def test_linked_files_do_not_count_as_files(tmp_path: Path) -> None:
 
     assert (run.has_run_json, run.has_manifest_json, run.has_manifest_sha256) == (False, False, False)
     assert run.run_json_problem == "missing run.json"
-    assert run.files == (ScannedFile("real.txt", 2),)
+    assert run.files == (("real.txt", 2),)
 
 
 def test_a_pipe_named_run_json_neither_hangs_nor_counts(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_pipe_that_takes_the_place_of_a_file_does_not_hang(tmp_path: Path) -> 
     pipe = tmp_path / "run.json"
     os.mkfifo(pipe)
 
-    size, problem = scan._read_size_and_bytes(str(pipe), "run.json")
+    _, size, problem = scan._read_document(str(pipe), "run.json")
 
     assert (size, problem) == (0, "[Errno 22] Not a regular file: 'run.json'")
 
@@ -149,7 +149,7 @@ def test_a_run_json_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
     run = only_run(tmp_path)
 
     assert run.run_json_problem == "Failed to parse run.json: larger than 64 MiB"
-    assert run.files == (ScannedFile("run.json", (64 << 20) + 1),)
+    assert run.files == (("run.json", (64 << 20) + 1),)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_files_are_sorted_by_code_point_whatever_their_names(tmp_path: Path) -> 
         (folder / name).touch()
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).touch()
 
-    assert [file.relpath for file in only_run(tmp_path).files] == ["Z", "a", "é", "\udcff", "\uffee", "😀"]
+    assert [name for name, _ in only_run(tmp_path).files] == ["Z", "a", "é", "\udcff", "\uffee", "😀"]
 
 
 def test_a_finding_about_a_folder_with_undecodable_name_can_be_printed(tmp_path: Path) -> None:
@@ -193,9 +193,17 @@ def test_folders_of_the_own_build_run_are_left_out(tmp_path: Path) -> None:
     put(tmp_path, "first_try/run.json", b'{"dagster_run_id": "d1"}')
     put(tmp_path, "other/run.json", b'{"dagster_run_id": "d2"}')
 
-    scan = read_run_folders(tmp_path, [ROOT], exclude_runs=[(ROOT, "sealed")], exclude_dagster_run="d1")
+    runs: list[str] = []
 
-    assert [run.run_id for run in scan.runs] == ["other"]
+    visit_run_folders(
+        tmp_path,
+        [ROOT],
+        lambda run, *_: runs.append(run.run_id),
+        skip=lambda _path, _root, _names: ["sealed"],
+        exclude_dagster_run="d1",
+    )
+
+    assert runs == ["other"]
 
 
 def test_a_run_root_that_is_a_file_is_a_finding(tmp_path: Path) -> None:
@@ -245,7 +253,7 @@ def test_progress_is_reported_and_ends_with_the_total(tmp_path: Path) -> None:
         (tmp_path / ROOT / f"r{number:03}").mkdir(parents=True)
     counts: list[int] = []
 
-    read_run_folders(tmp_path, [ROOT], on_progress=counts.append)
+    visit_run_folders(tmp_path, [ROOT], lambda *_: None, on_progress=counts.append)
 
     assert counts == [256, 512, 600]
 
@@ -266,6 +274,6 @@ def test_a_read_error_keeps_the_words_of_the_system(tmp_path: Path, monkeypatch:
     def fail(*_: object, **__: object) -> bytes:
         raise OSError(errno.EREMOTEIO, "Remote I/O error", str(path))
 
-    monkeypatch.setattr(scan, "read_regular_file", fail)
+    monkeypatch.setattr(scan, "read_file_with_status", fail)
 
-    assert scan._read_size_and_bytes(str(path), "run.json") == (2, "[Errno 121] Remote I/O error: 'run.json'")
+    assert scan._read_document(str(path), "run.json")[1:] == (2, "[Errno 121] Remote I/O error: 'run.json'")

@@ -8,27 +8,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.registries.run_registry.build import ARTIFACT, RunRegistryInputs, build_run_registry
-from registry_pipeline.runs.envelope import AdaptedBy, ScannedFile, ScannedRun
+from registry_pipeline.registries.run_registry.build import (
+    ARTIFACT,
+    RunRegistryInputs,
+    build_run_registry,
+    make_run_line,
+)
+from registry_pipeline.runs.envelope import AdaptedBy, ScannedRun
+from registry_pipeline.runs.sealed_run import Artifacts
 from registry_pipeline_tests.registries.builder_values import CONTEXT, scanned, scanned_runs
 
 
+def build(*runs: ScannedRun) -> Artifacts:
+    return build_run_registry(RunRegistryInputs(tuple(map(make_run_line, runs))), CONTEXT)
+
+
 def records(*runs: ScannedRun) -> list[dict[str, Any]]:
-    data = build_run_registry(RunRegistryInputs(runs), CONTEXT).files[ARTIFACT]
+    data = build(*runs).files[ARTIFACT]
     return [json.loads(line) for line in data.decode("ascii").splitlines()]
 
 
 def test_no_runs_make_an_empty_file() -> None:
-    made = build_run_registry(RunRegistryInputs(()), CONTEXT)
+    made = build()
 
     assert made.files[ARTIFACT] == b""
     assert made.records == 0
 
 
 def test_a_line_is_compact_ascii_with_its_keys_in_order() -> None:
-    run = scanned("é", claimed_root="ab", files=(ScannedFile("a", 1),), envelope={"option": "A"})
+    run = scanned("é", claimed_root="ab", files=(("a", 1),), envelope={"option": "A"})
 
-    assert build_run_registry(RunRegistryInputs((run,)), CONTEXT).files[ARTIFACT] == (
+    assert build(run).files[ARTIFACT] == (
         b'{"registry_version":"0.1","run_id":"\\u00e9","run_root":"runs","run_key":"runs::\\u00e9",'
         b'"run_path":"runs/\\u00e9/","created_utc":null,"run_type":null,"option":"A","operation_id":null,'
         b'"git_commit":null,"working_tree_state":null,"has_run_json":true,"has_manifest_sha256":true,'
@@ -99,9 +109,9 @@ def test_the_order_of_folders_does_not_matter_and_none_is_lost(runs: list[Scanne
     shuffled = runs.copy()
     rng.shuffle(shuffled)
 
-    made = build_run_registry(RunRegistryInputs(tuple(runs)), CONTEXT)
+    made = build(*runs)
 
-    assert made == build_run_registry(RunRegistryInputs(tuple(shuffled)), CONTEXT)
+    assert made == build(*shuffled)
     keys = sorted(json.loads(line)["run_key"] for line in made.files[ARTIFACT].splitlines())
     assert keys == sorted(f"{run.run_root}::{run.run_id}" for run in runs)
     assert made.records == len(runs)
@@ -117,7 +127,7 @@ def test_the_warning_about_an_adapted_envelope_is_last_and_run_json_stays_missin
         adapted_by=adapted_by,
     )
 
-    (line,) = build_run_registry(RunRegistryInputs((run,)), CONTEXT).files[ARTIFACT].splitlines()
+    (line,) = build(run).files[ARTIFACT].splitlines()
 
     record = json.loads(line)
     assert (record["operation_id"], record["created_utc"], record["has_run_json"]) == ("OP-A01", None, False)
@@ -133,6 +143,6 @@ def test_an_adapter_that_could_not_read_its_file_says_why_and_not_that_it_read_i
     adapted_by = AdaptedBy("meta.json", {"operation_id": "job"}, "meta.json top-level is not an object")
     run = scanned(run_json_problem="missing run.json", has_run_json=False, adapted_by=adapted_by)
 
-    (line,) = build_run_registry(RunRegistryInputs((run,)), CONTEXT).files[ARTIFACT].splitlines()
+    (line,) = build(run).files[ARTIFACT].splitlines()
 
     assert json.loads(line)["warnings"] == ["missing run.json", "meta.json top-level is not an object"]

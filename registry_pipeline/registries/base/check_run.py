@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Final
 
 from registry_pipeline.canonical import utc_text
@@ -42,11 +43,18 @@ def find_more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]
     return frozenset() if spec is None else frozenset(find_artifacts(spec, relpaths)) - find_needed_files(specs)
 
 
-def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_seal: bool = False) -> Verdict:
+def check_run(
+    report: SealReport,
+    specs: Mapping[str, RegistrySpec],
+    *,
+    only_seal: bool = False,
+    known_lines: Mapping[str, bytes] = MappingProxyType({}),
+) -> Verdict:
     """Return the verdict of a folder with all findings about its seal, its run.json and its artifacts.
 
     The report must contain the bytes of `find_needed_files` and `find_more_needed_files`, unless `only_seal` is set. A
-    folder that is partial or unsealed, or belongs to no registry, has the findings of its seal only.
+    folder that is partial or unsealed, or belongs to no registry, has the findings of its seal only. `known_lines` are
+    lines by artifact that are known to satisfy its schema.
 
     Raises:
         ValueError: the report lacks the bytes of an artifact.
@@ -56,7 +64,7 @@ def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_sea
     spec = specs.get(registry_id or "")
     findings = list(report.findings)
     if not only_seal and registry_id is not None and report.verdict in ("pass", "fail"):
-        findings += _check_registry_run(report, registry_id, spec, is_named=is_named)
+        findings += _check_registry_run(report, registry_id, spec, known_lines, is_named=is_named)
     return Verdict(
         path=report.path,
         run_id=report.run_id,
@@ -70,7 +78,12 @@ def check_run(report: SealReport, specs: Mapping[str, RegistrySpec], *, only_sea
 
 
 def _check_registry_run(
-    report: SealReport, registry_id: str, spec: RegistrySpec | None, *, is_named: bool
+    report: SealReport,
+    registry_id: str,
+    spec: RegistrySpec | None,
+    known_lines: Mapping[str, bytes],
+    *,
+    is_named: bool,
 ) -> Iterator[Finding]:
     # A run that only contains an artifact of a registry never claimed to satisfy the registry's schemas.
     severity = Severity.ERROR if is_named else Severity.WARNING
@@ -85,7 +98,7 @@ def _check_registry_run(
     relpaths = [entry.relpath for entry in report.entries]
     artifacts = find_artifacts(spec, relpaths)
     for artifact in artifacts:
-        problems = _check_artifact(report, artifact, spec.schema_of(artifact))
+        problems = _check_artifact(report, artifact, spec.schema_of(artifact), known_lines.get(artifact, b""))
         yield from _make_findings(f"{report.path}/{artifact}", problems, severity)
     if not is_named:
         return
@@ -139,14 +152,14 @@ def _check_envelope(run_json: Mapping[str, Any], report: SealReport) -> Iterator
         yield FileProblem(_ENVELOPE, "/outputs", detail)
 
 
-def _check_artifact(report: SealReport, artifact: str, schema: str | None) -> Iterator[FileProblem]:
+def _check_artifact(report: SealReport, artifact: str, schema: str | None, known_lines: bytes) -> Iterator[FileProblem]:
     if schema is None:
         return
     data = report.kept.get(artifact)
     if not has_schema(schema):
         yield FileProblem("SCHEMA_UNKNOWN", "", f"{artifact} ({schema} does not ship)")
     elif data is not None:
-        yield from check_bytes(artifact, data, partial(check_value, schema))
+        yield from check_bytes(artifact, data, partial(check_value, schema), known_lines)
     elif report.verdict == "pass":
         # Bytes are kept for verified files only; a file that is broken has a finding of the seal.
         raise ValueError(f"{artifact} was not kept: verify with keep=find_needed_files(specs) | find_more_needed_files")

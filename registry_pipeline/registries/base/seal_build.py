@@ -136,6 +136,11 @@ def seal_built(
     return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
 
 
+def schema_copy_name(artifact: str) -> str:
+    """Return the name of the copy of an artifact's schema in its run folder."""
+    return f"{PurePosixPath(artifact).stem}.schema.json"
+
+
 def make_builder_name(registry_id: str) -> str:
     """Return the name of a registry's builder in run.json."""
     return f"registry_pipeline.{registry_id}"
@@ -152,7 +157,7 @@ def build_run_files(
     for artifact in built.artifacts.files:
         name = spec.schema_of(artifact)
         if name is not None:
-            files[f"{PurePosixPath(artifact).stem}.schema.json"] = schema.schema_bytes(name)
+            files[schema_copy_name(artifact)] = schema.schema_bytes(name)
     outputs = sorted((*files, "run.json", *SEAL_FILES))
     builder = {"name": make_builder_name(spec.registry_id), "version": version("registry-pipeline")}
     files["run.json"] = json_document(make_run_json(repository_id, run, spec, built, run_id, outputs, builder))

@@ -18,6 +18,7 @@ from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.envelope_file import parse_registry_run_json
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.scan import Documents
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import field, value_type
 
@@ -36,8 +37,14 @@ def make_sealed_run(registry_id: str, ref: SealedRef, report: SealReport) -> Sea
 
 
 def read_sealed_report(repository: Repository, spec: RegistrySpec, ref: SealedRef) -> SealReport:
-    """Return the verified report of a run with its artifacts; raise EvidenceError if it is not what `ref` names."""
+    """Return the verified report of a run with its artifacts; raise EvidenceError if it is not what `ref` names.
+
+    One build verifies a run once: see `Repository.memo`.
+    """
     registry_id = spec.registry_id
+    if repository.memo is not None and ref in repository.memo:
+        known: SealReport = repository.memo[ref]
+        return known
     keep = {*spec.artifacts, *([] if ref.relpath is None else [ref.relpath])}
     report = verify_referenced_run(repository, ref, keep)
     # Only the folder names the artifacts of a registry of many files, so it is read twice.
@@ -57,6 +64,8 @@ def read_sealed_report(repository: Repository, spec: RegistrySpec, ref: SealedRe
             f"{registry_id}: the run {ref.run_id} has the root {report.root_sha256} instead of {ref.manifest_sha256}",
             f"the folder was replaced; run `registry-pipeline build {registry_id}` to make a new one",
         )
+    if repository.memo is not None:
+        repository.memo[ref] = report
     return report
 
 
@@ -156,7 +165,7 @@ def read_claims(
     """
     claims: list[Claim] = []
     root_paths: dict[str, str] = {}
-    artifacts = frozenset(spec.artifact for spec in specs.values() if spec.artifacts)
+    artifacts = list_main_artifacts(specs)
     for number, (run_root, run_id) in enumerate(keys, 1):
         root_path = root_paths.get(run_root) or root_paths.setdefault(run_root, os.fspath(root / run_root))
         claim = _read_claim(f"{root_path}/{run_id}", run_root, run_id, specs, artifacts)
@@ -179,12 +188,29 @@ def _read_claim(
     if envelope is not None:
         return Claim(envelope["registry_id"], run_root, run_id, envelope)
     # Older runs name no registry: their hash file shows whether they contain an artifact.
-    hash_file = _read(f"{folder}/MANIFEST.sha256") or b""
-    relpaths = [line[_DIGEST_AND_BLANKS:] for line in hash_file.decode("utf-8", "replace").splitlines()]
+    relpaths = _list_hashed_paths(_read(f"{folder}/MANIFEST.sha256"))
     registry_id = None if artifacts.isdisjoint(relpaths) else find_registry(None, relpaths, specs)[0]
     if registry_id is None and has_delta_log_name((run_root, run_id), specs):
         registry_id = DELTA_LOG
     return None if registry_id is None else Claim(registry_id, run_root, run_id, {})
+
+
+def list_main_artifacts(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
+    """Return the names of the main artifacts of all registries."""
+    return frozenset(spec.artifacts[0] for spec in specs.values() if spec.artifacts)
+
+
+def claims_no_registry(documents: Documents, artifacts: frozenset[str]) -> bool:
+    """Return whether `read_claims` leaves out a folder with these documents, if it is not named like a delta log."""
+    run_json, hash_file = documents.get("run.json"), documents.get("MANIFEST.sha256")
+    # What cannot be read may claim anything.
+    if isinstance(run_json, str) or isinstance(hash_file, str):
+        return False
+    return parse_registry_run_json(run_json) is None and artifacts.isdisjoint(_list_hashed_paths(hash_file))
+
+
+def _list_hashed_paths(hash_file: bytes | None) -> list[str]:
+    return [line[_DIGEST_AND_BLANKS:] for line in (hash_file or b"").decode("utf-8", "replace").splitlines()]
 
 
 def _read(path: str) -> bytes | None:

@@ -211,6 +211,8 @@ def _find_head_and_claims(
     # An unreadable run root is skipped here; run_registry reports it.
     listing = list_run_folder_names(repository.root, repository.config.run_roots, lambda _run_root, _error: None)
     keys = [(run_root, name) for run_root, names in listing for name in names]
+    # The build of run_registry may have found out which folders belong to no registry.
+    memo = repository.memo or {}
     # (1) Only the folders that are named like logs are opened first: a head makes opening most others unnecessary.
     read = {key for key in keys if has_delta_log_name(key, specs)}
     claims = read_claims(repository.root, [key for key in keys if key in read], specs)
@@ -218,7 +220,7 @@ def _find_head_and_claims(
         search = find_head(repository, [claim for claim in claims if claim.registry_id == DELTA_LOG], chain)
         listed = _collect_run_keys(() if search.head is None else search.head.edges)
         # (2) The folders that the head does not list. A log with another name among them makes the search start again.
-        unread = [key for key in keys if key not in read and key not in listed]
+        unread = [key for key in keys if key not in read and key not in listed and key not in memo]
         more = read_claims(repository.root, unread, specs, context.on_progress)
         read.update(unread)
         claims += more

@@ -2,30 +2,73 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
-from registry_pipeline.registries.base.sealed_input import read_sealed_report
+from registry_pipeline.registries.base.sealed_input import claims_no_registry, list_main_artifacts, read_sealed_report
 from registry_pipeline.registries.run_registry import SPEC
-from registry_pipeline.registries.run_registry.build import ARTIFACT, RunRegistryInputs, compare_with_previous
+from registry_pipeline.registries.run_registry.build import (
+    ARTIFACT,
+    RunRegistryInputs,
+    compare_with_previous,
+    make_run_line,
+)
+from registry_pipeline.registries.run_registry.line_cache import NAME, LineCache
+from registry_pipeline.runs.envelope import ScannedRun
 from registry_pipeline.runs.pointer_file import run_folder
-from registry_pipeline.runs.scan import explain_missing_run, read_run_folders
+from registry_pipeline.runs.reference import RunId
+from registry_pipeline.runs.scan import (
+    Documents,
+    FolderIdentity,
+    explain_missing_run,
+    visit_run_folders,
+)
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 
 
 def read_run_registry_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Read the run folders in the run roots, except those of this build run; what cannot be read is a finding."""
-    scan = read_run_folders(
+    """Read the run folders in the run roots, except those of this build run; what cannot be read is a finding.
+
+    A folder that has not changed since an earlier build is not read; `line_cache` says how that is known.
+    """
+    artifacts = list_main_artifacts(context.specs)
+    cache = LineCache(repository.state_root / "cache" / NAME, artifacts)
+    excluded: defaultdict[str, set[str]] = defaultdict(set)
+    for run_root, run_id in context.exclude_runs:
+        excluded[run_root].add(run_id)
+    adapted_roots = {adapter.root for adapter in repository.config.adapters}
+    # A line does not say which Dagster run sealed its folder, but that folder's name begins with the start of the run.
+    own_start = None if context.started is None else str(RunId(context.started, ""))
+
+    def skip(root_path: str, run_root: str, run_ids: Sequence[str]) -> set[str]:
+        if run_root in adapted_roots:
+            return excluded[run_root]
+        known = (run_id for run_id in run_ids if own_start is None or not run_id.startswith(own_start))
+        candidates = [run_id for run_id in known if run_id not in excluded[run_root]]
+        return excluded[run_root] | cache.find_unchanged(root_path, run_root, candidates)
+
+    def visit(run: ScannedRun, identity: FolderIdentity | None, documents: Documents) -> None:
+        claims_nothing = claims_no_registry(documents, artifacts)
+        cache.add(make_run_line(run), identity, claims_nothing=claims_nothing)
+
+    findings = visit_run_folders(
         repository.root,
         repository.config.run_roots,
-        exclude_runs=context.exclude_runs,
+        visit,
+        skip=skip,
         exclude_dagster_run=context.exclude_dagster_run,
         adapters=repository.config.adapters,
         on_progress=context.on_progress,
     )
-    return BuildInputs(RunRegistryInputs(scan.runs), (), scan.findings)
+    if context.started is not None and repository.publish_root.is_dir():
+        cache.save(context.started)
+    if repository.memo is not None:
+        repository.memo.update(dict.fromkeys(cache.list_without_claim(), True))
+    return BuildInputs(RunRegistryInputs(cache.lines()), (), findings)
 
 
 def check_run_registry(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:

@@ -1,0 +1,225 @@
+"""Keep the lines of run folders from one build to the next, with what shows that a folder has not changed.
+
+A line is used again if the folder and each of its files still have the inode, the size and the change time that they
+had when the line was made; every write, rename and link moves a change time. The file proves nothing: whoever can write
+it can also write the run folders. Without it a build reads every folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from itertools import accumulate
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Final
+
+from registry_pipeline.canonical import sha256_hex
+from registry_pipeline.files.cache_file import read_cache_file, write_cache_file
+from registry_pipeline.registries.run_registry.build import VERSION, RunLine
+from registry_pipeline.runs.scan import FolderIdentity
+
+NAME: Final = "run_registry_lines"
+"""The file's name below `cache/`."""
+# Some file systems record times in steps of two seconds: a change soon after the reading may not show.
+_MARGIN_NS: Final = 2 * 10**9
+# A bit of `RunLine.facts` that no metric counts.
+_CLAIMS_NOTHING: Final = 1 << 8
+_FOLDER_NUMBERS: Final = 2
+_FILE_NUMBERS: Final = 3
+_MAX_SIZES_BYTES: Final = 4096
+
+
+class LineCache:
+    """The lines of an earlier build; without a file there are none.
+
+    Lines, with everything that belongs to one, are in the order of the registry.
+    """
+
+    def __init__(self, path: Path, artifacts: Collection[str]) -> None:
+        """Read a file of the same version; `artifacts` are the names by which `add` was told what a folder claims."""
+        self._path = path
+        names = sha256_hex(" ".join(sorted(artifacts)).encode())
+        self._first_line = f"registry-pipeline run registry lines 1, version {VERSION}, artifacts {names}\n".encode()
+        self._entries = _Entries.read(path, self._first_line)
+        self._kept: list[int] = []
+        self._new: list[tuple[RunLine, FolderIdentity | None]] = []
+
+    def find_unchanged(self, root_path: str, run_root: str, run_ids: Sequence[str]) -> set[str]:
+        """Return the run ids whose folders have not changed; `lines` then has their lines."""
+        entries, unchanged = self._entries, set()
+        indexes = entries.indexes.get(run_root, {})
+        numbers, starts, name_sets, names_of = entries.numbers, entries.starts, entries.name_sets, entries.names_of
+        lstat = os.lstat
+        # One loop over plain arrays: a hundred thousand folders have half a million files.
+        for run_id in run_ids:
+            index = indexes.get(run_id)
+            if index is None:
+                continue
+            folder, position = f"{root_path}/{run_id}", starts[index]
+            try:
+                status = lstat(folder)
+                if status.st_ctime_ns != numbers[position] or status.st_ino != numbers[position + 1]:
+                    continue
+                position += _FOLDER_NUMBERS
+                for name in name_sets[names_of[index]]:
+                    status = lstat(f"{folder}/{name}")
+                    if (
+                        status.st_ctime_ns != numbers[position]
+                        or status.st_size != numbers[position + 1]
+                        or status.st_ino != numbers[position + 2]
+                    ):
+                        break
+                    position += _FILE_NUMBERS
+                else:
+                    unchanged.add(run_id)
+                    self._kept.append(index)
+            except OSError:
+                continue
+        return unchanged
+
+    def add(self, line: RunLine, identity: FolderIdentity | None, *, claims_nothing: bool) -> None:
+        """Add the line of a folder that was read; without an identity it is read again next time."""
+        facts = line.facts | _CLAIMS_NOTHING * claims_nothing
+        self._new.append((line._replace(facts=facts), identity))
+
+    def lines(self) -> tuple[RunLine, ...]:
+        """Return all lines, found and added."""
+        self._kept.sort()
+        return (*map(self._entries.line, self._kept), *(line for line, _ in self._new))
+
+    def list_without_claim(self) -> Iterator[tuple[str, str]]:
+        """Yield run root and id of the folders, found and added, that claim to belong to no registry."""
+        for line in self.lines():
+            if line.facts & _CLAIMS_NOTHING:
+                yield line.run_root, line.run_id
+
+    def save(self, started: datetime) -> None:
+        """Replace the file if a line is new or gone; `started` is a time before the first folder was read.
+
+        A folder that changed shortly before `started`, or since, is left out.
+        """
+        newest = int(started.timestamp()) * 10**9 - _MARGIN_NS
+        new = sorted(
+            (
+                (line, identity)
+                for line, identity in self._new
+                if identity is not None and _find_newest_change(identity) < newest
+            ),
+            key=itemgetter(0),
+        )
+        if new or len(self._kept) != self._entries.count:
+            write_cache_file(self._path, self._first_line, self._entries.merge(self._kept, new))
+
+
+def _find_newest_change(identity: FolderIdentity) -> int:
+    """Return the newest change time of the folder and its files, in nanoseconds."""
+    return max(identity.numbers[:1] + identity.numbers[_FOLDER_NUMBERS::_FILE_NUMBERS])
+
+
+class _Entries:
+    """The content of the file: columns with one item for each line, and the lines themselves."""
+
+    def __init__(self, texts: Sequence[Any] = ([], [], [], []), columns: Sequence[bytes | memoryview] = ()) -> None:
+        self.roots: list[str]
+        self.name_sets: list[list[str]]
+        self.ids: list[str]
+        # The times that the runs state, None for none.
+        self.times: list[str | None]
+        self.roots, self.name_sets, self.ids, self.times = map(list, texts)
+        # Of each line: the positions of its root and its name set, its facts and its bytes. Then the numbers of the
+        # FolderIdentity of each folder.
+        self.columns = tuple(array("Q", bytes(column)) for column in columns or [b""] * 5)
+        self.root_of, self.names_of, self.facts, self.sizes, self.numbers = self.columns
+        self.text: bytes | memoryview = b""
+        self._positions = {tuple(names): position for position, names in enumerate(self.name_sets)}
+
+    @classmethod
+    def read(cls, path: Path, first_line: bytes) -> _Entries:
+        """Return the content of a file; nothing if it is missing, damaged or of another version."""
+        body, entries = read_cache_file(path, first_line), cls()
+        if body is not None:
+            # The hash of the file was compared, so this is what `merge` has written.
+            position = bytes(body[:_MAX_SIZES_BYTES]).index(b"\n") + 1
+            parts = []
+            for size in json.loads(bytes(body[:position])):
+                parts.append(body[position : position + size])
+                position += size
+            entries = cls(json.loads(bytes(parts[0])), parts[1:-1])
+            entries.text = parts[-1]
+        entries.locate()
+        return entries
+
+    def locate(self) -> None:
+        """Compute where the numbers and the line of each folder begin, and its index by run root and run id."""
+        lengths = [_FOLDER_NUMBERS + _FILE_NUMBERS * len(names) for names in self.name_sets]
+        self.starts = array("Q", accumulate((lengths[names] for names in self.names_of), initial=0))
+        self.offsets = array("Q", accumulate(self.sizes, initial=0))
+        self.indexes: dict[str, dict[str, int]] = {root: {} for root in self.roots}
+        by_position = [self.indexes[root] for root in self.roots]
+        for index, (root, run_id) in enumerate(zip(self.root_of, self.ids, strict=True)):
+            by_position[root][run_id] = index
+
+    @property
+    def count(self) -> int:
+        """The number of lines."""
+        return len(self.ids)
+
+    def line(self, index: int) -> RunLine:
+        """Return a line."""
+        root, time = self.roots[self.root_of[index]], self.times[index]
+        text = self.text[self.offsets[index] : self.offsets[index + 1]]
+        return RunLine(root, time is None, time or "", self.ids[index], text, self.facts[index])
+
+    def merge(self, kept: Sequence[int], new: Sequence[tuple[RunLine, FolderIdentity]]) -> Iterator[bytes | memoryview]:
+        """Yield the parts of a file with the lines at some indexes and new ones, both in the order of the registry."""
+        merged = _Entries((self.roots, self.name_sets, [], []))
+        texts: list[bytes | memoryview] = []
+        done = 0
+        for line, identity in new:
+            position = bisect_left(kept, line, lo=done, key=self.line)
+            texts += merged._copy(self, kept[done:position])
+            texts.append(merged._append(line, identity))
+            done = position
+        texts += merged._copy(self, kept[done:])
+        header = json.dumps([merged.roots, merged.name_sets, merged.ids, merged.times]).encode("ascii")
+        parts = [header, *(column.tobytes() for column in merged.columns)]
+        yield json.dumps([*map(len, parts), sum(map(len, texts))]).encode("ascii") + b"\n"
+        yield from parts
+        yield from texts
+
+    def _copy(self, source: _Entries, kept: Sequence[int]) -> Iterator[bytes | memoryview]:
+        """Append lines of another content, and yield their texts; neighbours are copied together."""
+        position = 0
+        while position < len(kept):
+            first = kept[position]
+            # The indexes are sorted, so they are neighbours as long as they grow by one.
+            count = bisect_left(range(len(kept) - position), 1, key=lambda step: kept[position + step] - first != step)
+            last = first + count
+            self.ids += source.ids[first:last]
+            self.times += source.times[first:last]
+            for column, other in zip(self.columns[:-1], source.columns[:-1], strict=True):
+                column.extend(other[first:last])
+            self.numbers.extend(source.numbers[source.starts[first] : source.starts[last]])
+            yield source.text[source.offsets[first] : source.offsets[last]]
+            position += count
+
+    def _append(self, line: RunLine, identity: FolderIdentity) -> bytes | memoryview:
+        """Append a new line, and return its text."""
+        if line.run_root not in self.roots:
+            self.roots.append(line.run_root)
+        if identity.names not in self._positions:
+            self._positions[identity.names] = len(self.name_sets)
+            self.name_sets.append(list(identity.names))
+        self.ids.append(line.run_id)
+        self.times.append(None if line.has_no_time else line.created_utc)
+        self.root_of.append(self.roots.index(line.run_root))
+        self.names_of.append(self._positions[identity.names])
+        self.facts.append(line.facts)
+        self.sizes.append(len(line.line))
+        self.numbers.extend(identity.numbers)
+        return line.line
