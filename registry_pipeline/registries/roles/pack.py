@@ -10,24 +10,33 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Final
 
 from registry_pipeline.registries.roles.json_text import JsonPath, Lines, find_spans, format_id, quote_text
-from registry_pipeline.registries.roles.pack_reader import MAX_PROBLEMS, PackReader
+from registry_pipeline.registries.roles.pack_reader import MAX_PROBLEMS, PackReader, dump_parsed_json
 from registry_pipeline.registries.roles.snapshot import (
     CONTRACT_ID,
     SAFE_ID,
     Problem,
     RoleContractSurface,
     RoleRegistrySnapshot,
+    RoleSpecEntry,
     Subject,
 )
-from registry_pipeline.registries.roles.strict_json import StrictJson, parse_strict_bytes, parse_strict_text
+from registry_pipeline.registries.roles.strict_json import (
+    StrictJson,
+    decode_shallow,
+    parse_strict_bytes,
+    parse_strict_text,
+)
 from registry_pipeline.values import replace, value_type
 
 _FIRST_ROLE: Final = re.compile(
-    r'(?<!\\)"roles"[ \t\r\n]*:[ \t\r\n]*\[([ \t\r\n]*)(\{[ \t\r\n]*"[A-Za-z_]{1,64}"[ \t\r\n]*:)'
+    rb'(?<!\\)"roles"[ \t\r\n]*:[ \t\r\n]*\[([ \t\r\n]*)(\{[ \t\r\n]*"[A-Za-z_]{1,64}"[ \t\r\n]*:)'
 )
+# A colon may also be written as \\u003a.
+_ESCAPED_COLON: Final = "\\u003"
 _DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
 # Bounds the memory of a long-running process. The cache is cleared as a whole: that is rare.
 _MAX_CACHED: Final = 1 << 14
@@ -47,7 +56,7 @@ class ParsedPack:
     contract_paths: tuple[JsonPath, ...]
     # the text with its value; None if the pack was read role by role
     document: StrictJson | None = None
-    # the begin and end of each role in the text, if the pack was read role by role
+    # the begin and end of each role in the bytes, if the pack was read role by role
     role_spans: tuple[tuple[int, int], ...] = ()
 
     def load(self) -> ParsedPack:
@@ -112,8 +121,21 @@ def parse_whole_pack(data: bytes, path: str) -> ParsedPack:
     )
 
 
-# The reader of each role, by the hash of its text. Its JSON paths start with ("roles", 0) wherever the role is.
-_cache: dict[bytes, PackReader] = {}
+@value_type(eq=False)
+class _Role:
+    """A role that was read by itself; the JSON paths of its problems start with ("roles", 0) wherever it is."""
+
+    entry: RoleSpecEntry
+    contracts: tuple[RoleContractSurface, ...]
+    # the field and the index of each contract
+    contract_paths: tuple[tuple[str | int, ...], ...]
+    # those of its shape, and whether it breaks RR006 to RR009
+    problems: tuple[Problem, ...]
+    has_invalid_ids: bool
+
+
+# Each role by the hash of its bytes.
+_cache: dict[bytes, _Role] = {}
 
 
 def clear_role_cache() -> None:
@@ -126,22 +148,18 @@ def parse_pack_by_roles(data: bytes, path: str) -> ParsedPack | None:
 
     None means: the text is not strict JSON or cannot be cut, an id is duplicated or missing, or problems are too many.
     """
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    spans = _find_role_spans(text)
+    spans = _find_role_spans(data)
     # (1) the text around the roles must be a strict pack with an empty list
-    frame = parse_strict_text(text[: spans[0][0]] + text[spans[-1][1] :]) if spans else None
+    frame = parse_strict_bytes(data[: spans[0][0]] + data[spans[-1][1] :]) if spans else None
     if frame is None or frame.defects or not isinstance(frame.value, dict) or frame.value.get("roles") != []:
         return None
     # (2) each piece must be a strict object with a role_id
-    read = [_read_cached(text[begin:end]) for begin, end in spans]
+    read = [_read_cached(data[begin:end]) for begin, end in spans]
     roles = [role for role in read if role is not None]
     if len(roles) < len(read):
         return None
     # (3) problems of duplicated ids are numbered, which a role alone cannot know
-    entries = tuple(role.roles[0] for role in roles)
+    entries = tuple(role.entry for role in roles)
     contracts = tuple(contract for role in roles for contract in role.contracts)
     if len({entry.role_id for entry in entries}) < len(entries):
         return None
@@ -157,51 +175,84 @@ def parse_pack_by_roles(data: bytes, path: str) -> ParsedPack | None:
     if empty is None or len(problems) >= MAX_PROBLEMS:
         return None
     snapshot = replace(empty, roles=entries, contracts=contracts)
+    has_invalid_ids = any(role.has_invalid_ids for role in roles)
     return ParsedPack(
         path,
         data,
         snapshot,
-        (*problems, *find_pack_problems(snapshot)),
+        (*problems, *(find_pack_problems(snapshot) if has_invalid_ids else _check_aliases(snapshot))),
         tuple(("roles", index) for index in range(len(roles))),
-        tuple(("roles", index, *inner[2:]) for index, role in enumerate(roles) for inner in role.contract_paths),
+        tuple(("roles", index, *inner) for index, role in enumerate(roles) for inner in role.contract_paths),
         role_spans=tuple(spans),
     )
 
 
-def _find_role_spans(text: str) -> list[tuple[int, int]]:
-    """Return the likely begin and end of each role in the text of a pack; an empty list if they cannot be found."""
-    match = _FIRST_ROLE.search(text)
+def _find_role_spans(data: bytes) -> list[tuple[int, int]]:
+    """Return the likely begin and end of each role in the bytes of a pack; an empty list if they cannot be found."""
+    match = _FIRST_ROLE.search(data)
     # The array must be in the outermost object: only one bracket is open before its key.
-    if match is None or text.count("{", 0, match.start()) != 1:
+    if match is None or data.count(b"{", 0, match.start()) != 1:
         return []
     blanks, opening = match.groups()
     # In indented text a role starts on its own line. Otherwise its first key distinguishes it from a contract.
-    if "\n" not in blanks:
-        blanks = " " if "}, " + opening in text else ""
-    border = "}," + blanks + ("{" if "\n" in blanks else opening)
-    spans: list[tuple[int, int]] = []
-    begin = match.start(2)
-    while (end := text.find(border, begin)) >= 0:
-        spans.append((begin, end + 1))
-        begin = end + 2 + len(blanks)
+    if b"\n" not in blanks:
+        blanks = b" " if b"}, " + opening in data else b""
+    border = b"}," + blanks + (b"{" if b"\n" in blanks else opening)
+    # A pattern is found three times faster than by `bytes.find`.
+    ends = [found.start() + 1 for found in re.compile(re.escape(border)).finditer(data, match.start(2))]
+    begins = [match.start(2), *(end + 1 + len(blanks) for end in ends)]
     try:
-        spans.append((begin, _DECODER.raw_decode(text, begin)[1]))
+        last = data[begins[-1] :].decode("utf-8")
+        ends.append(begins[-1] + len(last[: _DECODER.raw_decode(last)[1]].encode("utf-8")))
     except (ValueError, RecursionError):
         return []
-    return spans
+    return list(zip(begins, ends, strict=True))
 
 
-def _read_cached(text: str) -> PackReader | None:
+def _read_cached(data: bytes) -> _Role | None:
     # The hash instead of the text: the schemas of a role take far more memory than what is kept of it.
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    digest = hashlib.sha256(data).digest()
     role = _cache.get(digest)
     if role is None:
-        role = _read_role(text)
-        if role is not None:
-            if len(_cache) >= _MAX_CACHED:
-                _cache.clear()
-            _cache[digest] = role
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        reader = _read_role_fast(text) or _read_role(text)
+        if reader is None:
+            return None
+        alone = RoleRegistrySnapshot(tuple(reader.roles), tuple(reader.contracts))
+        role = _Role(
+            reader.roles[0],
+            alone.contracts,
+            tuple(path[2:] for path in reader.contract_paths),
+            tuple(reader.problems),
+            any(True for _ in chain(_check_roles(alone), _check_contracts(alone))),
+        )
+        if len(_cache) >= _MAX_CACHED:
+            _cache.clear()
+        _cache[digest] = role
     return role
+
+
+def _read_role_fast(text: str) -> PackReader | None:
+    """Return the same as `_read_role`, or None if it is not proven that the text is strict.
+
+    Canonical bytes are made of the surfaces and of the rest of the role, which shows that its numbers are in range and
+    that it has no lone surrogate. They contain a colon after each key, so a duplicated key makes them too few.
+    """
+    try:
+        role = decode_shallow(text, outer_levels=2)
+        if not isinstance(role, dict) or not isinstance(role.get("role_id"), str) or _ESCAPED_COLON in text:
+            return None
+        reader = PackReader()
+        reader.read_role(role, ("roles", 0))
+        for contract in reader.hashed:
+            contract["schema_json"] = None
+        colons = reader.colons + dump_parsed_json(role).count(b":")
+    except (ValueError, RecursionError):
+        return None
+    return reader if colons == text.count(":") else None
 
 
 def _read_role(text: str) -> PackReader | None:
