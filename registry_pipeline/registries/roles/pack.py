@@ -14,15 +14,26 @@ from itertools import chain
 from typing import Final
 
 from registry_pipeline.registries.roles.json_text import JsonPath, Lines, find_spans, format_id, quote_text
-from registry_pipeline.registries.roles.pack_reader import MAX_PROBLEMS, PackReader, dump_parsed_json
+from registry_pipeline.registries.roles.pack_reader import (
+    MAX_PROBLEMS,
+    PackReader,
+    dump_parsed_json,
+    read_entry,
+    states_version,
+)
 from registry_pipeline.registries.roles.snapshot import (
+    CONTRACT_FIELDS,
     CONTRACT_ID,
+    ROLE_FIELDS,
     SAFE_ID,
     Problem,
+    RoleContractKind,
     RoleContractSurface,
     RoleRegistrySnapshot,
     RoleSpecEntry,
     Subject,
+    contract_version,
+    has_valid_fields,
 )
 from registry_pipeline.registries.roles.strict_json import (
     StrictJson,
@@ -35,6 +46,7 @@ from registry_pipeline.values import replace, value_type
 _FIRST_ROLE: Final = re.compile(
     rb'(?<!\\)"roles"[ \t\r\n]*:[ \t\r\n]*\[([ \t\r\n]*)(\{[ \t\r\n]*"[A-Za-z_]{1,64}"[ \t\r\n]*:)'
 )
+_KINDS: Final = tuple((kind, kind.field) for kind in RoleContractKind)
 # A colon may also be written as \\u003a.
 _ESCAPED_COLON: Final = "\\u003"
 _DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
@@ -128,7 +140,7 @@ class _Role:
     entry: RoleSpecEntry
     contracts: tuple[RoleContractSurface, ...]
     # the field and the index of each contract
-    contract_paths: tuple[tuple[str | int, ...], ...]
+    contract_paths: tuple[JsonPath, ...]
     # those of its shape, and whether it breaks RR006 to RR009
     problems: tuple[Problem, ...]
     has_invalid_ids: bool
@@ -218,45 +230,57 @@ def _read_cached(data: bytes) -> _Role | None:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
             return None
-        reader = _read_role_fast(text) or _read_role(text)
-        if reader is None:
+        role = _read_valid_role(text) or _read_role(text)
+        if role is None:
             return None
-        alone = RoleRegistrySnapshot(tuple(reader.roles), tuple(reader.contracts))
-        role = _Role(
-            reader.roles[0],
-            alone.contracts,
-            tuple(path[2:] for path in reader.contract_paths),
-            tuple(reader.problems),
-            any(True for _ in chain(_check_roles(alone), _check_contracts(alone))),
-        )
         if len(_cache) >= _MAX_CACHED:
             _cache.clear()
         _cache[digest] = role
     return role
 
 
-def _read_role_fast(text: str) -> PackReader | None:
-    """Return the same as `_read_role`, or None if it is not proven that the text is strict.
+def _read_valid_role(text: str) -> _Role | None:
+    """Return the same as `_read_role` for a role without any problem; None if it has one, or if that is not proven.
 
-    Canonical bytes are made of the surfaces and of the rest of the role, which shows that its numbers are in range and
-    that it has no lone surrogate. They contain a colon after each key, so a duplicated key makes them too few.
+    The text is strict because its surfaces and the rest of it have canonical bytes: numbers are in range, and no
+    surrogate is alone. Canonical bytes have a colon for each key, and a duplicated key makes them fewer than in the
+    text.
     """
+    contracts: list[RoleContractSurface] = []
+    paths: list[JsonPath] = []
+    colons = 0
     try:
         role = decode_shallow(text, outer_levels=2)
-        if not isinstance(role, dict) or not isinstance(role.get("role_id"), str) or _ESCAPED_COLON in text:
+        if _ESCAPED_COLON in text or not isinstance(role, dict) or not has_valid_fields(role, ROLE_FIELDS):
             return None
-        reader = PackReader()
-        reader.read_role(role, ("roles", 0))
-        for contract in reader.hashed:
-            contract["schema_json"] = None
-        colons = reader.colons + dump_parsed_json(role).count(b":")
+        role_id, department_id = role["role_id"], role["department_id"]
+        if not all(map(SAFE_ID.fullmatch, (role_id, department_id, *role["aliases"]))):
+            return None
+        for kind, field in _KINDS:
+            prefix = f"ROLE:{role_id}:{kind.value}:"
+            for index, contract in enumerate(role[field]):
+                if not has_valid_fields(contract, CONTRACT_FIELDS):
+                    return None
+                # Without the surface only the rest of the role is left to be proven.
+                contract_id, schema = contract["contract_id"], contract.pop("schema_json")
+                version = contract_version(contract_id)
+                if version is None or not contract_id.startswith(prefix) or not states_version(schema, version):
+                    return None
+                canonical = dump_parsed_json(schema)
+                colons += canonical.count(b":") + 1
+                digest = hashlib.sha256(canonical).hexdigest()
+                contracts.append(RoleContractSurface(contract_id, role_id, kind, version, digest))
+                paths.append((field, index))
+        colons += dump_parsed_json(role).count(b":")
     except (ValueError, RecursionError):
         return None
-    return reader if colons == text.count(":") else None
+    if colons != text.count(":"):
+        return None
+    return _Role(read_entry(role_id, role), tuple(contracts), tuple(paths), (), has_invalid_ids=False)
 
 
-def _read_role(text: str) -> PackReader | None:
-    """Return the reader of one role, or None if the text is no strict object with a role_id."""
+def _read_role(text: str) -> _Role | None:
+    """Return one role, or None if the text is no strict object with a role_id."""
     # Inside two arrays the role is nested as deep as in its pack.
     document = parse_strict_text(f"[[{text}]]")
     value = document.value
@@ -266,7 +290,10 @@ def _read_role(text: str) -> PackReader | None:
         return None
     reader = PackReader()
     reader.read_role(value, ("roles", 0))
-    return reader
+    alone = RoleRegistrySnapshot(tuple(reader.roles), tuple(reader.contracts))
+    has_invalid_ids = any(True for _ in chain(_check_roles(alone), _check_contracts(alone)))
+    paths = tuple(path[2:] for path in reader.contract_paths)
+    return _Role(reader.roles[0], alone.contracts, paths, tuple(reader.problems), has_invalid_ids)
 
 
 def _move_to_index(problem: Problem, index: int) -> Problem:

@@ -13,7 +13,6 @@ from registry_pipeline.findings.finding import did_you_mean
 from registry_pipeline.registries.roles.json_text import JsonPath, format_id, format_pointer, format_value, quote_text
 from registry_pipeline.registries.roles.snapshot import (
     CONTRACT_FIELDS,
-    DEFINITION_FIELDS,
     PACK_FIELDS,
     ROLE_FIELDS,
     Problem,
@@ -110,7 +109,6 @@ def _rewrite_numbers(text: str) -> str | None:
 
 # How many problems of one code are listed; further ones are summed up in one.
 MAX_PROBLEMS: Final = 50_000
-_TEXT_FIELDS: Final = ("department_id", "display_name", "lifecycle", "vocab_namespace", "proposal_policy")
 
 
 class PackReader:
@@ -122,9 +120,6 @@ class PackReader:
         self.contracts: list[RoleContractSurface] = []
         self.role_paths: list[JsonPath] = []
         self.contract_paths: list[JsonPath] = []
-        # The contracts whose surface was hashed, and the colons in the canonical bytes of these surfaces.
-        self.hashed: list[dict[str, Any]] = []
-        self.colons = 0
         self._value = None if document is None else document.value
         self._text = "" if document is None else document.text
         self._counts: Counter[str] = Counter()
@@ -160,9 +155,8 @@ class PackReader:
             self._check_fields(f"role {pointer}", (), role, path, ROLE_FIELDS, pointer)
             return
         key = self._count_occurrence("role", role_id)
-        if not _has_fields(role, ROLE_FIELDS):
-            self._check_fields(f"role {format_id(role_id)}", (role_id,), role, path, ROLE_FIELDS, key)
-        self.roles.append(_read_entry(role_id, role))
+        self._check_fields(f"role {format_id(role_id)}", (role_id,), role, path, ROLE_FIELDS, key)
+        self.roles.append(read_entry(role_id, role))
         self.role_paths.append(path)
         for kind in RoleContractKind:
             contracts = role.get(kind.field)
@@ -178,24 +172,21 @@ class PackReader:
             return
         key = self._count_occurrence("contract", contract_id)
         ids = (role_id, contract_id)
-        if not _has_fields(contract, CONTRACT_FIELDS):
-            self._check_fields(f"contract {format_id(contract_id)}", ids, contract, path, CONTRACT_FIELDS, key)
+        self._check_fields(f"contract {format_id(contract_id)}", ids, contract, path, CONTRACT_FIELDS, key)
         version = contract_version(contract_id)
         schema, schema_path = contract.get("schema_json"), (*path, "schema_json")
         # A schema with a defect in its text has no canonical bytes.
-        digest = None
-        if isinstance(schema, dict) and schema_path not in self._defective_surfaces:
-            canonical = dump_parsed_json(schema)
-            digest = hashlib.sha256(canonical).hexdigest()
-            self.hashed.append(contract)
-            self.colons += canonical.count(b":")
+        has_hash = isinstance(schema, dict) and schema_path not in self._defective_surfaces
+        digest = parsed_json_sha256(schema) if isinstance(schema, dict) and has_hash else None
         self.contract_paths.append(path)
         self.contracts.append(RoleContractSurface(contract_id, role_id, kind, version, digest))
-        if not isinstance(schema, dict) or digest is None or version is None or "contract_version" not in schema:
-            return
-        stated = schema["contract_version"]
-        if isinstance(stated, bool) or stated not in (version, str(version)):
-            got = format_value(stated)
+        if (
+            isinstance(schema, dict)
+            and digest is not None
+            and version is not None
+            and not states_version(schema, version)
+        ):
+            got = format_value(schema["contract_version"])
             fillers = {"id": contract_id, "detail": got}
             stated_path = (*schema_path, "contract_version")
             self._add(Problem("RR016", ids, fillers, expected=str(version), got=got, path=stated_path))
@@ -270,17 +261,28 @@ class PackReader:
             add(f"/{name}", (name,), f"unknown field {quote_text(name)}{hint}", got=quote_text(name))
 
 
-def _has_fields(value: dict[str, Any], fields: Mapping[str, ShapeCheck]) -> bool:
-    """Return whether an object has these fields, valid ones, and no other."""
-    return value.keys() == fields.keys() and not any(check(value[name]) for name, check in fields.items())
+def states_version(schema: dict[str, Any], version: int) -> bool:
+    """Return whether the `contract_version` of a surface, if it states one, is the version in the contract_id."""
+    stated = schema.get("contract_version", version)
+    return not isinstance(stated, bool) and stated in (version, str(version))
 
 
-def _read_entry(role_id: str, role: dict[str, Any]) -> RoleSpecEntry:
-    texts: dict[str, Any] = {name: _string_or_none(role.get(name)) for name in _TEXT_FIELDS}
-    lists: dict[str, Any] = {
-        name: _strings_or_none(role.get(name)) for name in DEFINITION_FIELDS if name not in _TEXT_FIELDS
-    }
-    return RoleSpecEntry(role_id=role_id, aliases=_strings_or_none(role.get("aliases")) or (), **texts, **lists)
+def read_entry(role_id: str, role: dict[str, Any]) -> RoleSpecEntry:
+    """Return a role without its contracts."""
+    return RoleSpecEntry(
+        role_id,
+        _string_or_none(role.get("department_id")),
+        _string_or_none(role.get("display_name")),
+        _strings_or_none(role.get("aliases")) or (),
+        _string_or_none(role.get("lifecycle")),
+        _strings_or_none(role.get("modes_supported")),
+        _strings_or_none(role.get("content_profiles_supported")),
+        _strings_or_none(role.get("claim_features")),
+        _strings_or_none(role.get("allowed_models")),
+        _strings_or_none(role.get("allowed_tools")),
+        _string_or_none(role.get("vocab_namespace")),
+        _string_or_none(role.get("proposal_policy")),
+    )
 
 
 def _string_or_none(value: Any) -> str | None:
@@ -288,7 +290,7 @@ def _string_or_none(value: Any) -> str | None:
 
 
 def _strings_or_none(value: Any) -> tuple[str, ...] | None:
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else None
+    return tuple([item for item in value if isinstance(item, str)]) if isinstance(value, list) else None
 
 
 def _find_value(value: Any, path: JsonPath) -> Any:

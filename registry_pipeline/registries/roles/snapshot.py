@@ -162,6 +162,16 @@ ROLE_FIELDS: Final[Mapping[str, ShapeCheck]] = {
 CONTRACT_FIELDS: Final[Mapping[str, ShapeCheck]] = {"contract_id": _STRING, "schema_json": _OBJECT}
 
 
+def has_valid_fields(value: dict[str, Any], fields: Mapping[str, ShapeCheck]) -> bool:
+    """Return whether an object has these fields, with valid values, and no other."""
+    if value.keys() != fields.keys():
+        return False
+    for name, check in fields.items():  # noqa: SIM110 - a generator would take twice as long
+        if check(value[name]):
+            return False
+    return True
+
+
 @value_type
 class Subject:
     """What a problem is about: the contract if `contract_id` is given, else the role, else the pack itself.
