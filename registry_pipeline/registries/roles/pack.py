@@ -18,6 +18,7 @@ from registry_pipeline.registries.roles.pack_reader import (
     MAX_PROBLEMS,
     PackReader,
     dump_parsed_json,
+    encode_compact,
     read_entry,
     states_version,
 )
@@ -46,7 +47,7 @@ from registry_pipeline.values import replace, value_type
 _FIRST_ROLE: Final = re.compile(
     rb'(?<!\\)"roles"[ \t\r\n]*:[ \t\r\n]*\[([ \t\r\n]*)(\{[ \t\r\n]*"[A-Za-z_]{1,64}"[ \t\r\n]*:)'
 )
-_KINDS: Final = tuple((kind, kind.field) for kind in RoleContractKind)
+_KINDS: Final = tuple((kind, kind.value, kind.field) for kind in RoleContractKind)
 # A colon may also be written as \\u003a.
 _ESCAPED_COLON: Final = "\\u003"
 _DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
@@ -253,28 +254,32 @@ def _read_valid_role(text: str) -> _Role | None:
         role = decode_shallow(text, outer_levels=2)
         if _ESCAPED_COLON in text or not isinstance(role, dict) or not has_valid_fields(role, ROLE_FIELDS):
             return None
-        role_id, department_id = role["role_id"], role["department_id"]
-        if not all(map(SAFE_ID.fullmatch, (role_id, department_id, *role["aliases"]))):
+        role_id = role["role_id"]
+        if not all(map(SAFE_ID.fullmatch, (role_id, role["department_id"], *role["aliases"]))):
             return None
-        for kind, field in _KINDS:
-            prefix = f"ROLE:{role_id}:{kind.value}:"
+        for kind, letter, field in _KINDS:
+            prefix = f"ROLE:{role_id}:{letter}:"
             for index, contract in enumerate(role[field]):
                 if not has_valid_fields(contract, CONTRACT_FIELDS):
                     return None
                 # Without the surface only the rest of the role is left to be proven.
                 contract_id, schema = contract["contract_id"], contract.pop("schema_json")
                 version = contract_version(contract_id)
-                if version is None or not contract_id.startswith(prefix) or not states_version(schema, version):
+                if version is None or not contract_id.startswith(prefix):
+                    return None
+                if "contract_version" in schema and not states_version(schema["contract_version"], version):
                     return None
                 canonical = dump_parsed_json(schema)
                 colons += canonical.count(b":") + 1
                 digest = hashlib.sha256(canonical).hexdigest()
                 contracts.append(RoleContractSurface(contract_id, role_id, kind, version, digest))
                 paths.append((field, index))
-        colons += dump_parsed_json(role).count(b":")
+        # Valid fields are texts and lists of texts.
+        rest = encode_compact(role)
+        rest.encode("utf-8")
     except (ValueError, RecursionError):
         return None
-    if colons != text.count(":"):
+    if colons + rest.count(":") != text.count(":"):
         return None
     return _Role(read_entry(role_id, role), tuple(contracts), tuple(paths), (), has_invalid_ids=False)
 

@@ -28,15 +28,7 @@ from registry_pipeline.registries.roles.strict_json import JsonDefect, StrictJso
 # One encoder for all surfaces, because `JSONEncoder.encode` makes a new one for each. The C function that json itself
 # calls; typeshed does not declare it. Its arguments: no check for cycles, no default, ..., sorted keys, no NaN.
 _encode: Final[Callable[[object, int], tuple[str, ...]]] = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
-    None,
-    None,
-    json.encoder.encode_basestring,
-    None,
-    ":",
-    ",",
-    True,
-    False,
-    False,  # type: ignore[attr-defined]
+    *(None, None, json.encoder.encode_basestring, None), *(":", ","), *(True, False, False)
 )
 # Makes every digit and sign a zero and every `e` a point: then a number that RFC 8785 may write in another way than
 # Python has 0.0 or sixteen zeros. A text inside a string may look like one, too.
@@ -70,9 +62,14 @@ def parsed_json_sha256(value: dict[str, Any]) -> str:
     return hashlib.sha256(dump_parsed_json(value)).hexdigest()
 
 
+def encode_compact(value: dict[str, Any]) -> str:
+    """Return an object as JSON without blanks and with sorted keys; a ValueError for NaN or an infinite number."""
+    return "".join(_encode(value, 0))
+
+
 def dump_parsed_json(value: dict[str, Any]) -> bytes:
     """Return the RFC 8785 bytes of an object from a JSON parser; raises as `canonical_json_sha256`."""
-    text = "".join(_encode(value, 0))
+    text = encode_compact(value)
     data = text.encode("utf-8")
     shape = data.translate(_SHAPES)
     # RFC 8785 sorts keys by UTF-16 units, Python by code points. Only characters above U+FFFF get another order, and
@@ -180,13 +177,11 @@ class PackReader:
         digest = parsed_json_sha256(schema) if isinstance(schema, dict) and has_hash else None
         self.contract_paths.append(path)
         self.contracts.append(RoleContractSurface(contract_id, role_id, kind, version, digest))
-        if (
-            isinstance(schema, dict)
-            and digest is not None
-            and version is not None
-            and not states_version(schema, version)
-        ):
-            got = format_value(schema["contract_version"])
+        if not isinstance(schema, dict) or digest is None or version is None or "contract_version" not in schema:
+            return
+        stated = schema["contract_version"]
+        if not states_version(stated, version):
+            got = format_value(stated)
             fillers = {"id": contract_id, "detail": got}
             stated_path = (*schema_path, "contract_version")
             self._add(Problem("RR016", ids, fillers, expected=str(version), got=got, path=stated_path))
@@ -261,9 +256,8 @@ class PackReader:
             add(f"/{name}", (name,), f"unknown field {quote_text(name)}{hint}", got=quote_text(name))
 
 
-def states_version(schema: dict[str, Any], version: int) -> bool:
-    """Return whether the `contract_version` of a surface, if it states one, is the version in the contract_id."""
-    stated = schema.get("contract_version", version)
+def states_version(stated: Any, version: int) -> bool:
+    """Return whether the `contract_version` of a surface is the version in its contract_id."""
     return not isinstance(stated, bool) and stated in (version, str(version))
 
 

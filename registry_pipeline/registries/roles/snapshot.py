@@ -107,7 +107,7 @@ ShapeCheck = Callable[[Any], list[ShapeError]]
 def contract_version(contract_id: str) -> int | None:
     """Return the version in a contract id, or None if it does not have the form `ROLE:<role_id>:X|C:<ver>`."""
     match = CONTRACT_ID.fullmatch(contract_id)
-    return int(match[3]) if match is not None and int(match[3]) <= MAX_VERSION else None
+    return version if match is not None and (version := int(match[3])) <= MAX_VERSION else None
 
 
 def _make_type_check(expected: str, kind: type) -> ShapeCheck:
