@@ -174,8 +174,9 @@ class PublishedPack:
     source: str
     # the commit that first published a role_id or contract_id, as far as it is known
     published_by: Mapping[str, str] = field(default_factory=dict)
-    # the commit that contains the pack, None for a file
+    # the commit that contains the pack, and git's id of its bytes; None for a file
     commit: str | None = None
+    blob_id: str | None = None
 
 
 @value_type
