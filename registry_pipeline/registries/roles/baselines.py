@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -286,7 +287,10 @@ def add_publishers(repository: Repository, baseline: Baseline, ids: set[str]) ->
     publishers: dict[str, str] = {}
     # The commit is an addition to a finding, which is valid without it.
     with suppress(NotFoundError):
-        for commit, data in _read_first_packs(repository, baseline.tip) if ids else ():
+        for commit, data in _read_first_packs(repository, baseline) if ids else ():
+            if data is None:
+                publishers |= dict.fromkeys(ids - publishers.keys(), commit)
+                break
             # Most packs are not parsed: their bytes contain none of the ids. An escape may hide one.
             names = {
                 name
@@ -306,11 +310,17 @@ def _find_declared_ids(pack: ParsedPack) -> set[str]:
     return ids | {contract.contract_id for contract in pack.snapshot.contracts}
 
 
-def _read_first_packs(repository: Repository, tip: str | None) -> Iterator[tuple[str, bytes]]:
-    """Yield the first commit that contains each version of the pack, and the version's bytes, the oldest first."""
+def _read_first_packs(repository: Repository, baseline: Baseline) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the first commit that contains each version of the pack, and the version's bytes, the oldest first.
+
+    The baseline's own bytes are None, and no version follows them: the baseline declares all ids that are searched.
+    """
     first_commits: dict[str, str] = {}
-    for commit in read_pack_commits(repository.root, tip, repository.config.roles.pack)[:_MAX_COMMITS]:
+    for commit in read_pack_commits(repository.root, baseline.tip, repository.config.roles.pack)[:_MAX_COMMITS]:
         if commit.blob_id is not None:
             first_commits.setdefault(commit.blob_id, commit.commit)
-    for blob_id, data in read_pack_blobs(repository.root, list(first_commits)):
+    own_id = None if baseline.published is None else baseline.published.blob_id
+    for blob_id, data in read_pack_blobs(repository.root, list(takewhile(lambda name: name != own_id, first_commits))):
         yield first_commits[blob_id], data
+    if own_id in first_commits:
+        yield first_commits[own_id], None

@@ -36,22 +36,20 @@ class PackIndex:
 
     def __init__(self, pack: ParsedPack) -> None:
         self._pack = pack
-        self._roles: dict[str, list[JsonPath]] = {}
-        self._contracts: dict[str, list[JsonPath]] = {}
+        snapshot = pack.snapshot
+        role_ids = [] if snapshot is None else [role.role_id for role in snapshot.roles]
+        contract_ids = [] if snapshot is None else [contract.contract_id for contract in snapshot.contracts]
+        self._roles = _group_paths(role_ids, pack.role_paths)
+        self._contracts = _group_paths(contract_ids, pack.contract_paths)
         self._pieces: dict[JsonPath, _Piece] = {}
         # the begin and end of each located path in the text of its piece
         self._spans: dict[JsonPath, tuple[int, int]] = {}
         self._lines: Lines | None = None
         self._role_positions: list[tuple[int, int]] = []
-        if pack.snapshot is not None:
-            for role, path in zip(pack.snapshot.roles, pack.role_paths, strict=True):
-                self._roles.setdefault(role.role_id, []).append(path)
-            for contract, path in zip(pack.snapshot.contracts, pack.contract_paths, strict=True):
-                self._contracts.setdefault(contract.contract_id, []).append(path)
 
     def find_path(self, subject: Subject) -> JsonPath | None:
         """Return the path of a subject, else of its role or contract if only the member is missing, else None."""
-        paths: list[JsonPath] = [()]
+        paths: Sequence[JsonPath] = [()]
         if subject.contract_id is not None:
             paths = self._contracts.get(subject.contract_id, [])
         elif subject.role_id is not None:
@@ -155,6 +153,17 @@ class PackIndex:
             self._role_positions.append((line, column))
             previous = begin
         return self._role_positions
+
+
+def _group_paths(ids: Sequence[str], paths: Sequence[JsonPath]) -> dict[str, Sequence[JsonPath]]:
+    """Return the paths of each id, in order; a duplicated id has several."""
+    single: dict[str, Sequence[JsonPath]] = {subject_id: (path,) for subject_id, path in zip(ids, paths, strict=True)}
+    if len(single) == len(ids):
+        return single
+    groups: dict[str, list[JsonPath]] = {}
+    for subject_id, path in zip(ids, paths, strict=True):
+        groups.setdefault(subject_id, []).append(path)
+    return dict(groups)
 
 
 def _advance(line: int, column: int, text: str) -> tuple[int, int]:
