@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from registry_pipeline.registries.roles.json_text import format_id, quote_text
@@ -84,7 +85,12 @@ def _find_changed_surfaces(current: RoleRegistrySnapshot, published: PublishedId
     if not changed:
         return
     # The next free version is above what was published and what the pack itself adds.
-    highest = find_highest_versions([*published.contracts.values(), *current.contracts])
+    lines = {contract.line for contract in current.contracts if contract.contract_id in changed}
+    highest = find_highest_versions(
+        contract
+        for contract in chain(published.contracts.values(), current.contracts)
+        if contract.contract_id.rpartition(":")[0] in lines
+    )
     for contract in _drop_duplicate_contracts(current):
         if contract.contract_id not in changed:
             continue
