@@ -49,6 +49,7 @@ from registry_pipeline.values import replace, value_type
 _FIRST_ROLE: Final = re.compile(
     rb'(?<!\\)"roles"[ \t\r\n]*:[ \t\r\n]*\[([ \t\r\n]*)(\{[ \t\r\n]*"[A-Za-z_]{1,64}"[ \t\r\n]*:)'
 )
+_NEXT_OBJECT: Final = re.compile(rb"\},[ \t\r\n]*\{")
 _KINDS: Final = tuple((kind, kind.value, kind.field) for kind in RoleContractKind)
 # A colon may also be written as \\u003a.
 _ESCAPED_COLON: Final = "\\u003"
@@ -119,7 +120,7 @@ class PastPack:
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Collect no garbage inside: packs are many objects without cycles, and collecting would take a third of the time."""
+    """Collect no garbage inside: a pack is many objects without cycles, and collecting takes a third of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -226,9 +227,10 @@ def _find_role_spans(data: bytes) -> list[tuple[int, int]]:
     if b"\n" not in blanks:
         blanks = b" " if b"}, " + opening in data else b""
     border = b"}," + blanks + (b"{" if b"\n" in blanks else opening)
-    # A pattern is found three times faster than by `bytes.find`.
-    ends = [found.start() + 1 for found in re.compile(re.escape(border)).finditer(data, match.start(2))]
-    begins = [match.start(2), *(end + 1 + len(blanks) for end in ends)]
+    begin = match.start(2)
+    # A pattern finds them twice as fast as `bytes.find`.
+    ends = [found.start() + 1 for found in _NEXT_OBJECT.finditer(data, begin) if data.startswith(border, found.start())]
+    begins = [begin, *(end + 1 + len(blanks) for end in ends)]
     try:
         last = data[begins[-1] :].decode("utf-8")
         ends.append(begins[-1] + len(last[: _DECODER.raw_decode(last)[1]].encode("utf-8")))
