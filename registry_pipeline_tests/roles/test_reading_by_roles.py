@@ -233,6 +233,15 @@ def test_a_role_whose_text_is_not_strict_is_not_proven_valid(surface: str) -> No
     assert _read_role(with_surface(surface)) is None
 
 
+@pytest.mark.parametrize("member", ['"display_name": "\\ud800"', '"lifecycle": "active", "display_name": "Grip"'])
+def test_the_text_around_the_surfaces_is_proven_too(member: str) -> None:
+    text = with_surface("{}").replace('"display_name": "Grip"', member)
+
+    assert member in text
+    assert _read_valid_role(text) is None
+    assert _read_role(text) is None
+
+
 def test_the_deepest_surface_is_proven_valid() -> None:
     assert _read_valid_role(with_surface('{"a": ' + "[" * 58 + "]" * 58 + "}")) is not None
 
