@@ -39,8 +39,9 @@ from registry_pipeline.registries.roles.snapshot import (
     has_valid_fields,
 )
 from registry_pipeline.registries.roles.strict_json import (
+    MAX_DEPTH,
     StrictJson,
-    decode_shallow,
+    is_deep,
     parse_strict_bytes,
     parse_strict_text,
 )
@@ -53,6 +54,9 @@ _NEXT_OBJECT: Final = re.compile(rb"\},[ \t\r\n]*\{")
 _KINDS: Final = tuple((kind, kind.value, kind.field) for kind in RoleContractKind)
 # A colon may also be written as \\u003a.
 _ESCAPED_COLON: Final = "\\u003"
+# How deep a surface may be nested, inside the pack, its list of roles, the role, its list and the contract.
+_SURFACE_DEPTH: Final = MAX_DEPTH - 5
+_PLAIN: Final = json.JSONDecoder()
 _DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
 # Bounds the memory of a long-running process. The cache is cleared as a whole: that is rare.
 _MAX_CACHED: Final = 1 << 14
@@ -157,7 +161,7 @@ class _Role:
     entry: RoleSpecEntry
     contracts: tuple[RoleContractSurface, ...]
     # the field and the index of each contract
-    contract_paths: tuple[JsonPath, ...]
+    contract_paths: tuple[tuple[str, int], ...]
     # those of its shape, and whether it breaks RR006 to RR009
     problems: tuple[Problem, ...]
     has_invalid_ids: bool
@@ -211,7 +215,9 @@ def parse_pack_by_roles(data: bytes, path: str) -> ParsedPack | None:
         snapshot,
         (*problems, *(find_pack_problems(snapshot) if has_invalid_ids else _check_aliases(snapshot))),
         tuple(("roles", index) for index in range(len(roles))),
-        tuple(("roles", index, *inner) for index, role in enumerate(roles) for inner in role.contract_paths),
+        tuple(
+            ("roles", index, field, number) for index, role in enumerate(roles) for field, number in role.contract_paths
+        ),
         role_spans=tuple(spans),
     )
 
@@ -265,15 +271,13 @@ def _read_valid_role(text: str) -> _Role | None:
     text.
     """
     contracts: list[RoleContractSurface] = []
-    paths: list[JsonPath] = []
+    paths: list[tuple[str, int]] = []
     colons = 0
     try:
-        role = decode_shallow(text, outer_levels=2)
-        if (
-            ("\\" in text and _ESCAPED_COLON in text)
-            or not isinstance(role, dict)
-            or not has_valid_fields(role, ROLE_FIELDS)
-        ):
+        role, end = _PLAIN.raw_decode(text)
+        if end < len(text) or ("\\" in text and _ESCAPED_COLON in text) or not isinstance(role, dict):
+            return None
+        if not has_valid_fields(role, ROLE_FIELDS):
             return None
         role_id = role["role_id"]
         if not all(map(SAFE_ID.fullmatch, (role_id, role["department_id"], *role["aliases"]))):
@@ -291,6 +295,8 @@ def _read_valid_role(text: str) -> _Role | None:
                 if "contract_version" in schema and not states_version(schema["contract_version"], version):
                     return None
                 canonical = dump_parsed_json(schema)
+                if canonical.count(b"{") + canonical.count(b"[") > _SURFACE_DEPTH and is_deep(schema, _SURFACE_DEPTH):
+                    return None
                 colons += canonical.count(b":") + 1
                 digest = hashlib.sha256(canonical).hexdigest()
                 contracts.append(RoleContractSurface(contract_id, role_id, kind, version, digest))
@@ -318,7 +324,7 @@ def _read_role(text: str) -> _Role | None:
     reader.read_role(value, ("roles", 0))
     alone = RoleRegistrySnapshot(tuple(reader.roles), tuple(reader.contracts))
     has_invalid_ids = any(True for _ in chain(_check_roles(alone), _check_contracts(alone)))
-    paths = tuple(path[2:] for path in reader.contract_paths)
+    paths = tuple((str(path[2]), int(path[3])) for path in reader.contract_paths)
     return _Role(reader.roles[0], alone.contracts, paths, tuple(reader.problems), has_invalid_ids)
 
 

@@ -166,8 +166,11 @@ def has_valid_fields(value: dict[str, Any], fields: Mapping[str, ShapeCheck]) ->
     """Return whether an object has these fields, with valid values, and no other."""
     if value.keys() != fields.keys():
         return False
-    for name, check in fields.items():  # noqa: SIM110 - a generator would take twice as long
-        if check(value[name]):
+    for name, check in fields.items():
+        content = value[name]
+        # Most fields are texts or empty lists: calling a function for each would take longer than all the rest.
+        is_usual = (check is _STRING and type(content) is str) or (check is _STRINGS and content == [])
+        if not is_usual and check(content):
             return False
     return True
 

@@ -240,29 +240,18 @@ def parse_strict_text(text: str) -> StrictJson:
     return StrictJson(text, _LENIENT.decode(text) if readable else None, readable, tuple(defects))
 
 
-def decode_shallow(text: str, outer_levels: int) -> Any:
-    """Return the value of a JSON text inside so many levels; only its syntax and its depth are strict.
-
-    The caller proves the rest, or calls `parse_strict_text`. Raises ValueError or RecursionError for another text.
-    """
-    value, end = _PLAIN.raw_decode(text)
-    most = MAX_DEPTH - outer_levels
-    if end < len(text) or (text.count("{") + text.count("[") > most and _is_deep(value, most)):
-        raise ValueError("the text has more than one value, or is nested too deeply")
-    return value
-
-
 def _read_fast(text: str) -> Any:
     """Return the value of a strict text; raise a ValueError or RecursionError if it may have a defect."""
     value = _STRICT.decode(text)
-    if text.count("{") + text.count("[") > MAX_DEPTH and _is_deep(value, MAX_DEPTH):
+    if text.count("{") + text.count("[") > MAX_DEPTH and is_deep(value, MAX_DEPTH):
         raise ValueError("the text is nested too deeply")
     if "\\" in text and _SURROGATE_ESCAPE.search(text) is not None:
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses half of a pair
     return value
 
 
-def _is_deep(value: Any, most: int) -> bool:
+def is_deep(value: Any, most: int) -> bool:
+    """Return whether a JSON value is nested deeper than so many levels."""
     containers = [value] if type(value) in _CONTAINERS else []
     for _ in range(most):
         items = (item for outer in containers for item in (outer.values() if type(outer) is dict else outer))
@@ -277,7 +266,6 @@ def _parse_exact_integer(token: str) -> int:
     return int(token)
 
 
-_PLAIN: Final = json.JSONDecoder()
 _STRICT: Final = json.JSONDecoder(**STRICT_HOOKS, parse_int=_parse_exact_integer)
 # Python refuses integers of more than 4300 digits. One that is out of range only needs some number in its stead.
 _LENIENT: Final = json.JSONDecoder(parse_int=lambda token: float(token) if is_out_of_range(token) else int(token))
