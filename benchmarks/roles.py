@@ -30,7 +30,7 @@ KINDS = {"extract_contracts": "X", "produce_contracts": "C"}
 
 
 def schema(number: int, kind: str) -> dict[str, Any]:
-    """Return a surface as real packs have them: some twenty members, every tenth with a fraction or a far letter."""
+    """Return a surface as real packs have them: some twenty members, every tenth with a fraction and a far letter."""
     properties = {
         f"field_{member}": {"type": "string", "description": f"What role {number} tells of {member}.", "maxLength": 80}
         for member in range(5)

@@ -235,17 +235,16 @@ class ObjectPipe:
             NotFoundError: the object is missing, or git cannot read it.
         """
         ((_, size),) = self._request_sizes([object_id])
-        pieces = self._read_pieces(size, object_id)
         if limit is None or size <= limit:
-            return b"".join(pieces)
-        for _ in pieces:  # the next answer comes after them
+            return self._read_whole(size, object_id)
+        for _ in self._read_pieces(size, object_id):  # the next answer comes after them
             pass
         return None
 
     def read_each(self, object_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Yield each object id with the object's bytes; faster than one call of `read` for each."""
         for object_id, size in self._request_sizes(object_ids):
-            yield object_id, b"".join(self._read_pieces(size, object_id))
+            yield object_id, self._read_whole(size, object_id)
 
     def read_digests(self, object_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Yield each object id with the sha256 of the object's bytes, however large they are."""
@@ -273,6 +272,13 @@ class ObjectPipe:
             return int(size)
         except (OSError, ValueError):  # git ended, or printed `missing`
             raise self._make_unreadable_error(object_id) from None
+
+    def _read_whole(self, size: int, object_id: str) -> bytes:
+        # One read of this size takes no more memory than the object.
+        data = self._answers.read(size)
+        if len(data) < size or not self._answers.read(1):
+            raise self._make_unreadable_error(object_id)
+        return data
 
     def _read_pieces(self, size: int, object_id: str) -> Iterator[bytes]:
         """Yield the bytes of the answer whose size was read, without the newline after them."""

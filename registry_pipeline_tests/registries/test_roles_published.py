@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from registry_pipeline.config import Roles, load_repository
 from registry_pipeline.errors import NotFoundError
+from registry_pipeline.registries.roles import baselines
 from registry_pipeline.registries.roles.baselines import (
+    add_publishers,
     is_commit,
     read_commit_baseline,
     read_git_baseline,
     read_pack_blobs,
     read_pack_commits,
 )
+from registry_pipeline.values import replace
 from registry_pipeline_tests.registries.repositories import commit, git, repository, write
 
 PACK = "assets/pack.json"
@@ -226,6 +232,30 @@ def test_the_history_lists_every_commit_that_changed_the_pack_oldest_first(root:
     blobs = [each.blob_id for each in walked if each.blob_id is not None]
     assert [data for _, data in read_pack_blobs(root, blobs)] == [b"one", b"two"]
     assert walked[1].blob_id is None
+
+
+def test_an_id_has_the_commit_that_published_it_first_and_the_baseline_is_not_read_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roles = [json.dumps({"roles": [{"role_id": name} for name in names]}) for names in ("a", "ab", "abc")]
+    commits = published(root, *roles, "later")
+    config = replace(load_repository(root).config, roles=Roles(pack=PACK))
+    found = read_git_baseline(root, PACK, commits[2], b"new")
+    assert found.published is not None
+    wanted = found.published.blob_id
+    read: list[str] = []
+
+    def read_and_note(folder: Path, blob_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        read.extend(blob_ids)
+        return read_pack_blobs(folder, blob_ids)
+
+    monkeypatch.setattr(baselines, "read_pack_blobs", read_and_note)
+    result = add_publishers(replace(load_repository(root), config=config), found, {"a", "b", "c", "unknown"})
+
+    assert result is not None
+    assert result.published_by == dict(zip("abc", commits, strict=False))
+    assert len(read) == 2
+    assert wanted not in read
 
 
 def test_the_history_of_a_merged_branch_is_walked_too(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
 
@@ -12,15 +13,19 @@ from hypothesis import strategies as st
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import (
     ParsedPack,
+    _read_role,
+    _read_valid_role,
+    _Role,
     clear_role_cache,
     parse_pack,
     parse_pack_by_roles,
     parse_whole_pack,
 )
 from registry_pipeline.registries.roles.report import PublishedPack
+from registry_pipeline.registries.roles.rules_change import PublishedIds, find_append_only_violations, find_changes
 from registry_pipeline_tests.cases.layout import Case, find_cases
 from registry_pipeline_tests.roles.base_pack import base_pack, contract, role, written
-from registry_pipeline_tests.roles.json_strategies import FRAGMENTS
+from registry_pipeline_tests.roles.json_strategies import FRAGMENTS, OBJECTS, texts_of
 
 BASE = written(base_pack())
 STYLES: list[dict[str, Any]] = [
@@ -158,3 +163,141 @@ def test_roles_in_another_order_are_parsed_alike(order: list[int], style: dict[s
     base["roles"] = [base["roles"][number] for number in order]
 
     alike(json.dumps(base, **style).encode("utf-8"))
+
+
+def describe_role(read: _Role | None) -> tuple[object, ...] | None:
+    if read is None:
+        return None
+    return read.entry, read.contracts, read.contract_paths, len(read.problems), read.has_invalid_ids
+
+
+def with_surface(text: str) -> str:
+    """Return the text of a valid role, one surface of which has this text."""
+    contracts = [contract("ROLE:grip:X:1", mark="here"), contract("ROLE:grip:X:2", contract_version="2", ratio=0.5)]
+    return json.dumps(role("grip", extract_contracts=contracts)).replace('{"mark": "here"}', text)
+
+
+@st.composite
+def role_texts(draw: st.DrawFn) -> str:
+    """Return the text of a role with any surface, often spoiled."""
+    text = with_surface(draw(texts_of(draw(OBJECTS))))
+    for _ in range(draw(st.integers(0, 2))):
+        at = draw(st.integers(0, len(text)))
+        end = min(len(text), at + draw(st.integers(0, 60)))
+        text = (
+            text[:at] + draw(st.sampled_from(["", *FRAGMENTS])) + draw(st.sampled_from(["", text[at:end]])) + text[at:]
+        )
+    return text
+
+
+@given(role_texts())
+def test_a_role_that_is_proven_valid_is_read_like_any_other(text: str) -> None:
+    valid = describe_role(_read_valid_role(text))
+
+    assert valid is None or valid == describe_role(_read_role(text))
+
+
+@given(OBJECTS.flatmap(texts_of))
+def test_a_valid_role_is_proven_valid_unless_it_may_escape_a_colon(surface: str) -> None:
+    text = with_surface(surface)
+
+    assert (_read_valid_role(text) is None) == ("\\u003" in text or '"contract_version"' in surface)
+
+
+NOT_STRICT = [
+    '{"a": 1, "a": 1}',
+    '{"a": {"a": 1, "a": 2}}',
+    '{"a": 1, "\\u0061": 1}',
+    '{"a": 1, "a": 1, "b": "\\u003a"}',
+    '{"a": 1, "a": 1, "b": "\\u003A"}',
+    '{"a": ":", "a": ""}',
+    '{"a": NaN}',
+    '{"a": -Infinity}',
+    '{"a": 1e999}',
+    '{"a": 9007199254740992}',
+    '{"a": -9007199254740992}',
+    f'{{"a": {"9" * 5000}}}',
+    '{"a": "\\ud800"}',
+    '{"\\udfac": 1}',
+    '{"a": 01}',
+    '{"a": 1,}',
+    '{"a": "\x01"}',
+    '{"a": ' + "[" * 59 + "]" * 59 + "}",
+    '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}",
+]
+
+
+@pytest.mark.parametrize("surface", NOT_STRICT, ids=lambda text: text[:40])
+def test_a_role_whose_text_is_not_strict_is_not_proven_valid(surface: str) -> None:
+    assert _read_valid_role(with_surface(surface)) is None
+    assert _read_role(with_surface(surface)) is None
+
+
+@pytest.mark.parametrize("member", ['"display_name": "\\ud800"', '"lifecycle": "active", "display_name": "Grip"'])
+def test_the_text_around_the_surfaces_is_proven_too(member: str) -> None:
+    text = with_surface("{}").replace('"display_name": "Grip"', member)
+
+    assert member in text
+    assert _read_valid_role(text) is None
+    assert _read_role(text) is None
+
+
+def test_the_deepest_surface_is_proven_valid() -> None:
+    assert _read_valid_role(with_surface('{"a": ' + "[" * 58 + "]" * 58 + "}")) is not None
+
+
+INVALID: list[dict[str, Any]] = [
+    {"role_id": "Grip"},
+    {"department_id": "Post"},
+    {"department_id": None},
+    {"aliases": ["a b"]},
+    {"modes_supported": []},
+    {"lifecycle": "gone"},
+    {"more": 1},
+    {"extract_contracts": [contract("ROLE:grip:C:1")]},
+    {"extract_contracts": [contract("ROLE:gaffer:X:1")]},
+    {"extract_contracts": [contract("ROLE:grip:X:01")]},
+    {"extract_contracts": [contract("ROLE:grip:X:4294967296")]},
+    {"extract_contracts": [contract("ROLE:grip:X:1", contract_version=2)]},
+    {"extract_contracts": [contract("ROLE:grip:X:1", contract_version=True)]},
+    {"extract_contracts": [{"contract_id": "ROLE:grip:X:1", "schema_json": []}]},
+    {"extract_contracts": [{"contract_id": "ROLE:grip:X:1"}]},
+    {"extract_contracts": [1]},
+]
+
+
+@pytest.mark.parametrize("fields", INVALID, ids=str)
+def test_a_role_with_a_problem_is_not_proven_valid(fields: dict[str, Any]) -> None:
+    text = json.dumps(role("grip", **fields) if "role_id" not in fields else {**role("grip"), **fields})
+    read = _read_role(text)
+
+    assert _read_valid_role(text) is None
+    assert read is not None
+    assert read.problems or read.has_invalid_ids
+
+
+@pytest.mark.parametrize("style", STYLES, ids=str)
+def test_columns_count_characters_in_a_pack_with_letters_of_several_bytes(style: dict[str, Any]) -> None:
+    base = base_pack()
+    base["roles"] = [role(f"r{n}", display_name="É\uff0c🎬" * n, lifecycle="gone") for n in range(4)]
+
+    alike(json.dumps(base, **{**style, "ensure_ascii": False}).encode("utf-8"))
+
+
+@given(spoiled_packs())
+def test_a_pack_that_equals_its_baseline_breaks_no_rule_of_change(data: bytes) -> None:
+    snapshot = parse_whole_pack(data, "p").snapshot
+    if snapshot is not None:
+        ids = PublishedIds()
+        ids.add(snapshot, 0)
+        assert [*find_append_only_violations(snapshot, ids), *find_changes(snapshot, snapshot)] == []
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_the_collector_of_garbage_is_left_as_it_was(is_enabled: bool) -> None:
+    (gc.enable if is_enabled else gc.disable)()
+    try:
+        parse_pack(BASE, "p")
+        assert gc.isenabled() == is_enabled
+    finally:
+        gc.enable()

@@ -13,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.registries.roles.pack import parse_pack
-from registry_pipeline.registries.roles.pack_reader import canonical_json_sha256, parsed_json_sha256
+from registry_pipeline.registries.roles.pack_reader import (
+    canonical_json_sha256,
+    dump_parsed_json,
+    parsed_json_sha256,
+)
 from registry_pipeline_tests.roles.base_pack import base_pack, contract, role, written
 from registry_pipeline_tests.roles.json_strategies import OBJECTS, texts_of
 
@@ -83,6 +87,41 @@ def test_the_fast_encoder_agrees_with_rfc8785(value: dict[str, Any]) -> None:
 @given(st.dictionaries(st.text(max_size=3), st.one_of(st.text(max_size=4), st.integers(-(2**53) + 1, 2**53 - 1))))
 def test_the_fast_encoder_agrees_with_rfc8785_for_flat_objects(value: dict[str, Any]) -> None:
     assert parsed_json_sha256(value) == hashlib.sha256(rfc8785.dumps(value)).hexdigest()
+
+
+# Numbers, and texts that look like them, with and without an escaped quote.
+LIKE_NUMBERS = st.one_of(
+    st.sampled_from([":1.0,", '"1.0', "\\1.0", "-0.0", "1e5", "1.5e+16", "0" * 17, '\\"', '"', "7.", ".0", "a.0]"]),
+    st.floats(-1e17, 1e17),
+    st.integers(-(10**6), 10**6).map(float),
+    st.sampled_from([-0.0, 0.0, 1.0, -1.0, 10.05, 100.0, 0.0001, 0.00001, 1e15, 1e16, 1e17, 2.0**53, 2**53 - 1]),
+)
+
+
+@given(st.dictionaries(st.one_of(st.just("1.0"), st.text(max_size=2)), st.lists(LIKE_NUMBERS, max_size=4), max_size=4))
+def test_numbers_are_told_from_texts_that_look_like_them(value: dict[str, Any]) -> None:
+    assert dump_parsed_json(value) == rfc8785.dumps(value)
+
+
+@given(st.dictionaries(st.text(st.sampled_from("a\ud7ff\ue000\uffff\U00010000\U0010ffff"), max_size=3), st.just(1)))
+def test_keys_are_sorted_by_their_utf_16_units(value: dict[str, Any]) -> None:
+    assert dump_parsed_json(value) == rfc8785.dumps(value)
+
+
+USUAL: list[dict[str, Any]] = [
+    {"b": 1, "a": [True, None, "text 1.0 and 1e5"]},
+    {"weight": 1.0, "sign": "\U0001f3ac", "minus": -0.0, "half": [0.5, -12.25, 3.0]},
+    {"full width": "\uff0c", "\ue000": 1},
+    {"digest": "c4c4b3da0e51234567890123456789"},
+]
+
+
+@pytest.mark.parametrize("value", USUAL, ids=str)
+def test_usual_surfaces_need_no_library(value: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = rfc8785.dumps(value)
+    monkeypatch.delattr(rfc8785, "dumps")
+
+    assert dump_parsed_json(value) == expected
 
 
 @pytest.mark.parametrize(

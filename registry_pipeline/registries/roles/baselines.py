@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -131,8 +132,8 @@ def _find_tips(root: Path, name: str) -> list[tuple[str, str]]:
     return [(label, tip) for label, revision in revisions if (tip := find_commit(root, revision)) is not None]
 
 
-def _read_file(root: Path, commit: str, path: str, label: str) -> bytes | None:
-    """Return the bytes of the file at a path in a commit, or None if there is none.
+def _read_file(root: Path, commit: str, path: str, label: str) -> tuple[str, bytes] | None:
+    """Return the blob id and the bytes of the file at a path in a commit, or None if there is none.
 
     Raises:
         NotFoundError: it is a link or a folder, or too large; `label` names the commit in the message.
@@ -147,25 +148,28 @@ def _read_file(root: Path, commit: str, path: str, label: str) -> bytes | None:
         raise NotFoundError(f"{label}:{path} is {'a link' if mode == LINK else 'not a file'}", _OTHER_BASELINE)
     if int(size) > MAX_BYTES:
         raise NotFoundError(f"{label}:{path} is larger than {MAX_BYTES >> 20} MiB", _OTHER_BASELINE)
-    return ask_git(root, "cat-file", "blob", object_id.decode("ascii")) or b""
+    return next(read_pack_blobs(root, [object_id.decode("ascii")]))
 
 
 def _read_pack(root: Path, commit: str, path: str, label: str) -> PublishedPack | None:
     """Return the pack in a commit: at `path`, else at the path that the commit's own configuration names."""
-    data = _read_file(root, commit, path, label)
-    if data is None:
+    file = _read_file(root, commit, path, label)
+    if file is None:
         # The pack may have been moved since; it stays published.
         config = _read_file(root, commit, CONFIG_NAME, commit[:_SHORT])
         former_path = Roles().pack
         try:
-            table = {} if config is None else parse_toml(config).get("roles", {})
+            table = {} if config is None else parse_toml(config[1]).get("roles", {})
             former_path = check_pack_path(table["pack"]) if "pack" in table else former_path
         except (ValueError, TypeError, AttributeError, ConfigError):
             pass  # an invalid configuration names no other path
-        data = None if former_path == path else _read_file(root, commit, former_path, label)
+        file = None if former_path == path else _read_file(root, commit, former_path, label)
         path = former_path
     source = f"{label}:{path}"
-    return None if data is None else PublishedPack(parse_pack(data, source), source, commit=commit)
+    if file is None:
+        return None
+    blob_id, data = file
+    return PublishedPack(parse_pack(data, source), source, commit=commit, blob_id=blob_id)
 
 
 def _find_first_parent(root: Path, commit: str) -> str | None:
@@ -283,7 +287,10 @@ def add_publishers(repository: Repository, baseline: Baseline, ids: set[str]) ->
     publishers: dict[str, str] = {}
     # The commit is an addition to a finding, which is valid without it.
     with suppress(NotFoundError):
-        for commit, data in _read_first_packs(repository, baseline.tip) if ids else ():
+        for commit, data in _read_first_packs(repository, baseline) if ids else ():
+            if data is None:
+                publishers |= dict.fromkeys(ids - publishers.keys(), commit)
+                break
             # Most packs are not parsed: their bytes contain none of the ids. An escape may hide one.
             names = {
                 name
@@ -303,11 +310,17 @@ def _find_declared_ids(pack: ParsedPack) -> set[str]:
     return ids | {contract.contract_id for contract in pack.snapshot.contracts}
 
 
-def _read_first_packs(repository: Repository, tip: str | None) -> Iterator[tuple[str, bytes]]:
-    """Yield the first commit that contains each version of the pack, and the version's bytes, the oldest first."""
+def _read_first_packs(repository: Repository, baseline: Baseline) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the first commit that contains each version of the pack, and the version's bytes, the oldest first.
+
+    The baseline's own bytes are None, and no version follows them: the baseline declares all ids that are searched.
+    """
     first_commits: dict[str, str] = {}
-    for commit in read_pack_commits(repository.root, tip, repository.config.roles.pack)[:_MAX_COMMITS]:
+    for commit in read_pack_commits(repository.root, baseline.tip, repository.config.roles.pack)[:_MAX_COMMITS]:
         if commit.blob_id is not None:
             first_commits.setdefault(commit.blob_id, commit.commit)
-    for blob_id, data in read_pack_blobs(repository.root, list(first_commits)):
+    own_id = None if baseline.published is None else baseline.published.blob_id
+    for blob_id, data in read_pack_blobs(repository.root, list(takewhile(lambda name: name != own_id, first_commits))):
         yield first_commits[blob_id], data
+    if own_id in first_commits:
+        yield first_commits[own_id], None

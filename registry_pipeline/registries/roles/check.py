@@ -40,18 +40,32 @@ def check_against_baseline(current: ParsedPack, baseline: PublishedPack | None) 
 
     An error of the pack itself that the baseline has too is a warning. A baseline without an array `roles` is RR030.
     """
+    return make_baseline_violations(find_baseline_problems(current, baseline), current, baseline)
+
+
+def find_baseline_problems(current: ParsedPack, baseline: PublishedPack | None) -> list[Problem]:
+    """Return the problems of a pack compared with a baseline; RR030 and RR031, which are about no id, are left out."""
     published = baseline.pack.snapshot if baseline is not None else None
     if baseline is None or published is None:
-        violations = make_violations([*current.problems, *_compare(current.snapshot, _EMPTY)], current, None)
-        if baseline is None:
-            return sort_violations([*violations, make_violation("RR031", current.path)])
-        reason = f"the baseline {baseline.source} is not a valid RolePack"
-        return sort_violations([*violations, make_not_checked(current.path, reason)])
+        return [*current.problems, *_compare(current.snapshot, _EMPTY)]
     known = {problem.identity for problem in baseline.pack.problems}
     problems = [_lower_if_known(problem, known) for problem in current.problems]
     if current.data != baseline.pack.data:
         problems += _compare(current.snapshot, published)
         problems += _compare_texts(current, baseline.pack)
+    return problems
+
+
+def make_baseline_violations(
+    problems: Sequence[Problem], current: ParsedPack, baseline: PublishedPack | None
+) -> tuple[Violation, ...]:
+    """Return the result of `find_baseline_problems` as violations, with RR030 or RR031 where it applies."""
+    if baseline is None:
+        return sort_violations([*make_violations(problems, current, None), make_violation("RR031", current.path)])
+    if baseline.pack.snapshot is None:
+        reason = f"the baseline {baseline.source} is not a valid RolePack"
+        violations = make_violations(problems, current, None)
+        return sort_violations([*violations, make_not_checked(current.path, reason)])
     return sort_violations(make_violations(problems, current, baseline))
 
 
@@ -79,7 +93,8 @@ def make_not_checked(path: str, reason: str) -> Violation:
 
 def _compare(current: RoleRegistrySnapshot | None, published: RoleRegistrySnapshot) -> list[Problem]:
     """Return what the change from one snapshot to another breaks; nothing if the current one is unknown."""
-    if current is None:
+    # The same content breaks no rule. Equal roles of two packs are mostly the same objects: comparing them is cheap.
+    if current is None or current == published:
         return []
     ids = PublishedIds()
     ids.add(published, 0)

@@ -27,7 +27,13 @@ from registry_pipeline.registries.roles.baselines import (
     read_commit_baseline,
     read_sealed_pack,
 )
-from registry_pipeline.registries.roles.check import check_against_baseline, find_pack_violations, make_not_checked
+from registry_pipeline.registries.roles.check import (
+    check_against_baseline,
+    find_baseline_problems,
+    find_pack_violations,
+    make_baseline_violations,
+    make_not_checked,
+)
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, Diagnostic, record_diagnostics
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.registries.roles.read import make_comparison_record, read_sealed_check, read_waivers_file
@@ -149,12 +155,11 @@ def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str],
 
 def _compare(repository: Repository, pack: ParsedPack, baseline: Baseline) -> tuple[Violation, ...]:
     """Return the violations against one baseline, with the commits that published the ids as far as git shows them."""
-    violations = check_against_baseline(pack, baseline.published)
-    # The history is only read for violations: then they are formatted again with the commit that published the id.
-    reported = [violation for violation in violations if violation.finding.severity is not Severity.INFO]
-    ids = {subject_id for violation in reported for subject_id in violation.ids}
-    published = add_publishers(repository, baseline, ids)
-    return violations if published is None else check_against_baseline(pack, published)
+    problems = find_baseline_problems(pack, baseline.published)
+    # The history is only read for problems: their findings name the commit that published the id.
+    ids = {subject_id for problem in problems for subject_id in problem.ids}
+    published = add_publishers(repository, baseline, ids) or baseline.published
+    return make_baseline_violations(problems, pack, published)
 
 
 def check_capture(

@@ -6,14 +6,13 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from registry_pipeline.findings.finding import did_you_mean
 from registry_pipeline.registries.roles.json_text import JsonPath, format_id, format_pointer, format_value, quote_text
 from registry_pipeline.registries.roles.snapshot import (
     CONTRACT_FIELDS,
-    DEFINITION_FIELDS,
     PACK_FIELDS,
     ROLE_FIELDS,
     Problem,
@@ -26,11 +25,18 @@ from registry_pipeline.registries.roles.snapshot import (
 )
 from registry_pipeline.registries.roles.strict_json import JsonDefect, StrictJson
 
-_ENCODER: Final = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+# One encoder for all surfaces, because `JSONEncoder.encode` makes a new one for each. The C function that json itself
+# calls; typeshed does not declare it. Its arguments: no check for cycles, no default, ..., sorted keys, no NaN.
+_encode: Final[Callable[[object, int], tuple[str, ...]]] = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+    *(None, None, json.encoder.encode_basestring, None), *(":", ","), *(True, False, False)
 )
-# A number outside a string that RFC 8785 may format differently; a text inside a string may look like one, too.
-_SPECIAL_NUMBER: Final = re.compile(r"[:,\[]-?(?:[0-9]{16}|[0-9]+[.e])")
+# Makes every digit and sign a zero and every `e` a point: then a number that RFC 8785 may write in another way than
+# Python has 0.0 or sixteen zeros. A text inside a string may look like one, too.
+_SHAPES: Final = bytes.maketrans(b"123456789-+e", b"00000000000.")
+_SIXTEEN_DIGITS: Final = b"0" * 16
+# The fraction of a number, or the begin of one whose exponent or size is a case for the library.
+_SPECIAL_NUMBER: Final = re.compile(r"[0-9](?:\.([0-9]+)(e?)|e|[0-9]{15})")
+_AFTER_SURROGATES: Final = re.compile("[\ue000-\uffff]")
 
 
 def canonical_json_sha256(value: object) -> str:
@@ -39,26 +45,67 @@ def canonical_json_sha256(value: object) -> str:
     Raises:
         ValueError: the value has no canonical bytes, such as NaN, an integer beyond 2^53-1, or a lone surrogate.
     """
+    return hashlib.sha256(_dump_by_library(value)).hexdigest()
+
+
+def _dump_by_library(value: object) -> bytes:
     import rfc8785  # noqa: PLC0415 - most surfaces take the fast way below
 
     try:
-        return hashlib.sha256(rfc8785.dumps(value)).hexdigest()  # type: ignore[arg-type]
+        return rfc8785.dumps(value)  # type: ignore[arg-type]
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def parsed_json_sha256(value: dict[str, Any]) -> str:
-    """Return the same as `canonical_json_sha256`, but three times faster, for an object from a JSON parser."""
-    text = _ENCODER.encode(value)
-    # RFC 8785 sorts keys by UTF-16 units, Python by code points: they differ for characters from U+D800 on.
-    if _SPECIAL_NUMBER.search(text) or (not text.isascii() and max(text) >= "\ud800"):
-        return canonical_json_sha256(value)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    """Return the same as `canonical_json_sha256`, but several times faster, for an object from a JSON parser."""
+    return hashlib.sha256(dump_parsed_json(value)).hexdigest()
+
+
+def encode_compact(value: dict[str, Any]) -> str:
+    """Return an object as JSON without blanks and with sorted keys; a ValueError for NaN or an infinite number."""
+    return "".join(_encode(value, 0))
+
+
+def dump_parsed_json(value: dict[str, Any]) -> bytes:
+    """Return the RFC 8785 bytes of an object from a JSON parser; raises as `canonical_json_sha256`."""
+    text = encode_compact(value)
+    data = text.encode("utf-8")
+    shape = data.translate(_SHAPES)
+    # RFC 8785 sorts keys by UTF-16 units, Python by code points. Only characters above U+FFFF get another order, and
+    # only among those from U+E000 to U+FFFF.
+    if not text.isascii() and _AFTER_SURROGATES.search(text) and max(text) > "\uffff":
+        return _dump_by_library(value)
+    if b"0.0" not in shape and _SIXTEEN_DIGITS not in shape:
+        return data
+    rewritten = _rewrite_numbers(text)
+    return _dump_by_library(value) if rewritten is None else rewritten.encode("utf-8")
+
+
+def _rewrite_numbers(text: str) -> str | None:
+    """Return compact JSON with its numbers as RFC 8785 writes them, or None if that is not sure."""
+    # Without this pair of characters every quote is the begin or the end of a string.
+    if '\\"' in text:
+        return None
+    pieces: list[str] = []
+    begin = counted = quotes = 0
+    for match in _SPECIAL_NUMBER.finditer(text):
+        point = match.start() + 1
+        quotes += text.count('"', counted, point)
+        counted = point
+        if quotes % 2:
+            continue  # inside a string
+        if match[1] is None or match[2]:
+            return None
+        if match[1] == "0":
+            # 1.0 is written as 1, and -0.0 as 0.
+            pieces.append(text[begin : point - 2] + "0" if text.endswith("-0", 0, point) else text[begin:point])
+            begin = match.end()
+    return "".join(pieces) + text[begin:]
 
 
 # How many problems of one code are listed; further ones are summed up in one.
 MAX_PROBLEMS: Final = 50_000
-_TEXT_FIELDS: Final = ("department_id", "display_name", "lifecycle", "vocab_namespace", "proposal_policy")
 
 
 class PackReader:
@@ -106,7 +153,7 @@ class PackReader:
             return
         key = self._count_occurrence("role", role_id)
         self._check_fields(f"role {format_id(role_id)}", (role_id,), role, path, ROLE_FIELDS, key)
-        self.roles.append(_read_entry(role_id, role))
+        self.roles.append(read_entry(role_id, role))
         self.role_paths.append(path)
         for kind in RoleContractKind:
             contracts = role.get(kind.field)
@@ -133,7 +180,7 @@ class PackReader:
         if not isinstance(schema, dict) or digest is None or version is None or "contract_version" not in schema:
             return
         stated = schema["contract_version"]
-        if isinstance(stated, bool) or stated not in (version, str(version)):
+        if not states_version(stated, version):
             got = format_value(stated)
             fillers = {"id": contract_id, "detail": got}
             stated_path = (*schema_path, "contract_version")
@@ -209,12 +256,27 @@ class PackReader:
             add(f"/{name}", (name,), f"unknown field {quote_text(name)}{hint}", got=quote_text(name))
 
 
-def _read_entry(role_id: str, role: dict[str, Any]) -> RoleSpecEntry:
-    texts: dict[str, Any] = {name: _string_or_none(role.get(name)) for name in _TEXT_FIELDS}
-    lists: dict[str, Any] = {
-        name: _strings_or_none(role.get(name)) for name in DEFINITION_FIELDS if name not in _TEXT_FIELDS
-    }
-    return RoleSpecEntry(role_id=role_id, aliases=_strings_or_none(role.get("aliases")) or (), **texts, **lists)
+def states_version(stated: Any, version: int) -> bool:
+    """Return whether the `contract_version` of a surface is the version in its contract_id."""
+    return not isinstance(stated, bool) and stated in (version, str(version))
+
+
+def read_entry(role_id: str, role: dict[str, Any]) -> RoleSpecEntry:
+    """Return a role without its contracts."""
+    return RoleSpecEntry(
+        role_id,
+        _string_or_none(role.get("department_id")),
+        _string_or_none(role.get("display_name")),
+        _strings_or_none(role.get("aliases")) or (),
+        _string_or_none(role.get("lifecycle")),
+        _strings_or_none(role.get("modes_supported")),
+        _strings_or_none(role.get("content_profiles_supported")),
+        _strings_or_none(role.get("claim_features")),
+        _strings_or_none(role.get("allowed_models")),
+        _strings_or_none(role.get("allowed_tools")),
+        _string_or_none(role.get("vocab_namespace")),
+        _string_or_none(role.get("proposal_policy")),
+    )
 
 
 def _string_or_none(value: Any) -> str | None:
@@ -222,7 +284,7 @@ def _string_or_none(value: Any) -> str | None:
 
 
 def _strings_or_none(value: Any) -> tuple[str, ...] | None:
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else None
+    return tuple([item for item in value if isinstance(item, str)]) if isinstance(value, list) else None
 
 
 def _find_value(value: Any, path: JsonPath) -> Any:

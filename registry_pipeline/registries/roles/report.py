@@ -27,7 +27,6 @@ class _Piece:
     """A part of a pack's text that is parsed by itself: a role (at the path `("roles", index)`), or all of it."""
 
     path: JsonPath
-    begin: int
     text: str
     value: Any
 
@@ -37,21 +36,20 @@ class PackIndex:
 
     def __init__(self, pack: ParsedPack) -> None:
         self._pack = pack
-        self._text = pack.text
-        self._roles: dict[str, list[JsonPath]] = {}
-        self._contracts: dict[str, list[JsonPath]] = {}
+        snapshot = pack.snapshot
+        role_ids = [] if snapshot is None else [role.role_id for role in snapshot.roles]
+        contract_ids = [] if snapshot is None else [contract.contract_id for contract in snapshot.contracts]
+        self._roles = _group_paths(role_ids, pack.role_paths)
+        self._contracts = _group_paths(contract_ids, pack.contract_paths)
         self._pieces: dict[JsonPath, _Piece] = {}
+        # the begin and end of each located path in the text of its piece
         self._spans: dict[JsonPath, tuple[int, int]] = {}
         self._lines: Lines | None = None
-        if pack.snapshot is not None:
-            for role, path in zip(pack.snapshot.roles, pack.role_paths, strict=True):
-                self._roles.setdefault(role.role_id, []).append(path)
-            for contract, path in zip(pack.snapshot.contracts, pack.contract_paths, strict=True):
-                self._contracts.setdefault(contract.contract_id, []).append(path)
+        self._role_positions: list[tuple[int, int]] = []
 
     def find_path(self, subject: Subject) -> JsonPath | None:
         """Return the path of a subject, else of its role or contract if only the member is missing, else None."""
-        paths: list[JsonPath] = [()]
+        paths: Sequence[JsonPath] = [()]
         if subject.contract_id is not None:
             paths = self._contracts.get(subject.contract_id, [])
         elif subject.role_id is not None:
@@ -105,7 +103,7 @@ class PackIndex:
         self.locate([path])
         piece = self._read_piece(path)
         begin, end = self._spans[path]
-        return piece.text[begin - piece.begin : end - piece.begin]
+        return piece.text[begin:end]
 
     def _read_piece(self, path: JsonPath) -> _Piece:
         # A pack that was read role by role is not parsed as a whole: only the roles with problems are parsed again.
@@ -114,11 +112,11 @@ class PackIndex:
         if piece_path not in self._pieces:
             if in_role:
                 begin, end = self._pack.role_spans[int(path[1])]
-                text = self._text[begin:end]
-                piece = _Piece(piece_path, begin, text, json.loads(text))
+                text = self._pack.data[begin:end].decode("utf-8")
+                piece = _Piece(piece_path, text, json.loads(text))
             else:
                 document = self._pack.read_document()
-                piece = _Piece((), 0, document.text, document.value)
+                piece = _Piece((), document.text, document.value)
             self._pieces[piece_path] = piece
         return self._pieces[piece_path]
 
@@ -131,17 +129,47 @@ class PackIndex:
             piece = self._pieces[piece_path]
             inner_spans = find_spans(piece.text, (path[len(piece_path) :] for path in group))
             for path, (begin, end) in inner_spans.items():
-                self._spans[*piece_path, *path] = (piece.begin + begin, piece.begin + end)
+                self._spans[*piece_path, *path] = (begin, end)
 
     def location(self, path: JsonPath | None, offset: int | None = None) -> str | None:
         """Return `line:column` of an offset or of a located path, or None if neither is known."""
+        piece_path: JsonPath = ()
         if offset is None:
             if path is None or path not in self._spans:
                 return None
-            offset = self._spans[path][0]
+            offset, piece_path = self._spans[path][0], self._read_piece(path).path
+        if piece_path:
+            line, column = self._find_role_positions()[int(piece_path[1])]
+            return "{}:{}".format(*_advance(line, column, self._pieces[piece_path].text[:offset]))
         if self._lines is None:
-            self._lines = Lines(self._text)
+            self._lines = Lines(self._pack.text)
         return self._lines.location(offset)
+
+    def _find_role_positions(self) -> list[tuple[int, int]]:
+        """Return the line and column of each role of a pack that was read role by role."""
+        line, column, previous = 1, 1, 0
+        for begin, _ in () if self._role_positions else self._pack.role_spans:
+            line, column = _advance(line, column, self._pack.data[previous:begin].decode("utf-8"))
+            self._role_positions.append((line, column))
+            previous = begin
+        return self._role_positions
+
+
+def _group_paths(ids: Sequence[str], paths: Sequence[JsonPath]) -> dict[str, Sequence[JsonPath]]:
+    """Return the paths of each id, in order; a duplicated id has several."""
+    single: dict[str, Sequence[JsonPath]] = {subject_id: (path,) for subject_id, path in zip(ids, paths, strict=True)}
+    if len(single) == len(ids):
+        return single
+    groups: dict[str, list[JsonPath]] = {}
+    for subject_id, path in zip(ids, paths, strict=True):
+        groups.setdefault(subject_id, []).append(path)
+    return dict(groups)
+
+
+def _advance(line: int, column: int, text: str) -> tuple[int, int]:
+    """Return the line and column after a text that begins at a line and column."""
+    newline = text.rfind("\n")
+    return line + text.count("\n"), column + len(text) if newline < 0 else len(text) - newline
 
 
 _CODES_WITH_DIFFERENCES = frozenset({"RR003", "RR012", "RR021", "RR026"})
@@ -155,8 +183,9 @@ class PublishedPack:
     source: str
     # the commit that first published a role_id or contract_id, as far as it is known
     published_by: Mapping[str, str] = field(default_factory=dict)
-    # the commit that contains the pack, None for a file
+    # the commit that contains the pack, and git's id of its bytes; None for a file
     commit: str | None = None
+    blob_id: str | None = None
 
 
 @value_type

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from registry_pipeline.registries.roles.json_text import format_id, quote_text
@@ -40,7 +41,11 @@ class PublishedIds:
         for contract in snapshot.contracts:
             self.contracts.setdefault(contract.contract_id, contract)
         for contract_id, hashes in _group_surfaces(snapshot).items():
-            self.surfaces.setdefault(contract_id, {}).setdefault(hashes, number)
+            known = self.surfaces.get(contract_id)
+            if known is None:
+                self.surfaces[contract_id] = {hashes: number}
+            else:
+                known.setdefault(hashes, number)
 
     def find_number(self, contract_id: str) -> int:
         """Return the number of the version that first published a contract_id."""
@@ -75,11 +80,17 @@ def _find_removed(current: RoleRegistrySnapshot, published: PublishedIds) -> Ite
 
 def _find_changed_surfaces(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
     surfaces = _group_surfaces(current)
-    changed = {name for name, hashes in surfaces.items() if published.surfaces.get(name, {}).keys() - {hashes}}
+    past = published.surfaces
+    changed = {name for name, hashes in surfaces.items() if name in past and past[name].keys() != {hashes}}
     if not changed:
         return
     # The next free version is above what was published and what the pack itself adds.
-    highest = find_highest_versions([*published.contracts.values(), *current.contracts])
+    lines = {contract.line for contract in current.contracts if contract.contract_id in changed}
+    highest = find_highest_versions(
+        contract
+        for contract in chain(published.contracts.values(), current.contracts)
+        if contract.contract_id.rpartition(":")[0] in lines
+    )
     for contract in _drop_duplicate_contracts(current):
         if contract.contract_id not in changed:
             continue
@@ -181,6 +192,11 @@ def find_highest_versions(contracts: Iterable[RoleContractSurface]) -> dict[str,
 
 def _group_surfaces(snapshot: RoleRegistrySnapshot) -> dict[str, tuple[str, ...]]:
     """Return the sorted surface hashes by contract_id; a duplicated id has several."""
+    single: dict[str, tuple[str, ...]] = {
+        contract.contract_id: (contract.schema_hash or _UNKNOWN,) for contract in snapshot.contracts
+    }
+    if len(single) == len(snapshot.contracts):
+        return single
     surfaces: dict[str, list[str]] = {}
     for contract in snapshot.contracts:
         surfaces.setdefault(contract.contract_id, []).append(contract.schema_hash or _UNKNOWN)

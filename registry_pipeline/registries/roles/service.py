@@ -31,7 +31,7 @@ from registry_pipeline.registries.roles.comparison import (
     record_violations,
 )
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
-from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack
+from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack, without_collection
 from registry_pipeline.registries.roles.read import read_pack_file, read_staged_pack
 from registry_pipeline.registries.roles.report import Violation, sort_violations
 from registry_pipeline.registries.roles.snapshot import RoleContractKind
@@ -105,6 +105,7 @@ class BumpResult:
     written: bool
 
 
+@without_collection()
 def check_roles(repository: Repository, options: RolesCheckOptions, now: datetime) -> RolesCheckResult:
     """Return the comparison of the role pack with its baseline and, if requested, its history, after waivers.
 

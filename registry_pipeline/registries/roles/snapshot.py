@@ -107,7 +107,7 @@ ShapeCheck = Callable[[Any], list[ShapeError]]
 def contract_version(contract_id: str) -> int | None:
     """Return the version in a contract id, or None if it does not have the form `ROLE:<role_id>:X|C:<ver>`."""
     match = CONTRACT_ID.fullmatch(contract_id)
-    return int(match[3]) if match is not None and int(match[3]) <= MAX_VERSION else None
+    return version if match is not None and (version := int(match[3])) <= MAX_VERSION else None
 
 
 def _make_type_check(expected: str, kind: type) -> ShapeCheck:
@@ -160,6 +160,19 @@ ROLE_FIELDS: Final[Mapping[str, ShapeCheck]] = {
     "lifecycle": _make_choice_check("active", "deprecated"),
 }
 CONTRACT_FIELDS: Final[Mapping[str, ShapeCheck]] = {"contract_id": _STRING, "schema_json": _OBJECT}
+
+
+def has_valid_fields(value: dict[str, Any], fields: Mapping[str, ShapeCheck]) -> bool:
+    """Return whether an object has these fields, with valid values, and no other."""
+    if value.keys() != fields.keys():
+        return False
+    for name, check in fields.items():
+        content = value[name]
+        # Most fields are texts or empty lists: calling a function for each would take longer than all the rest.
+        is_usual = (check is _STRING and type(content) is str) or (check is _STRINGS and content == [])
+        if not is_usual and check(content):
+            return False
+    return True
 
 
 @value_type

@@ -243,16 +243,17 @@ def parse_strict_text(text: str) -> StrictJson:
 def _read_fast(text: str) -> Any:
     """Return the value of a strict text; raise a ValueError or RecursionError if it may have a defect."""
     value = _STRICT.decode(text)
-    if text.count("{") + text.count("[") > MAX_DEPTH and _is_deep(value):
+    if text.count("{") + text.count("[") > MAX_DEPTH and is_deep(value, MAX_DEPTH):
         raise ValueError("the text is nested too deeply")
     if "\\" in text and _SURROGATE_ESCAPE.search(text) is not None:
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses half of a pair
     return value
 
 
-def _is_deep(value: Any) -> bool:
+def is_deep(value: Any, most: int) -> bool:
+    """Return whether a JSON value is nested deeper than so many levels."""
     containers = [value] if type(value) in _CONTAINERS else []
-    for _ in range(MAX_DEPTH):
+    for _ in range(most):
         items = (item for outer in containers for item in (outer.values() if type(outer) is dict else outer))
         containers = [item for item in items if type(item) in _CONTAINERS]
     return bool(containers)
