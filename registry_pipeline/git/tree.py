@@ -101,11 +101,14 @@ class CommittedFiles:
 
     From one commit to the next only the trees that differ are walked, and only the blobs that are new are hashed.
     After a NotFoundError it can only be closed.
+
+    Attributes:
+        inside: the folders from the top of the checkout to the root.
     """
 
     def __init__(self, root: Path, digests: BlobDigests) -> None:
         prefix = ask_git(root, "rev-parse", "--show-prefix") or b"\n"
-        self._inside = tuple(part for part in prefix.removesuffix(b"\n").split(b"/") if part)
+        self.inside = tuple(part for part in prefix.removesuffix(b"\n").split(b"/") if part)
         self._digests = digests
         self._pipe = ObjectPipe(root)
         self._trees: dict[str, Entries] = {}
@@ -129,7 +132,7 @@ class CommittedFiles:
         """
         head = (self._pipe.read(commit) or b"").split(b"\n", 1)[0]
         tree = head.removeprefix(b"tree ").decode("ascii", "replace")
-        for name in self._inside:
+        for name in self.inside:
             mode, object_id = self.read_tree(tree).get(name, (0, ""))
             if not S_ISDIR(mode):
                 return None

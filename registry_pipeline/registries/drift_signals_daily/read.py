@@ -49,7 +49,11 @@ class DatedRuns:
 
     def until(self, instant: datetime) -> tuple[RunRow, ...]:
         """Return the runs whose stated time is not after an instant, oldest first; those without a time never."""
-        return self.rows[: bisect_right(self.instants, instant)]
+        return self.rows[: self.count_until(instant)]
+
+    def count_until(self, instant: datetime) -> int:
+        """Return the number of runs whose stated time is not after an instant."""
+        return bisect_right(self.instants, instant)
 
 
 def sort_runs_by_time(rows: Sequence[RunRow]) -> DatedRuns:
