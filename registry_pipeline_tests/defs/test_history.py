@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from registry_pipeline.defs.daily import DAILY, DAILY_JOB
 from registry_pipeline.pipeline import daily
 from registry_pipeline.registries import catalog
 from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
 from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import DagsterRepo, checks_of, codes_of, failure_of, verdicts_of
@@ -218,15 +218,13 @@ def test_a_cancelled_run_ends_between_two_days_and_reports_the_sealed_ones(
     past: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Dagster cancels a run: an interrupt of the process that executes it."""
-    build_days = daily.build_days
 
-    def cancelled_in_the_third(*args: Any, **options: Any) -> Iterator[Any]:
-        for number, day in enumerate(build_days(*args, **options), 1):
-            if number == 3:
-                signal.raise_signal(signal.SIGTERM)
-            yield day
+    def cancelled_in_the_third(inputs: Any, context: Any) -> Any:
+        if context.generated_utc.startswith("2026-02-11"):
+            signal.raise_signal(signal.SIGTERM)
+        return build_drift_signals_daily(inputs, context)
 
-    monkeypatch.setattr(daily, "build_days", cancelled_in_the_third)
+    monkeypatch.setattr(daily, "build_drift_signals_daily", cancelled_in_the_third)
     before = past.folders()
     with pytest.raises(BaseException, match=r".*") as caught:
         past.definitions.resolve_job_def(DAILY_JOB).execute_in_process(
