@@ -247,7 +247,7 @@ class CommitTree:
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a regular file, links followed."""
-        entry = self._find_entry(os.fsencode(path))
+        entry = self.find_entry(os.fsencode(path))
         if entry is None:
             raise FileNotFoundError(errno.ENOENT, "the commit of that day has no such file")
         mode, object_id = entry
@@ -260,17 +260,17 @@ class CommitTree:
 
     def is_file(self, path: str) -> bool:
         """Return whether there is a regular file, links followed."""
-        entry = self._find_entry(os.fsencode(path))
+        entry = self.find_entry(os.fsencode(path))
         return entry is not None and S_ISREG(entry[0])
 
     def is_folder(self, path: str) -> bool:
         """Return whether there is a folder, links followed."""
-        entry = self._find_entry(os.fsencode(path))
+        entry = self.find_entry(os.fsencode(path))
         return entry is not None and S_ISDIR(entry[0])
 
     def files_under(self, folder: str) -> list[str]:
         """Return the paths of the files at any depth below a folder, sorted; links to folders are not followed."""
-        entry = self._find_entry(os.fsencode(folder))
+        entry = self.find_entry(os.fsencode(folder))
         if entry is None or not S_ISDIR(entry[0]):
             return []
         names = (name.decode("utf-8", "surrogateescape") for name in self._list_blobs(os.fsencode(folder), entry[1]))
@@ -288,7 +288,7 @@ class CommitTree:
                 elif _is_blob(mode):
                     yield path
 
-    def _find_entry(self, path: bytes) -> tuple[int, str] | None:
+    def find_entry(self, path: bytes) -> tuple[int, str] | None:
         """Return (mode, object id) of the file or folder at a path, every link followed; None if there is none."""
         if self.root_tree is None:
             return None

@@ -26,6 +26,7 @@ from registry_pipeline.registries.base.upstream import parse_run_rows
 from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
 from registry_pipeline.registries.drift_signals_daily.read import (
+    CatalogReader,
     CommitFacts,
     DatedRuns,
     collect_day_inputs,
@@ -173,6 +174,7 @@ def _read_shared_inputs(
     records = DayRecords(None if cache is None else cache / NAME)
     runs = sort_runs_by_time(rows)
     with CommittedFiles(repository.root, digests) as files:
+        catalogs = CatalogReader(repository.config)
         common = (hash_program(), repository.root, files.inside, repository.config, runs.without_time)
         try:
             yield _SharedInputs(
@@ -180,7 +182,7 @@ def _read_shared_inputs(
                 run,
                 history,
                 # Neighbouring days often have the same commit.
-                lru_cache(maxsize=_CACHED_COMMITS)(partial(read_commit_facts, repository, files)),
+                lru_cache(maxsize=_CACHED_COMMITS)(partial(read_commit_facts, repository, files, catalogs)),
                 runs,
                 _find_newest_runs(repository, rows),
                 scan.findings,

@@ -251,6 +251,15 @@ def test_a_day_whose_commit_has_findings_is_always_built(past: Past, built: Buil
     assert {finding.code for day in fast for finding in day.built.findings} == {"CATALOG_MISSING"}
 
 
+def test_under_the_rule_paths_every_day_is_built(past: Past, built: BuiltDays) -> None:
+    set_toml(past, "history", 'op_drift = "paths"\nhistory')
+    past.build(*DAYS)
+    built.days.clear()
+
+    assert all(day.run.reused for day in past.build(*DAYS, minutes=60))
+    assert built.days == ALL
+
+
 def test_a_forced_build_uses_no_record_and_makes_none(past: Past, built: BuiltDays) -> None:
     past.build(*DAYS)
     kept = cache_file(past).read_bytes()
