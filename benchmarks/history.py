@@ -2,49 +2,49 @@
 
 A repository of FILES files (default 5,000) with 450 commits over the 365 days of 2025, and 1,000 run folders. The
 reference gives every distinct blob that a day's newest commit has to sha256 once, all through one process of git: less
-could not be read. Against it, in turns:
+could not be read. Against it, in turns, CPU time (of git, too) and wall time, the median of 5 rounds:
 
 - `drift_signals_daily` of all 365 days with nothing known before: every object read, every day built, sealed, synced;
 - the same with the digests of an earlier backfill in the cache;
-- the same with every day sealed already: each is built, compared with its verified folder, and kept;
-- what the first does without sealing, which tells how much of it is the disk.
+- every day sealed already, without the record of its inputs: each is built, compared with its verified folder, kept;
+- every day sealed already, and its inputs recorded: each folder is verified and kept;
+- the last as a command, which starts, validates each day by its schemas, and prints.
 
-Then the growth: seconds over days, and over files.
+Then the growth: over days, and over files.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from statistics import median
 
 from gen_runs import OPERATIONS
-from side_by_side import best_seconds, make_run_folders, print_table
+from side_by_side import Way, make_run_folders
 
-from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.git.first_parent import read_history
 from registry_pipeline.git.values import GitState
-from registry_pipeline.pipeline import daily as days_of_history
 from registry_pipeline.pipeline.daily import build_days
+from registry_pipeline.pipeline.day_records import NAME
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
-from registry_pipeline.registries.drift_signals_daily.read import collect_day_inputs, last_second
-from registry_pipeline.registries.run_registry.build import VERSION
-from registry_pipeline.runs.envelope import BuildContext
+from registry_pipeline.registries.drift_signals_daily.read import last_second
 
 COMMITS = 450
 CHANGES = 12
 RUNS = 1000
-ROUNDS = 2
+ROUNDS = 5
 FIRST = date(2025, 1, 1)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 TOML = """\
@@ -134,20 +134,6 @@ def build(repository: Repository, days: list[date], *, force: bool = False) -> N
         pass
 
 
-def build_without_sealing(repository: Repository, days: list[date]) -> None:
-    """Do all but what the disk must keep."""
-    run, history = BuildRun(NOW, GitState(None, None)), read_history(repository.root)
-    assert history is not None
-    with days_of_history._read_shared_inputs(repository, run, history, None, force=True) as shared:  # noqa: SLF001
-        for day in days:
-            instant = last_second(day)
-            commit = history.find_commit_at(instant)
-            assert commit is not None
-            day_inputs = collect_day_inputs(repository.config, shared.read_facts(commit), shared.runs, instant, VERSION)
-            context = BuildContext(instant, utc_text(instant), GitState(commit, None))
-            build_drift_signals_daily(day_inputs.inputs, context)
-
-
 def forget(repository: Repository) -> None:
     """Remove the days that were sealed."""
     for folder in repository.publish_root.glob("*__asof_*"):
@@ -160,31 +146,82 @@ def every_day(count: int) -> list[date]:
     return [FIRST + timedelta(days=number) for number in range(count)]
 
 
+def forget_inputs(repository: Repository) -> None:
+    """Remove the record of the inputs from which the days were built."""
+    (repository.state_root / "cache" / NAME).unlink(missing_ok=True)
+
+
+def run_command(root: Path) -> None:
+    """Build the year by the command line."""
+    words = ["build", "drift_signals_daily", "--as-of", "2025-01-01..2025-12-31", "--now", "2026-01-02T00:00:00Z"]
+    command = [sys.executable, "-m", "registry_pipeline", "-C", str(root), *words]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def measure(work: Way) -> tuple[float, float]:
+    """Return the CPU seconds of this process and of those that it waited for, and the wall seconds."""
+    before, begun = os.times(), time.perf_counter()
+    work()
+    wall, after = time.perf_counter() - begun, os.times()
+    return sum(after[:4]) - sum(before[:4]), wall
+
+
+def print_costs(title: str, ways: Mapping[str, tuple[Way, Way]]) -> None:
+    """Run (preparation, work) of each way in turns, and print the medians as multiples of the first way's."""
+    costs: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, (prepare, work) in ways.items():
+            prepare()
+            costs[name].append(measure(work))
+    medians = {name: [median(column) for column in zip(*rows, strict=True)] for name, rows in costs.items()}
+    reference = next(iter(medians.values()))
+    print(title)
+    for name, (cpu, wall) in medians.items():
+        factors = f"CPU {cpu / reference[0]:5.2f} x {cpu:6.2f} s   wall {wall / reference[1]:5.2f} x {wall:6.2f} s"
+        print(f"  {name:<52} {factors}")
+
+
+def print_growth(repository: Repository, count: int, label: str) -> None:
+    """Print the cost of so many days with nothing known before, as a multiple of hashing their distinct blobs."""
+    days = every_day(count)
+    names = distinct_blobs(repository.root, days)
+    reference = min(measure(lambda: hash_once(repository.root, names))[0] for _ in range(ROUNDS))
+    cpu, wall = measure(lambda: build(repository, days, force=True))
+    print(f"  {label:<16} CPU {cpu / reference:5.2f} x {cpu:6.2f} s   wall {wall:6.2f} s")
+    forget(repository)
+
+
 def year(root: Path, files: int) -> None:
-    """Print the table of the year."""
+    """Print the table of the year, then what parts of it cost."""
     repository, days = load_repository(root), every_day(365)
     names = distinct_blobs(root, days)
     count = names.count(b"\n")
-    title = f"history: 365 days of {files} files, {COMMITS} commits, {count} distinct blobs, {RUNS} run folders"
-    reference = {"every distinct blob hashed once": lambda: hash_once(root, names)}
-    cold = {**reference, "drift_signals_daily, nothing known before": lambda: build(repository, days, force=True)}
-    cold |= {"the same, nothing sealed": lambda: build_without_sealing(repository, days)}
-    print_table(title, best_seconds(cold, ROUNDS, before=lambda: forget(repository)), 365, "day")
     build(repository, days)  # which keeps the digests
-    warm = {**reference, "drift_signals_daily, digests in the cache": lambda: build(repository, days)}
-    print_table("  with the cache", best_seconds(warm, ROUNDS, before=lambda: forget(repository)), 365, "day")
-    standing = {**reference, "drift_signals_daily, every day sealed already": lambda: build(repository, days)}
-    print_table("  once more", best_seconds(standing, ROUNDS), 365, "day")
-    for part in (90, 180, 365):
+
+    def remove_days() -> None:
         forget(repository)
-        print(f"  {part:>6} days   {seconds(repository, every_day(part)):7.2f} s")
+        forget_inputs(repository)
 
+    def nothing() -> None:
+        pass
 
-def seconds(repository: Repository, days: list[date]) -> float:
-    """Return how long the days take with nothing known before."""
-    begun = time.perf_counter()
-    build(repository, days, force=True)
-    return time.perf_counter() - begun
+    print_costs(
+        f"history: 365 days of {files} files, {COMMITS} commits, {count} distinct blobs, {RUNS} run folders",
+        {
+            "every distinct blob hashed once": (nothing, lambda: hash_once(root, names)),
+            "nothing known before": (remove_days, lambda: build(repository, days, force=True)),
+            "digests in the cache": (remove_days, lambda: build(repository, days)),
+            "every day sealed, its inputs not recorded": (
+                lambda: forget_inputs(repository),
+                lambda: build(repository, days),
+            ),
+            "every day sealed, its inputs recorded": (nothing, lambda: build(repository, days)),
+            "the same as a command": (lambda: run_command(root), lambda: run_command(root)),
+        },
+    )
+    forget(repository)
+    for part in (90, 180, 365):
+        print_growth(repository, part, f"{part} days")
 
 
 def main() -> None:
@@ -202,8 +239,7 @@ def main() -> None:
             grown = Path(place) / f"files{more}"
             grown.mkdir()
             make_repository(grown, more)
-            print(f"  {more:>6} files  {seconds(load_repository(grown), every_day(365)):7.2f} s for 365 days")
-            forget(load_repository(grown))
+            print_growth(load_repository(grown), 365, f"{more} files")
         with suppress(OSError):
             shutil.rmtree(place)
 

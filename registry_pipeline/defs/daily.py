@@ -1,6 +1,6 @@
 """drift_signals_daily: past days as the partitions of one asset, with its checks, its job and its schedule.
 
-A run of many partitions seals each one by itself and reports it at once, with its own data version.
+A run of many partitions seals up to 32 together and then reports each, with its own data version.
 """
 
 import json
@@ -130,13 +130,11 @@ def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, 
     # Dagster's `has_partition_key` is False in a backfill, even of a single partition.
     has_days = context.has_partition_key or context.has_partition_key_range
     days = [date.fromisoformat(key) for key in context.partition_keys] if has_days else []
-    # A cancellation takes effect after the current day, so that no day is left half built.
+    # A cancellation takes effect after the current day. What was built by then is sealed and reported.
     with as_dagster_failure(), rebuild.defer_signals(SIGINT, SIGTERM) as is_cancelled:
-        for day in daily.build_days(repository, run, days, force=force):
+        for day in daily.build_days(repository, run, days, force=force, is_cancelled=is_cancelled):
             # Dagster stores a logged event at once: a process that is killed later has reported this day.
             context.log_event(_make_materialization(repository, day, run.started))
-            if is_cancelled():
-                break
         if not days:
             raise RefusedError("the run has no partition, so no day was built", f"launch {DAILY_JOB} for partitions")
 

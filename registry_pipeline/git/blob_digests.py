@@ -1,20 +1,12 @@
-"""A cache of the sha256 of git blobs by blob id, kept between backfills.
-
-The file ends with the hash of everything before it: a damaged file is ignored and replaced.
-"""
+"""A cache of the sha256 of git blobs by blob id, kept between backfills."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import secrets
 import struct
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from registry_pipeline.files.durable import make_folders, share_with_group
-from registry_pipeline.files.read import read_regular_file
+from registry_pipeline.files.cache_file import read_cache_file, write_cache_file
 
 NAME: Final = "git_blob_sha256"
 """The file's name below `cache/`; SHA-1 and SHA-256 repositories have files of their own, by the length of an id."""
@@ -47,28 +39,14 @@ class BlobDigests:
             return
         # If two processes write at the same time, the entries of one are lost.
         new = {bytes.fromhex(blob): bytes.fromhex(digest) for blob, digest in self._added.items()}
-        body = _MAGIC + b"".join(self._record.pack(*pair) for pair in sorted((self._read_file() | new).items()))
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        with suppress(OSError):
-            make_folders(temporary.parent)
-            try:
-                temporary.write_bytes(body + hashlib.sha256(body).digest())
-                share_with_group(temporary, temporary.parent)
-                temporary.replace(self._path)
-            finally:
-                temporary.unlink(missing_ok=True)
-            self._added.clear()
+        pairs = sorted((self._read_file() | new).items())
+        write_cache_file(self._path, _MAGIC, [self._record.pack(*pair) for pair in pairs])
+        self._added.clear()
 
     def _read_file(self) -> dict[bytes, bytes]:
         """Return the content of the file; empty if it is missing or damaged."""
-        if self._path is None:
-            return {}
-        try:
-            data = read_regular_file(self._path)
-        except OSError:
-            return {}
-        body, seal = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
-        records = body.removeprefix(_MAGIC)
-        if len(records) == len(body) or len(records) % self._record.size or hashlib.sha256(body).digest() != seal:
+        records = None if self._path is None else read_cache_file(self._path, _MAGIC)
+        # A file that another program wrote with a valid hash may end in the middle of a record.
+        if records is None or len(records) % self._record.size:
             return {}
         return dict(self._record.iter_unpack(records))

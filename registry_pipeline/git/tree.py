@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
@@ -73,6 +72,8 @@ _NOTHING: Final = (0, "")
 _MAX_DOCUMENTS: Final = 256
 _MAX_KEPT_BYTES: Final = 1 << 16
 _MAX_TREES: Final = 1 << 14
+# Two hexadecimal digits: blocks of twenty lines in a repository of five thousand files.
+_PREFIX: Final = 2
 Entries = Mapping[bytes, tuple[int, str]]
 """The entries of one tree object: name to (mode, object id)."""
 
@@ -101,17 +102,20 @@ class CommittedFiles:
 
     From one commit to the next only the trees that differ are walked, and only the blobs that are new are hashed.
     After a NotFoundError it can only be closed.
+
+    Attributes:
+        inside: the folders from the top of the checkout to the root.
     """
 
     def __init__(self, root: Path, digests: BlobDigests) -> None:
         prefix = ask_git(root, "rev-parse", "--show-prefix") or b"\n"
-        self._inside = tuple(part for part in prefix.removesuffix(b"\n").split(b"/") if part)
+        self.inside = tuple(part for part in prefix.removesuffix(b"\n").split(b"/") if part)
         self._digests = digests
         self._pipe = ObjectPipe(root)
         self._trees: dict[str, Entries] = {}
         self._at: str | None = None
-        self._blobs: dict[bytes, str] = {}
-        self._lines: list[bytes] = []
+        self._lines: dict[bytes, set[bytes]] = {}
+        self._blocks: dict[bytes, bytes] = {}
         self._documents: dict[str, bytes] = {}
 
     def __enter__(self) -> Self:
@@ -129,7 +133,7 @@ class CommittedFiles:
         """
         head = (self._pipe.read(commit) or b"").split(b"\n", 1)[0]
         tree = head.removeprefix(b"tree ").decode("ascii", "replace")
-        for name in self._inside:
+        for name in self.inside:
             mode, object_id = self.read_tree(tree).get(name, (0, ""))
             if not S_ISDIR(mode):
                 return None
@@ -148,7 +152,9 @@ class CommittedFiles:
         return data
 
     def list_tracked_lines(self, tree_id: str | None) -> tuple[bytes, ...]:
-        """Return the sorted lines of all files below a tree, () for None: links with their text, no submodules.
+        """Return the lines of all files below a tree, () for None: links with their text, no submodules.
+
+        Sorted lines with the same first two digits are one item, joined by line feeds; the items are in any order.
 
         Raises:
             NotFoundError: git has not all of the objects, as in a partial clone.
@@ -158,13 +164,10 @@ class CommittedFiles:
             new = dict.fromkeys(blob for blob in added.values() if blob not in self._digests)
             for blob, digest in self._pipe.read_digests(list(new)):
                 self._digests.add(blob, digest)
-            # From here on nothing can fail: an error above leaves tree, blobs and lines as they were.
-            for path in removed.keys() - added.keys():
-                del self._blobs[path]
-            self._blobs.update(added)
+            # From here on nothing can fail: an error above leaves tree and lines as they were.
             self._update_lines(removed, added)
             self._at = tree_id
-        return tuple(self._lines)
+        return tuple(self._blocks.values())
 
     def _compare_trees(self, old_id: str | None, new_id: str | None) -> tuple[dict[bytes, str], dict[bytes, str]]:
         """Return the ids of the blobs that only the old tree and only the new tree have, by path; None has no files.
@@ -196,18 +199,22 @@ class CommittedFiles:
         return removed, added
 
     def _update_lines(self, removed: Mapping[bytes, str], added: Mapping[bytes, str]) -> None:
-        """Bring the sorted lines up to date after these blobs were removed and added, by path.
-
-        `_blobs` must already contain the result, and `_digests` every blob: after many changes the lines are rebuilt.
-        """
-        # Few changes are made one by one; for many, sorting again is faster.
-        if len(removed) + len(added) > len(self._lines) // 8:
-            self._lines = sorted(make_tracked_line(path, self._digests[blob]) for path, blob in self._blobs.items())
-            return
+        """Bring the lines up to date after these blobs were removed and added, by path; `_digests` has every blob."""
+        # Few files change from one commit to the next: only their blocks are sorted and joined again.
+        changed: set[bytes] = set()
         for path, blob in removed.items():
-            del self._lines[bisect_left(self._lines, make_tracked_line(path, self._digests[blob]))]
+            line = make_tracked_line(path, self._digests[blob])
+            changed.add(line[:_PREFIX])
+            self._lines[line[:_PREFIX]].remove(line)
         for path, blob in added.items():
-            insort(self._lines, make_tracked_line(path, self._digests[blob]))
+            line = make_tracked_line(path, self._digests[blob])
+            changed.add(line[:_PREFIX])
+            self._lines.setdefault(line[:_PREFIX], set()).add(line)
+        for prefix in changed:
+            if self._lines[prefix]:
+                self._blocks[prefix] = b"\n".join(sorted(self._lines[prefix]))
+            else:
+                self._blocks.pop(prefix, None)
 
     def read_tree(self, tree_id: str) -> Entries:
         """Return the entries of a tree.
@@ -244,7 +251,7 @@ class CommitTree:
 
     def read(self, path: str) -> bytes:
         """Return the bytes of a regular file, links followed."""
-        entry = self._find_entry(os.fsencode(path))
+        entry = self.find_entry(os.fsencode(path))
         if entry is None:
             raise FileNotFoundError(errno.ENOENT, "the commit of that day has no such file")
         mode, object_id = entry
@@ -257,17 +264,17 @@ class CommitTree:
 
     def is_file(self, path: str) -> bool:
         """Return whether there is a regular file, links followed."""
-        entry = self._find_entry(os.fsencode(path))
+        entry = self.find_entry(os.fsencode(path))
         return entry is not None and S_ISREG(entry[0])
 
     def is_folder(self, path: str) -> bool:
         """Return whether there is a folder, links followed."""
-        entry = self._find_entry(os.fsencode(path))
+        entry = self.find_entry(os.fsencode(path))
         return entry is not None and S_ISDIR(entry[0])
 
     def files_under(self, folder: str) -> list[str]:
         """Return the paths of the files at any depth below a folder, sorted; links to folders are not followed."""
-        entry = self._find_entry(os.fsencode(folder))
+        entry = self.find_entry(os.fsencode(folder))
         if entry is None or not S_ISDIR(entry[0]):
             return []
         names = (name.decode("utf-8", "surrogateescape") for name in self._list_blobs(os.fsencode(folder), entry[1]))
@@ -285,7 +292,7 @@ class CommitTree:
                 elif _is_blob(mode):
                     yield path
 
-    def _find_entry(self, path: bytes) -> tuple[int, str] | None:
+    def find_entry(self, path: bytes) -> tuple[int, str] | None:
         """Return (mode, object id) of the file or folder at a path, every link followed; None if there is none."""
         if self.root_tree is None:
             return None

@@ -9,23 +9,24 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache, partial
 from typing import Final
 
-from registry_pipeline.canonical import utc_text
+from registry_pipeline.canonical import sha256_hex, utc_text
 from registry_pipeline.config import CONFIG_NAME, Repository
-from registry_pipeline.errors import RefusedError
+from registry_pipeline.errors import RefusedError, RegistryPipelineError
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.blob_digests import BlobDigests
 from registry_pipeline.git.first_parent import History, read_history
 from registry_pipeline.git.tree import CommittedFiles
 from registry_pipeline.git.values import GitState
-from registry_pipeline.pipeline.steps import seal
+from registry_pipeline.pipeline.day_records import NAME, DayRecord, DayRecords, hash_each_prefix, hash_program
 from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
 from registry_pipeline.registries.base.reader import SourceContext
-from registry_pipeline.registries.base.seal_build import BuildRun
+from registry_pipeline.registries.base.seal_build import BuildRun, seal_all_built
 from registry_pipeline.registries.base.sealed_input import make_sealed_run
 from registry_pipeline.registries.base.upstream import parse_run_rows
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
 from registry_pipeline.registries.drift_signals_daily.read import (
+    CatalogReader,
     CommitFacts,
     DatedRuns,
     collect_day_inputs,
@@ -43,6 +44,8 @@ from registry_pipeline.values import replace, value_type
 
 DAILY: Final = "drift_signals_daily"
 _CACHED_COMMITS: Final = 4
+# So many days are sealed with one synchronisation: more would gain little, and a kill would lose more.
+_BATCH: Final = 32
 
 
 @value_type
@@ -67,6 +70,30 @@ class _SharedInputs:
     runs: DatedRuns
     newest_runs: Mapping[str, str]
     findings: tuple[Finding, ...]
+    records: DayRecords
+    # The hash of what all days share, and of the first 0, 1, 2 … of the runs.
+    common_sha256: str
+    run_hashes: tuple[str, ...]
+
+    def hash_inputs(self, day: date, commit: str) -> str | None:
+        """Return the hash of all inputs of a day, or None if they are not known without building the day."""
+        # The rule `paths` also reads the history of the commit, of which a shallow clone has only a part.
+        if self.repository.config.op_drift == "paths":
+            return None
+        runs = self.run_hashes[self.runs.count_until(last_second(day))]
+        return sha256_hex(f"{self.common_sha256} {day} {commit} {runs}".encode("ascii"))
+
+
+@value_type
+class _BuiltDay:
+    """A day before it is sealed; `run` is the earlier run that it keeps, or None."""
+
+    day: date
+    commit: str
+    inputs_sha256: str | None
+    built: Built
+    run: SealedRun | None
+    seconds: float
 
 
 def build_days(
@@ -76,12 +103,15 @@ def build_days(
     *,
     force: bool = False,
     on_progress: Callable[[int], None] | None = None,
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[SealedDay]:
-    """Build and seal days in the given order, and yield each as soon as its run folder is sealed; raises as `seal`.
+    """Build days in the given order, seal up to 32 together, and yield each that is sealed; raises as `seal_all_built`.
 
     Of `run` only `started` and `dagster_run_id` are used: the git state of a day is its commit. A day whose newest run
-    has the same content keeps that run; `force` seals it again, without the cache of object hashes. `on_progress` is
-    called with the number of run folders read so far. RefusedError for any day that cannot be built: none is built.
+    has the same content keeps that run; `force` seals it again, without the caches. `on_progress` is called with the
+    number of run folders read so far. Once `is_cancelled` returns True no further day is built, and those that are
+    built are sealed and yielded: so are the days before one that fails. RefusedError for any day that cannot be built:
+    none is built.
     """
     requested = list(days)
     # (1) Check all days first, so that a wrong range builds nothing.
@@ -90,9 +120,11 @@ def build_days(
         return
     # (2) Scan the run folders, list the commits and start git once for all days.
     with _read_shared_inputs(repository, run, history, on_progress, force=force) as shared:
-        # (3) Seal one day before the next is built: a caller that stops between two days leaves complete days.
-        for day in requested:
-            yield _build_and_seal_day(shared, day, force=force)
+        # (3) Seal a batch before the next is built: a caller that stops between two days leaves complete days.
+        for first in range(0, len(requested), _BATCH):
+            yield from _build_batch(shared, requested[first : first + _BATCH], is_cancelled, force=force)
+            if is_cancelled():
+                return
 
 
 def _read_history_of_days(repository: Repository, days: Iterable[date], now: datetime) -> History:
@@ -139,16 +171,28 @@ def _read_shared_inputs(
     # The length of an object id says which hash the repository uses (SHA-1 or SHA-256).
     cache = None if force else repository.state_root / "cache"
     digests = BlobDigests(cache, len(history.commits[0][1]) // 2)
+    records = DayRecords(None if cache is None else cache / NAME)
+    runs = sort_runs_by_time(rows)
     with CommittedFiles(repository.root, digests) as files:
+        catalogs = CatalogReader(repository.config)
+        common = (hash_program(), repository.root, files.inside, repository.config, runs.without_time)
         try:
-            newest_runs = _find_newest_runs(repository, rows)
-            # Neighbouring days often have the same commit.
-            read_facts = lru_cache(maxsize=_CACHED_COMMITS)(partial(read_commit_facts, repository, files))
             yield _SharedInputs(
-                repository, run, history, read_facts, sort_runs_by_time(rows), newest_runs, scan.findings
+                repository,
+                run,
+                history,
+                # Neighbouring days often have the same commit.
+                lru_cache(maxsize=_CACHED_COMMITS)(partial(read_commit_facts, repository, files, catalogs)),
+                runs,
+                _find_newest_runs(repository, rows),
+                scan.findings,
+                records,
+                hash_each_prefix([common])[1],
+                hash_each_prefix(runs.rows),
             )
         finally:
             digests.save()
+            records.save()
 
 
 def _find_newest_runs(repository: Repository, rows: Iterable[RunRow]) -> dict[str, str]:
@@ -160,41 +204,85 @@ def _find_newest_runs(repository: Repository, rows: Iterable[RunRow]) -> dict[st
     return {run_id.partition: str(run_id) for run_id in run_ids if run_id.partition is not None}
 
 
-def _build_and_seal_day(shared: _SharedInputs, day: date, *, force: bool) -> SealedDay:
-    """Build a day from its newest commit and seal it; without `force` an unchanged valid run is returned instead."""
+def _build_batch(
+    shared: _SharedInputs, days: Iterable[date], is_cancelled: Callable[[], bool], *, force: bool
+) -> Iterator[SealedDay]:
+    """Build days, seal those that have no unchanged run together, and yield them all; then raise what a day raised."""
+    batch: list[_BuiltDay] = []
+    failure: RegistryPipelineError | None = None
+    # (1) Build until a day fails: those before it are sealed all the same.
+    for day in days:
+        if is_cancelled():
+            break
+        try:
+            batch.append(_build_day(shared, day, force=force))
+        except RegistryPipelineError as error:
+            failure = error
+            break
+    # (2) Seal what is new, with one synchronisation of the disk.
+    started = time.perf_counter()
+    new = [each for each in batch if each.run is None]
+    requests = [(replace(shared.run, git=GitState(each.commit, None)), each.built) for each in new]
+    sealed = iter(seal_all_built(shared.repository, spec_of(DAILY), requests) if requests else [])
+    seconds = (time.perf_counter() - started) / max(len(new), 1)
+    # (3) Record the inputs of every run, and yield the days in the order of the request.
+    for each in batch:
+        run = each.run or next(sealed)
+        artifacts, root_sha256 = each.built.artifacts, run.ref.manifest_sha256
+        if each.inputs_sha256 is not None:
+            facts = (artifacts.records, artifacts.content_sha256, artifacts.metrics)
+            shared.records.add(str(each.day), DayRecord(each.inputs_sha256, root_sha256, *facts))
+        spent = each.seconds if each.run is not None else each.seconds + seconds
+        yield SealedDay(each.day, each.commit, each.built, run, round(spent, 3))
+    if failure is not None:
+        raise failure
+
+
+def _build_day(shared: _SharedInputs, day: date, *, force: bool) -> _BuiltDay:
+    """Build a day from its newest commit, unless the record of its newest run says that all inputs are the same."""
     started = time.perf_counter()
     instant = last_second(day)
     commit = shared.history.find_commit_at(instant)
     if commit is None:
         raise ValueError(f"{day} has no commit")  # `_read_history_of_days` has refused such a day
-    # (1) Build the day from its newest commit and from the runs up to its last second.
-    gathered = collect_day_inputs(shared.repository.config, shared.read_facts(commit), shared.runs, instant, VERSION)
+    inputs_sha256 = shared.hash_inputs(day, commit)
+    root = str(shared.repository.root)
+    # (1) The newest run of the day, verified; it is kept if it was built from the same inputs.
+    newest = None if force else _read_newest_run(shared, day)
+    record = None if inputs_sha256 is None else shared.records.find_record(str(day), inputs_sha256)
+    if newest is not None and record is not None and record.root_sha256 == newest[0].ref.manifest_sha256:
+        run, files = newest
+        artifacts = record.make_artifacts(files)
+        built = Built(DAILY, artifacts, run.inputs, run.as_of_utc, root, shared.findings, partition=day)
+        return _BuiltDay(day, commit, inputs_sha256, built, run, time.perf_counter() - started)
+    # (2) Build the day from its newest commit and from the runs up to its last second.
+    facts = shared.read_facts(commit)
+    gathered = collect_day_inputs(shared.repository.config, facts, shared.runs, instant, VERSION)
     context = BuildContext(instant, utc_text(instant), GitState(commit, None))
     artifacts = build_drift_signals_daily(gathered.inputs, context)
     findings = sorted_findings((*shared.findings, *gathered.findings))
     inputs = Inputs((), gathered.files)
-    built = Built(DAILY, artifacts, inputs, context.generated_utc, str(shared.repository.root), findings, partition=day)
-    # (2) Seal it, unless the newest run of the day is valid and has the same content.
-    sealed = None if force else _find_unchanged_run(shared, built)
-    if sealed is None:
-        sealed = seal(shared.repository, replace(shared.run, git=GitState(commit, None)), spec_of(DAILY), built)
-    return SealedDay(day, commit, built, sealed, round(time.perf_counter() - started, 3))
+    built = Built(DAILY, artifacts, inputs, context.generated_utc, root, findings, partition=day)
+    # Findings are not recorded: a day whose commit has some is always built.
+    recorded = None if facts.findings else inputs_sha256
+    # (3) Keep the newest run if it has the same content.
+    kept = newest[0] if newest is not None and _has_same_content(*newest, built) else None
+    return _BuiltDay(day, commit, recorded, built, kept, time.perf_counter() - started)
 
 
-def _find_unchanged_run(shared: _SharedInputs, built: Built) -> SealedRun | None:
-    """Return the newest run of the same day if it verifies, is of this repository and has the same content."""
-    run_id = shared.newest_runs.get(str(built.partition))
+def _read_newest_run(shared: _SharedInputs, day: date) -> tuple[SealedRun, Mapping[str, bytes]] | None:
+    """Return the newest run of a day and its artifacts; None if it does not verify or is of another repository."""
+    run_id = shared.newest_runs.get(str(day))
     if run_id is None:
         return None
-    # The generation time is the last second of the day, so equal content gives equal bytes.
     ref = SealedRef(run_id, shared.repository.config.publish_root, spec_of(DAILY).relpath, "")
     report = verify_referenced_run(shared.repository, ref, spec_of(DAILY).artifacts)
     if report.verdict != "pass" or report.root_sha256 is None or find_foreign_id(shared.repository, report) is not None:
         return None
-    sealed = make_sealed_run(DAILY, replace(ref, manifest_sha256=report.root_sha256), report)
-    is_same = (
-        dict(report.kept) == dict(built.artifacts.files)
-        and sealed.inputs == built.inputs
-        and sealed.as_of_utc == built.as_of_utc
-    )
-    return sealed if is_same else None
+    return make_sealed_run(DAILY, replace(ref, manifest_sha256=report.root_sha256), report), report.kept
+
+
+def _has_same_content(run: SealedRun, files: Mapping[str, bytes], built: Built) -> bool:
+    # The generation time is the last second of the day, so equal content gives equal bytes.
+    same_inputs = run.inputs == built.inputs and run.as_of_utc == built.as_of_utc
+    return same_inputs and dict(files) == dict(built.artifacts.files)

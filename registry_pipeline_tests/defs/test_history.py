@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import warnings
-from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from registry_pipeline.defs.daily import DAILY, DAILY_JOB
 from registry_pipeline.pipeline import daily
 from registry_pipeline.registries import catalog
 from registry_pipeline.registries import validation as registries_validation
+from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
 from registry_pipeline.runs import pointer_file
+from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import DagsterRepo, checks_of, codes_of, failure_of, verdicts_of
 from registry_pipeline_tests.defs.days import FORCE, pages, read_events, span
@@ -34,21 +36,28 @@ from pathlib import Path
 from dagster import DagsterInstance
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.pipeline import daily
+from registry_pipeline.runs import writer
 
 root, home, first, last, when = sys.argv[1:]
-calls = []
-seal = daily.seal
+batches, renames = [], []
+seal_all_built, rename = daily.seal_all_built, writer.rename_noreplace
 
-def die_in_the_third(*args, **options):
-    calls.append(args)
-    if len(calls) == 3 and when == "before":
+def die_in_the_second_batch(*args):
+    batches.append(args)
+    if len(batches) == 2 and when == "before":
         os.kill(os.getpid(), signal.SIGKILL)
-    sealed = seal(*args, **options)
-    if len(calls) == 3:
+    sealed = seal_all_built(*args)
+    if len(batches) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return sealed
 
-daily.seal = die_in_the_third
+def die_between_two_days(source, target):
+    renames.append(target)
+    if len(batches) == 2 and len(renames) == 32 + 3 and when == "between":
+        os.kill(os.getpid(), signal.SIGKILL)
+    rename(source, target)
+
+daily.seal_all_built, writer.rename_noreplace = die_in_the_second_batch, die_between_two_days
 with DagsterInstance.from_config(home) as instance:
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     build_defs(Path(root)).resolve_job_def("drift_signals_daily_job").execute_in_process(instance=instance, tags=tags)
@@ -159,29 +168,33 @@ def test_each_day_has_the_data_version_of_its_content_and_the_code_version(past:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("when", "sealed_in_time"), [("before", 0), ("between", 2), ("after", 5)])
 def test_a_killed_run_keeps_the_days_that_it_reported_and_a_new_run_builds_the_others(
-    past: DagsterRepo, when: str
+    past: DagsterRepo, when: str, sealed_in_time: int
 ) -> None:
-    """The process dies before or after it seals the third day, which is not reported either way."""
+    """The process dies while it seals the second batch of days, of which none is reported."""
     home = past.repository.dagster_home
     program = fork_server("registry_pipeline.defs.build")
-    done = program.run(_KILLED_RUN, str(past.repository.root), str(home), "2026-02-09", "2026-02-13", when)
+    done = program.run(_KILLED_RUN, str(past.repository.root), str(home), "2026-01-08", "2026-02-13", when)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
-    others = {"2026-02-11", "2026-02-12", "2026-02-13"}
+    first_batch = {str(date(2026, 1, 8) + timedelta(days=number)) for number in range(32)}
+    others = [f"2026-02-{day:02}" for day in range(9, 14)]
     (run,) = past.instance.get_runs()
-    assert read_statuses(past) == {"materialized": {"2026-02-09", "2026-02-10"}, "failed": set(), "in progress": others}
+    assert read_statuses(past) == {"materialized": first_batch, "failed": set(), "in progress": set(others)}
     past.instance.report_run_failed(run)  # as Dagster's monitor does when it misses the process
-    assert read_statuses(past) == {"materialized": {"2026-02-09", "2026-02-10"}, "failed": others, "in progress": set()}
+    assert read_statuses(past) == {"materialized": first_batch, "failed": set(others), "in progress": set()}
+    folders = [name for name in past.folders() if "asof" in name]
+    assert len(folders) == 32 + sealed_in_time
+    assert {verify_folder(past.repository.publish_root / name).verdict for name in folders} == {"pass"}
 
-    rest = past.execute(DAILY_JOB, **span("2026-02-11", "2026-02-13"))
+    rest = past.execute(DAILY_JOB, **span(others[0], others[-1]))
 
     assert rest.success
-    assert pages(rest)["2026-02-11"]["state"] == {"before": "sealed", "after": "unchanged"}[when]
-    assert [event.partition for event in read_events(past)] == ["2026-02-09", "2026-02-10", *sorted(others)]
-    everything = {"2026-02-09", "2026-02-10", *others}
-    assert read_statuses(past) == {"materialized": everything, "failed": set(), "in progress": set()}
+    states = [page["state"] for _, page in sorted(pages(rest).items())]
+    assert states == ["unchanged"] * sealed_in_time + ["sealed"] * (5 - sealed_in_time)
+    assert [event.partition for event in read_events(past)] == [*sorted(first_batch), *others]
+    assert read_statuses(past) == {"materialized": {*first_batch, *others}, "failed": set(), "in progress": set()}
 
 
 def test_a_run_without_a_partition_fails_with_the_next_step(past: DagsterRepo) -> None:
@@ -218,15 +231,13 @@ def test_a_cancelled_run_ends_between_two_days_and_reports_the_sealed_ones(
     past: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Dagster cancels a run: an interrupt of the process that executes it."""
-    build_days = daily.build_days
 
-    def cancelled_in_the_third(*args: Any, **options: Any) -> Iterator[Any]:
-        for number, day in enumerate(build_days(*args, **options), 1):
-            if number == 3:
-                signal.raise_signal(signal.SIGTERM)
-            yield day
+    def cancelled_in_the_third(inputs: Any, context: Any) -> Any:
+        if context.generated_utc.startswith("2026-02-11"):
+            signal.raise_signal(signal.SIGTERM)
+        return build_drift_signals_daily(inputs, context)
 
-    monkeypatch.setattr(daily, "build_days", cancelled_in_the_third)
+    monkeypatch.setattr(daily, "build_drift_signals_daily", cancelled_in_the_third)
     before = past.folders()
     with pytest.raises(BaseException, match=r".*") as caught:
         past.definitions.resolve_job_def(DAILY_JOB).execute_in_process(

@@ -53,8 +53,8 @@ COMMANDS: Final = (
 ALLOWED: Final = frozenset(
     {
         "files.atomic_write",
+        "files.cache_file",
         "files.lock",
-        "git.blob_digests",
         "runs.writer",
     }
 )

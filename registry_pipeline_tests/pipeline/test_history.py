@@ -6,77 +6,33 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from registry_pipeline.canonical import parse_instant, sha256_hex
-from registry_pipeline.config import Repository, load_repository
+from registry_pipeline.config import load_repository
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.git.blob_digests import NAME
 from registry_pipeline.git.values import GitState
-from registry_pipeline.pipeline.daily import SealedDay, build_days
+from registry_pipeline.pipeline import day_records
+from registry_pipeline.pipeline.daily import build_days
 from registry_pipeline.pipeline.rebuild import rebuild
 from registry_pipeline.pointers.find_runs import find_run
 from registry_pipeline.pointers.rollback import mark_bad
 from registry_pipeline.registries.base.seal_build import BuildRun, start_build_run
 from registry_pipeline.registries.drift_signals_daily.read import last_second
 from registry_pipeline.registries.validation import validate
+from registry_pipeline.runs import writer
 from registry_pipeline.runs.pointer_file import run_folder
-from registry_pipeline_tests.copies import copied_repository, flip_byte
-from registry_pipeline_tests.histories import CATALOG, ENVELOPE, PACK, RUNS, TOML, HistoryRepository, make_historic
+from registry_pipeline.runs.verify import verify_folder
+from registry_pipeline_tests.copies import flip_byte
+from registry_pipeline_tests.histories import CATALOG, ENVELOPE, PACK, RUNS, TOML, HistoryRepository
+from registry_pipeline_tests.pipeline.past_days import DAY, DRIFT, NOW, TABLE, Past, every_day, made, past
 from registry_pipeline_tests.registries.repositories import commit, git, repository
 
-DRIFT, TABLE = "DRIFT_SIGNALS_v0_1.json", "OPERATION_STATUS_TABLE_v0_1.json"
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-DAY = date(2026, 2, 12)
-
-
-@dataclass(frozen=True)
-class Past:
-    """The repository of `histories`, and days built in it with a fixed clock."""
-
-    historic: HistoryRepository
-
-    @property
-    def root(self) -> Path:
-        return self.historic.root
-
-    @property
-    def repository(self) -> Repository:
-        return load_repository(self.root)
-
-    def build(self, *days: date, minutes: int = 0, force: bool = False, dagster: str | None = None) -> list[SealedDay]:
-        run = BuildRun(NOW + timedelta(minutes=minutes), GitState(None, None), dagster)
-        return list(build_days(self.repository, run, days, force=force))
-
-    def folder(self, day: SealedDay) -> Path:
-        return self.root / day.run.ref.run_root / day.run.ref.run_id
-
-    def read(self, day: SealedDay, name: str) -> Any:
-        return json.loads((self.folder(day) / name).read_bytes())
-
-    def names(self) -> set[str]:
-        return {entry.name for entry in self.repository.publish_root.iterdir()}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> HistoryRepository:
-    return make_historic(tmp_path_factory.mktemp("history") / "repository")
-
-
-@pytest.fixture
-def past(made: HistoryRepository, tmp_path: Path) -> Iterator[Past]:
-    with copied_repository(made.root, tmp_path / "repository") as root:
-        yield Past(HistoryRepository(root, made.commits))
-
-
-def every_day(first: date, last: date) -> list[date]:
-    return [first + timedelta(days=count) for count in range((last - first).days + 1)]
+__all__ = ["made", "past"]
 
 
 def test_a_day_is_a_sealed_folder_that_describes_its_last_second(past: Past) -> None:
@@ -288,6 +244,7 @@ def test_a_forced_build_reads_every_object_again_and_uses_no_cache(past: Past) -
     (before,) = past.build(DAY)
     cache = past.root / ".codex/cache" / f"{NAME}_20"
     cache.write_bytes(lie(cache.read_bytes()))
+    (past.root / ".codex/cache" / day_records.NAME).unlink()
 
     (deceived,) = past.build(DAY, minutes=60)
     (honest,) = past.build(DAY, minutes=90, force=True)
@@ -321,17 +278,38 @@ def test_a_backfill_reads_objects_with_one_process(past: Past, tmp_path: Path, m
     assert sum("rev-list" in line for line in requests) == 1
 
 
-def test_an_interrupt_between_two_days_leaves_complete_days(past: Past) -> None:
+def test_days_that_are_cancelled_are_sealed_as_far_as_they_were_built(past: Past) -> None:
     before = past.names()
-    days = build_days(past.repository, BuildRun(NOW, GitState(None, None)), every_day(DAY, date(2026, 2, 20)))
+    answers = iter([False, False, True])
+
+    days = past.build(*every_day(DAY, date(2026, 2, 20)), is_cancelled=lambda: next(answers, True))
+
+    assert [day.day for day in days] == [DAY, date(2026, 2, 13)]
+    assert past.names() - before == {day.run.ref.run_id for day in days}
+
+
+def test_a_caller_that_stops_between_two_days_leaves_complete_days(past: Past) -> None:
+    before = past.names()
+    days = build_days(past.repository, BuildRun(NOW, GitState(None, None)), every_day(date(2026, 1, 5), DAY))
     first = next(days)
     next(days)
     days.close()  # type: ignore[attr-defined]
 
-    assert len(past.names() - before) == 2
+    names = past.names() - before
+    assert len(names) == 32, "one batch"
+    assert {verify_folder(past.repository.publish_root / name).verdict for name in names} == {"pass"}
     assert validate(past.repository, first.run).passed
     assert not any((past.root / ".codex/.staging").iterdir())
     assert (past.root / ".codex/cache" / f"{NAME}_20").is_file(), "what was hashed is kept"
+
+
+def test_a_batch_is_sealed_with_one_synchronisation(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(writer, "sync_filesystem", synced.append)
+
+    days = past.build(*every_day(date(2026, 1, 5), date(2026, 2, 28)))
+
+    assert (len(days), len(synced)) == (55, 2)
 
 
 def test_a_step_that_is_tried_again_finds_the_folders_of_its_first_try(past: Past) -> None:

@@ -196,18 +196,18 @@ def _build_days(
     run = BuildRun(reporter.settings.now, GitState(None, None))
     sealed: list[tuple[SealedDay, Verdict]] = []
     try:
-        # Ctrl-C is deferred to the end of a day, so that no day is left half built.
+        # Ctrl-C is deferred to the end of a day. What was built by then is sealed and printed.
         with (
             hold_build_lock(repository),
             draw_progress(reporter, "read run folders") as bar,
             defer_signals(SIGINT) as interrupted,
         ):
-            for day in build_days(repository, run, days, force=force, on_progress=bar.set_done):
+            for day in build_days(
+                repository, run, days, force=force, on_progress=bar.set_done, is_cancelled=interrupted
+            ):
                 sealed.append((day, validate(repository, day.run)))
                 bar.start_step(str(day.day))
                 bar.set_done(len(sealed), len(days))
-                if interrupted():
-                    break
     except KeyboardInterrupt:
         reporter.note("interrupted")
     except RegistryPipelineError:

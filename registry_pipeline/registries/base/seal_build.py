@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from registry_pipeline.registries.base.sealed_input import find_main_artifact
 from registry_pipeline.runs.envelope import COMPARISON
 from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.sealed_run import Built, SealedRun
-from registry_pipeline.runs.writer import find_sealed_folder, seal_folder
+from registry_pipeline.runs.writer import PublishedFolder, find_sealed_folder, seal_folders
 from registry_pipeline.values import replace, value_type
 
 STATE_NAMES: Final = (
@@ -102,38 +102,65 @@ def seal_built(
     reuse_attempt: bool = True,
     before_sealing: Callable[[], None] | None = None,
 ) -> SealedRun:
-    """Seal artifacts as a new run folder under the next free run id.
+    """Seal artifacts as a new run folder under the next free run id; arguments and errors as `seal_all_built`."""
+    requests = [(run, built)]
+    return seal_all_built(repository, spec, requests, reuse_attempt=reuse_attempt, before_sealing=before_sealing)[0]
 
-    With `reuse_attempt`, a folder that an earlier attempt of the same Dagster run sealed with the same bytes is used.
-    Otherwise `before_sealing` is called first, which may refuse by raising.
+
+def seal_all_built(
+    repository: Repository,
+    spec: RegistrySpec,
+    requests: Sequence[tuple[BuildRun, Built]],
+    *,
+    reuse_attempt: bool = True,
+    before_sealing: Callable[[], None] | None = None,
+) -> list[SealedRun]:
+    """Seal many builds of one registry with one synchronisation of the disk, in the order of `requests`.
+
+    Each becomes a new run folder under the next free run id. With `reuse_attempt`, a folder that an earlier attempt of
+    the same Dagster run sealed with the same bytes is used. `before_sealing` is called before the first is sealed, and
+    may refuse by raising.
 
     Raises:
         NotFoundError: the repository has no publish root yet.
-        RefusedError: the registry has no run folders, publish_root is behind a link, or `built` was read from another
+        RefusedError: the registry has no run folders, publish_root is behind a link, or a build was read from another
             repository.
-        PublishError: nothing was published.
-        DurabilityError: the folder is published, but the disk did not confirm it.
+        PublishError: not all were published.
+        DurabilityError: the folders are published, but the disk did not confirm it.
     """
     if spec.tag is None or spec.operation_id is None:
         raise RefusedError(f"{spec.registry_id} has no run folders", spec.excluded_because)
-    if built.root != str(repository.root):
-        raise RefusedError(
-            f"{built.registry_id} was read from the repository {built.root} and is not sealed in {repository.root}",
-            "build it in the repository from which it is read",
-        )
+    for _, built in requests:
+        if built.root != str(repository.root):
+            raise RefusedError(
+                f"{built.registry_id} was read from the repository {built.root} and is not sealed in {repository.root}",
+                "build it in the repository from which it is read",
+            )
     refuse_linked_publish_root(repository)
     if not repository.publish_root.is_dir():
         raise NotFoundError(f"{repository.config.publish_root} does not exist", "run `registry-pipeline init`")
-    run_id = RunId(run.started, spec.tag, None if built.partition is None else built.partition.isoformat())
-    files_for = partial(build_run_files, repository.config.repository_id, run, spec, built)
-    ref = find_previous_attempt(repository, run, run_id, files_for) if reuse_attempt else None
-    if ref is None:
-        if before_sealing is not None:
-            before_sealing()
-        published = seal_folder(repository.publish_root, repository.staging_root, run_id, files_for)
-        ref = SealedRef(str(published.run_id), repository.config.publish_root, None, published.root_sha256)
-    ref = replace(ref, relpath=find_main_artifact(spec, built.artifacts.files))
-    return SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc)
+    refs: list[SealedRef | None] = []
+    pending = []
+    for run, built in requests:
+        run_id = RunId(run.started, spec.tag, None if built.partition is None else built.partition.isoformat())
+        files_for = partial(build_run_files, repository.config.repository_id, run, spec, built)
+        ref = find_previous_attempt(repository, run, run_id, files_for) if reuse_attempt else None
+        refs.append(ref)
+        if ref is None:
+            pending.append((run_id, files_for))
+    if pending and before_sealing is not None:
+        before_sealing()
+    published = iter(seal_folders(repository.publish_root, repository.staging_root, pending))
+    sealed = []
+    for (_, built), known_ref in zip(requests, refs, strict=True):
+        ref = known_ref or _make_ref(repository, next(published))
+        ref = replace(ref, relpath=find_main_artifact(spec, built.artifacts.files))
+        sealed.append(SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc))
+    return sealed
+
+
+def _make_ref(repository: Repository, folder: PublishedFolder) -> SealedRef:
+    return SealedRef(str(folder.run_id), repository.config.publish_root, None, folder.root_sha256)
 
 
 def schema_copy_name(artifact: str) -> str:
@@ -146,12 +173,18 @@ def make_builder_name(registry_id: str) -> str:
     return f"registry_pipeline.{registry_id}"
 
 
+@cache
+def read_version() -> str:
+    """Return the version of this package."""
+    from importlib.metadata import version  # noqa: PLC0415 - 12 ms that only sealing needs
+
+    return version("registry-pipeline")
+
+
 def build_run_files(
     repository_id: str | None, run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId
 ) -> dict[str, bytes]:
     """Return the files of a run folder without its seal: artifacts, copies of their schemas, and run.json."""
-    from importlib.metadata import version  # noqa: PLC0415 - 12 ms that only sealing needs
-
     files = dict(built.artifacts.sealed_as(str(run_id)))
     # Each artifact is accompanied by its schema, so that a run can be checked without this package.
     for artifact in built.artifacts.files:
@@ -159,7 +192,7 @@ def build_run_files(
         if name is not None:
             files[schema_copy_name(artifact)] = schema.schema_bytes(name)
     outputs = sorted((*files, "run.json", *SEAL_FILES))
-    builder = {"name": make_builder_name(spec.registry_id), "version": version("registry-pipeline")}
+    builder = {"name": make_builder_name(spec.registry_id), "version": read_version()}
     files["run.json"] = json_document(make_run_json(repository_id, run, spec, built, run_id, outputs, builder))
     return files
 
@@ -210,6 +243,4 @@ def find_previous_attempt(
     if run.dagster_run_id is None:
         return None
     folder = find_sealed_folder(repository.publish_root, run_id, files_for)
-    if folder is None:
-        return None
-    return SealedRef(str(folder.run_id), repository.config.publish_root, None, folder.root_sha256)
+    return None if folder is None else _make_ref(repository, folder)

@@ -41,7 +41,7 @@ class DriftInputs:
     observed_op_status_table: str | None
     observed_run_envelope: str | None
     observed_threshold: str | None
-    # The lines `<sha256> <path>` of the tracked files; None outside git.
+    # The lines `<sha256> <path>` of the tracked files, or blocks of them (see `canon_tree_hash`); None outside git.
     tracked: tuple[bytes, ...] | None
     tracked_missing: bool
     # None for the present.
@@ -90,7 +90,10 @@ def build_drift_signals(inputs: DriftInputs, context: BuildContext) -> Artifacts
 
 
 def canon_tree_hash(tracked: Iterable[bytes]) -> str:
-    """Return the hash of the lines `<sha256> <path>` in any order: they are sorted bytewise as whole lines."""
+    """Return the hash of the lines `<sha256> <path>` in any order: they are sorted bytewise as whole lines.
+
+    Sorted lines between which no other line falls may be one item, joined by line feeds.
+    """
     return sha256_hex(b"\n".join(sorted(tracked)) + b"\n")
 
 

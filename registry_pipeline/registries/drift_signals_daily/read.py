@@ -5,6 +5,7 @@ The run folders are those that exist today. The present configuration says where
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
@@ -49,7 +50,11 @@ class DatedRuns:
 
     def until(self, instant: datetime) -> tuple[RunRow, ...]:
         """Return the runs whose stated time is not after an instant, oldest first; those without a time never."""
-        return self.rows[: bisect_right(self.instants, instant)]
+        return self.rows[: self.count_until(instant)]
+
+    def count_until(self, instant: datetime) -> int:
+        """Return the number of runs whose stated time is not after an instant."""
+        return bisect_right(self.instants, instant)
 
 
 def sort_runs_by_time(rows: Sequence[RunRow]) -> DatedRuns:
@@ -73,7 +78,27 @@ class CommitFacts:
     findings: tuple[Finding, ...]
 
 
-def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str) -> CommitFacts:
+class CatalogReader:
+    """Reads the operations of one commit after another, and parses the documents only if one of them differs."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._paths = [os.fsencode(path) for path in (*config.operations_catalog, *config.coverage_matrix)]
+        self._entries: list[tuple[int, str] | None] | None = None
+        self._result: tuple[OperationCatalog, tuple[InputFile, ...]] = OperationCatalog((), {}, ()), ()
+
+    def read(self, tree: CommitTree) -> tuple[OperationCatalog, tuple[InputFile, ...]]:
+        """Return the result of `read_operation_catalog`."""
+        # It reads these documents and nothing else, and an entry names the bytes of its document.
+        entries = [tree.find_entry(path) for path in self._paths]
+        if entries != self._entries:
+            self._result, self._entries = read_operation_catalog(tree, self._config), entries
+        return self._result
+
+
+def read_commit_facts(
+    repository: Repository, files: CommittedFiles, catalogs: CatalogReader, commit: str
+) -> CommitFacts:
     """Read the configured documents of a commit and hash its files; what the commit lacks is None or a warning.
 
     Raises:
@@ -83,7 +108,7 @@ def read_commit_facts(repository: Repository, files: CommittedFiles, commit: str
     # (1) The documents as the commit has them, at the paths that the present configuration names.
     root_tree = files.root_tree(commit)
     tree = CommitTree(files, root_tree)
-    catalog, read = read_operation_catalog(tree, config)
+    catalog, read = catalogs.read(tree)
     threshold, threshold_files = read_threshold_version(tree, config.threshold_sources)
     expected, expected_files = _read_expected_versions(tree, config.expected_versions)
     drift = DriftInputs(

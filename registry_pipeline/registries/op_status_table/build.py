@@ -85,10 +85,11 @@ def _collect_evidence(runs: Iterable[RunRow]) -> tuple[dict[str, tuple[RunRow, s
         if run.operation_id is None or not (run.has_run_json or run.adapted):
             has_legacy_runs = True
             continue
-        latest, run_roots = evidence.get(run.operation_id, (run, set()))
+        latest, run_roots = evidence.get(run.operation_id, (None, set()))
         run_roots.add(run.run_root)
-        latest = max(latest, run, key=lambda row: (row.created_utc or "", row.run_key))
-        evidence[run.operation_id] = latest, run_roots
+        # The loop is written out because each day of a history reads all runs before it.
+        if latest is None or (run.created_utc or "", run.run_key) > (latest.created_utc or "", latest.run_key):
+            evidence[run.operation_id] = run, run_roots
     return evidence, has_legacy_runs
 
 
