@@ -26,13 +26,15 @@ from registry_pipeline.registries.run_index.check import check_runs
 from registry_pipeline.registries.run_index.gates import RuleContext, sort_versions, version_key
 from registry_pipeline.registries.run_index.log_file import Entry, Log, open_log, run_index_log
 from registry_pipeline.registries.run_index.record import RUN, Record
-from registry_pipeline.registries.run_index.scan import find_entries, read_entries, read_finished_end
+from registry_pipeline.registries.run_index.scan import find_entries, read_finished_end
 from registry_pipeline.registries.run_index.service import read_rule_context
 from registry_pipeline.registries.run_index.side_index import (
     LogChangedError,
     UnusableError,
+    make_entry_row,
     make_index_in_memory,
     open_index,
+    read_rows,
     select_entries,
 )
 from registry_pipeline.values import replace, value_type
@@ -153,9 +155,12 @@ def _run_query(
                     continue
             findings.append(finding("RI070", log.display_path, detail=reason))
         # (3) Without it. Only lines that contain the id of a run are parsed, which is faster than reading every record.
-        entries = read_entries(log, file, end) if run_id is None else find_entries(log, file, end, {run_id})[0]
+        if run_id is not None:
+            rows = map(make_entry_row, find_entries(log, file, end, {run_id})[0])
+        else:
+            rows = read_rows(log, file, end)
         try:
-            return QueryResult(run_on(make_index_in_memory(entries)), tuple(findings))
+            return QueryResult(run_on(make_index_in_memory(rows)), tuple(findings))
         except LogChangedError:
             raise BusyError(f"{log.display_path} changed while it was read", "try again") from None
 
