@@ -89,6 +89,11 @@ class LinePatterns:
         return pattern, tuple(pattern.groupindex[name] for name in CAPTURED)
 
 
+def add_seconds(stamp: str) -> str:
+    """Return a valid timestamp with seconds, as `second_of` does."""
+    return stamp if len(stamp) == 20 else f"{stamp[:-1]}:00Z"
+
+
 def _pattern(name: str, field: Field, grammar: Grammar) -> str:
     """Return the pattern of the valid contents of a field, or of most of them; "" if records with it are parsed."""
     group = f"(?P<{name}>" if name in CAPTURED else "(?:"

@@ -21,6 +21,7 @@ from registry_pipeline.canonical import second_of
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.files.atomic_write import read_own_file
 from registry_pipeline.registries.run_index.gates import version_key
+from registry_pipeline.registries.run_index.line_pattern import add_seconds
 from registry_pipeline.registries.run_index.log_file import (
     Entry,
     Line,
@@ -117,19 +118,14 @@ def read_rows(log: Log, file: IO[bytes], end: int, *, offset: int = 0, number: i
             line_offset,
             size,
             run_id,
-            _add_seconds(created),
-            _add_seconds(updated or created),
+            add_seconds(created),
+            add_seconds(updated or created),
             machine,
             artist,
             genre,
             int(gate2 == "PASS"),
             int("FAIL" in uniqueness),
         )
-
-
-def _add_seconds(stamp: str) -> str:
-    """Return a valid timestamp with seconds, as `second_of` does."""
-    return stamp if len(stamp) == 20 else f"{stamp[:-1]}:00Z"
 
 
 def make_entry_row(entry: Entry) -> IndexRow:
