@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ _FREQUENT: Final = 100
 _MAX_PATTERNS: Final = 8
 _MAX_COUNTED: Final = 1000
 _MAX_ID: Final = 128
-_DAYS: Final = (
-    "(?:(?:0[1-9]|1[0-2]){0}(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2]){0}(?:29|30)|(?:0[13578]|1[02]){0}31)"
-)
+_DAYS: Final = "(?:(?:0[1-9]|1[0-2]){0}(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2]){0}(?:29|30)|(?:0[13578]|1[02]){0}31)"
 _HOUR: Final = "(?:[01][0-9]|2[0-3])"
 _STAMP: Final = f"[1-9][0-9]{{3}}{_DAYS.format('')}-{_HOUR}[0-5][0-9]"
 _UTC: Final = f"[1-9][0-9]{{3}}-{_DAYS.format('-')}T{_HOUR}:[0-5][0-9](?::[0-5][0-9])?Z"
@@ -48,7 +46,8 @@ class LinePatterns:
 
     def __init__(self, fields: Mapping[str, Field], grammar: Grammar, extra_keys: Iterable[str] = ()) -> None:
         self._required = {name for name, field in fields.items() if field.required}
-        self._contents = {name: pattern for name, field in fields.items() if (pattern := _pattern(name, field, grammar))}
+        patterns = {name: _make_pattern(name, field, grammar) for name, field in fields.items()}
+        self._contents = {name: pattern for name, pattern in patterns.items() if pattern}
         for name in sorted(extra_keys) if fields else ():
             self._contents.setdefault(name, f'"{_PROSE}"')
         self._counts: dict[tuple[str, ...], int] = {}
@@ -74,19 +73,21 @@ class LinePatterns:
         keys = tuple(record)
         count = self._counts[keys] = self._counts.get(keys, 0) + 1
         if count == _FREQUENT and len(self._patterns) < _MAX_PATTERNS and self._contents.keys() >= record.keys():
-            self._patterns.append(self._compile([*keys, *(name for name in self._contents if name not in record)]))
+            names = [*keys, *(name for name in self._contents if name not in record)]
+            pattern = _compile({name: self._contents[name] for name in names}, self._required)
+            self._patterns.append((pattern, tuple(pattern.groupindex[name] for name in CAPTURED)))
         if len(self._counts) > _MAX_COUNTED:
             self._counts.clear()
 
-    def _compile(self, names: list[str]) -> tuple[re.Pattern[str], tuple[int, ...]]:
-        """Return the pattern of lines with fields in this order, of which only the first and required ones must exist."""
-        text, separator = r"\{", ""
-        for name in names:
-            member = f"{separator}{re.escape(json.dumps(name))}:{self._contents[name]}"
-            text += member if name in self._required or not separator else f"(?:{member}|)"
-            separator = ","
-        pattern = re.compile(text + r"\}\n")
-        return pattern, tuple(pattern.groupindex[name] for name in CAPTURED)
+
+def _compile(contents: Mapping[str, str], required: Collection[str]) -> re.Pattern[str]:
+    """Return the pattern of lines with these fields in this order; the first field and the required ones must exist."""
+    text, separator = r"\{", ""
+    for name, content in contents.items():
+        member = f"{separator}{re.escape(json.dumps(name))}:{content}"
+        text += member if name in required or not separator else f"(?:{member}|)"
+        separator = ","
+    return re.compile(text + r"\}\n")
 
 
 def add_seconds(stamp: str) -> str:
@@ -94,14 +95,14 @@ def add_seconds(stamp: str) -> str:
     return stamp if len(stamp) == 20 else f"{stamp[:-1]}:00Z"
 
 
-def _pattern(name: str, field: Field, grammar: Grammar) -> str:
+def _make_pattern(name: str, field: Field, grammar: Grammar) -> str:
     """Return the pattern of the valid contents of a field, or of most of them; "" if records with it are parsed."""
     group = f"(?P<{name}>" if name in CAPTURED else "(?:"
     if field.form == "id":
-        return f'"{group}{_id_pattern(grammar.forms[field.kind])})"'
+        return f'"{group}{_make_id_pattern(grammar.forms[field.kind])})"'
     if field.form == "ids":
         # Up to two ids, which differ.
-        item = _id_pattern(grammar.forms[field.kind])
+        item = _make_id_pattern(grammar.forms[field.kind])
         return rf'\[(?:"{group}{item})"(?:,"(?!(?P={name})"){item}"|)|)\]'
     if field.form == "enum":
         return f'"{group}{"|".join(map(re.escape, field.values))})"'
@@ -111,7 +112,7 @@ def _pattern(name: str, field: Field, grammar: Grammar) -> str:
     return {"text": rf'"{group}[!#-\[\]-~]{_PROSE})"', "prose": f'"{group}{_PROSE})"'}.get(field.form, "")
 
 
-def _id_pattern(form: Form) -> str:
+def _make_id_pattern(form: Form) -> str:
     """Return a pattern of the ids of a form that have a real date and are not too long."""
     text = form.pattern.pattern.replace("([0-9]{8}-[0-9]{4})", _STAMP)
     # Only ids with a repeated part can be too long.

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from registry_pipeline.canonical import second_of
 from registry_pipeline.errors import RefusedError
@@ -72,7 +72,7 @@ UPDATE places SET current = (number = (
 _REPEATED_RUNS: Final = "SELECT run_id FROM places GROUP BY run_id HAVING count(*) > 1"
 
 
-IndexRow = tuple[str | int, ...]
+IndexRow = tuple[Any, ...]
 """The location of a record and what `make_index_row` returns, in the order of the columns."""
 
 
@@ -112,20 +112,10 @@ def read_rows(log: Log, file: IO[bytes], end: int, *, offset: int = 0, number: i
             if entry is not None:
                 yield make_entry_row(entry)
             continue
-        run_id, created, updated, machine, artist, genre, gate2, *uniqueness = contents[:10]
-        yield (
-            line_number,
-            line_offset,
-            size,
-            run_id,
-            add_seconds(created),
-            add_seconds(updated or created),
-            machine,
-            artist,
-            genre,
-            int(gate2 == "PASS"),
-            int("FAIL" in uniqueness),
-        )
+        run_id, created, updated, machine, artist, genre, gate2, hook, scene, scripture, *_ = contents
+        failed = hook == "FAIL" or scene == "FAIL" or scripture == "FAIL"
+        first, last = add_seconds(created), add_seconds(updated or created)
+        yield line_number, line_offset, size, run_id, first, last, machine, artist, genre, gate2 == "PASS", failed
 
 
 def make_entry_row(entry: Entry) -> IndexRow:
