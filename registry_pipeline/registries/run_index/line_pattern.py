@@ -2,8 +2,8 @@
 
 Most lines of a log are written by programs, in a few orders of fields. For each order that is frequent in a log, one
 regular expression checks everything that `parse_line` and `RecordValidator` check, in less than half of the time that
-`json.loads` takes. A pattern may refuse a valid line (an escaped id, a 29 February, a list of three versions), but
-never matches an invalid one: whatever it does not match is parsed as before.
+`json.loads` takes. A pattern may refuse a valid line (with an escaped id, or of a 29 February), but never matches an
+invalid one. What is not matched is parsed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ CAPTURED: Final = (
 )
 """The fields whose contents `match_lines` yields."""
 LineContents = tuple[str | Any, ...]
-"""The JSON texts, without quotes, of the fields in CAPTURED; None for a missing field. Of version_ids the first id."""
+"""The JSON texts, without quotes or brackets, of the fields in CAPTURED; None for a missing field."""
+_VERSIONS: Final = CAPTURED.index("version_ids")
 # Compiling takes as long as parsing some hundred lines, so rare orders are not worth a pattern.
 _FREQUENT: Final = 100
 _MAX_PATTERNS: Final = 8
@@ -48,8 +49,8 @@ class LinePatterns:
         self._required = {name for name, field in fields.items() if field.required}
         patterns = {name: _make_pattern(name, field, grammar) for name, field in fields.items()}
         self._contents = {name: pattern for name, pattern in patterns.items() if pattern}
-        for name in sorted(extra_keys) if fields else ():
-            self._contents.setdefault(name, f'"{_PROSE}"')
+        if fields:
+            self._contents |= {name: f'"{_PROSE}"' for name in extra_keys if name not in fields}
         self._counts: dict[tuple[str, ...], int] = {}
         self._patterns: list[tuple[re.Pattern[str], tuple[int, ...]]] = []
 
@@ -61,10 +62,15 @@ class LinePatterns:
         while True:
             for pattern, groups in self._patterns:
                 match = pattern.match(text, start)
-                if match is not None:
-                    start = match.end()
-                    yield start, match.group(*groups)
-                    break
+                if match is None:
+                    continue
+                contents = match.group(*groups)
+                versions = contents[_VERSIONS]
+                if versions and "," in versions and len(set(ids := versions.split(","))) < len(ids):
+                    return
+                start = match.end()
+                yield start, contents
+                break
             else:
                 return
 
@@ -101,9 +107,9 @@ def _make_pattern(name: str, field: Field, grammar: Grammar) -> str:
     if field.form == "id":
         return f'"{group}{_make_id_pattern(grammar.forms[field.kind])})"'
     if field.form == "ids":
-        # Up to two ids, which differ.
-        item = _make_id_pattern(grammar.forms[field.kind])
-        return rf'\[(?:"{group}{item})"(?:,"(?!(?P={name})"){item}"|)|)\]'
+        # Whether they differ is checked by `match_lines`.
+        item = f'"{_make_id_pattern(grammar.forms[field.kind])}"'
+        return rf"\[{group}(?:{item}(?:,{item})*+|))\]"
     if field.form == "enum":
         return f'"{group}{"|".join(map(re.escape, field.values))})"'
     if field.form == "utc":
