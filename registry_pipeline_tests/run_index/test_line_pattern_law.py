@@ -30,6 +30,9 @@ from registry_pipeline.registries.run_index.log_file import (
 )
 from registry_pipeline.registries.run_index.record import GRAMMARS, RUN
 from registry_pipeline_tests.laws import examples
+from registry_pipeline_tests.patterns.adversary import MOST_GROWTH, growth
+from registry_pipeline_tests.patterns.collecting import Use
+from registry_pipeline_tests.patterns.worst_texts import Worst
 from registry_pipeline_tests.run_index.values import a_run, a_success, repository_at
 
 _ULID: Final = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -113,7 +116,7 @@ _MACHINES: Final = st.sampled_from([None, "C1"])
 
 
 def _make_log(grammar: str = "dash") -> Log:
-    return run_index_log(repository_at(Path("/nowhere"), ids=grammar, extra_keys=("mood",)))
+    return run_index_log(repository_at(Path("/nowhere"), ids=grammar, extra_keys=("mood", "corrects")))
 
 
 @contextmanager
@@ -194,6 +197,19 @@ def test_a_pattern_is_made_when_an_order_was_parsed_often_and_only_for_a_few_ord
 
     assert len(patterns._patterns) == line_pattern._MAX_PATTERNS
     assert [end for end, _ in patterns.match_lines(json_line(a_run(2)).decode())] == [len(json_line(a_run(2)))]
+
+
+def test_the_pattern_of_a_line_takes_time_that_grows_as_the_line_does() -> None:
+    patterns = LinePatterns(RUN.fields, GRAMMARS["dash"], ["mood"])
+    for _ in range(2):
+        patterns.learn(a_success(1))
+    ((pattern, _),) = patterns._patterns
+    use = Use("line", pattern, ("match",))
+    head = json_line(a_success(1)).decode().rstrip("}\n")
+
+    for name, body in (("notes", "a\\n"), ("version_ids", '"VER-20260210-0940-AAAA",'), ("mood", " ")):
+        assert growth(use, Worst(f'{head},"{name}":"', body, "\x01"), 64) <= MOST_GROWTH
+        assert growth(use, Worst(f'{head},"{name}":[', body, "\x01"), 64) <= MOST_GROWTH
 
 
 def test_a_line_over_the_limit_is_not_matched() -> None:
