@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -84,6 +85,23 @@ def _records(draw: st.DrawFn) -> dict[str, Any]:
     return {name: record[name] for name in names}
 
 
+def _make_full_record(grammar: str) -> dict[str, Any]:
+    """Return a valid record with every field that has a pattern."""
+    record = a_success(1, notes="", mood="major", last_updated_utc="2026-02-10T10:00:00Z", run_log_filepath_abs="/a")
+    for name, field in RUN.fields.items():
+        if field.form == "enum":
+            record[name] = field.values[0]
+        elif field.form in ("id", "ids"):
+            known = (
+                {"artist": "ART-a", "genre": "GEN-g"} if grammar == "dash" else {"artist": "ART_a", "genre": "GEN_g"}
+            )
+            prefix = GRAMMARS[grammar].forms[field.kind].prefix
+            default = prefix + ("20260210-0900-AAAA" if grammar == "dash" else _ULID)
+            content = known.get(field.kind, default)
+            record[name] = content if field.form == "id" else [content]
+    return {name: record[name] for name in (*RUN.fields, "mood") if name in record}
+
+
 def _spell(record: dict[str, Any], spelling: str) -> bytes:
     if spelling == "compact":
         return json_line(record)
@@ -140,7 +158,7 @@ def _scan(log: Log, data: bytes) -> list[tuple[Entry | None, list[Any], int]]:
     return results
 
 
-@examples(400)
+@examples(100)
 @given(_LOGS, st.sampled_from(["dash", "ulid"]), st.binary(max_size=5), st.sampled_from([300, 700, 1 << 21]))
 @example(json_line(a_run(1)) * 4, "dash", b"", 1 << 21)
 @example(json_line(a_run(1)) * 3 + json_line(a_run(1)).replace(b"}", b',"corrects":"x"}'), "dash", b"", 1 << 21)
@@ -160,7 +178,7 @@ def test_lines_have_the_same_records_and_findings_with_and_without_patterns(
     ]
 
 
-@examples(300)
+@examples(100)
 @given(_LOGS, _MACHINES, st.booleans())
 def test_a_check_has_the_same_result_with_and_without_patterns(data: bytes, machine: str | None, songs: bool) -> None:
     index = SongIndex(frozenset({"WORK-20260210-0930-AAAA"}), {"VER-20260210-0940-AAAA": None}) if songs else None
@@ -171,6 +189,54 @@ def test_a_check_has_the_same_result_with_and_without_patterns(data: bytes, mach
 
     assert (matched.lines, matched.records, matched.subjects) == (parsed.lines, parsed.records, parsed.subjects)
     assert sorted(map(repr, matched.findings)) == sorted(map(repr, parsed.findings))
+
+
+@pytest.mark.parametrize("grammar", ["dash", "ulid"])
+@pytest.mark.parametrize("name", [*RUN.fields, "mood", "unknown"])
+def test_every_odd_content_of_each_field_has_the_same_result_with_and_without_patterns(name: str, grammar: str) -> None:
+    base = _make_full_record(grammar)
+    values = RUN.fields[name].values if name in RUN.fields else ()
+    contents = [*_CONTENTS.get(name, []), *_CONTENTS["run_id"], *_CONTENTS["artist_id"], *values, *_ODD]
+    records = [base, base, base, *({**base, name: content} for content in contents)]
+    records.append({key: content for key, content in base.items() if key != name})
+    data = b"".join(map(json_line, records))
+
+    matched = _scan(_make_log(grammar), data)
+    with _without_patterns():
+        parsed = _scan(_make_log(grammar), data)
+
+    assert matched == parsed
+    assert isinstance(next(scan_lines(_learned(base, grammar), io.BytesIO(data), end=len(data)))[3], tuple)
+
+
+def _learned(record: dict[str, Any], grammar: str) -> Log:
+    log = _make_log(grammar)
+    for _ in range(2):
+        assert parse_line(log, Line(1, 0, json_line(record).strip(), 0))[0]
+    return log
+
+
+@pytest.mark.parametrize("machine", [None, "C1"])
+@pytest.mark.parametrize("gate", ["PASS", "FAIL"])
+def test_every_field_of_a_run_with_one_record_is_checked_as_without_patterns(gate: str, machine: str | None) -> None:
+    base = a_success(0, qa_gate2=gate, last_updated_utc="2026-02-10T09:00Z", uniqueness_scene="PASS")
+    changes: list[dict[str, Any]] = [{}, {}, {}, {"uniqueness_scene": "FAIL"}, {"uniqueness_scene": "NOT_RUN"}]
+    changes += [{"run_log_filepath_abs": path} for path in (__file__, "C:\\a.md", "a.md", '/srv/"')]
+    changes += [{"version_ids": []}, {"machine_id": "C2", "run_log_filepath_abs": "/nowhere"}]
+    stamps = ("2026-02-09T00:00:00Z", "2026-02-10T09:00:00Z", "2026-02-10T09:00Z", "2026-03-01T00:00:01Z")
+    changes += [{"created_utc": first, "last_updated_utc": second} for first in stamps for second in stamps]
+    records = [base | change for change in changes]
+    records += [{key: each for key, each in base.items() if key not in (one, two)} for one in base for two in base]
+    lines = [json_line(record | {"run_id": a_run(number)["run_id"]}) for number, record in enumerate(records)]
+    data, now = b"".join(lines), "2026-03-01T00:00:00Z"
+    context = RuleContext(machine_id=machine, now=now, is_file=os.path.isfile)
+
+    matched = check_run_index(_make_log(), io.BytesIO(data), len(data), context)
+    with _without_patterns():
+        parsed = check_run_index(_make_log(), io.BytesIO(data), len(data), context)
+
+    assert sorted(map(repr, matched.findings)) == sorted(map(repr, parsed.findings))
+    assert matched.lines == parsed.lines == len(records)
 
 
 def test_every_order_of_fields_that_is_frequent_is_matched() -> None:
