@@ -37,7 +37,7 @@ from registry_pipeline_tests.patterns.worst_texts import Worst
 from registry_pipeline_tests.run_index.values import a_run, a_success, repository_at
 
 _ULID: Final = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-_ODD: Final[list[Any]] = [
+_TEXTS: Final = [
     "",
     " ",
     "x",
@@ -45,15 +45,14 @@ _ODD: Final[list[Any]] = [
     "a\nb",
     'say "so"',
     "é",
-    "\ud83d\ude00",
+    "\U0001f600",
     "a\\b",
     "\x00",
     "\x7f",
-    7,
-    None,
-    [],
-    {},
+    "\ud83d",
+    "x\udc00",
 ]
+_ODD: Final[list[Any]] = [*_TEXTS, 7, None, [], {}]
 _CONTENTS: Final[dict[str, list[Any]]] = {
     "run_id": ["RUN-20240229-0900-AAAA", "RUN-20250229-0900-AAAA", "RUN-20250431-2359-AAAA", "RUN-00000101-0000-AAAA",
                "RUN-20251231-2400-AAAA", "RUN-20250930-0960-AAAA", "RUN-20251231-2359-ZZZ9", f"RUN_{_ULID}"],
@@ -192,27 +191,32 @@ def test_a_check_has_the_same_result_with_and_without_patterns(data: bytes, mach
 
 
 @pytest.mark.parametrize("grammar", ["dash", "ulid"])
+@pytest.mark.parametrize("spelling", ["compact", "spaced"])
 @pytest.mark.parametrize("name", [*RUN.fields, "mood", "unknown"])
-def test_every_odd_content_of_each_field_has_the_same_result_with_and_without_patterns(name: str, grammar: str) -> None:
+def test_every_odd_content_of_each_field_has_the_same_result_with_and_without_patterns(
+    name: str, grammar: str, spelling: str
+) -> None:
     base = _make_full_record(grammar)
     values = RUN.fields[name].values if name in RUN.fields else ()
     contents = [*_CONTENTS.get(name, []), *_CONTENTS["run_id"], *_CONTENTS["artist_id"], *values, *_ODD]
     records = [base, base, base, *({**base, name: content} for content in contents)]
     records.append({key: content for key, content in base.items() if key != name})
-    data = b"".join(map(json_line, records))
+    data = b"".join(_spell(record, spelling) for record in records)
 
     matched = _scan(_make_log(grammar), data)
     with _without_patterns():
         parsed = _scan(_make_log(grammar), data)
 
     assert matched == parsed
-    assert isinstance(next(scan_lines(_learned(base, grammar), io.BytesIO(data), end=len(data)))[3], tuple)
+    assert isinstance(
+        next(scan_lines(_learned(_spell(base, spelling), grammar), io.BytesIO(data), end=len(data)))[3], tuple
+    )
 
 
-def _learned(record: dict[str, Any], grammar: str) -> Log:
+def _learned(line: bytes, grammar: str) -> Log:
     log = _make_log(grammar)
     for _ in range(2):
-        assert parse_line(log, Line(1, 0, json_line(record).strip(), 0))[0]
+        assert parse_line(log, Line(1, 0, line.strip(), 0))[0]
     return log
 
 
@@ -256,10 +260,10 @@ def test_a_pattern_is_made_when_an_order_was_parsed_often_and_only_for_a_few_ord
     with mock.patch.object(line_pattern, "_FREQUENT", 3):
         patterns = LinePatterns(RUN.fields, GRAMMARS["dash"])
         for _ in range(2):
-            patterns.learn(a_run(1))
+            patterns.learn(a_run(1), "")
         assert not list(patterns.match_lines(json_line(a_run(2)).decode()))
         for first in [name for name in a_success(1) for _ in range(3)]:
-            patterns.learn({first: a_success(1)[first], **{k: v for k, v in a_success(1).items() if k != first}})
+            patterns.learn({first: a_success(1)[first], **{k: v for k, v in a_success(1).items() if k != first}}, "")
 
     assert len(patterns._patterns) == line_pattern._MAX_PATTERNS
     assert [end for end, _ in patterns.match_lines(json_line(a_run(2)).decode())] == [len(json_line(a_run(2)))]
@@ -268,7 +272,7 @@ def test_a_pattern_is_made_when_an_order_was_parsed_often_and_only_for_a_few_ord
 def test_the_pattern_of_a_line_takes_time_that_grows_as_the_line_does() -> None:
     patterns = LinePatterns(RUN.fields, GRAMMARS["dash"], ["mood"])
     for _ in range(2):
-        patterns.learn(a_success(1))
+        patterns.learn(a_success(1), "")
     ((pattern, _),) = patterns._patterns
     use = Use("line", pattern, ("match",))
     head = json_line(a_success(1)).decode().rstrip("}\n")

@@ -66,7 +66,7 @@ class LinePatterns:
                     continue
                 contents = match.group(*groups)
                 versions = contents[_VERSIONS]
-                if versions and "," in versions and len(set(ids := versions.split(","))) < len(ids):
+                if versions and "," in versions and len(set(ids := versions.replace(" ", "").split(","))) < len(ids):
                     return
                 start = match.end()
                 yield start, contents
@@ -74,25 +74,29 @@ class LinePatterns:
             else:
                 return
 
-    def learn(self, record: Mapping[str, Any]) -> None:
-        """Count the order of fields of a valid record that no pattern matched; if it is frequent, make its pattern."""
-        keys = tuple(record)
-        count = self._counts[keys] = self._counts.get(keys, 0) + 1
+    def learn(self, record: Mapping[str, Any], text: str) -> None:
+        """Count the order of fields of a valid record that no pattern matched; if it is frequent, make its pattern.
+
+        `text` is its line: the pattern has a space after each comma and colon if that has, as `json.dumps` writes it.
+        """
+        blank = " " if text.startswith('": "', text.find('"', 2)) else ""
+        order = (blank, *record)
+        count = self._counts[order] = self._counts.get(order, 0) + 1
         if count == _FREQUENT and len(self._patterns) < _MAX_PATTERNS and self._contents.keys() >= record.keys():
-            names = [*keys, *(name for name in self._contents if name not in record)]
-            pattern = _compile({name: self._contents[name] for name in names}, self._required)
+            names = [*record, *(name for name in self._contents if name not in record)]
+            pattern = _compile({name: self._contents[name] for name in names}, self._required, blank)
             self._patterns.append((pattern, tuple(pattern.groupindex[name] for name in CAPTURED)))
         if len(self._counts) > _MAX_COUNTED:
             self._counts.clear()
 
 
-def _compile(contents: Mapping[str, str], required: Collection[str]) -> re.Pattern[str]:
+def _compile(contents: Mapping[str, str], required: Collection[str], blank: str) -> re.Pattern[str]:
     """Return the pattern of lines with these fields in this order; the first field and the required ones must exist."""
     text, separator = r"\{", ""
     for name, content in contents.items():
-        member = f"{separator}{re.escape(json.dumps(name))}:{content}"
+        member = f"{separator}{re.escape(json.dumps(name))}:{blank}{content}"
         text += member if name in required or not separator else f"(?:{member}|)"
-        separator = ","
+        separator = f",{blank}"
     return re.compile(text + r"\}\n")
 
 
@@ -109,7 +113,7 @@ def _make_pattern(name: str, field: Field, grammar: Grammar) -> str:
     if field.form == "ids":
         # Whether they differ is checked by `match_lines`.
         item = f'"{_make_id_pattern(grammar.forms[field.kind])}"'
-        return rf"\[{group}(?:{item}(?:,{item})*+|))\]"
+        return rf"\[{group}(?:{item}(?:, ?{item})*+|))\]"
     if field.form == "enum":
         return f'"{group}{"|".join(map(re.escape, field.values))})"'
     if field.form == "utc":

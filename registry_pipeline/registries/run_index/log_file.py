@@ -208,7 +208,7 @@ def parse_line(log: Log, line: Line) -> tuple[Entry | None, list[Finding]]:
     problems = log.validator.find_problems(value)
     if problems:
         return None, [*findings, *make_problem_findings(log.display_path, problems, location)]
-    log.validator.line_patterns.learn(value)
+    log.validator.line_patterns.learn(value, text)
     return Entry(value, line.number, line.offset, line.size), findings
 
 

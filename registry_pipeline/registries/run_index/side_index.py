@@ -2,8 +2,8 @@
 
 It can be removed at any time. A query reads each record that it finds in the log itself and compares it with its row.
 "Not found" relies on the rows alone, so the index is used only if nobody else has written into it (`is_recorded`) and
-the log still starts with the bytes that were indexed. Otherwise it is rebuilt. See "What the side index proves" in
-docs/how-to-run-index.md.
+the log still starts with the bytes that were indexed, as far as `_compare_blocks` can say. Otherwise it is rebuilt. See
+"What the side index proves" in docs/how-to-run-index.md.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
-from registry_pipeline.canonical import second_of
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.files.atomic_write import read_own_file
-from registry_pipeline.registries.run_index.gates import version_key
 from registry_pipeline.registries.run_index.line_pattern import add_seconds
 from registry_pipeline.registries.run_index.log_file import (
     Entry,
@@ -91,12 +89,12 @@ def index_path(log: Log) -> Path:
 
 def make_index_row(record: Record) -> IndexRow:
     """Return the row of a record in the side index: run, created, sort time, machine, artist, genre, passed, failed."""
-    updated, machine = version_key(record)
+    created = record["created_utc"]
     return (
         record["run_id"],
-        second_of(record["created_utc"]) or "",
-        updated,
-        machine,
+        add_seconds(created),
+        add_seconds(record.get("last_updated_utc", created)),
+        record["machine_id"],
         record["artist_id"],
         record["genre_id"],
         int(record["qa_gate2"] == "PASS"),
