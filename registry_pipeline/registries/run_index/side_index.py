@@ -110,9 +110,10 @@ def read_rows(log: Log, file: IO[bytes], end: int, *, offset: int = 0, number: i
             if entry is not None:
                 yield make_entry_row(entry)
             continue
-        run_id, created, updated, machine, artist, genre, gate2, hook, scene, scripture, *_ = contents
+        run_id, created, updated, machine, artist, genre, gate2, hook, scene, scripture, _, _, _, _ = contents
         failed = hook == "FAIL" or scene == "FAIL" or scripture == "FAIL"
-        first, last = add_seconds(created), add_seconds(updated or created)
+        first = add_seconds(created)
+        last = add_seconds(updated) if updated else first
         yield line_number, line_offset, size, run_id, first, last, machine, artist, genre, gate2 == "PASS", failed
 
 
