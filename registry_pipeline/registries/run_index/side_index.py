@@ -349,7 +349,8 @@ def _connect(path: Path | str) -> sqlite3.Connection:
 def _read_meta(connection: sqlite3.Connection) -> dict[str, str] | None:
     """Return what the index describes, None if that is not complete."""
     meta = dict(connection.execute("SELECT key, value FROM meta"))
-    return meta if meta.keys() >= {"format", "reader", "state", "end", "lines", "compared"} else None
+    has_numbers = all(meta.get(key, "").isdigit() for key in ("end", "lines", "compared"))
+    return meta if has_numbers and meta.keys() >= {"format", "reader", "state"} else None
 
 
 def _write_meta(log: Log, connection: sqlite3.Connection, state: str, end: int, lines: int, compared: int) -> None:
