@@ -6,7 +6,7 @@ import ast
 import importlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,9 @@ from typing import Any, Final
 import yaml
 
 import registry_pipeline
-from registry_pipeline.registries.run_index.record import GRAMMARS
+from registry_pipeline.registries.run_index.line_pattern import LinePatterns
+from registry_pipeline.registries.run_index.record import GRAMMARS, RUN, Grammar
+from registry_pipeline.registries.run_index.scan import make_value_pattern
 from registry_pipeline.schema import schema_folder
 
 PACKAGE: Final = Path(registry_pipeline.__file__).parent
@@ -40,15 +42,27 @@ class Use:
     modes: tuple[str, ...]
 
 
+def _contents_of_lines(grammar: Grammar) -> Iterable[str]:
+    return LinePatterns(RUN.fields, grammar, ["mood"])._contents.values()
+
+
 # Patterns that a function compiles from parts, and how that function's callers apply them.
-_COMPILED_BY_FUNCTIONS: Final[Mapping[str, tuple[tuple[re.Pattern[str], ...], tuple[str, ...]]]] = {
+_COMPILED_BY_FUNCTIONS: Final[Mapping[str, tuple[tuple[re.Pattern[Any], ...], tuple[str, ...]]]] = {
     "registries.run_index.record:_forms": (
         tuple(form.pattern for grammar in GRAMMARS.values() for form in grammar.forms.values()),
         ("fullmatch",),
     ),
+    # The whole pattern of a line is these, one after the other, with names and punctuation between them.
+    "registries.run_index.line_pattern:_compile": (
+        tuple(map(re.compile, sorted({text for each in GRAMMARS.values() for text in _contents_of_lines(each)}))),
+        ("match",),
+    ),
+    "registries.run_index.scan:make_value_pattern": ((make_value_pattern("ART-a"),), ("scan",)),
 }
-# Patterns in a tuple or a mapping, whose methods are not called by their name.
+# Patterns in a tuple or a mapping, or that are arguments, whose methods are not called by their name.
 _IN_CONTAINERS: Final = {
+    "registries.run_index.scan:_ASCII_ESCAPE": ("scan",),
+    "registries.run_index.scan:FAILED_UNIQUENESS": ("scan",),
     "registries.run_index.scan:_KEYS": ("search", "scan"),
 }
 

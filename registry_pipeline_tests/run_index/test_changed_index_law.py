@@ -37,7 +37,7 @@ COLUMNS = (
     "failed",
     "current",
 )
-META = ("format", "reader", "end", "checksum", "state")
+META = ("format", "reader", "end", "lines", "compared", "state")
 VALUES = st.sampled_from([0, 1, 7, "", "ART-a0", "GEN-g1", "2026-02-10T09:04:00Z", "RUN-20260210-0001-AAAB"])
 
 

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.canonical import json_line
+from registry_pipeline.registries.run_index.gates import RuleContext
 from registry_pipeline.registries.run_index.log_file import open_log
+from registry_pipeline.registries.run_index.query import VIEWS, Query, find_latest, find_records
 from registry_pipeline.registries.run_index.scan import find_entries, read_entries
 from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.run_index.values import a_run, log_at, runs
@@ -68,3 +70,40 @@ def test_a_line_that_is_too_long_is_counted_and_hides_no_other(sizes: list[int],
 
         assert count == len(lines)
         assert [entry.number for entry in found] == [n for n, line in enumerate(lines, 1) if len(line) <= 601]
+
+
+SEARCHED = st.lists(
+    (runs | runs.map(lambda run: run | {"uniqueness_hook": "FAIL", "artist_id": "ART-a9"})).map(json_line)
+    | runs.map(lambda run: json_line(run).replace(b"-", b"\\u002d").replace(b"FAIL", b"F\\u0041IL"))
+    | runs.map(lambda run: json_line(run).replace(b'":"', b'" :\t"'))
+    | ODD,
+    max_size=20,
+)
+QUERIES = st.builds(
+    Query,
+    artist_id=st.sampled_from([None, "", "ART-a0", "ART-a9", 'no "id", é']),
+    genre_id=st.sampled_from([None, "GEN-g0", "GEN-g1"]),
+    since=st.none() | st.just("2026-02-10T09:04:00Z"),
+    until=st.none() | st.just("2026-02-11T09:05:00Z"),
+    failed=st.booleans(),
+    view=st.sampled_from(VIEWS),
+)
+
+
+@examples(150)
+@given(SEARCHED, QUERIES)
+def test_a_query_that_reads_only_the_runs_that_may_match_finds_the_same_as_one_that_reads_all(
+    lines: list[bytes], query: Query
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        log = log_at(Path(folder))
+        log.path.write_bytes(b"".join(lines))
+        results = []
+        for rare in (0, 10**9):
+            with mock.patch("registry_pipeline.registries.run_index.scan._RARE", rare):
+                latest = find_latest(
+                    log, RuleContext(), artist_id=query.artist_id, genre_id=query.genre_id, use_index=False
+                )
+                results.append((find_records(log, query, use_index=False), latest))
+
+        assert results[0] == results[1]

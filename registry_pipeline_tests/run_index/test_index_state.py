@@ -189,3 +189,21 @@ def test_an_append_and_a_query_killed_at_any_call_leave_an_index_that_hides_noth
 
     assert number > 10
     assert rebuilt
+
+
+@pytest.mark.parametrize("key", ["format", "reader", "state", "end", "lines", "compared"])
+@pytest.mark.parametrize("change", ["DELETE FROM meta WHERE key = ?", "UPDATE meta SET value = 'x' WHERE key = ?"])
+def test_an_index_with_a_recorded_state_but_without_its_description_is_rebuilt(
+    tmp_path: Path, key: str, change: str
+) -> None:
+    log = _indexed(tmp_path)
+    before = index_path(log).stat().st_ino
+    with closing(sqlite3.connect(index_path(log))) as connection, connection:
+        connection.execute(change, (key,))
+    record_state(index_path(log), before)
+    append_runs(repository_at(tmp_path), [a_run(60)])
+
+    assert find_run(log, a_run(60)["run_id"]).by_index
+    # A log in an unknown state is compared completely, which is as good.
+    is_compared = key == "state" and change.startswith("UPDATE")
+    assert (index_path(log).stat().st_ino == before) == is_compared

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.canonical import json_line
-from registry_pipeline.registries.run_index import side_index
 from registry_pipeline.registries.run_index.append import AppendResult
 from registry_pipeline.registries.run_index.log_file import Log
 from registry_pipeline.registries.run_index.query import Query, find_records
@@ -98,18 +97,3 @@ def test_an_edit_of_the_same_length_is_detected_after_any_growth(tmp_path: Path,
 
     assert found.by_index
     assert {entry.number for entry in found.entries} == {8, size // 3 + 1, size - 8}
-
-
-def test_a_checksum_can_be_continued_and_depends_on_every_byte(tmp_path: Path) -> None:
-    place, data = tmp_path / "data", bytes(range(256)) * 9000
-    place.write_bytes(data)
-    with place.open("rb") as file:
-        whole = side_index.compute_checksum(file, 0, len(data))
-        parts = side_index.compute_checksum(file, 1_500_001, len(data), side_index.compute_checksum(file, 0, 1_500_001))
-    place.write_bytes(data[:2_000_000] + b"\xff" + data[2_000_001:])
-    with place.open("rb") as file:
-        edited = side_index.compute_checksum(file, 0, len(data))
-
-    assert whole == parts
-    assert data[2_000_000] != 0xFF
-    assert whole != edited

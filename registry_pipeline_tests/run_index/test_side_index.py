@@ -12,7 +12,7 @@ import pytest
 
 from registry_pipeline.canonical import json_line
 from registry_pipeline.registries.run_index import side_index
-from registry_pipeline.registries.run_index.log_file import read_lines, run_index_log
+from registry_pipeline.registries.run_index.log_file import run_index_log, scan_lines
 from registry_pipeline.registries.run_index.query import Query, QueryResult, find_records, find_run
 from registry_pipeline.registries.run_index.side_index import index_path
 from registry_pipeline_tests.run_index.values import a_run, append, log_at, repository_at, write_log
@@ -26,18 +26,18 @@ class Watch:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.built = 0
         self.offsets: list[int] = []
-        build, read = side_index._build, read_lines
+        build, read = side_index._build, side_index.read_rows
 
         def built(*args: object) -> object:
             self.built += 1
             return build(*args)  # type: ignore[arg-type]
 
-        def lines(*args: object, **words: object) -> object:
+        def rows(*args: object, **words: object) -> object:
             self.offsets.append(int(str(words.get("offset", 0))))
             return read(*args, **words)  # type: ignore[arg-type]
 
         patch.setattr(side_index, "_build", built)
-        patch.setattr("registry_pipeline.registries.run_index.scan.read_lines", lines)
+        patch.setattr(side_index, "read_rows", rows)
 
 
 @pytest.fixture
@@ -83,6 +83,92 @@ def test_the_index_is_rebuilt_if_the_log_does_not_start_with_the_indexed_bytes(
     assert [entry.record for entry in answer.entries] == sorted(after, key=lambda each: str(each["created_utc"]))
     assert answer.by_index
     assert watch.built == 2
+
+
+def _use_small_blocks(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(side_index, "_BLOCK", 1 << 10)
+    patch.setattr(side_index, "_COMPARED", 4)
+
+
+class ReadCounter:
+    """Counts the bytes of the log that a query reads."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.size = 0
+        read, scan = os.pread, scan_lines
+
+        def pread(descriptor: int, size: int, offset: int) -> bytes:
+            data = read(descriptor, size, offset)
+            self.size += len(data)
+            return data
+
+        def scanned(*args: Any, **words: Any) -> Any:
+            self.size += words["end"] - words["offset"]
+            return scan(*args, **words)
+
+        patch.setattr(os, "pread", pread)
+        patch.setattr(side_index, "scan_lines", scanned)
+
+
+def test_a_refresh_after_an_append_reads_as_much_of_a_long_log_as_of_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _use_small_blocks(monkeypatch)
+    sizes = []
+    for count in (500, 3000):
+        log = log_at(tmp_path / str(count))
+        write_log(log, [a_run(number) for number in range(count)])
+        find_run(log, "RUN-20260210-0000-ZZZZ")
+        with monkeypatch.context() as patch:
+            append(log, a_run(4000), a_run(4001))
+            counter = ReadCounter(patch)
+            assert find_run(log, "RUN-20260210-0000-ZZZZ").by_index
+        sizes.append(counter.size)
+
+    # The last block may be cut anywhere. The end of the log is looked for three times, in 64 KiB each.
+    assert abs(sizes[0] - sizes[1]) <= 1 << 10
+    assert max(sizes) < (3 << 16) + (10 << 10)
+
+
+@pytest.mark.parametrize("at", [0, 250, 499])
+def test_an_edit_in_place_before_an_append_is_found_by_the_rotation_of_the_refreshes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watch: Watch, at: int
+) -> None:
+    _use_small_blocks(monkeypatch)
+    log = log_at(tmp_path)
+    records = [a_run(number) for number in range(500)]
+    write_log(log, records)
+    find_records(log, ALL)
+    blocks = log.path.stat().st_size // (1 << 10) + 1
+    write_log(log, [*records[:at], records[at] | {"artist_id": "ART-zz"}, *records[at + 1 :]])
+
+    refreshes = 0
+    while watch.built == 1:
+        append(log, a_run(1000 + refreshes))
+        found = find_records(log, Query(artist_id="ART-zz"))
+        refreshes += 1
+        assert refreshes <= blocks // 4 + 2
+
+    assert _numbers(found) == [at + 1]
+
+
+@pytest.mark.parametrize("way", ["nothing appended", "another file", "another length"])
+def test_an_edit_anywhere_is_found_at_once_unless_the_same_file_was_only_extended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    _use_small_blocks(monkeypatch)
+    log = log_at(tmp_path)
+    records = [a_run(number) for number in range(500)]
+    for at in (0, 250, 499):
+        write_log(log, records)
+        find_records(log, ALL)
+        artist = "ART-zzz" if way == "another length" else "ART-zz"
+        more = [] if way == "nothing appended" else [a_run(1000)]
+        if way == "another file":
+            log.path.unlink()
+        write_log(log, [*records[:at], records[at] | {"artist_id": artist}, *records[at + 1 :], *more])
+
+        assert _numbers(find_records(log, Query(artist_id=artist))) == [at + 1]
 
 
 def test_an_old_record_that_was_edited_before_an_append_is_found_by_its_new_fields(tmp_path: Path) -> None:

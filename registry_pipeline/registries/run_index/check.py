@@ -24,7 +24,15 @@ from registry_pipeline.registries.run_index.gates import (
     check_versions,
     sort_versions,
 )
-from registry_pipeline.registries.run_index.log_file import Entry, Log, parse_line, parse_record, read_lines
+from registry_pipeline.registries.run_index.line_pattern import LineContents, add_seconds
+from registry_pipeline.registries.run_index.log_file import (
+    Entry,
+    Line,
+    Log,
+    parse_line,
+    parse_record,
+    scan_lines,
+)
 from registry_pipeline.registries.run_index.scan import group_by_run
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
@@ -45,33 +53,59 @@ def check_run_index(log: Log, file: IO[bytes], end: int, context: RuleContext) -
     """Return every finding of the lines of an open run index up to an offset, not sorted."""
     # The log may be larger than memory, so only the location of each record is kept. Most runs have one record, which
     # is checked at once. The records of the other runs are read again together.
-    locations: dict[str, list[tuple[int, int, int]]] = {}
+    locations: dict[str, tuple[int, int, int]] = {}
+    repeated: dict[str, list[tuple[int, int, int]]] = {}
     single_findings: dict[str, list[Finding]] = {}
     versions: dict[str, set[str]] = {}
     findings: list[Finding] = []
-    number = 0
-    for line in read_lines(file, end=end):
-        number = line.number
-        entry, line_findings = parse_line(log, line)
-        findings += line_findings
-        if entry is None:
-            continue
-        run_id = entry.record["run_id"]
-        if run_id in locations:
+    number = records = 0
+    for number, offset, size, contents in scan_lines(log, file, end=end):
+        location, entries = (number, offset, size), list[Entry]()
+        if isinstance(contents, Line):
+            entry, line_findings = parse_line(log, contents)
+            findings += line_findings
+            if entry is None:
+                continue
+            entries, run_id = [entry], entry.record["run_id"]
+        else:
+            run_id = contents[0]
+            if context.song_index is not None or not _is_clean(contents, context):
+                entries = list(_read_entry_again(log, file, *location))
+        records += 1
+        first = locations.setdefault(run_id, location)
+        if first is not location:
             single_findings.pop(run_id, None)
-        elif run_findings := list(check_runs(log.display_path, [entry], context)):
+            repeated.setdefault(run_id, [first]).append(location)
+        elif entries and (run_findings := list(check_runs(log.display_path, entries, context))):
             single_findings[run_id] = run_findings
-        locations.setdefault(run_id, []).append((number, line.offset, line.size))
         if context.song_index is not None:
-            versions.setdefault(run_id, set()).update(entry.record.get("version_ids", ()))
+            for entry in entries:
+                versions.setdefault(run_id, set()).update(entry.record.get("version_ids", ()))
     findings += chain.from_iterable(single_findings.values())
-    for run_locations in locations.values():
-        if len(run_locations) > 1:
-            entries = [entry for location in run_locations for entry in _read_entry_again(log, file, *location)]
-            findings += check_runs(log.display_path, entries, context)
+    for run_locations in repeated.values():
+        entries = [entry for location in run_locations for entry in _read_entry_again(log, file, *location)]
+        findings += check_runs(log.display_path, entries, context)
     if context.song_index is not None:
         findings += _check_song_versions(log.display_path, context.song_index, versions)
-    return CheckResult(tuple(findings), number, sum(map(len, locations.values())), len(locations))
+    return CheckResult(tuple(findings), number, records, len(locations))
+
+
+def _is_clean(contents: LineContents, context: RuleContext) -> bool:
+    """Return whether `check_runs` surely has no finding about the only record of a run, except about the song index."""
+    _, created, updated, machine, _, _, gate2, *uniqueness, packet, work, version, run_log = contents
+    created, updated = add_seconds(created), add_seconds(updated or created)
+    if updated < created or (context.now is not None and updated > context.now):
+        return False
+    if gate2 == "PASS":
+        if not (packet and work and version and run_log) or "FAIL" in uniqueness:
+            return False
+    elif (work or version) and not packet:
+        return False
+    if run_log is None:
+        return True
+    # A path of Windows, or with an escape, is left to `check_runs`.
+    is_posix = run_log.startswith("/") and "\\" not in run_log
+    return is_posix and (context.machine_id != machine or context.is_file(run_log))
 
 
 def _read_entry_again(log: Log, file: IO[bytes], number: int, offset: int, size: int) -> Iterator[Entry]:

@@ -19,6 +19,7 @@ from registry_pipeline.findings.collector import encodable
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.run_index import OVERRIDES_LOG_SPEC, RUN_INDEX_SPEC
+from registry_pipeline.registries.run_index.line_pattern import LineContents
 from registry_pipeline.registries.run_index.record import (
     GRAMMARS,
     OVERRIDE,
@@ -33,6 +34,7 @@ from registry_pipeline.values import value_type
 
 MAX_LINE: Final = 1 << 20
 """The longest line that can be a record, in bytes without its newline."""
+_SCAN_BLOCK: Final = 1 << 21
 # O_NONBLOCK: opening a pipe in place of the log must not wait for a writer.
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -148,6 +150,37 @@ def read_lines(file: IO[bytes], *, end: int, offset: int = 0, number: int = 1) -
         offset, number = offset + size, number + 1
 
 
+def scan_lines(
+    log: Log, file: IO[bytes], *, end: int, offset: int = 0, number: int = 1
+) -> Iterator[tuple[int, int, int, LineContents | Line]]:
+    """Yield number, offset, size and contents of each line as `read_lines` does; a Line if it must be parsed.
+
+    Lines that a pattern matches are valid records, and `parse_line` has no finding about them.
+    """
+    patterns = log.validator.line_patterns
+    while offset < end:
+        file.seek(offset)
+        # One character per byte, so that positions in the block are those in the log.
+        block, start = file.read(min(_SCAN_BLOCK, end - offset)).decode("latin-1"), 0
+        while start < len(block):
+            for stop, contents in patterns.match_lines(block, start):
+                if stop - start - 1 > MAX_LINE:
+                    break
+                yield number, offset + start, stop - start, contents
+                start, number = stop, number + 1
+            # A line that the end of the block cuts is read again at the beginning of the next one.
+            if start == len(block) or (start > 0 and block.find("\n", start) < 0):
+                break
+            line = next(read_lines(file, end=end, offset=offset + start, number=number), None)
+            if line is None:
+                return
+            yield number, line.offset, line.size, line
+            start, number = start + line.size, number + 1
+        if not block:
+            return  # the log was truncated while it was read
+        offset += start
+
+
 def parse_line(log: Log, line: Line) -> tuple[Entry | None, list[Finding]]:
     """Return the record of a line, or None if it is not a valid record, and the findings of the line (RI005: CRLF)."""
     location, data = f"line {line.number}", line.data
@@ -162,6 +195,10 @@ def parse_line(log: Log, line: Line) -> tuple[Entry | None, list[Finding]]:
         return None, [*findings, finding("RI004", log.display_path, location=location)]
     if data.startswith(codecs.BOM_UTF8):
         return None, [*findings, finding("RI002", log.display_path, location=location)]
+    text = data.decode("latin-1")
+    end, _ = next(log.validator.line_patterns.match_lines(text + "\n"), (0, ()))
+    if end == len(text) + 1:
+        return Entry(json.loads(text), line.number, line.offset, line.size), findings
     try:
         value = _parse_json(data)
     except StrictJsonError as error:
@@ -169,8 +206,10 @@ def parse_line(log: Log, line: Line) -> tuple[Entry | None, list[Finding]]:
         detail = encodable(str(error))[:200]
         return None, [*findings, finding(code, log.display_path, location=location, detail=detail)]
     problems = log.validator.find_problems(value)
-    findings += make_problem_findings(log.display_path, problems, location)
-    return (None if problems else Entry(value, line.number, line.offset, line.size)), findings
+    if problems:
+        return None, [*findings, *make_problem_findings(log.display_path, problems, location)]
+    log.validator.line_patterns.learn(value, text)
+    return Entry(value, line.number, line.offset, line.size), findings
 
 
 def parse_record(log: Log, data: bytes, number: int = 0, offset: int = 0) -> Entry | None:

@@ -10,11 +10,11 @@ import io
 import json
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
 from registry_pipeline.canonical import json_line
 from registry_pipeline.config import Repository
@@ -26,13 +26,22 @@ from registry_pipeline.registries.run_index.check import check_runs
 from registry_pipeline.registries.run_index.gates import RuleContext, sort_versions, version_key
 from registry_pipeline.registries.run_index.log_file import Entry, Log, open_log, run_index_log
 from registry_pipeline.registries.run_index.record import RUN, Record
-from registry_pipeline.registries.run_index.scan import find_entries, read_entries, read_finished_end
+from registry_pipeline.registries.run_index.scan import (
+    FAILED_UNIQUENESS,
+    find_entries,
+    find_runs_by_pattern,
+    make_value_pattern,
+    read_finished_end,
+)
 from registry_pipeline.registries.run_index.service import read_rule_context
 from registry_pipeline.registries.run_index.side_index import (
     LogChangedError,
     UnusableError,
+    make_entry_row,
     make_index_in_memory,
+    make_index_row,
     open_index,
+    read_rows,
     select_entries,
 )
 from registry_pipeline.values import replace, value_type
@@ -84,6 +93,8 @@ class QueryResult:
 
 Select = Callable[[str, Sequence[str]], Iterator[Entry]]
 """Called with SQL clauses and their values; yields the selected records, read from the log."""
+_FindRuns = Callable[[IO[bytes], int], Collection[str] | None]
+"""Called with an open log and the end of its lines; returns the runs that a query needs, None for all."""
 
 
 def find_run(log: Log, run_id: str, *, use_index: bool = True) -> QueryResult:
@@ -92,7 +103,7 @@ def find_run(log: Log, run_id: str, *, use_index: bool = True) -> QueryResult:
     def run(select: Select) -> Iterable[Entry]:
         return sort_versions(list(select(_ONE_RUN, [run_id])))
 
-    return _run_query(log, run, use_index=use_index, run_id=run_id)
+    return _run_query(log, run, lambda _file, _end: {run_id}, use_index=use_index)
 
 
 def find_records(log: Log, query: Query, *, use_index: bool = True) -> QueryResult:
@@ -103,7 +114,7 @@ def find_records(log: Log, query: Query, *, use_index: bool = True) -> QueryResu
     def run(select: Select) -> Iterable[Entry]:
         return _sort_by_field(select(where, values), query) if order is None else select(f"{where}{order}", values)
 
-    return _run_query(log, run, use_index=use_index)
+    return _run_query(log, run, partial(_find_selected_runs, log, query), use_index=use_index)
 
 
 def find_latest(
@@ -113,7 +124,8 @@ def find_latest(
 
     No entry if there is none. Runs that are passed over are not reported.
     """
-    where, values = _make_where(Query(artist_id, genre_id, passed=True))
+    query = Query(artist_id, genre_id, passed=True)
+    where, values = _make_where(query)
 
     def run(select: Select) -> Iterable[Entry]:
         for entry in select(f"{where} ORDER BY ordered DESC, machine DESC, number DESC", values):
@@ -122,13 +134,26 @@ def find_latest(
                 return [entry]
         return []
 
-    return _run_query(log, run, use_index=use_index)
+    return _run_query(log, run, partial(_find_selected_runs, log, query), use_index=use_index)
+
+
+def _find_selected_runs(log: Log, query: Query, file: IO[bytes], end: int) -> Collection[str] | None:
+    """Return the runs with a record that meets the conditions of a query; None if many runs may have one."""
+    value = query.artist_id or query.genre_id
+    pattern = make_value_pattern(value) if value else FAILED_UNIQUENESS if query.failed else None
+
+    def matches(record: Record) -> bool:
+        _, created, _, _, artist, genre, _, failed = make_index_row(record)
+        in_lane = query.artist_id in (None, artist) and query.genre_id in (None, genre)
+        return in_lane and failed >= query.failed and (query.since or created) <= created <= (query.until or created)
+
+    return None if pattern is None else find_runs_by_pattern(log, file, end, pattern, matches)
 
 
 def _run_query(
-    log: Log, run: Callable[[Select], Iterable[Entry]], *, use_index: bool, run_id: str | None = None
+    log: Log, run: Callable[[Select], Iterable[Entry]], find_runs: _FindRuns, *, use_index: bool
 ) -> QueryResult:
-    """Run a query, about one run or all, on the side index or else (RI070) on an index in memory.
+    """Run a query on the side index, or else (RI070) on an index in memory of the runs that `find_runs` returns.
 
     Raises:
         NotFoundError: the log does not exist or cannot be read.
@@ -152,10 +177,12 @@ def _run_query(
                 except LogChangedError:
                     continue
             findings.append(finding("RI070", log.display_path, detail=reason))
-        # (3) Without it. Only lines that contain the id of a run are parsed, which is faster than reading every record.
-        entries = read_entries(log, file, end) if run_id is None else find_entries(log, file, end, {run_id})[0]
+        # (3) Without it. A query about few runs needs all records of those runs, to know which of them is current.
+        runs = find_runs(file, end)
+        few = None if runs is None else map(make_entry_row, find_entries(log, file, end, runs)[0])
         try:
-            return QueryResult(run_on(make_index_in_memory(entries)), tuple(findings))
+            connection = make_index_in_memory(read_rows(log, file, end) if few is None else few)
+            return QueryResult(run_on(connection), tuple(findings))
         except LogChangedError:
             raise BusyError(f"{log.display_path} changed while it was read", "try again") from None
 

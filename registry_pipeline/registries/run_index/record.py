@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from registry_pipeline.canonical import FORM, second_of
 from registry_pipeline.findings.collector import encodable
+from registry_pipeline.registries.run_index.line_pattern import LinePatterns
 from registry_pipeline.values import value_type
 
 Choose = Callable[[str], str]
@@ -229,7 +230,7 @@ OVERRIDE_UPDATE: Final = Shape(
 class RecordValidator:
     """Validates the records of one log: its record types, its grammar of ids, and the extra keys of the toml."""
 
-    __slots__ = ("_checks", "_extra_keys", "fingerprint", "shapes")
+    __slots__ = ("_checks", "_extra_keys", "fingerprint", "line_patterns", "shapes")
 
     def __init__(self, shapes: tuple[Shape, ...], grammar: Grammar, extra_keys: frozenset[str] = frozenset()) -> None:
         self.shapes = {shape.record_type: shape for shape in shapes}
@@ -240,6 +241,8 @@ class RecordValidator:
             shape.record_type: {name: _make_check(field, grammar) for name, field in shape.fields.items()}
             for shape in shapes
         }
+        # The overrides log has none: it is short, and what an override requires depends on its type.
+        self.line_patterns = LinePatterns(RUN.fields if RUN in shapes else {}, grammar, extra_keys)
 
     def find_problems(self, value: object) -> list[Problem]:
         """Return every problem of a parsed value, in the order of its keys; empty for a valid record of this log."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import IO, Final
 
 from registry_pipeline.config import Repository
@@ -32,6 +33,11 @@ _KEYS: Final = {
 }
 # A letter of one of the keys, written as an escape: then the key may be anything, and the line must be parsed.
 _ESCAPED: Final = re.compile(rb"\\u00(?:5f|6[0-9a-f]|7[0-9a-f])", re.IGNORECASE)
+_ASCII_ESCAPE: Final = re.compile(rb"\\u00")
+FAILED_UNIQUENESS: Final = re.compile(rb'"uniqueness_[a-z]++"[ \t\r]*+:[ \t\r]*+"FAIL"')
+"""The lines of records with a uniqueness check that failed, written without escapes."""
+# One line in so many may be parsed twice, and the whole is still faster than matching every line.
+_RARE: Final = 4
 _CHUNK: Final = 1 << 22
 _MAX_LOG_SIZE: Final = 1 << 30
 
@@ -110,18 +116,51 @@ def find_entries(log: Log, file: IO[bytes], end: int, ids: Collection[str]) -> t
     """Return the records of some runs or overrides up to an offset, in order, and the number of all lines up to it."""
     # An append calls this for a log of any length, so only lines are parsed that contain one of the ids, or an escape.
     encoded = {identifier.encode() for identifier in ids}
+
+    def find_positions(chunk: bytes) -> list[int]:
+        return _find_candidate_positions(chunk, log.id_key, encoded)
+
+    return _select_entries(log, file, end, find_positions, lambda record: record[log.id_key] in ids)
+
+
+def make_value_pattern(value: str) -> re.Pattern[bytes]:
+    """Return a pattern of the lines that contain an ASCII text as a value, written without escapes."""
+    return re.compile(re.escape(json.dumps(value).encode("ascii")))
+
+
+def find_runs_by_pattern(
+    log: Log, file: IO[bytes], end: int, pattern: re.Pattern[bytes], matches: Callable[[Record], bool]
+) -> set[str] | None:
+    """Return the ids of the runs with a record that matches, of the lines that a pattern of ASCII text occurs in.
+
+    A line with an escape may have the text too. None if so many lines have it that reading every record is faster.
+    """
+    first_chunk = next(_read_chunks(file, end), (b"", 0))[0]
+    if _RARE * len(pattern.findall(first_chunk)) > first_chunk.count(b"\n"):
+        return None
+
+    def find_positions(chunk: bytes) -> list[int]:
+        return sorted(match.start() for each in (pattern, _ASCII_ESCAPE) for match in each.finditer(chunk))
+
+    return {entry.record["run_id"] for entry in _select_entries(log, file, end, find_positions, matches)[0]}
+
+
+def _select_entries(
+    log: Log, file: IO[bytes], end: int, find_positions: Callable[[bytes], list[int]], matches: Callable[[Record], bool]
+) -> tuple[list[Entry], int]:
+    """Return the records that match, of the lines with a position, and the number of all lines up to an offset."""
     entries: list[Entry] = []
     number = 0  # of the lines before the chunk, and then before `counted_to`
     for chunk, chunk_offset in _read_chunks(file, end):
         counted_to, last_start = 0, -1
-        for position in _find_candidate_positions(chunk, log.id_key, encoded):
+        for position in find_positions(chunk):
             start = chunk.rfind(b"\n", 0, position) + 1
             if start == last_start:
                 continue  # a second candidate of the same line
             number, counted_to, last_start = number + chunk.count(b"\n", counted_to, start), start, start
             stop = chunk.find(b"\n", position) + 1 or len(chunk)
             entry = parse_record(log, chunk[start:stop], number + 1, chunk_offset + start)
-            if entry is not None and entry.record[log.id_key] in ids:
+            if entry is not None and matches(entry.record):
                 entries.append(entry)
         number += chunk.count(b"\n", counted_to) + (not chunk.endswith(b"\n"))
     return entries, number

@@ -2,8 +2,8 @@
 
 It can be removed at any time. A query reads each record that it finds in the log itself and compares it with its row.
 "Not found" relies on the rows alone, so the index is used only if nobody else has written into it (`is_recorded`) and
-the log still starts with the bytes that were indexed. Otherwise it is rebuilt. See "What the side index proves" in
-docs/how-to-run-index.md.
+the log still starts with the bytes that were indexed, as far as `_compare_blocks` can say. Otherwise it is rebuilt. See
+"What the side index proves" in docs/how-to-run-index.md.
 """
 
 from __future__ import annotations
@@ -12,39 +12,48 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
-from registry_pipeline.canonical import second_of
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.files.atomic_write import read_own_file
-from registry_pipeline.registries.run_index.gates import version_key
-from registry_pipeline.registries.run_index.log_file import Entry, Log, parse_record, read_tail
+from registry_pipeline.registries.run_index.line_pattern import add_seconds
+from registry_pipeline.registries.run_index.log_file import (
+    Entry,
+    Line,
+    Log,
+    parse_line,
+    parse_record,
+    read_tail,
+    scan_lines,
+)
 from registry_pipeline.registries.run_index.record import UNIQUENESS, Record
-from registry_pipeline.registries.run_index.scan import read_entries
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_STATE: Final = 256
 _POLL: Final = 0.0005
 # The longest wait for the clock of the file system, in seconds; the coarsest clocks advance every two.
 _PATIENCE: Final = 3.0
-_BLOCK: Final = 1 << 20
-_FORMAT: Final = "3"
+_BLOCK: Final = 1 << 18
+# How many blocks of the indexed part a refresh compares: 4 MiB, some milliseconds.
+_COMPARED: Final = 16
+_FORMAT: Final = "4"
 _WAIT: Final = 10.0
 _ATTEMPTS: Final = 5
-_BATCH: Final = 50_000
 _TABLES: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE blocks (number INTEGER PRIMARY KEY, checksum INTEGER NOT NULL);
 CREATE TABLE places (
     number INTEGER PRIMARY KEY, offset INTEGER NOT NULL, size INTEGER NOT NULL, run_id TEXT NOT NULL,
     created TEXT NOT NULL, ordered TEXT NOT NULL, machine TEXT NOT NULL, artist TEXT NOT NULL, genre TEXT NOT NULL,
     passed INTEGER NOT NULL, failed INTEGER NOT NULL, current INTEGER NOT NULL
 );
 """
+_BY_RUN: Final = "CREATE INDEX by_run ON places (run_id)"
+# Made after `current` is set, which would change the last one.
 _INDEXES: Final = """
-CREATE INDEX by_run ON places (run_id);
 CREATE INDEX by_lane ON places (artist, genre, created);
 CREATE INDEX by_created ON places (created);
 CREATE INDEX by_failure ON places (created) WHERE failed = 1;
@@ -61,6 +70,10 @@ UPDATE places SET current = (number = (
 _REPEATED_RUNS: Final = "SELECT run_id FROM places GROUP BY run_id HAVING count(*) > 1"
 
 
+IndexRow = tuple[Any, ...]
+"""The location of a record and what `make_index_row` returns, in the order of the columns."""
+
+
 class UnusableError(Exception):
     """The side index cannot be used now; the text is the reason. The log itself can be read."""
 
@@ -74,19 +87,39 @@ def index_path(log: Log) -> Path:
     return log.path.with_name(log.path.name + ".index.sqlite3")
 
 
-def make_index_row(record: Record) -> tuple[str | int, ...]:
+def make_index_row(record: Record) -> IndexRow:
     """Return the row of a record in the side index: run, created, sort time, machine, artist, genre, passed, failed."""
-    updated, machine = version_key(record)
+    created = record["created_utc"]
     return (
         record["run_id"],
-        second_of(record["created_utc"]) or "",
-        updated,
-        machine,
+        add_seconds(created),
+        add_seconds(record.get("last_updated_utc", created)),
+        record["machine_id"],
         record["artist_id"],
         record["genre_id"],
         int(record["qa_gate2"] == "PASS"),
         int(any(record.get(name) == "FAIL" for name in UNIQUENESS)),
     )
+
+
+def read_rows(log: Log, file: IO[bytes], end: int, *, offset: int = 0, number: int = 1) -> Iterator[IndexRow]:
+    """Yield the row of each valid record of an open log between two offsets; other lines are ignored, but counted."""
+    for line_number, line_offset, size, contents in scan_lines(log, file, end=end, offset=offset, number=number):
+        if isinstance(contents, Line):
+            entry, _ = parse_line(log, contents)
+            if entry is not None:
+                yield make_entry_row(entry)
+            continue
+        run_id, created, updated, machine, artist, genre, gate2, hook, scene, scripture, _, _, _, _ = contents
+        failed = hook == "FAIL" or scene == "FAIL" or scripture == "FAIL"
+        first = add_seconds(created)
+        last = add_seconds(updated) if updated else first
+        yield line_number, line_offset, size, run_id, first, last, machine, artist, genre, gate2 == "PASS", failed
+
+
+def make_entry_row(entry: Entry) -> IndexRow:
+    """Return the location and the row of a record."""
+    return (entry.number, entry.offset, entry.size, *make_index_row(entry.record))
 
 
 def select_entries(
@@ -119,13 +152,13 @@ def _read_line(log: Log, file: IO[bytes], number: int, offset: int, size: int) -
     return parse_record(log, line, number, offset)
 
 
-def make_index_in_memory(entries: Iterable[Entry]) -> sqlite3.Connection:
-    """Return a connection to an index of records in memory, with the columns of the side index."""
+def make_index_in_memory(rows: Iterable[IndexRow]) -> sqlite3.Connection:
+    """Return a connection to an index of rows in memory, with the columns of the side index."""
     connection = _connect(":memory:")
     connection.executescript(_TABLES)
     connection.execute("BEGIN")
-    _insert_rows(connection, entries)
-    connection.execute("CREATE INDEX by_run ON places (run_id)")
+    connection.executemany(_INSERT, rows)
+    connection.execute(_BY_RUN)
     connection.execute(_SET_CURRENT.format(runs=_REPEATED_RUNS))
     connection.execute("COMMIT")
     return connection
@@ -153,30 +186,20 @@ def open_index(log: Log, file: IO[bytes], *, rebuild: bool = False) -> sqlite3.C
 
 
 def _open_refreshed(log: Log, file: IO[bytes], path: Path) -> sqlite3.Connection | None:
-    """Return a connection to the existing index, refreshed if the log has grown; None if it must be rebuilt."""
+    """Return a connection to the existing index, refreshed if the log has changed; None if it must be rebuilt."""
     connection = _open_if_unchanged(path)
     if connection is None:
         return None
     with ExitStack() as stack:
         stack.callback(connection.close)
         meta = _read_meta(connection)
-        # In this order: the log grows, so whatever another process has indexed ends before the end that is read now.
-        state = format_state(os.fstat(file.fileno()))
-        end = read_tail(log, file.fileno()).finished
-        try:
-            if (meta["format"], meta["reader"]) != (_FORMAT, log.validator.fingerprint):
-                return None
-            if (meta["state"], meta["end"]) == (state, str(end)):
-                stack.pop_all()
-                return connection
-            # An append may hide an edit, so the checksum of every indexed byte is computed again.
-            indexed = int(meta["end"])
-            if indexed > end or compute_checksum(file, 0, indexed) != int(meta["checksum"]):
-                return None
-        except (KeyError, ValueError):
+        if meta is None or (meta["format"], meta["reader"]) != (_FORMAT, log.validator.fingerprint):
             return None
-    _refresh(log, file, path, (end, state))
-    return _open_if_unchanged(path)
+        # In this order: the log grows, so whatever another process has indexed ends before the end that is read now.
+        if (meta["state"], meta["end"]) == tuple(map(str, _read_log_state(log, file))):
+            stack.pop_all()
+            return connection
+    return _open_if_unchanged(path) if _refresh(log, file, path) else None
 
 
 def _open_if_unchanged(path: Path) -> sqlite3.Connection | None:
@@ -212,9 +235,8 @@ def _open_if_unchanged(path: Path) -> sqlite3.Connection | None:
     raise UnusableError("other processes keep changing the side index")
 
 
-def _refresh(log: Log, file: IO[bytes], path: Path, target: tuple[int, str]) -> None:
-    """Add the lines that were appended since to the index file, up to `target`: an offset of the log, and its state."""
-    end, state = target
+def _refresh(log: Log, file: IO[bytes], path: Path) -> bool:
+    """Add the lines that were appended since to the index file; return False if it must be rebuilt."""
     inode = path.stat().st_ino
     with closing(_connect(path)) as connection:
         # A journal file would only cost time: an index whose write was cut off has no recorded state and is rebuilt.
@@ -225,26 +247,25 @@ def _refresh(log: Log, file: IO[bytes], path: Path, target: tuple[int, str]) -> 
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         if not is_recorded(path, inode):
             raise UnusableError("the side index was changed while it was refreshed")
-        # Another process may have been faster, so the start is read again under the lock.
+        # Another process may have been faster, so the start is read under the lock, and the end of the log after it.
         meta = _read_meta(connection)
-        start = int(meta["end"])
-        if start > end:
-            return
-        crc = compute_checksum(file, start, end, int(meta["checksum"]))
-        lines = count_newlines(file, start)
-        _insert_rows(connection, read_entries(log, file, end, offset=start, number=lines + 1))
+        state, end = _read_log_state(log, file)
+        if meta is None or (compared := _compare_blocks(file, connection, meta, state, end)) is None:
+            return False
+        start, lines = int(meta["end"]), int(meta["lines"])
+        _write_blocks(connection, file, start, end)
+        connection.executemany(_INSERT, read_rows(log, file, end, offset=start, number=lines + 1))
         connection.execute(_SET_CURRENT.format(runs="SELECT run_id FROM places WHERE number > ?"), (lines,))
-        _write_meta(log, connection, (end, crc), state)
+        _write_meta(log, connection, state, end, lines + count_newlines(file, start, end), compared)
         connection.execute("COMMIT")
         record_state(path, inode)
+    return True
 
 
 def _build(log: Log, file: IO[bytes], path: Path) -> None:
     """Build the index from the log in a temporary file, and replace the existing one with it."""
     _remove_leftovers(path)
-    state = format_state(os.fstat(file.fileno()))  # before the lines that it must describe are read
-    end = read_tail(log, file.fileno()).finished
-    crc = compute_checksum(file, 0, end)  # before the lines are parsed: a change meanwhile does not match it
+    state, end = _read_log_state(log, file)  # before the lines that it must describe are read
     temporary = path.with_name(f"{path.name}.building-{os.getpid()}")
     temporary.unlink(missing_ok=True)
     try:
@@ -254,14 +275,16 @@ def _build(log: Log, file: IO[bytes], path: Path) -> None:
             )
             connection.executescript(_TABLES)
             connection.execute("BEGIN")
-            _insert_rows(connection, read_entries(log, file, end))
+            _write_blocks(connection, file, 0, end)  # before the lines are parsed: a change meanwhile does not match
+            connection.executemany(_INSERT, read_rows(log, file, end))
+            connection.execute(_BY_RUN)
+            connection.execute(_SET_CURRENT.format(runs=_REPEATED_RUNS))
             connection.execute("COMMIT")
             connection.executescript(_INDEXES)
             # The last commit syncs the whole file: a state that survives a power failure describes what is on the disk.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("BEGIN")
-            connection.execute(_SET_CURRENT.format(runs=_REPEATED_RUNS))
-            _write_meta(log, connection, (end, crc), state)
+            _write_meta(log, connection, state, end, count_newlines(file, 0, end), 0)
             connection.execute("COMMIT")
             # The connection is still open and locked, so readers wait for the state.
             inode = temporary.stat().st_ino
@@ -273,29 +296,68 @@ def _build(log: Log, file: IO[bytes], path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _insert_rows(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
-    rows: list[tuple[str | int, ...]] = []
-    for entry in entries:
-        rows.append((entry.number, entry.offset, entry.size, *make_index_row(entry.record)))
-        if len(rows) == _BATCH:
-            connection.executemany(_INSERT, rows)
-            rows.clear()
-    connection.executemany(_INSERT, rows)
+def _read_log_state(log: Log, file: IO[bytes]) -> tuple[str, int]:
+    """Return the state of an open log, and the offset where its complete lines end."""
+    return format_state(os.fstat(file.fileno())), read_tail(log, file.fileno()).finished
+
+
+def _compare_blocks(
+    file: IO[bytes], connection: sqlite3.Connection, meta: Mapping[str, str], state: str, end: int
+) -> int | None:
+    """Return the block with which the next comparison begins; None if a block of the log is not as it was indexed.
+
+    A file that is the same (by its inode) and longer was appended to: of it the last indexed block is compared, and the
+    next `_COMPARED` ones in a rotation. So the cost does not depend on the size of the log. Of any other file every
+    block is compared.
+
+    An edit that changes the length of a line moves the last indexed block, and is found at once. An edit that keeps the
+    length, in place and directly before an append, is found when the rotation has reached its block. Until then a row
+    of the edited line is still compared with the log when a query selects it.
+    """
+    indexed, first = int(meta["end"]), int(meta["compared"])
+    if indexed > end:
+        return None
+    count = -(-indexed // _BLOCK)
+    numbers: Iterable[int] = range(count)
+    if end > indexed and meta["state"].partition(":")[0] == state.partition(":")[0] and count > _COMPARED:
+        numbers = (count - 1, *((first + number) % count for number in range(_COMPARED)))
+        first = (first + _COMPARED) % count
+    for number in numbers:
+        row = connection.execute("SELECT checksum FROM blocks WHERE number = ?", (number,)).fetchone()
+        if row != (_checksum_block(file, number, indexed),):
+            return None
+    return first
+
+
+def _write_blocks(connection: sqlite3.Connection, file: IO[bytes], start: int, end: int) -> None:
+    """Write the checksums of the blocks of a log that contain the bytes between two offsets."""
+    rows = ((number, _checksum_block(file, number, end)) for number in range(start // _BLOCK, -(-end // _BLOCK)))
+    connection.executemany("INSERT OR REPLACE INTO blocks VALUES (?, ?)", rows)
+
+
+def _checksum_block(file: IO[bytes], number: int, end: int) -> int:
+    """Return the CRC-32 of a block of a log, up to an offset."""
+    # A checksum detects edits, not forgeries, which suffices here: no proof relies on the side index.
+    start = number * _BLOCK
+    return zlib.crc32(os.pread(file.fileno(), min(_BLOCK, end - start), start))
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
 
 
-def _read_meta(connection: sqlite3.Connection) -> dict[str, str]:
-    return dict(connection.execute("SELECT key, value FROM meta"))
+def _read_meta(connection: sqlite3.Connection) -> dict[str, str] | None:
+    """Return what the index describes, None if that is not complete."""
+    meta = dict(connection.execute("SELECT key, value FROM meta"))
+    has_numbers = all(meta.get(key, "").isdigit() for key in ("end", "lines", "compared"))
+    return meta if has_numbers and meta.keys() >= {"format", "reader", "state"} else None
 
 
-def _write_meta(log: Log, connection: sqlite3.Connection, indexed: tuple[int, int], state: str) -> None:
-    """Write which part of the log is `indexed` (its end and checksum), and the state of the log."""
-    end, crc = map(str, indexed)
-    values = {"format": _FORMAT, "reader": log.validator.fingerprint, "end": end, "checksum": crc, "state": state}
-    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+def _write_meta(log: Log, connection: sqlite3.Connection, state: str, end: int, lines: int, compared: int) -> None:
+    """Write which state of the log is indexed, up to which offset and line, and the next block to compare."""
+    values = {"format": _FORMAT, "reader": log.validator.fingerprint, "state": state}
+    numbers = {"end": str(end), "lines": str(lines), "compared": str(compared)}
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", (values | numbers).items())
 
 
 def _remove_leftovers(path: Path) -> None:
@@ -368,17 +430,7 @@ def format_state(stat: os.stat_result) -> str:
     return f"{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}\n"
 
 
-def compute_checksum(file: IO[bytes], start: int, end: int, previous: int = 0) -> int:
-    """Return the CRC-32 of an open file up to `end`; `previous` is the CRC-32 of its first `start` bytes."""
-    # A checksum detects edits, not forgeries, which suffices here: no proof relies on the side index.
-    while start < end:
-        data = os.pread(file.fileno(), min(_BLOCK, end - start), start)
-        if not data:
-            break  # the file was truncated while it was read, so its checksum differs
-        previous, start = zlib.crc32(data, previous), start + len(data)
-    return previous
-
-
-def count_newlines(file: IO[bytes], end: int) -> int:
-    """Return the number of newlines in the first `end` bytes of an open file."""
-    return sum(os.pread(file.fileno(), min(_BLOCK, end - start), start).count(b"\n") for start in range(0, end, _BLOCK))
+def count_newlines(file: IO[bytes], start: int, end: int) -> int:
+    """Return the number of newlines between two offsets of an open file."""
+    offsets = range(start, end, _BLOCK)
+    return sum(os.pread(file.fileno(), min(_BLOCK, end - offset), offset).count(b"\n") for offset in offsets)
