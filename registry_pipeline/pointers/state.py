@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError, DurabilityError, NotFoundError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file
 from registry_pipeline.files.lock import hold_lock
+from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers.chain import (
@@ -24,6 +26,7 @@ from registry_pipeline.pointers.chain import (
     Intent,
     SealedRecord,
     make_chain_state,
+    make_state_from_checkpoint,
 )
 from registry_pipeline.pointers.plan import ActivationState
 from registry_pipeline.registries.base.reader import find_foreign_repository_id
@@ -39,32 +42,51 @@ from registry_pipeline.values import value_type
 # The tag of a health report, which names the head of the chain at its time.
 _REPORT_TAG: Final = "system_health_render"
 _KEPT: Final = (RECORD_FILE, AFTER_FILE)
+# Before the root in the last line of a MANIFEST.sha256.
+_ROOT_LINE: Final = b"\nROOT_SHA256  "
+_STAMP_LENGTH: Final = len("YYYY-MM-DD__HHMMSS")
+# A folder with the name of a record: the record, or the finding if it is none.
+_ReadRecord = SealedRecord | Finding
 
 
 def read_chain(repository: Repository) -> ChainRecords:
     """Return every activation record under the run roots, copies once; NotFoundError if a root cannot be listed."""
+    return _read_records(repository, _list_runs_with_tag(repository, ACTIVATION_TAG), {})
+
+
+def _read_records(
+    repository: Repository, runs: Iterable[tuple[str, RunId | str]], verified: Mapping[str, _ReadRecord]
+) -> ChainRecords:
+    """Return the records with these run roots and names, copies once; those in `verified` are not read again."""
     records: dict[str, SealedRecord] = {}
     broken: list[Finding] = []
-    for run_root, run_id in _list_runs_with_tag(repository, ACTIVATION_TAG):
-        path = f"{run_root}/{run_id}"
-        report = verify_folder(repository.path(path), display_path=path, keep=_KEPT)
-        try:
-            sealed = _parse_record(run_root, report)
-        except ValueError as error:
-            broken.append(finding("CHAIN_RECORD_EDITED", path, detail=str(error)))
+    for run_root, name in runs:
+        path = f"{run_root}/{name}"
+        record = verified[path] if path in verified else _read_record(repository, path)
+        if isinstance(record, Finding):
+            broken.append(record)
         else:
             # A copy in another run root has the same root hash.
-            records.setdefault(sealed.ref.manifest_sha256, sealed)
+            records.setdefault(record.root, record)
     ordered = sorted(records.values(), key=lambda r: r.ref.run_id)
     return ChainRecords(repository.config.pointers, tuple(ordered), tuple(broken), tuple(_read_witnesses(repository)))
 
 
+def _read_record(repository: Repository, path: str) -> _ReadRecord:
+    """Verify the folder of a record; return the record, or the finding if the folder contains none."""
+    report = verify_folder(repository.path(path), display_path=path, keep=_KEPT)
+    try:
+        return _parse_record(path.rpartition("/")[0], report)
+    except ValueError as error:
+        return finding("CHAIN_RECORD_EDITED", path, detail=str(error))
+
+
 def _read_witnesses(repository: Repository) -> Iterator[tuple[str, SealedRef]]:
     """Yield the record that the newest health report names as the head of the chain, if the report verifies."""
-    reports = list(_list_runs_with_tag(repository, _REPORT_TAG))
-    if not reports:
+    newest = _find_newest_run(repository, _REPORT_TAG)
+    if newest is None:
         return
-    run_root, run_id = max(reports, key=lambda pair: (pair[1].stamp, pair[1].number))
+    run_root, run_id = newest
     path = f"{run_root}/{run_id}"
     report = verify_folder(repository.path(path), display_path=path)
     # A report of another repository that was copied here names the records of that repository.
@@ -74,8 +96,33 @@ def _read_witnesses(repository: Repository) -> Iterator[tuple[str, SealedRef]]:
         yield from ((str(run_id), i.ref) for i in inputs.registries if i.registry_id == ACTIVATION_TAG)
 
 
+def _find_newest_run(repository: Repository, tag: str) -> tuple[str, RunId] | None:
+    """Return the run root and the newest run id with this tag."""
+    names = list(_list_names_with_tag(repository, tag))
+    # Parsing a name costs more than reading it, so only names with the newest time are parsed.
+    for stamp in sorted({name[:_STAMP_LENGTH] for _, name in names}, reverse=True):
+        runs = list(_parse_names((pair for pair in names if pair[1].startswith(stamp)), tag))
+        if runs:
+            return max(runs, key=lambda pair: (pair[1].stamp, pair[1].number))
+    return None
+
+
 def _list_runs_with_tag(repository: Repository, tag: str) -> Iterator[tuple[str, RunId]]:
     """Yield (run root, run id) of all that has a run id with this tag as its name, links and files too."""
+    return _parse_names(_list_names_with_tag(repository, tag), tag)
+
+
+def _parse_names(names: Iterable[tuple[str, str]], tag: str) -> Iterator[tuple[str, RunId]]:
+    for run_root, name in names:
+        run_id = RunId.parse(name)
+        if run_id is not None and run_id.tag == tag:
+            yield run_root, run_id
+
+
+def _list_names_with_tag(
+    repository: Repository, tag: str, others: list[str] | None = None
+) -> Iterator[tuple[str, str]]:
+    """Yield (run root, name) of all whose name contains this tag as a run id does; links and files also to `others`."""
 
     def refuse(run_root: str, error: OSError) -> None:
         if not isinstance(error, NotADirectoryError):
@@ -83,12 +130,17 @@ def _list_runs_with_tag(repository: Repository, tag: str) -> Iterator[tuple[str,
             raise NotFoundError(f"the run root {run_root} cannot be read: {error.strerror}", advice) from None
 
     roots = (repository.config.publish_root, *repository.config.run_roots)
+
     # Whatever has the name of a record counts, not directories only: a link instead of a record is a finding.
-    for run_root, names in list_run_folder_names(repository.root, roots, refuse, lambda _, entry: tag in entry.name):
-        for name in names:
-            run_id = RunId.parse(name)
-            if run_id is not None and run_id.tag == tag:
-                yield run_root, run_id
+    def has_tag(_run_root: str, entry: os.DirEntry[str]) -> bool:
+        if tag not in entry.name or entry.name.split("__", 3)[2:3] != [tag]:
+            return False
+        if others is not None and not entry.is_dir(follow_symlinks=False):
+            others.append(entry.name)
+        return True
+
+    for run_root, names in list_run_folder_names(repository.root, roots, refuse, has_tag):
+        yield from ((run_root, name) for name in names)
 
 
 def _parse_record(run_root: str, report: SealReport) -> SealedRecord:
@@ -187,13 +239,16 @@ class PointerState:
     chain: ChainState
 
 
-def read_chain_state(repository: Repository) -> ChainState:
-    """Return the activation chain and how the pointer file compares with it."""
-    return read_pointer_state(repository).chain
+def read_chain_state(repository: Repository, *, from_checkpoint: bool = False) -> ChainState:
+    """Return the activation chain and how the pointer file compares with it; see `read_pointer_state`."""
+    return read_pointer_state(repository, from_checkpoint=from_checkpoint).chain
 
 
-def read_pointer_state(repository: Repository) -> PointerState:
+def read_pointer_state(repository: Repository, *, from_checkpoint: bool = False) -> PointerState:
     """Return a state of pointer file and chain that existed at one moment, even while another process changes it.
+
+    With `from_checkpoint` the records before the newest checkpoint are not verified: only their names and the roots in
+    their MANIFEST.sha256 are compared with it. On any difference every record is verified.
 
     Raises:
         BusyError: a change was in progress for all of `WAIT_SECONDS` (exit 6).
@@ -202,7 +257,7 @@ def read_pointer_state(repository: Repository) -> PointerState:
     for _ in range(_ATTEMPTS):
         # (1) Read without a lock first: usually nothing changes, and no writer has to wait.
         before = _read_fingerprint(repository)
-        state = read_locked_state(repository)
+        state = read_locked_state(repository, from_checkpoint=from_checkpoint)
         if _read_fingerprint(repository) != before:
             continue
         # (2) A sealed record whose pointer file is not yet replaced is normal while a writer holds the lock.
@@ -211,20 +266,69 @@ def read_pointer_state(repository: Repository) -> PointerState:
         break
     # (3) The lock excludes writers: what is read now is final.
     with pointer_lock(repository.pointer_path, repository.root, shared=True, wait_seconds=WAIT_SECONDS):
-        return read_locked_state(repository)
+        return read_locked_state(repository, from_checkpoint=from_checkpoint)
 
 
-def read_locked_state(repository: Repository) -> PointerState:
-    """Return the state of pointer file and chain; the caller holds the lock of the pointer file."""
-    records = read_chain(repository)
+def read_locked_state(repository: Repository, *, from_checkpoint: bool = False) -> PointerState:
+    """Return the state of pointer file and chain as `read_pointer_state`; the caller holds the lock."""
+    verified: dict[str, _ReadRecord] = {}
+    state = _read_state_from_checkpoint(repository, verified) if from_checkpoint else None
+    if state is not None:
+        return state
+    records = _read_records(repository, _list_runs_with_tag(repository, ACTIVATION_TAG), verified)
     pointers = read_pointer_bytes(repository)
     return PointerState(pointers, make_chain_state(records, pointers, read_intent(repository.pointer_path)))
+
+
+def _read_state_from_checkpoint(
+    repository: Repository, verified: MutableMapping[str, _ReadRecord]
+) -> PointerState | None:
+    """Return the state from the newest checkpoint on, or None if every record must be read.
+
+    What is verified here is added to `verified`, by path.
+    """
+    # (1) Verify from the newest name back to the newest checkpoint.
+    others: list[str] = []
+    names = sorted(
+        _list_names_with_tag(repository, ACTIVATION_TAG, others), key=lambda pair: (make_age_key(pair[1]), pair[0])
+    )
+    later: list[tuple[str, str]] = []
+    is_checkpoint = False
+    while names and not others and not is_checkpoint:
+        later.append(names.pop())
+        path = "/".join(later[-1])
+        record = verified[path] = _read_record(repository, path)
+        if isinstance(record, Finding):
+            return None
+        is_checkpoint = record.record.checkpoint is not None
+    if not is_checkpoint:
+        return None
+    # (2) Read the roots that the earlier folders state, without verifying them.
+    earlier = {(name, _read_stated_root(f"{repository.root}/{run_root}/{name}")) for run_root, name in names}
+    records = _read_records(repository, later, verified)
+    pointers = read_pointer_bytes(repository)
+    chain = make_state_from_checkpoint(records, frozenset(earlier), pointers)
+    return None if chain is None else PointerState(pointers, chain)
+
+
+def make_age_key(name: str) -> tuple[str, int, str]:
+    """Return a key that sorts names of records by time, and those of one second by number."""
+    return name[:_STAMP_LENGTH], len(name), name
+
+
+def _read_stated_root(folder: str) -> str:
+    """Return the root in the last line of MANIFEST.sha256, "" if it cannot be read."""
+    try:
+        data = read_regular_file(f"{folder}/MANIFEST.sha256", follow_links=False)
+    except OSError:
+        return ""
+    return data.rpartition(_ROOT_LINE)[2].removesuffix(b"\n").decode("ascii", "replace")
 
 
 def _read_fingerprint(repository: Repository) -> tuple[object, ...]:
     """Return a value that differs after every change: names of the records, pointer file and intent."""
     # Every change of the pointers changes at least one of these.
-    folders = tuple(_list_runs_with_tag(repository, ACTIVATION_TAG))
+    folders = tuple(_list_names_with_tag(repository, ACTIVATION_TAG))
     return folders, read_pointer_bytes(repository), read_intent(repository.pointer_path)
 
 
@@ -262,4 +366,5 @@ def find_foreign_id(repository: Repository, report: SealReport) -> str | None:
     # The chain is read only for a foreign run, because nearly all runs are of this repository.
     if find_foreign_repository_id(report, own_id, frozenset()) is None:
         return None
-    return find_foreign_repository_id(report, own_id, read_chain_state(repository).accepted_foreign(own_id))
+    chain = read_chain_state(repository, from_checkpoint=True)
+    return find_foreign_repository_id(report, own_id, chain.accepted_foreign(own_id))
