@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Final
@@ -32,6 +33,29 @@ def read_regular_file(path: Path | str, most: int = MAX_BYTES, *, follow_links: 
     if len(data) > most:
         raise OSError(errno.EFBIG, f"larger than {most >> 20} MiB")
     return data
+
+
+def read_short_files(folder: Path | str, relpaths: Iterable[str], most: int) -> list[bytes]:
+    """Return the first `most` bytes of each file below a folder, b"" if it cannot be read; links to files are refused.
+
+    Raises OSError if the folder cannot be opened.
+    """
+    # Three system calls a file, with a path from the folder on: two thirds of the time of `read_regular_file`.
+    flags, contents = _OPEN | os.O_NOFOLLOW, []
+    parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for relpath in relpaths:
+            descriptor = -1
+            try:
+                descriptor = os.open(relpath, flags, dir_fd=parent)
+                contents.append(os.read(descriptor, most))
+            except OSError:
+                contents.append(b"")
+            if descriptor >= 0:
+                os.close(descriptor)
+    finally:
+        os.close(parent)
+    return contents
 
 
 def hash_regular_file(path: Path | str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from registry_pipeline.canonical import is_sha256, sha256_hex
@@ -125,8 +125,8 @@ def _parse_move(value: Any) -> LastMove:
     return LastMove(ref, _parse_text(value["actor"]), _parse_text(value["reason"]))
 
 
-def make_checkpoint(identities: Iterable[RunIdentity], facts: RecordFacts) -> Checkpoint:
+def make_checkpoint(identities: frozenset[RunIdentity], facts: RecordFacts) -> Checkpoint:
     """Return the checkpoint of records with these run ids and roots, and with these facts."""
-    lines = sorted({f"{root}  {run_id}\n" for run_id, root in identities})
+    lines = sorted([f"{root}  {run_id}\n" for run_id, root in identities])
     # A name of a folder on the disk may be any bytes.
     return Checkpoint(len(lines), sha256_hex("".join(lines).encode("utf-8", "surrogateescape")), facts)

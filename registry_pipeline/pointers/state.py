@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError, DurabilityError, NotFoundError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file
 from registry_pipeline.files.lock import hold_lock
-from registry_pipeline.files.read import read_regular_file
+from registry_pipeline.files.read import read_short_files
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers.chain import (
@@ -33,7 +34,7 @@ from registry_pipeline.registries.base.reader import find_foreign_repository_id
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
 from registry_pipeline.runs.pointer_file import read_pointer_bytes, run_folder, verify_referenced_run
-from registry_pipeline.runs.reference import PointerFile, RunId, SealedRef
+from registry_pipeline.runs.reference import PointerFile, RunId, RunIdentity, SealedRef
 from registry_pipeline.runs.scan import list_run_folder_names
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.runs.verify import verify_folder
@@ -44,18 +45,28 @@ _REPORT_TAG: Final = "system_health_render"
 _KEPT: Final = (RECORD_FILE, AFTER_FILE)
 # Before the root in the last line of a MANIFEST.sha256.
 _ROOT_LINE: Final = b"\nROOT_SHA256  "
-_STAMP_LENGTH: Final = len("YYYY-MM-DD__HHMMSS")
+# The MANIFEST.sha256 of a record has four lines.
+_MOST_BYTES: Final = 4096
+_TAG_START: Final = len("YYYY-MM-DD__HHMMSS__")
 # A folder with the name of a record: the record, or the finding if it is none.
 _ReadRecord = SealedRecord | Finding
 
 
 def read_chain(repository: Repository) -> ChainRecords:
     """Return every activation record under the run roots, copies once; NotFoundError if a root cannot be listed."""
-    return _read_records(repository, _list_runs_with_tag(repository, ACTIVATION_TAG), {})
+    return _read_all_records(repository, _list_names(repository), {})
+
+
+def _read_all_records(repository: Repository, names: _RecordNames, verified: Mapping[str, _ReadRecord]) -> ChainRecords:
+    """Return every record; those in `verified` are not read again."""
+    return _read_records(repository, _parse_names(names.records, ACTIVATION_TAG), names.reports, verified)
 
 
 def _read_records(
-    repository: Repository, runs: Iterable[tuple[str, RunId | str]], verified: Mapping[str, _ReadRecord]
+    repository: Repository,
+    runs: Iterable[tuple[str, RunId | str]],
+    reports: Sequence[tuple[str, str]],
+    verified: Mapping[str, _ReadRecord],
 ) -> ChainRecords:
     """Return the records with these run roots and names, copies once; those in `verified` are not read again."""
     records: dict[str, SealedRecord] = {}
@@ -68,8 +79,9 @@ def _read_records(
         else:
             # A copy in another run root has the same root hash.
             records.setdefault(record.root, record)
-    ordered = sorted(records.values(), key=lambda r: r.ref.run_id)
-    return ChainRecords(repository.config.pointers, tuple(ordered), tuple(broken), tuple(_read_witnesses(repository)))
+    ordered = tuple(sorted(records.values(), key=lambda r: r.ref.run_id))
+    witnesses = tuple(_read_witnesses(repository, reports))
+    return ChainRecords(repository.config.pointers, ordered, tuple(broken), witnesses)
 
 
 def _read_record(repository: Repository, path: str) -> _ReadRecord:
@@ -81,9 +93,9 @@ def _read_record(repository: Repository, path: str) -> _ReadRecord:
         return finding("CHAIN_RECORD_EDITED", path, detail=str(error))
 
 
-def _read_witnesses(repository: Repository) -> Iterator[tuple[str, SealedRef]]:
+def _read_witnesses(repository: Repository, reports: Sequence[tuple[str, str]]) -> Iterator[tuple[str, SealedRef]]:
     """Yield the record that the newest health report names as the head of the chain, if the report verifies."""
-    newest = _find_newest_run(repository, _REPORT_TAG)
+    newest = _find_newest_run(reports, _REPORT_TAG)
     if newest is None:
         return
     run_root, run_id = newest
@@ -96,20 +108,14 @@ def _read_witnesses(repository: Repository) -> Iterator[tuple[str, SealedRef]]:
         yield from ((str(run_id), i.ref) for i in inputs.registries if i.registry_id == ACTIVATION_TAG)
 
 
-def _find_newest_run(repository: Repository, tag: str) -> tuple[str, RunId] | None:
+def _find_newest_run(names: Sequence[tuple[str, str]], tag: str) -> tuple[str, RunId] | None:
     """Return the run root and the newest run id with this tag."""
-    names = list(_list_names_with_tag(repository, tag))
     # Parsing a name costs more than reading it, so only names with the newest time are parsed.
-    for stamp in sorted({name[:_STAMP_LENGTH] for _, name in names}, reverse=True):
+    for stamp in sorted({name[:_TAG_START] for _, name in names}, reverse=True):
         runs = list(_parse_names((pair for pair in names if pair[1].startswith(stamp)), tag))
         if runs:
             return max(runs, key=lambda pair: (pair[1].stamp, pair[1].number))
     return None
-
-
-def _list_runs_with_tag(repository: Repository, tag: str) -> Iterator[tuple[str, RunId]]:
-    """Yield (run root, run id) of all that has a run id with this tag as its name, links and files too."""
-    return _parse_names(_list_names_with_tag(repository, tag), tag)
 
 
 def _parse_names(names: Iterable[tuple[str, str]], tag: str) -> Iterator[tuple[str, RunId]]:
@@ -119,28 +125,45 @@ def _parse_names(names: Iterable[tuple[str, str]], tag: str) -> Iterator[tuple[s
             yield run_root, run_id
 
 
-def _list_names_with_tag(
-    repository: Repository, tag: str, others: list[str] | None = None
-) -> Iterator[tuple[str, str]]:
-    """Yield (run root, name) of all whose name contains this tag as a run id does; links and files also to `others`."""
+@value_type
+class _RecordNames:
+    """The (run root, name) of all whose name contains the tag of a record or a health report as a run id does.
+
+    `others` are the names of records that are links or files.
+    """
+
+    records: tuple[tuple[str, str], ...]
+    reports: tuple[tuple[str, str], ...]
+    others: tuple[str, ...]
+
+
+def _list_names(repository: Repository) -> _RecordNames:
+    """List the run roots once; NotFoundError if one cannot be listed."""
+    names: dict[str, list[tuple[str, str]]] = {ACTIVATION_TAG: [], _REPORT_TAG: []}
+    others: list[str] = []
 
     def refuse(run_root: str, error: OSError) -> None:
         if not isinstance(error, NotADirectoryError):
             advice = "check its permissions; without it the chain cannot be checked"
             raise NotFoundError(f"the run root {run_root} cannot be read: {error.strerror}", advice) from None
 
-    roots = (repository.config.publish_root, *repository.config.run_roots)
-
     # Whatever has the name of a record counts, not directories only: a link instead of a record is a finding.
-    def has_tag(_run_root: str, entry: os.DirEntry[str]) -> bool:
-        if tag not in entry.name or entry.name.split("__", 3)[2:3] != [tag]:
+    def has_tag(run_root: str, entry: os.DirEntry[str]) -> bool:
+        name = entry.name
+        tag = name[_TAG_START:].partition("__")[0]
+        if tag not in names:
             return False
-        if others is not None and not entry.is_dir(follow_symlinks=False):
-            others.append(entry.name)
+        names[tag].append((run_root, name))
+        if tag == ACTIVATION_TAG and not entry.is_dir(follow_symlinks=False):
+            others.append(name)
         return True
 
-    for run_root, names in list_run_folder_names(repository.root, roots, refuse, has_tag):
-        yield from ((run_root, name) for name in names)
+    roots = (repository.config.publish_root, *repository.config.run_roots)
+    for _ in list_run_folder_names(repository.root, roots, refuse, has_tag):
+        pass
+    # Sorting by name only keeps the order of the run roots.
+    records, reports = (tuple(sorted(found, key=lambda pair: pair[1])) for found in names.values())
+    return _RecordNames(records, reports, tuple(others))
 
 
 def _parse_record(run_root: str, report: SealReport) -> SealedRecord:
@@ -271,64 +294,63 @@ def read_pointer_state(repository: Repository, *, from_checkpoint: bool = False)
 
 def read_locked_state(repository: Repository, *, from_checkpoint: bool = False) -> PointerState:
     """Return the state of pointer file and chain as `read_pointer_state`; the caller holds the lock."""
-    verified: dict[str, _ReadRecord] = {}
-    state = _read_state_from_checkpoint(repository, verified) if from_checkpoint else None
+    names, verified = _list_names(repository), dict[str, _ReadRecord]()
+    state = _read_state_from_checkpoint(repository, names, verified) if from_checkpoint else None
     if state is not None:
         return state
-    records = _read_records(repository, _list_runs_with_tag(repository, ACTIVATION_TAG), verified)
+    records = _read_all_records(repository, names, verified)
     pointers = read_pointer_bytes(repository)
     return PointerState(pointers, make_chain_state(records, pointers, read_intent(repository.pointer_path)))
 
 
 def _read_state_from_checkpoint(
-    repository: Repository, verified: MutableMapping[str, _ReadRecord]
+    repository: Repository, names: _RecordNames, verified: MutableMapping[str, _ReadRecord]
 ) -> PointerState | None:
     """Return the state from the newest checkpoint on, or None if every record must be read.
 
     What is verified here is added to `verified`, by path.
     """
+    if names.others:
+        return None
     # (1) Verify from the newest name back to the newest checkpoint.
-    others: list[str] = []
-    names = sorted(
-        _list_names_with_tag(repository, ACTIVATION_TAG, others), key=lambda pair: (make_age_key(pair[1]), pair[0])
-    )
     later: list[tuple[str, str]] = []
-    is_checkpoint = False
-    while names and not others and not is_checkpoint:
-        later.append(names.pop())
+    earlier = list(names.records)
+    while earlier:
+        later.append(earlier.pop())
         path = "/".join(later[-1])
         record = verified[path] = _read_record(repository, path)
         if isinstance(record, Finding):
             return None
-        is_checkpoint = record.record.checkpoint is not None
-    if not is_checkpoint:
+        if record.record.checkpoint is not None:
+            break
+    else:
         return None
     # (2) Read the roots that the earlier folders state, without verifying them.
-    earlier = {(name, _read_stated_root(f"{repository.root}/{run_root}/{name}")) for run_root, name in names}
-    records = _read_records(repository, later, verified)
+    records = _read_records(repository, later, names.reports, verified)
+    identities = _read_stated_identities(repository, earlier)
     pointers = read_pointer_bytes(repository)
-    chain = make_state_from_checkpoint(records, frozenset(earlier), pointers)
+    chain = make_state_from_checkpoint(records, identities, pointers)
     return None if chain is None else PointerState(pointers, chain)
 
 
-def make_age_key(name: str) -> tuple[str, int, str]:
-    """Return a key that sorts names of records by time, and those of one second by number."""
-    return name[:_STAMP_LENGTH], len(name), name
-
-
-def _read_stated_root(folder: str) -> str:
-    """Return the root in the last line of MANIFEST.sha256, "" if it cannot be read."""
-    try:
-        data = read_regular_file(f"{folder}/MANIFEST.sha256", follow_links=False)
-    except OSError:
-        return ""
-    return data.rpartition(_ROOT_LINE)[2].removesuffix(b"\n").decode("ascii", "replace")
+def _read_stated_identities(repository: Repository, names: Iterable[tuple[str, str]]) -> frozenset[RunIdentity]:
+    """Return each run id with the root in the last line of its MANIFEST.sha256, another text if that cannot be read."""
+    by_root: defaultdict[str, list[str]] = defaultdict(list)
+    for run_root, name in names:
+        by_root[run_root].append(name)
+    identities: set[RunIdentity] = set()
+    for run_root, run_ids in by_root.items():
+        relpaths = [f"{run_id}/MANIFEST.sha256" for run_id in run_ids]
+        files = read_short_files(repository.path(run_root), relpaths, _MOST_BYTES)
+        roots = [data.rpartition(_ROOT_LINE)[2].decode("ascii", "replace")[:-1] for data in files]
+        identities.update(zip(run_ids, roots, strict=True))
+    return frozenset(identities)
 
 
 def _read_fingerprint(repository: Repository) -> tuple[object, ...]:
     """Return a value that differs after every change: names of the records, pointer file and intent."""
     # Every change of the pointers changes at least one of these.
-    folders = tuple(_list_names_with_tag(repository, ACTIVATION_TAG))
+    folders = _list_names(repository).records
     return folders, read_pointer_bytes(repository), read_intent(repository.pointer_path)
 
 

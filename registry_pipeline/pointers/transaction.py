@@ -27,7 +27,6 @@ from registry_pipeline.pointers.plan import (
 )
 from registry_pipeline.pointers.state import (
     create_intent,
-    make_age_key,
     pointer_lock,
     read_activation_state,
     read_chain,
@@ -201,8 +200,8 @@ def _seal_checkpoint(repository: Repository, run: BuildRun, actor: str) -> None:
     head, identities, run_id = state.chain.head, state.chain.identities, str(_find_free_run_id(repository, run))
     if state.pointers is None or state.chain.state != "committed" or head is None or identities is None:
         return
-    # Readers take the newest names first. The start of `run` may be earlier than that of another run.
-    if any(make_age_key(earlier) > make_age_key(run_id) for earlier, _ in identities):
+    # Readers look for it from the last name on. The start of `run` may be earlier than that of another run.
+    if any(earlier > run_id for earlier, _ in identities):
         return
     checkpoint = make_checkpoint(identities, state.chain.facts)
     plan = plan_checkpoint(state.pointers, checkpoint, previous=head.ref, actor=actor, reason=_CHECKPOINT_REASON)
