@@ -318,7 +318,6 @@ def make_state_from_checkpoint(
         return None
     (head,) = checkpoints
     stated, previous = head.record.checkpoint, head.record.previous
-    earlier -= {head.ref.identity}  # a copy of it in another run root
     if stated is None or previous is None or previous.identity not in earlier:
         return None
     if make_checkpoint(earlier, stated.facts) != stated:

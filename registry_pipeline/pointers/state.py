@@ -326,7 +326,10 @@ def _read_state_from_checkpoint(
     else:
         return None
     # (2) Read the roots that the earlier folders state, without verifying them.
-    records = _read_records(repository, later, names.reports, verified)
+    # A copy of the checkpoint in another run root is next to it.
+    while earlier and earlier[-1][1] == later[-1][1]:
+        later.append(earlier.pop())
+    records = _read_records(repository, reversed(later), names.reports, verified)
     identities = _read_stated_identities(repository, earlier)
     pointers = read_pointer_bytes(repository)
     chain = make_state_from_checkpoint(records, identities, pointers)

@@ -165,7 +165,8 @@ def _copied(folder: Path) -> None:
 
 
 def _linked(folder: Path) -> None:
-    away = folder.parents[2] / "away"
+    away = folder.parents[2] / "away" / folder.name
+    away.parent.mkdir(exist_ok=True)
     folder.rename(away)
     folder.symlink_to(away)
 

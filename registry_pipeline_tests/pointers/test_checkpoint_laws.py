@@ -120,7 +120,7 @@ def test_every_case_is_read_the_same_both_ways(tmp_path: Path, name: str) -> Non
         assert (fast.chain.refuses, slow.chain.refuses) == (False, True)
 
 
-@examples(60)
+@examples(100)
 @given(
     steps=st.lists(st.sampled_from(STEPS), min_size=2, max_size=12),
     damage=st.lists(st.tuples(st.integers(0, 12), st.sampled_from(VISIBLE)), max_size=2),
