@@ -33,24 +33,14 @@ VISIBLE = (
     "resealed with another reason",
     "resealed without a record",
 )
-STEPS = (
-    "activate",
-    "activate",
-    "rollback",
-    "mark_bad",
-    "accept",
-    "checkpoint",
-    "checkpoint",
-    "void",
-    "fork",
-    "restart",
-)
+USUAL = ("activate", "rollback", "mark_bad", "accept")
+STEPS = (*USUAL, *USUAL, "checkpoint", "checkpoint", "checkpoint", "void", "fork", "restart", "detached")
 
 
 def make_records(steps: list[str]) -> list[Mapping[str, Any]]:
     """Return the records of a scenario; a step that cannot follow is left out."""
     records: list[dict[str, Any]] = [{"name": "r0", "action": "init", "follows": None}]
-    head, rival, states = "r0", "", {"r0": "r0"}
+    head, rival, states, is_detached = "r0", "", {"r0": "r0"}, False
     for number, step in enumerate(steps, 1):
         name = f"r{number}"
         record: dict[str, Any] = {"name": name, "action": step, "follows": head, "reason": f"because {number % 4}"}
@@ -60,7 +50,7 @@ def make_records(steps: list[str]) -> list[Mapping[str, Any]]:
             continue
         if step == "void" and rival:
             record["runs"], rival = [rival], ""
-        elif step in ("void", "fork") or (step == "checkpoint" and rival):
+        elif step in ("void", "fork") or (step == "checkpoint" and (rival or is_detached)):
             continue
         if step == "rollback":
             record["moves_away"] = [f"run-{number % 3}"]
@@ -68,6 +58,9 @@ def make_records(steps: list[str]) -> list[Mapping[str, Any]]:
             record["runs"] = [f"run-{number % 3}"]
         elif step == "accept":
             record |= {"action": "activate", "verdicts": {"accepted_foreign": 1}}
+        elif step == "detached":
+            record |= {"action": "activate", "before": "elsewhere"}
+            is_detached = True
         elif step == "restart":
             record |= {"action": "init", "follows": None, "before": states[head], "runs": [r["name"] for r in records]}
             record["reason"], rival = "chain restarted: lost", ""
@@ -145,8 +138,7 @@ def test_an_arbitrary_chain_is_read_the_same_both_ways(
 
 @examples(40)
 @given(
-    before=st.lists(st.sampled_from(("activate", "rollback", "mark_bad", "accept")), min_size=1, max_size=5),
-    after=st.lists(st.sampled_from(("activate", "rollback", "mark_bad", "accept")), max_size=4),
+    before=st.lists(st.sampled_from(USUAL), min_size=1, max_size=5), after=st.lists(st.sampled_from(USUAL), max_size=4)
 )
 def test_an_unbroken_chain_is_read_from_its_newest_checkpoint(before: list[str], after: list[str]) -> None:
     records = make_records([*before, "checkpoint", *after])
@@ -155,6 +147,30 @@ def test_an_unbroken_chain_is_read_from_its_newest_checkpoint(before: list[str],
         on_disk = write_to_disk({"records": records, "pointer": last, "intent": None}, Path(folder))
 
         assert assert_equal(on_disk) == 1 + len(after)
+
+
+@pytest.mark.parametrize("name", ["init", "point", "second"])
+def test_of_copies_of_a_record_the_same_one_counts(tmp_path: Path, name: str) -> None:
+    scenario = SCENARIOS["committed__checkpoint"].arguments | {"damage": {name: "copied to another run root"}}
+
+    assert assert_equal(write_to_disk(scenario, tmp_path)) == 2
+
+
+@pytest.mark.parametrize("pointer", ["second", "rival"])
+def test_a_fork_after_a_checkpoint_is_found_whichever_branch_is_active(tmp_path: Path, pointer: str) -> None:
+    scenario = SCENARIOS["CHAIN_FORK__at_a_checkpoint"].arguments | {"pointer": pointer}
+    fast, slow = both_ways(write_to_disk(scenario, tmp_path))
+
+    assert {f.code for f in fast.chain.findings} == {"CHAIN_FORK"}
+    assert fast == slow
+
+
+def test_a_record_that_does_not_continue_the_checkpoint_is_found(tmp_path: Path) -> None:
+    records = make_records(["activate", "checkpoint", "detached"])
+    fast, slow = both_ways(write_to_disk({"records": records, "pointer": "r3", "intent": None}, tmp_path))
+
+    assert [f.code for f in fast.chain.findings] == ["CHAIN_DETACHED"]
+    assert fast == slow
 
 
 def test_a_record_with_a_name_before_the_checkpoint_is_found(tmp_path: Path) -> None:
