@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 from registry_pipeline.canonical import StrictJsonError, is_sha256, parse_strict_json, sha256_hex
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
-from registry_pipeline.pointers.checkpoint import Checkpoint, LastMove, RecordFacts, make_checkpoint
+from registry_pipeline.pointers.checkpoint import Checkpoint, LastMove, RecordFacts, make_checkpoint, make_line
 from registry_pipeline.runs.reference import MUTATION_POLICY, Move, RunIdentity, SealedRef
 from registry_pipeline.values import asdict, field, replace, value_type
 
@@ -224,7 +224,7 @@ class ChainState:
         records: the standing records, from `init` to the head. In a state that was read from a checkpoint only those
             from the checkpoint on; `voided` is empty then.
         facts: what all records say, those before a checkpoint included.
-        identities: all records, None if the next checkpoint could not name them: one is broken or missing.
+        lines: a line for each record, None if the next checkpoint could not name them: one is broken or missing.
     """
 
     state: State
@@ -233,7 +233,7 @@ class ChainState:
     records: tuple[SealedRecord, ...] = ()
     voided: tuple[SealedRecord, ...] = ()
     facts: RecordFacts = field(default_factory=RecordFacts)
-    identities: frozenset[RunIdentity] | None = None
+    lines: frozenset[str] | None = None
 
     @property
     def marked_bad(self) -> Mapping[str, str]:
@@ -288,10 +288,10 @@ def make_chain_state(chain: ChainRecords, pointers: bytes | None, intent: Intent
     facts = collect_facts(retired_facts, records)
     findings += make_restart_findings(facts)
     # A record that is broken or that only another one names cannot be compared with a checkpoint.
-    identities: frozenset[RunIdentity] | None = list_identities(records)
-    if head is None or is_broken or identities != frozenset(r.ref.identity for r in all_records):
-        identities = None
-    if identities is not None:
+    lines: frozenset[str] | None = _list_lines(records)
+    if head is None or is_broken or lines != frozenset(make_line(*r.ref.identity) for r in all_records):
+        lines = None
+    if lines is not None:
         findings += _check_checkpoints(retired_facts, records)
     return ChainState(
         state=state,
@@ -300,17 +300,17 @@ def make_chain_state(chain: ChainRecords, pointers: bytes | None, intent: Intent
         records=records,
         voided=tuple(r for r in chain.records if r.root in voided),
         facts=facts,
-        identities=identities,
+        lines=lines,
     )
 
 
 def make_state_from_checkpoint(
-    chain: ChainRecords, earlier: frozenset[RunIdentity], pointers: bytes | None
+    chain: ChainRecords, earlier: frozenset[str], pointers: bytes | None
 ) -> ChainState | None:
     """Return the state of a chain whose newest checkpoint names `earlier`; None unless it is certain and committed.
 
-    `chain` has the checkpoint and the records that are later, all verified. The pointer file and the chain are as
-    `make_chain_state` finds them if the earlier records are as they were when the checkpoint was sealed.
+    `earlier` are lines. `chain` has the checkpoint and the records that are later, all verified. The state is the one
+    that `make_chain_state` returns, provided that the earlier records have the content of their roots.
     """
     # (1) The folders that exist are exactly those that the checkpoint names.
     checkpoints = [r for r in chain.records if r.record.checkpoint is not None]
@@ -318,7 +318,7 @@ def make_state_from_checkpoint(
         return None
     (head,) = checkpoints
     stated, previous = head.record.checkpoint, head.record.previous
-    if stated is None or previous is None or previous.identity not in earlier:
+    if stated is None or previous is None or make_line(*previous.identity) not in earlier:
         return None
     if make_checkpoint(earlier, stated.facts) != stated:
         return None
@@ -332,10 +332,10 @@ def make_state_from_checkpoint(
     if len(records) != len(chain.records):
         return None
     # (3) The pointer file is that of the head, and the records that health reports name exist.
-    head, identities = records[-1], earlier | {r.ref.identity for r in records}
-    roots = {root for _, root in identities}
+    head, lines = records[-1], earlier | _list_lines(records)
+    roots = {line.rpartition(" ")[2] for line in lines} if chain.witnesses else set()
     if sha256_hex(pointers) != head.record.after_sha256 or any(
-        r.manifest_sha256 not in roots for _, r in chain.witnesses
+        f"{r.manifest_sha256}\n" not in roots for _, r in chain.witnesses
     ):
         return None
     facts = collect_facts(stated.facts, records)
@@ -345,15 +345,15 @@ def make_state_from_checkpoint(
         findings=sorted_findings(make_restart_findings(facts)),
         records=tuple(records),
         facts=facts,
-        identities=identities,
+        lines=lines,
     )
 
 
-def list_identities(records: Iterable[SealedRecord]) -> frozenset[RunIdentity]:
-    """Return the run ids and roots of the records of a chain, and of those that they void or retire."""
+def _list_lines(records: Iterable[SealedRecord]) -> frozenset[str]:
+    """Return the lines of the records of a chain, and of those that they void or retire."""
     records = list(records)
     removed = (run for r in records if r.record.action in ("init", "void") for run in r.record.runs)
-    return frozenset(ref.identity for ref in (*(r.ref for r in records), *removed))
+    return frozenset(make_line(*ref.identity) for ref in (*(r.ref for r in records), *removed))
 
 
 def _collect_marks(facts: RecordFacts, records: Sequence[SealedRecord]) -> RecordFacts:
@@ -394,14 +394,14 @@ def make_restart_findings(facts: RecordFacts) -> list[Finding]:
 
 def _check_checkpoints(facts: RecordFacts, records: Sequence[SealedRecord]) -> Iterator[Finding]:
     """Yield a finding for each checkpoint that differs from the records before it; `facts` are those of no chain."""
-    identities: frozenset[RunIdentity] = frozenset()
+    lines: frozenset[str] = frozenset()
     start = 0
     for number, sealed in enumerate(records):
         if sealed.record.checkpoint is None:
             continue
         segment, start = records[start:number], number
-        facts, identities = collect_facts(facts, segment), identities | list_identities(segment)
-        expected = make_checkpoint(identities, facts)
+        facts, lines = collect_facts(facts, segment), lines | _list_lines(segment)
+        expected = make_checkpoint(lines, facts)
         if sealed.record.checkpoint != expected:
             stated = sealed.record.checkpoint.to_json()
             wrong = ", ".join(key for key, value in expected.to_json().items() if value != stated[key])

@@ -57,7 +57,7 @@ class RecordFacts:
 
 @value_type
 class Checkpoint:
-    """The number of the earlier records, the hash of their run ids and roots, and what they say."""
+    """The number of the earlier records, the hash of their sorted lines, and what they say."""
 
     records: int
     records_sha256: str
@@ -125,8 +125,13 @@ def _parse_move(value: Any) -> LastMove:
     return LastMove(ref, _parse_text(value["actor"]), _parse_text(value["reason"]))
 
 
-def make_checkpoint(identities: frozenset[RunIdentity], facts: RecordFacts) -> Checkpoint:
-    """Return the checkpoint of records with these run ids and roots, and with these facts."""
-    lines = sorted([f"{root}  {run_id}\n" for run_id, root in identities])
+def make_line(run_id: str, root: str) -> str:
+    """Return the line by which a checkpoint names a record."""
+    return f"{run_id} {root}\n"
+
+
+def make_checkpoint(lines: frozenset[str], facts: RecordFacts) -> Checkpoint:
+    """Return the checkpoint of the records with these lines and with these facts."""
     # A name of a folder on the disk may be any bytes.
-    return Checkpoint(len(lines), sha256_hex("".join(lines).encode("utf-8", "surrogateescape")), facts)
+    data = "".join(sorted(lines)).encode("utf-8", "surrogateescape")
+    return Checkpoint(len(lines), sha256_hex(data), facts)

@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -29,12 +30,13 @@ from registry_pipeline.pointers.chain import (
     make_chain_state,
     make_state_from_checkpoint,
 )
+from registry_pipeline.pointers.checkpoint import make_line
 from registry_pipeline.pointers.plan import ActivationState
 from registry_pipeline.registries.base.reader import find_foreign_repository_id
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
 from registry_pipeline.runs.pointer_file import read_pointer_bytes, run_folder, verify_referenced_run
-from registry_pipeline.runs.reference import PointerFile, RunId, RunIdentity, SealedRef
+from registry_pipeline.runs.reference import PointerFile, RunId, SealedRef
 from registry_pipeline.runs.scan import list_run_folder_names
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.runs.verify import verify_folder
@@ -127,7 +129,7 @@ def _parse_names(names: Iterable[tuple[str, str]], tag: str) -> Iterator[tuple[s
 
 @value_type
 class _RecordNames:
-    """The (run root, name) of all whose name contains the tag of a record or a health report as a run id does.
+    """The (run root, name) of all whose name has the tag of a record or a health report after its time.
 
     `others` are the names of records that are links or files.
     """
@@ -139,7 +141,6 @@ class _RecordNames:
 
 def _list_names(repository: Repository) -> _RecordNames:
     """List the run roots once; NotFoundError if one cannot be listed."""
-    names: dict[str, list[tuple[str, str]]] = {ACTIVATION_TAG: [], _REPORT_TAG: []}
     others: list[str] = []
 
     def refuse(run_root: str, error: OSError) -> None:
@@ -148,21 +149,22 @@ def _list_names(repository: Repository) -> _RecordNames:
             raise NotFoundError(f"the run root {run_root} cannot be read: {error.strerror}", advice) from None
 
     # Whatever has the name of a record counts, not directories only: a link instead of a record is a finding.
-    def has_tag(run_root: str, entry: os.DirEntry[str]) -> bool:
+    def has_tag(_run_root: str, entry: os.DirEntry[str]) -> bool:
         name = entry.name
-        tag = name[_TAG_START:].partition("__")[0]
-        if tag not in names:
-            return False
-        names[tag].append((run_root, name))
-        if tag == ACTIVATION_TAG and not entry.is_dir(follow_symlinks=False):
-            others.append(name)
-        return True
+        if name.startswith(ACTIVATION_TAG, _TAG_START):
+            if not entry.is_dir(follow_symlinks=False):
+                others.append(name)
+            return True
+        return name.startswith(_REPORT_TAG, _TAG_START)
 
     roots = (repository.config.publish_root, *repository.config.run_roots)
-    for _ in list_run_folder_names(repository.root, roots, refuse, has_tag):
-        pass
+    listing = list(list_run_folder_names(repository.root, roots, refuse, has_tag))
+    names = [(run_root, name) for run_root, run_ids in listing for name in run_ids]
     # Sorting by name only keeps the order of the run roots.
-    records, reports = (tuple(sorted(found, key=lambda pair: pair[1])) for found in names.values())
+    names.sort(key=itemgetter(1))
+    records, reports = (
+        tuple([pair for pair in names if pair[1].startswith(tag, _TAG_START)]) for tag in (ACTIVATION_TAG, _REPORT_TAG)
+    )
     return _RecordNames(records, reports, tuple(others))
 
 
@@ -330,24 +332,27 @@ def _read_state_from_checkpoint(
     while earlier and earlier[-1][1] == later[-1][1]:
         later.append(earlier.pop())
     records = _read_records(repository, reversed(later), names.reports, verified)
-    identities = _read_stated_identities(repository, earlier)
+    lines = _read_stated_lines(repository, earlier)
     pointers = read_pointer_bytes(repository)
-    chain = make_state_from_checkpoint(records, identities, pointers)
+    chain = make_state_from_checkpoint(records, lines, pointers)
     return None if chain is None else PointerState(pointers, chain)
 
 
-def _read_stated_identities(repository: Repository, names: Iterable[tuple[str, str]]) -> frozenset[RunIdentity]:
-    """Return each run id with the root in the last line of its MANIFEST.sha256, another text if that cannot be read."""
+def _read_stated_lines(repository: Repository, names: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Return the line of each record with the root that its MANIFEST.sha256 states; "" if there is none."""
     by_root: defaultdict[str, list[str]] = defaultdict(list)
     for run_root, name in names:
         by_root[run_root].append(name)
-    identities: set[RunIdentity] = set()
+    lines: set[str] = set()
     for run_root, run_ids in by_root.items():
         relpaths = [f"{run_id}/MANIFEST.sha256" for run_id in run_ids]
         files = read_short_files(repository.path(run_root), relpaths, _MOST_BYTES)
-        roots = [data.rpartition(_ROOT_LINE)[2].decode("ascii", "replace")[:-1] for data in files]
-        identities.update(zip(run_ids, roots, strict=True))
-    return frozenset(identities)
+        # The last line is the keyword, the root and a line feed. Slices are cheaper than a search.
+        lines |= {
+            make_line(run_id, data[-65:-1].decode("latin-1") if data[-79:-65] == _ROOT_LINE else "")
+            for run_id, data in zip(run_ids, files, strict=True)
+        }
+    return frozenset(lines)
 
 
 def _read_fingerprint(repository: Repository) -> tuple[object, ...]:

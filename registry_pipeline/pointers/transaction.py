@@ -197,13 +197,13 @@ def _seal_checkpoint(repository: Repository, run: BuildRun, actor: str) -> None:
     """Seal a checkpoint after the head, unless a reader could not use it."""
     # The chain is read again, because a checkpoint must say what is on the disk.
     state = read_locked_state(repository, from_checkpoint=True)
-    head, identities, run_id = state.chain.head, state.chain.identities, str(_find_free_run_id(repository, run))
-    if state.pointers is None or state.chain.state != "committed" or head is None or identities is None:
+    head, lines, run_id = state.chain.head, state.chain.lines, str(_find_free_run_id(repository, run))
+    if state.pointers is None or state.chain.state != "committed" or head is None or lines is None:
         return
     # Readers look for it from the last name on. The start of `run` may be earlier than that of another run.
-    if any(earlier > run_id for earlier, _ in identities):
+    if max(lines) > run_id:
         return
-    checkpoint = make_checkpoint(identities, state.chain.facts)
+    checkpoint = make_checkpoint(lines, state.chain.facts)
     plan = plan_checkpoint(state.pointers, checkpoint, previous=head.ref, actor=actor, reason=_CHECKPOINT_REASON)
     # No intent is written: sealing the record completes it, as with `void`.
     seal_record(repository, run, plan)

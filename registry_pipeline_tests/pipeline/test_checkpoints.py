@@ -66,7 +66,7 @@ def test_the_change_that_makes_three_records_is_followed_by_a_checkpoint(built: 
     assert (slow.state, slow.findings) == ("committed", ())
     assert actions(fast)[0] == "checkpoint"
     assert len(fast.records) <= 3
-    assert (fast.head, fast.facts, fast.identities) == (slow.head, slow.facts, slow.identities)
+    assert (fast.head, fast.facts, fast.lines) == (slow.head, slow.facts, slow.lines)
 
 
 def test_an_old_chain_gets_its_first_checkpoint_with_the_next_change(
@@ -181,16 +181,14 @@ def test_an_older_record_that_is_removed_or_resealed_refuses_the_next_change(bui
 def test_a_checkpoint_that_cannot_be_written_does_not_fail_the_change_and_is_written_next_time(
     built: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = transaction.plan_checkpoint
-
     def fail(*_arguments: object, **_named: object) -> Any:
         raise WriteError("no space left on device", "make room")
 
-    monkeypatch.setattr(transaction, "plan_checkpoint", fail)
-    assert isinstance(built.build(minutes=30).activation, Activation)
+    with monkeypatch.context() as patch:
+        patch.setattr(transaction, "plan_checkpoint", fail)
+        built.build(minutes=30)
     assert actions(read_chain_state(built.repository)) == ["init", "activate", "activate"]
 
-    monkeypatch.setattr(transaction, "plan_checkpoint", real)
     go_back(built, 40)
     assert actions(read_chain_state(built.repository))[2:] == ["activate", "rollback", "checkpoint"]
 

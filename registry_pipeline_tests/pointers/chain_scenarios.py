@@ -96,8 +96,8 @@ def write_scenario(scenario: Mapping[str, Any], root: Path) -> ChainOnDisk:
 def _make_checkpoint(repository: Repository, pointers: bytes) -> Checkpoint:
     """Return what a checkpoint says now."""
     chain = make_chain_state(read_chain(repository), pointers, None)
-    assert chain.identities is not None, chain.findings
-    return make_checkpoint(chain.identities, chain.facts)
+    assert chain.lines is not None, chain.findings
+    return make_checkpoint(chain.lines, chain.facts)
 
 
 def check_scenario(scenario: Mapping[str, Any], root: Path) -> dict[str, Any]:

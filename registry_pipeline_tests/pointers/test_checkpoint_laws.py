@@ -37,7 +37,7 @@ USUAL = ("activate", "rollback", "mark_bad", "accept")
 STEPS = (*USUAL, *USUAL, "checkpoint", "checkpoint", "checkpoint", "void", "fork", "restart", "detached")
 
 
-def make_records(steps: list[str]) -> list[Mapping[str, Any]]:
+def make_records(steps: list[str]) -> list[dict[str, Any]]:
     """Return the records of a scenario; a step that cannot follow is left out."""
     records: list[dict[str, Any]] = [{"name": "r0", "action": "init", "follows": None}]
     head, rival, states, is_detached = "r0", "", {"r0": "r0"}, False
@@ -88,7 +88,7 @@ def both_ways(on_disk: ChainOnDisk) -> tuple[PointerState, PointerState]:
 def describe(state: ChainState, count: int) -> object:
     """Return all of a state, with its last `count` records."""
     last = state.records[len(state.records) - count :]
-    parts = (state.state, state.head, state.findings, state.facts, state.identities, state.since_checkpoint, last)
+    parts = (state.state, state.head, state.findings, state.facts, state.lines, state.since_checkpoint, last)
     return parts, state.accepted_foreign(None)
 
 
