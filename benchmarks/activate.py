@@ -1,9 +1,9 @@
 """What an activation costs as the chain of records grows: python benchmarks/activate.py [N].
 
-Activates snapshots one after another until the chain has N records (default 1,000). Then it activates 25 more, alternately with activations in
-repositories whose chain has about 10 records, and prints the CPU time of both. 25 changes contain one that is followed
-by a checkpoint. Beside it: a plain script that replaces the pointer file and appends a line to a log, `status`, and the
-verification of every record, which `verify --chain` does.
+Activates snapshots one after another until the chain has N records (default 1,000). Then it activates 25 more,
+alternately with activations in repositories whose chain has about 10 records, and prints the CPU time of both. One of
+25 changes is followed by a checkpoint. Beside it: a plain script that replaces the pointer file and appends a line to a
+log, `status`, and the verification of every record, which `verify --chain` does.
 """
 
 from __future__ import annotations
