@@ -13,9 +13,10 @@ import pytest
 
 from registry_pipeline.errors import WriteError
 from registry_pipeline.pipeline.status import read_status
+from registry_pipeline.pipeline.verify import check_runs
 from registry_pipeline.pointers import transaction
 from registry_pipeline.pointers.chain import RECORD_FILE, ChainState
-from registry_pipeline.pointers.find_runs import find_run
+from registry_pipeline.pointers.find_runs import find_run, find_run_at
 from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollback
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.runs.sealed_run import Activation, Refusal
@@ -67,6 +68,15 @@ def test_the_change_that_makes_three_records_is_followed_by_a_checkpoint(built: 
     assert actions(fast)[0] == "checkpoint"
     assert len(fast.records) <= 3
     assert (fast.head, fast.facts, fast.lines) == (slow.head, slow.facts, slow.lines)
+
+
+def test_a_checkpoint_passes_every_check_of_its_registry(built: World) -> None:
+    built.build(minutes=30)
+    found = find_run_at(built.root / read_chain_state(built.repository).records[-1].path)
+    (checked,) = check_runs([found])
+
+    assert actions(read_chain_state(built.repository))[-1] == "checkpoint"
+    assert (checked.verdict.verdict, checked.verdict.findings) == ("pass", ())
 
 
 def test_an_old_chain_gets_its_first_checkpoint_with_the_next_change(
