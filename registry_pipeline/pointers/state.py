@@ -332,7 +332,10 @@ def _read_state_from_checkpoint(
     while earlier and earlier[-1][1] == later[-1][1]:
         later.append(earlier.pop())
     records = _read_records(repository, reversed(later), names.reports, verified)
-    lines = _read_stated_lines(repository, earlier)
+    try:
+        lines = _read_stated_lines(repository, earlier)
+    except OSError:  # a run root that was moved away meanwhile
+        return None
     pointers = read_pointer_bytes(repository)
     chain = make_state_from_checkpoint(records, lines, pointers)
     return None if chain is None else PointerState(pointers, chain)
