@@ -1,8 +1,9 @@
 """What an activation costs as the chain of records grows: python benchmarks/activate.py [N].
 
-Activates N snapshots (default 300) one after another, and prints what the activations cost at several lengths of the
-chain, beside a plain script that replaces the pointer file and appends a line to a log. Each activation reads the
-whole chain from its bytes, so its cost grows with the chain. The script trusts its log, so its cost stays the same.
+Activates snapshots one after another until the chain has N records (default 1,000). Then it activates 25 more,
+alternately with activations in repositories whose chain has about 10 records, and prints the CPU time of both. One of
+25 changes is followed by a checkpoint. Beside it: a plain script that replaces the pointer file and appends a line to a
+log, `status`, and the verification of every record, which `verify --chain` does.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from side_by_side import folders_wanted
@@ -21,6 +24,7 @@ from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.pipeline.init import initialize
 from registry_pipeline.pipeline.steps import build, seal
 from registry_pipeline.pointers.activation import activate
+from registry_pipeline.pointers.checkpoint import CHECKPOINT_EVERY
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.registries.catalog import REGISTRIES
@@ -29,7 +33,8 @@ from registry_pipeline.runs.sealed_run import Activation, Built
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 SPEC = REGISTRIES["expected_versions"]
-WINDOW = 10
+ROUNDS, EACH = 5, 5
+SHORT = 10
 
 
 def governed_folder(root: Path) -> Repository:
@@ -43,22 +48,35 @@ def governed_folder(root: Path) -> Repository:
 
 
 def activate_next(repository: Repository, number: int) -> tuple[float, float]:
-    """Build, seal, validate and activate one more snapshot; return the seconds of all that, and of activation alone."""
-    begun = time.perf_counter()
+    """Build, seal, validate and activate one more snapshot; return the CPU and wall milliseconds of the activation."""
     run = start_build_run(repository, FIRST + timedelta(minutes=number))
     built = build(repository, run, SPEC, {})
     assert isinstance(built, Built), built
     sealed = seal(repository, run, SPEC, built)
     verdict = validate(repository, sealed)
-    ready = time.perf_counter()
-    moved = activate(repository, run, [(sealed, verdict)], actor="bench", reason="bench")
-    assert isinstance(moved, Activation), moved
-    return time.perf_counter() - begun, time.perf_counter() - ready
+
+    def move() -> None:
+        moved = activate(repository, run, [(sealed, verdict)], actor="bench", reason="bench")
+        assert isinstance(moved, Activation), moved
+
+    return measure(move)
 
 
-def plain_activate(root: Path, number: int) -> float:
+def measure(work: Callable[[], object]) -> tuple[float, float]:
+    """Return the CPU and wall milliseconds of a call."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    return 1e3 * (time.process_time() - cpu), 1e3 * (time.perf_counter() - wall)
+
+
+def median(measured: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the medians of CPU and wall time."""
+    cpu, wall = zip(*measured, strict=True)
+    return statistics.median(cpu), statistics.median(wall)
+
+
+def plain_activate(root: Path, number: int) -> None:
     """Replace a pointer file and append to a log, both synced, as a careful colleague would in ten minutes."""
-    begun = time.perf_counter()
     pointers, log = root / "pointers.json", root / "log.jsonl"
     staged = pointers.with_suffix(".tmp")
     with staged.open("w", encoding="utf-8") as file:
@@ -70,30 +88,43 @@ def plain_activate(root: Path, number: int) -> float:
         file.write(json.dumps({"to": f"run-{number}", "reason": "bench"}) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    return time.perf_counter() - begun
 
 
 def main() -> None:
-    """Grow the chain to N records and print the cost at a few lengths."""
-    count = folders_wanted(__doc__, 300, "activations")
+    """Grow one chain to N records, and compare it with short ones."""
+    count = folders_wanted(__doc__, 1000, "records")
     with tempfile.TemporaryDirectory(prefix="bench-activate-") as place:
-        repository = governed_folder(Path(place) / "repo")
-        costs = [activate_next(repository, number) for number in range(count)]
-        plain = statistics.median(plain_activate(Path(place), number) for number in range(50))
-        begun = time.perf_counter()
-        read_chain_state(repository)
-        chain = time.perf_counter() - begun
+        long = governed_folder(Path(place) / "long")
+        # Every 25th activation is followed by a checkpoint.
+        activations = count * CHECKPOINT_EVERY // (CHECKPOINT_EVERY + 1)
+        for number in range(activations):
+            activate_next(long, number)
+        at_long, at_short, plain, status, full = [], [], [], [], []
+        for round_ in range(ROUNDS):
+            short = governed_folder(Path(place) / f"short-{round_}")
+            for number in range(SHORT - EACH // 2):
+                activate_next(short, number)
+            for number in range(EACH):
+                at_short.append(activate_next(short, SHORT + number))
+                at_long.append(activate_next(long, activations + round_ * EACH + number))
+                plain.append(measure(partial(plain_activate, Path(place), number)))
+            status.append(measure(lambda: read_chain_state(long, from_checkpoint=True)))
+            full.append(measure(lambda: read_chain_state(long)))
         for folder, _, _ in os.walk(place):
             Path(folder).chmod(0o755)
-    print(f"activate: {count} snapshots of one registry, one after another (median of {WINDOW})")
-    print(f"  {'plain script: replace, append, sync':<40}{plain * 1e3:9.1f} ms")
-    for length in sorted({WINDOW, count // 10, count // 3, count}):
-        window = costs[max(0, length - WINDOW) : length]
-        whole, alone = (1e3 * statistics.median(values) for values in zip(*window, strict=True))
-        title = f"chain of {length} records"
-        print(f"  {title:<40}{alone:9.1f} ms   with build, seal, validate {whole:7.1f} ms")
-    title = f"reading and judging a chain of {count}"
-    print(f"  {title:<40}{chain * 1e3:9.1f} ms   {chain / count * 1e6:.0f} us a record")
+    rows = {
+        f"activation, chain of {SHORT} records": median(at_short),
+        f"activation, chain of {count} records": median(at_long),
+        "plain script: replace, append, sync": median(plain),
+        f"chain of {count}, as `status` reads it": median(status),
+        f"chain of {count}, every record verified": median(full),
+    }
+    unit = rows[f"activation, chain of {SHORT} records"][0]
+    print(f"activate: medians of {len(at_long)} changes, alternately")
+    for title, (cpu, wall) in rows.items():
+        print(f"  {title:<42}{cpu / unit:6.2f}   CPU {cpu:7.1f} ms   wall {wall:7.1f} ms")
+    mean = statistics.mean(cpu for cpu, _ in at_long)
+    print(f"  mean of the {len(at_long)}, with their checkpoint    {mean / unit:6.2f}   CPU {mean:7.1f} ms")
 
 
 if __name__ == "__main__":

@@ -159,6 +159,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("CHAIN_RECORD_EDITED", _E, "chain", "Chain", "an activation record does not verify: {detail}", "restore the folder of the record from a backup or another clone"),
     ("CHAIN_DETACHED", _E, "chain", "Chain", "an activation record is not linked to the chain: {detail}", "restore the missing records, or run `registry-pipeline doctor --fix --void RECORD --reason TEXT` to void this one"),
     ("CHAIN_FORK", _E, "chain", "Chain", "two activation records have the same predecessor: {detail}", "run `registry-pipeline doctor --fix --void RECORD --reason TEXT` to void one of the branches"),
+    ("CHAIN_CHECKPOINT_WRONG", _E, "chain", "Chain", "a checkpoint does not say what the records before it say: {detail}", "restore the record folders from a backup or another clone; if they cannot be restored, run `registry-pipeline init --restart-chain --reason TEXT`"),
     ("CHAIN_PENDING", _E, "chain", "Chain", "an activation record was written, but the pointer file was not replaced", "run `registry-pipeline doctor --fix --finish` to complete the change, or `registry-pipeline doctor --fix --void --reason TEXT` to void it"),
     ("POINTER_REWOUND", _E, "chain", "Chain", "the pointer file has an older state than the last activation record", _FIX_POINTERS),
     ("POINTER_EDITED", _E, "chain", "Chain", "the pointer file does not have the state of any activation record", _FIX_POINTERS),

@@ -197,7 +197,7 @@ def _read_shared_inputs(
 
 def _find_newest_runs(repository: Repository, rows: Iterable[RunRow]) -> dict[str, str]:
     """Return the newest run id by day. Runs that are marked bad or outside the publish root do not count."""
-    tag, bad = spec_of(DAILY).tag, read_chain_state(repository).marked_bad
+    tag, bad = spec_of(DAILY).tag, read_chain_state(repository, from_checkpoint=True).marked_bad
     parsed = [RunId.parse(row.run_id) for row in rows if row.run_root == repository.config.publish_root]
     run_ids = [run_id for run_id in parsed if run_id is not None and run_id.tag == tag and str(run_id) not in bad]
     run_ids.sort(key=lambda run_id: (run_id.stamp, run_id.number))

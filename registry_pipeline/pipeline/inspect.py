@@ -58,10 +58,13 @@ class Inspection:
     refuses: bool
 
 
-def inspect(repository: Repository, run: BuildRun) -> Inspection:
-    """Read and verify the pointer file, the chain and every active run; `run` gives the time and the git state."""
+def inspect(repository: Repository, run: BuildRun, *, from_checkpoint: bool = False) -> Inspection:
+    """Read and verify the pointer file, the chain and every active run; `run` gives the time and the git state.
+
+    With `from_checkpoint` the chain is verified from its newest checkpoint on only (see `read_pointer_state`).
+    """
     # (1) Read pointer file and chain together: read at two moments they could contradict each other.
-    state = read_pointer_state(repository)
+    state = read_pointer_state(repository, from_checkpoint=from_checkpoint)
     pointers, malformed = parse_pointer_file(state.pointers, repository.config.pointers)
     # (2) Verify the active runs. Other run roots than those of the configuration are a finding of (3).
     activated = frozenset(move.to_ref for sealed in state.chain.records for move in sealed.record.moves)

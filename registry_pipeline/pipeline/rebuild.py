@@ -268,7 +268,7 @@ def render(repository: Repository, run: BuildRun) -> SealedRun:
     Raises:
         RefusedError: no op_status_table or no drift_signals is active. EvidenceError: one does not verify.
     """
-    inspection = inspect(repository, run)
+    inspection = inspect(repository, run, from_checkpoint=True)
     _refuse_missing_inputs(inspection)
     return seal(repository, run, spec_of(REPORT), _build_report(repository, run, inspection))
 

@@ -72,7 +72,9 @@ class Status:
         }
 
 
-def inspect_with_git(repository: Repository, now: datetime) -> tuple[BuildRun, Inspection, tuple[Finding, ...]]:
+def inspect_with_git(
+    repository: Repository, now: datetime, *, from_checkpoint: bool = False
+) -> tuple[BuildRun, Inspection, tuple[Finding, ...]]:
     """Inspect the repository; return the build run with the git state, the inspection and the findings.
 
     The findings are those of the inspection, and those about publish_root and about evidence that git tracks. A
@@ -90,14 +92,14 @@ def inspect_with_git(repository: Repository, now: datetime) -> tuple[BuildRun, I
         # git cannot read the repository: its state is unknown, but pointers and runs can still be verified.
         git, tracked = GitState(None, None), (make_git_unreadable_finding(error),)
     run = BuildRun(now, git)
-    inspection = inspect(repository, run)
+    inspection = inspect(repository, run, from_checkpoint=from_checkpoint)
     return run, inspection, sorted_findings((*check_publish_root(repository), *tracked, *inspection.findings))
 
 
 def read_status(repository: Repository, now: datetime) -> Status:
     """Return the state of the repository; only active runs and the chain are verified; raises as `inspect_with_git`."""
     # (1) Active runs, pointer file and chain, verified; then all run folders by name, and the sources.
-    run, inspection, findings = inspect_with_git(repository, now)
+    run, inspection, findings = inspect_with_git(repository, now, from_checkpoint=True)
     listing = list_run_folders(repository.root, repository.config.run_roots)
     sources = _check_sources(repository, inspection, now)
     # (2) The newest run of each registry, and why it is not active.
@@ -137,7 +139,10 @@ def _active_run_to_json(inspection: Inspection, name: str, ref: SealedRef) -> di
     pointer = inspection.pointer_file.get(name)
     # A pointer that is older than the chain has no record.
     records = reversed(inspection.chain.records)
-    entry = next((record for record in records if any(move.to_ref == ref for move in record.moves_of(name))), None)
+    matches = (r.record for r in records if any(move.to_ref == ref for move in r.moves_of(name)))
+    # Of the records before a checkpoint only the last move of each registry is known.
+    move = inspection.chain.facts.last_moves.get(name)
+    entry = next(matches, None) or (move if move is not None and move.to_ref == ref else None)
     # The pointer file may be edited by hand: print its time only if it is one.
     activated_utc = None if pointer is None or parse_utc(pointer.asof_utc) is None else pointer.asof_utc
     return {
@@ -145,8 +150,8 @@ def _active_run_to_json(inspection: Inspection, name: str, ref: SealedRef) -> di
         "run_root": ref.run_root,
         "manifest_sha256": ref.manifest_sha256,
         "activated_utc": activated_utc,
-        "actor": None if entry is None else entry.record.actor or None,
-        "reason": None if entry is None else entry.record.reason or None,
+        "actor": None if entry is None else entry.actor or None,
+        "reason": None if entry is None else entry.reason or None,
     }
 
 

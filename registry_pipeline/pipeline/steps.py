@@ -76,7 +76,7 @@ def _lock_path(repository: Repository, name: str) -> Path:
 
 def add_chain_head(repository: Repository, run: BuildRun) -> BuildRun:
     """Return the build run with the current head of the activation chain; None if there is no record."""
-    head = read_chain_state(repository).head
+    head = read_chain_state(repository, from_checkpoint=True).head
     return replace(run, head=None if head is None else head.ref)
 
 
@@ -143,7 +143,7 @@ def list_head_inputs(head: SealedRef | None) -> tuple[InputRegistry, ...]:
 
 
 def _read_chain_facts(repository: Repository) -> ChainFacts:
-    chain = read_chain_state(repository)
+    chain = read_chain_state(repository, from_checkpoint=True)
     return ChainFacts(chain.marked_bad, chain.accepted_foreign(repository.config.repository_id))
 
 

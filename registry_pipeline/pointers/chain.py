@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Any, Final, Literal, get_args
 
 from registry_pipeline.canonical import StrictJsonError, is_sha256, parse_strict_json, sha256_hex
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
+from registry_pipeline.pointers.checkpoint import Checkpoint, LastMove, RecordFacts, make_checkpoint, make_line
 from registry_pipeline.runs.reference import MUTATION_POLICY, Move, RunIdentity, SealedRef
 from registry_pipeline.values import asdict, field, replace, value_type
 
-Action = Literal["init", "activate", "rollback", "mark_bad", "void"]
+Action = Literal["init", "activate", "rollback", "mark_bad", "void", "checkpoint"]
 # The registry id of an activation record, and the tag of its run folder.
 ACTIVATION_TAG: Final = "pointer_activation"
 RECORD_FILE: Final = "POINTER_ACTIVATION_v0_1.json"
@@ -37,6 +38,7 @@ class ActivationRecord:
         runs: the runs marked bad, or the records that a `void` or `init` record voids or retires.
         verdicts: the number of runs by verdict, and of accepted removed and foreign runs.
         previous: the record that this one follows, None only for `init`.
+        checkpoint: what a `checkpoint` says about all earlier records, None for every other action.
     """
 
     action: Action
@@ -48,10 +50,11 @@ class ActivationRecord:
     before_sha256: str
     after_sha256: str
     previous: SealedRef | None
+    checkpoint: Checkpoint | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of POINTER_ACTIVATION_v0_1.json, with its keys in order."""
-        return {
+        document: dict[str, Any] = {
             "activation_version": ACTIVATION_VERSION,
             "action": self.action,
             "moves": [move.to_json() for move in self.moves],
@@ -63,6 +66,7 @@ class ActivationRecord:
             "pointer_sha256_after": self.after_sha256,
             "previous_activation": None if self.previous is None else self.previous.to_json(),
         }
+        return document if self.checkpoint is None else document | {"checkpoint": self.checkpoint.to_json()}
 
     @classmethod
     def from_json(cls, value: Any) -> ActivationRecord:
@@ -72,7 +76,7 @@ class ActivationRecord:
             ValueError: it is not a valid record; the message says why.
         """
         # A record is evidence, so an unknown key is an error and not ignored.
-        if not isinstance(value, dict) or set(value) != _RECORD_KEYS:
+        if not isinstance(value, dict) or set(value) - {"checkpoint"} != _RECORD_KEYS:
             raise ValueError("the keys are not exactly those of an activation record")
         if value["activation_version"] != ACTIVATION_VERSION or value["action"] not in get_args(Action):
             raise ValueError("activation_version or action is unknown")
@@ -96,6 +100,7 @@ class ActivationRecord:
             before_sha256=value["pointer_sha256_before"],
             after_sha256=value["pointer_sha256_after"],
             previous=None if previous is None else _parse_ref(previous, "previous_activation"),
+            checkpoint=Checkpoint.from_json(value["checkpoint"]) if "checkpoint" in value else None,
         )
         record._refuse_inconsistent()
         return record
@@ -104,11 +109,13 @@ class ActivationRecord:
         """Raise ValueError if the fields contradict the action, as an `activate` without a move does."""
         if (self.action == "init") != (self.previous is None):
             raise ValueError("the `init` record has no predecessor, and every other record has one")
-        if self.action in ("init", "void") and (self.moves or self.before_sha256 != self.after_sha256):
+        if (self.action == "checkpoint") != (self.checkpoint is not None):
+            raise ValueError("a `checkpoint` record has the key `checkpoint`, and no other record has it")
+        if self.action in ("init", "void", "checkpoint") and (self.moves or self.before_sha256 != self.after_sha256):
             raise ValueError(f"`{self.action}` changes the pointer file, which it must not")
         if self.action == "activate" and not self.moves:
             raise ValueError("`activate` moves nothing")
-        if self.runs and self.action in ("activate", "rollback"):
+        if self.runs and self.action in ("activate", "rollback", "checkpoint"):
             raise ValueError(f"`{self.action}` names {len(self.runs)} runs")
         if not self.runs and self.action in ("mark_bad", "void"):
             raise ValueError(f"`{self.action}` names no run")
@@ -214,8 +221,10 @@ class ChainState:
     Attributes:
         state: a row of the table in the specification.
         head: None if the chain is not started, lost or broken.
-        records: the standing records, from `init` to the head.
-        rolled_back_runs: run ids that a rollback deactivated; `build` and the sensor never propose them.
+        records: the standing records, from `init` to the head. In a state that was read from a checkpoint only those
+            from the checkpoint on; `voided` is empty then.
+        facts: what all records say, those before a checkpoint included.
+        lines: a line for each record, None if the next checkpoint could not name them: one is broken or missing.
     """
 
     state: State
@@ -223,8 +232,24 @@ class ChainState:
     findings: tuple[Finding, ...]
     records: tuple[SealedRecord, ...] = ()
     voided: tuple[SealedRecord, ...] = ()
-    marked_bad: Mapping[str, str] = field(default_factory=dict)
-    rolled_back_runs: frozenset[str] = frozenset()
+    facts: RecordFacts = field(default_factory=RecordFacts)
+    lines: frozenset[str] | None = None
+
+    @property
+    def marked_bad(self) -> Mapping[str, str]:
+        """The reason of each run that is marked bad, by run id."""
+        return self.facts.marked_bad
+
+    @property
+    def rolled_back_runs(self) -> frozenset[str]:
+        """The ids of the runs that a rollback deactivated."""
+        return self.facts.rolled_back_runs
+
+    @property
+    def since_checkpoint(self) -> int:
+        """The number of records after the last checkpoint, or of all."""
+        actions = [sealed.record.action for sealed in reversed(self.records)]
+        return actions.index("checkpoint") if "checkpoint" in actions else len(actions)
 
     @property
     def refuses(self) -> bool:
@@ -234,14 +259,13 @@ class ChainState:
     def accepted_foreign(self, repository_id: str | None) -> frozenset[RunIdentity]:
         """Return all runs activated by those of this repository's own records that accept a foreign run."""
         # A record that a fork inherited accepted its runs for another repository.
-        own = [r.record for r in self.records if r.repository_id == repository_id]
-        moves = [move for record in own if record.verdicts.get(ACCEPTED_FOREIGN) for move in record.moves]
-        return frozenset(move.to_ref.identity for move in moves if move.to_ref is not None)
+        return frozenset(run for accepting_id, run in self.facts.accepted_foreign if accepting_id == repository_id)
 
 
 def make_chain_state(chain: ChainRecords, pointers: bytes | None, intent: Intent | None) -> ChainState:
     """Return the state of the chain and of the pointer file, whose bytes are None if there is no file."""
     # (1) Leave out voided records, then those that a restart of the chain retired.
+    all_records, is_broken = chain.records, bool(chain.broken)
     voided = _find_voided(chain.records)
     kept = [r for r in chain.records if r.root not in voided]
     retired = [run for r in kept if r.record.action == "init" for run in r.record.runs]
@@ -253,28 +277,135 @@ def make_chain_state(chain: ChainRecords, pointers: bytes | None, intent: Intent
     standing = tuple(r for r in kept if r.root not in retired_roots)
     # (2) Check the links, and the records that health reports name.
     findings = [*broken, *_check_links(chain, standing), *_check_named(chain.witnesses, chain, retired_roots)]
-    findings += [
-        finding("CHAIN_RESTARTED", r.path, detail=r.record.reason)
-        for r in standing
-        if r.record.action == "init" and r.record.reason.startswith(RESTART_PREFIX)
-    ]
     # (3) Compare the pointer file with the head.
     head = _find_head(chain, standing)
     state, pointer_findings = _compare_pointers(head, chain, pointers, intent)
     findings += pointer_findings
-    # Marks of bad runs and rollbacks count even if a restart retired their records.
-    rollbacks = [move for r in kept if r.record.action == "rollback" for move in r.record.moves]
+    # (4) Collect what the records say. Marks of bad runs and rollbacks count even if a restart retired their records.
+    records = standing if head is None else _list_chain_to(head, standing)
+    in_chain = {r.root for r in records}
+    retired_facts = _collect_marks(RecordFacts(), [r for r in kept if r.root not in in_chain])
+    facts = collect_facts(retired_facts, records)
+    findings += make_restart_findings(facts)
+    # A record that is broken or that only another one names cannot be compared with a checkpoint.
+    lines: frozenset[str] | None = _list_lines(records)
+    if head is None or is_broken or lines != frozenset(make_line(*r.ref.identity) for r in all_records):
+        lines = None
+    if lines is not None:
+        findings += _check_checkpoints(retired_facts, records)
     return ChainState(
         state=state,
         head=head,
         findings=sorted_findings(findings),
-        records=standing if head is None else _list_chain_to(head, standing),
+        records=records,
         voided=tuple(r for r in chain.records if r.root in voided),
-        marked_bad={
-            run.run_id: r.record.reason for r in kept if r.record.action == "mark_bad" for run in r.record.runs
-        },
-        rolled_back_runs=frozenset(move.from_ref.run_id for move in rollbacks if move.from_ref is not None),
+        facts=facts,
+        lines=lines,
     )
+
+
+def make_state_from_checkpoint(
+    chain: ChainRecords, earlier: frozenset[str], pointers: bytes | None
+) -> ChainState | None:
+    """Return the state of a chain whose newest checkpoint names `earlier`; None unless it is certain and committed.
+
+    `earlier` are lines. `chain` has the checkpoint and the records that are later, all verified. The state is the one
+    that `make_chain_state` returns, provided that the earlier records have the content of their roots.
+    """
+    # (1) The folders that exist are exactly those that the checkpoint names.
+    checkpoints = [r for r in chain.records if r.record.checkpoint is not None]
+    if len(checkpoints) != 1 or chain.broken or pointers is None:
+        return None
+    (head,) = checkpoints
+    stated, previous = head.record.checkpoint, head.record.previous
+    if stated is None or previous is None or make_line(*previous.identity) not in earlier:
+        return None
+    if make_checkpoint(earlier, stated.facts) != stated:
+        return None
+    # (2) The others follow it one after another, and none of them takes a record out of the chain.
+    followers = {r.previous_root: r for r in chain.records if r.record.action not in ("init", "void")}
+    records = [head]
+    while (follower := followers.get(records[-1].root)) is not None:
+        if follower.record.before_sha256 != records[-1].record.after_sha256:
+            return None
+        records.append(follower)
+    if len(records) != len(chain.records):
+        return None
+    # (3) The pointer file is that of the head, and the records that health reports name exist.
+    head, lines = records[-1], earlier | _list_lines(records)
+    roots = {line.rpartition(" ")[2] for line in lines} if chain.witnesses else set()
+    if sha256_hex(pointers) != head.record.after_sha256 or any(
+        f"{r.manifest_sha256}\n" not in roots for _, r in chain.witnesses
+    ):
+        return None
+    facts = collect_facts(stated.facts, records)
+    return ChainState(
+        state="committed",
+        head=head,
+        findings=sorted_findings(make_restart_findings(facts)),
+        records=tuple(records),
+        facts=facts,
+        lines=lines,
+    )
+
+
+def _list_lines(records: Iterable[SealedRecord]) -> frozenset[str]:
+    """Return the lines of the records of a chain, and of those that they void or retire."""
+    records = list(records)
+    removed = (run for r in records if r.record.action in ("init", "void") for run in r.record.runs)
+    return frozenset(make_line(*ref.identity) for ref in (*(r.ref for r in records), *removed))
+
+
+def _collect_marks(facts: RecordFacts, records: Sequence[SealedRecord]) -> RecordFacts:
+    """Return the facts with the runs that these records mark bad or roll back."""
+    marks = {run.run_id: r.record.reason for r in records if r.record.action == "mark_bad" for run in r.record.runs}
+    rollbacks = [move.from_ref for r in records if r.record.action == "rollback" for move in r.record.moves]
+    return replace(
+        facts,
+        marked_bad={**facts.marked_bad, **marks},
+        rolled_back_runs=facts.rolled_back_runs | {ref.run_id for ref in rollbacks if ref is not None},
+    )
+
+
+def collect_facts(facts: RecordFacts, records: Sequence[SealedRecord]) -> RecordFacts:
+    """Return the facts with those of the records that follow, oldest first."""
+    accepting = [r for r in records if r.record.verdicts.get(ACCEPTED_FOREIGN)]
+    accepted = {(r.repository_id, m.to_ref.identity) for r in accepting for m in r.record.moves if m.to_ref is not None}
+    moves = {
+        m.registry_id: LastMove(m.to_ref, r.record.actor, r.record.reason) for r in records for m in r.record.moves
+    }
+    restarts = {
+        r.path: r.record.reason
+        for r in records
+        if r.record.action == "init" and r.record.reason.startswith(RESTART_PREFIX)
+    }
+    return replace(
+        _collect_marks(facts, records),
+        accepted_foreign=facts.accepted_foreign | accepted,
+        last_moves={**facts.last_moves, **moves},
+        restarts={**facts.restarts, **restarts},
+    )
+
+
+def make_restart_findings(facts: RecordFacts) -> list[Finding]:
+    """Return CHAIN_RESTARTED for each restart of the chain."""
+    return [finding("CHAIN_RESTARTED", path, detail=reason) for path, reason in facts.restarts.items()]
+
+
+def _check_checkpoints(facts: RecordFacts, records: Sequence[SealedRecord]) -> Iterator[Finding]:
+    """Yield a finding for each checkpoint that differs from the records before it; `facts` are those of no chain."""
+    lines: frozenset[str] = frozenset()
+    start = 0
+    for number, sealed in enumerate(records):
+        if sealed.record.checkpoint is None:
+            continue
+        segment, start = records[start:number], number
+        facts, lines = collect_facts(facts, segment), lines | _list_lines(segment)
+        expected = make_checkpoint(lines, facts)
+        if sealed.record.checkpoint != expected:
+            stated = sealed.record.checkpoint.to_json()
+            wrong = ", ".join(key for key, value in expected.to_json().items() if value != stated[key])
+            yield finding("CHAIN_CHECKPOINT_WRONG", sealed.path, detail=wrong)
 
 
 def check_anchor(chain: ChainState, root_sha256: str, shown: str) -> tuple[Finding, ...]:

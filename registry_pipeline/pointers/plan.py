@@ -21,6 +21,7 @@ from registry_pipeline.pointers.chain import (
     Action,
     ActivationRecord,
 )
+from registry_pipeline.pointers.checkpoint import Checkpoint
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.envelope import is_foreign
 from registry_pipeline.runs.reference import (
@@ -178,7 +179,7 @@ def _make_input_finding(code: str, edge: InconsistentInput, ref: SealedRef, *, d
 class ActivationRequest:
     """Everything that a plan depends on. The candidates, one for each registry, are activated together or not at all.
 
-    `previous` is the head of the chain. `own_notes` are the reasons in its records, which this tool wrote as notes of
+    `previous` is the head of the chain. `own_notes` are the reasons in its records that this tool wrote as notes of
     pointers.
     """
 
@@ -241,6 +242,14 @@ def plan_void(
 ) -> ActivationPlan:
     """Return the record that takes others out of the chain; `pointers` is the state after `previous`, which remains."""
     return _plan_unchanged("void", pointers, sorted(records), actor, reason, previous)
+
+
+def plan_checkpoint(
+    pointers: bytes, checkpoint: Checkpoint, *, previous: SealedRef, actor: str, reason: str
+) -> ActivationPlan:
+    """Return the record that says what all earlier ones say; `pointers` is the state after `previous`."""
+    plan = _plan_unchanged("checkpoint", pointers, (), actor, reason, previous)
+    return replace(plan, record=replace(plan.record, checkpoint=checkpoint))
 
 
 def _plan_unchanged(

@@ -19,7 +19,7 @@ from registry_pipeline.pointers.plan import (
     plan_rollback,
     require_reason,
 )
-from registry_pipeline.pointers.state import read_chain_state
+from registry_pipeline.pointers.state import read_chain_state, read_locked_state
 from registry_pipeline.pointers.transaction import ChangeRequest, change_pointers
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import make_sealed_run
@@ -167,8 +167,9 @@ def rollback(
     )
 
     # (2) Under the lock: plan the rollback, seal its record, replace the pointer file.
-    def make_plan(request: ActivationRequest, _pointers: bytes, chain: ChainState) -> PlanResult:
-        if target.record.ref not in [sealed.ref for sealed in chain.records]:
+    def make_plan(request: ActivationRequest, _pointers: bytes, _chain: ChainState) -> PlanResult:
+        # The record may be older than the checkpoint that the chain was read from.
+        if target.record.ref not in [sealed.ref for sealed in read_locked_state(repository).chain.records]:
             raise BusyError(f"{target.record.ref.run_id} was voided meanwhile; nothing changed", "see the log")
         return plan_rollback(request, target.moves, restores=target.restores)
 

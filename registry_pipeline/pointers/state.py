@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +15,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import BusyError, DurabilityError, NotFoundError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file
 from registry_pipeline.files.lock import hold_lock
+from registry_pipeline.files.read import read_short_files
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers.chain import (
@@ -24,7 +28,9 @@ from registry_pipeline.pointers.chain import (
     Intent,
     SealedRecord,
     make_chain_state,
+    make_state_from_checkpoint,
 )
+from registry_pipeline.pointers.checkpoint import make_line
 from registry_pipeline.pointers.plan import ActivationState
 from registry_pipeline.registries.base.reader import find_foreign_repository_id
 from registry_pipeline.registries.catalog import REGISTRIES
@@ -39,32 +45,62 @@ from registry_pipeline.values import value_type
 # The tag of a health report, which names the head of the chain at its time.
 _REPORT_TAG: Final = "system_health_render"
 _KEPT: Final = (RECORD_FILE, AFTER_FILE)
+# Before the root in the last line of a MANIFEST.sha256.
+_ROOT_LINE: Final = b"\nROOT_SHA256  "
+# The MANIFEST.sha256 of a record has four lines.
+_MOST_BYTES: Final = 4096
+_TAG_START: Final = len("YYYY-MM-DD__HHMMSS__")
+# A folder with the name of a record: the record, or the finding if it is none.
+_ReadRecord = SealedRecord | Finding
 
 
 def read_chain(repository: Repository) -> ChainRecords:
     """Return every activation record under the run roots, copies once; NotFoundError if a root cannot be listed."""
+    return _read_all_records(repository, _list_names(repository), {})
+
+
+def _read_all_records(repository: Repository, names: _RecordNames, verified: Mapping[str, _ReadRecord]) -> ChainRecords:
+    """Return every record; those in `verified` are not read again."""
+    return _read_records(repository, _parse_names(names.records, ACTIVATION_TAG), names.reports, verified)
+
+
+def _read_records(
+    repository: Repository,
+    runs: Iterable[tuple[str, RunId | str]],
+    reports: Sequence[tuple[str, str]],
+    verified: Mapping[str, _ReadRecord],
+) -> ChainRecords:
+    """Return the records with these run roots and names, copies once; those in `verified` are not read again."""
     records: dict[str, SealedRecord] = {}
     broken: list[Finding] = []
-    for run_root, run_id in _list_runs_with_tag(repository, ACTIVATION_TAG):
-        path = f"{run_root}/{run_id}"
-        report = verify_folder(repository.path(path), display_path=path, keep=_KEPT)
-        try:
-            sealed = _parse_record(run_root, report)
-        except ValueError as error:
-            broken.append(finding("CHAIN_RECORD_EDITED", path, detail=str(error)))
+    for run_root, name in runs:
+        path = f"{run_root}/{name}"
+        record = verified[path] if path in verified else _read_record(repository, path)
+        if isinstance(record, Finding):
+            broken.append(record)
         else:
             # A copy in another run root has the same root hash.
-            records.setdefault(sealed.ref.manifest_sha256, sealed)
-    ordered = sorted(records.values(), key=lambda r: r.ref.run_id)
-    return ChainRecords(repository.config.pointers, tuple(ordered), tuple(broken), tuple(_read_witnesses(repository)))
+            records.setdefault(record.root, record)
+    ordered = tuple(sorted(records.values(), key=lambda r: r.ref.run_id))
+    witnesses = tuple(_read_witnesses(repository, reports))
+    return ChainRecords(repository.config.pointers, ordered, tuple(broken), witnesses)
 
 
-def _read_witnesses(repository: Repository) -> Iterator[tuple[str, SealedRef]]:
+def _read_record(repository: Repository, path: str) -> _ReadRecord:
+    """Verify the folder of a record; return the record, or the finding if the folder contains none."""
+    report = verify_folder(repository.path(path), display_path=path, keep=_KEPT)
+    try:
+        return _parse_record(path.rpartition("/")[0], report)
+    except ValueError as error:
+        return finding("CHAIN_RECORD_EDITED", path, detail=str(error))
+
+
+def _read_witnesses(repository: Repository, reports: Sequence[tuple[str, str]]) -> Iterator[tuple[str, SealedRef]]:
     """Yield the record that the newest health report names as the head of the chain, if the report verifies."""
-    reports = list(_list_runs_with_tag(repository, _REPORT_TAG))
-    if not reports:
+    newest = _find_newest_run(reports, _REPORT_TAG)
+    if newest is None:
         return
-    run_root, run_id = max(reports, key=lambda pair: (pair[1].stamp, pair[1].number))
+    run_root, run_id = newest
     path = f"{run_root}/{run_id}"
     report = verify_folder(repository.path(path), display_path=path)
     # A report of another repository that was copied here names the records of that repository.
@@ -74,21 +110,62 @@ def _read_witnesses(repository: Repository) -> Iterator[tuple[str, SealedRef]]:
         yield from ((str(run_id), i.ref) for i in inputs.registries if i.registry_id == ACTIVATION_TAG)
 
 
-def _list_runs_with_tag(repository: Repository, tag: str) -> Iterator[tuple[str, RunId]]:
-    """Yield (run root, run id) of all that has a run id with this tag as its name, links and files too."""
+def _find_newest_run(names: Sequence[tuple[str, str]], tag: str) -> tuple[str, RunId] | None:
+    """Return the run root and the newest run id with this tag."""
+    # Parsing a name costs more than reading it, so only names with the newest time are parsed.
+    for stamp in sorted({name[:_TAG_START] for _, name in names}, reverse=True):
+        runs = list(_parse_names((pair for pair in names if pair[1].startswith(stamp)), tag))
+        if runs:
+            return max(runs, key=lambda pair: (pair[1].stamp, pair[1].number))
+    return None
+
+
+def _parse_names(names: Iterable[tuple[str, str]], tag: str) -> Iterator[tuple[str, RunId]]:
+    for run_root, name in names:
+        run_id = RunId.parse(name)
+        if run_id is not None and run_id.tag == tag:
+            yield run_root, run_id
+
+
+@value_type
+class _RecordNames:
+    """The (run root, name) of all whose name has the tag of a record or a health report after its time.
+
+    `others` are the names of records that are links or files.
+    """
+
+    records: tuple[tuple[str, str], ...]
+    reports: tuple[tuple[str, str], ...]
+    others: tuple[str, ...]
+
+
+def _list_names(repository: Repository) -> _RecordNames:
+    """List the run roots once; NotFoundError if one cannot be listed."""
+    others: list[str] = []
 
     def refuse(run_root: str, error: OSError) -> None:
         if not isinstance(error, NotADirectoryError):
             advice = "check its permissions; without it the chain cannot be checked"
             raise NotFoundError(f"the run root {run_root} cannot be read: {error.strerror}", advice) from None
 
-    roots = (repository.config.publish_root, *repository.config.run_roots)
     # Whatever has the name of a record counts, not directories only: a link instead of a record is a finding.
-    for run_root, names in list_run_folder_names(repository.root, roots, refuse, lambda _, entry: tag in entry.name):
-        for name in names:
-            run_id = RunId.parse(name)
-            if run_id is not None and run_id.tag == tag:
-                yield run_root, run_id
+    def has_tag(_run_root: str, entry: os.DirEntry[str]) -> bool:
+        name = entry.name
+        if name.startswith(ACTIVATION_TAG, _TAG_START):
+            if not entry.is_dir(follow_symlinks=False):
+                others.append(name)
+            return True
+        return name.startswith(_REPORT_TAG, _TAG_START)
+
+    roots = (repository.config.publish_root, *repository.config.run_roots)
+    listing = list(list_run_folder_names(repository.root, roots, refuse, has_tag))
+    names = [(run_root, name) for run_root, run_ids in listing for name in run_ids]
+    # Sorting by name only keeps the order of the run roots.
+    names.sort(key=itemgetter(1))
+    records, reports = (
+        tuple([pair for pair in names if pair[1].startswith(tag, _TAG_START)]) for tag in (ACTIVATION_TAG, _REPORT_TAG)
+    )
+    return _RecordNames(records, reports, tuple(others))
 
 
 def _parse_record(run_root: str, report: SealReport) -> SealedRecord:
@@ -187,13 +264,16 @@ class PointerState:
     chain: ChainState
 
 
-def read_chain_state(repository: Repository) -> ChainState:
-    """Return the activation chain and how the pointer file compares with it."""
-    return read_pointer_state(repository).chain
+def read_chain_state(repository: Repository, *, from_checkpoint: bool = False) -> ChainState:
+    """Return the activation chain and how the pointer file compares with it; see `read_pointer_state`."""
+    return read_pointer_state(repository, from_checkpoint=from_checkpoint).chain
 
 
-def read_pointer_state(repository: Repository) -> PointerState:
+def read_pointer_state(repository: Repository, *, from_checkpoint: bool = False) -> PointerState:
     """Return a state of pointer file and chain that existed at one moment, even while another process changes it.
+
+    With `from_checkpoint` the records before the newest checkpoint are not verified: only their names and the roots in
+    their MANIFEST.sha256 are compared with it. On any difference every record is verified.
 
     Raises:
         BusyError: a change was in progress for all of `WAIT_SECONDS` (exit 6).
@@ -202,7 +282,7 @@ def read_pointer_state(repository: Repository) -> PointerState:
     for _ in range(_ATTEMPTS):
         # (1) Read without a lock first: usually nothing changes, and no writer has to wait.
         before = _read_fingerprint(repository)
-        state = read_locked_state(repository)
+        state = read_locked_state(repository, from_checkpoint=from_checkpoint)
         if _read_fingerprint(repository) != before:
             continue
         # (2) A sealed record whose pointer file is not yet replaced is normal while a writer holds the lock.
@@ -211,20 +291,77 @@ def read_pointer_state(repository: Repository) -> PointerState:
         break
     # (3) The lock excludes writers: what is read now is final.
     with pointer_lock(repository.pointer_path, repository.root, shared=True, wait_seconds=WAIT_SECONDS):
-        return read_locked_state(repository)
+        return read_locked_state(repository, from_checkpoint=from_checkpoint)
 
 
-def read_locked_state(repository: Repository) -> PointerState:
-    """Return the state of pointer file and chain; the caller holds the lock of the pointer file."""
-    records = read_chain(repository)
+def read_locked_state(repository: Repository, *, from_checkpoint: bool = False) -> PointerState:
+    """Return the state of pointer file and chain as `read_pointer_state`; the caller holds the lock."""
+    names, verified = _list_names(repository), dict[str, _ReadRecord]()
+    state = _read_state_from_checkpoint(repository, names, verified) if from_checkpoint else None
+    if state is not None:
+        return state
+    records = _read_all_records(repository, names, verified)
     pointers = read_pointer_bytes(repository)
     return PointerState(pointers, make_chain_state(records, pointers, read_intent(repository.pointer_path)))
+
+
+def _read_state_from_checkpoint(
+    repository: Repository, names: _RecordNames, verified: MutableMapping[str, _ReadRecord]
+) -> PointerState | None:
+    """Return the state from the newest checkpoint on, or None if every record must be read.
+
+    What is verified here is added to `verified`, by path.
+    """
+    if names.others:
+        return None
+    # (1) Verify from the newest name back to the newest checkpoint.
+    later: list[tuple[str, str]] = []
+    earlier = list(names.records)
+    while earlier:
+        later.append(earlier.pop())
+        path = "/".join(later[-1])
+        record = verified[path] = _read_record(repository, path)
+        if isinstance(record, Finding):
+            return None
+        if record.record.checkpoint is not None:
+            break
+    else:
+        return None
+    # (2) Read the roots that the earlier folders state, without verifying them.
+    # A copy of the checkpoint in another run root is next to it.
+    while earlier and earlier[-1][1] == later[-1][1]:
+        later.append(earlier.pop())
+    records = _read_records(repository, reversed(later), names.reports, verified)
+    try:
+        lines = _read_stated_lines(repository, earlier)
+    except OSError:  # a run root that was moved away meanwhile
+        return None
+    pointers = read_pointer_bytes(repository)
+    chain = make_state_from_checkpoint(records, lines, pointers)
+    return None if chain is None else PointerState(pointers, chain)
+
+
+def _read_stated_lines(repository: Repository, names: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Return the line of each record with the root that its MANIFEST.sha256 states; "" if there is none."""
+    by_root: defaultdict[str, list[str]] = defaultdict(list)
+    for run_root, name in names:
+        by_root[run_root].append(name)
+    lines: set[str] = set()
+    for run_root, run_ids in by_root.items():
+        relpaths = [f"{run_id}/MANIFEST.sha256" for run_id in run_ids]
+        files = read_short_files(repository.path(run_root), relpaths, _MOST_BYTES)
+        # The last line is the keyword, the root and a line feed. Slices are cheaper than a search.
+        lines |= {
+            make_line(run_id, data[-65:-1].decode("latin-1") if data[-79:-65] == _ROOT_LINE else "")
+            for run_id, data in zip(run_ids, files, strict=True)
+        }
+    return frozenset(lines)
 
 
 def _read_fingerprint(repository: Repository) -> tuple[object, ...]:
     """Return a value that differs after every change: names of the records, pointer file and intent."""
     # Every change of the pointers changes at least one of these.
-    folders = tuple(_list_runs_with_tag(repository, ACTIVATION_TAG))
+    folders = _list_names(repository).records
     return folders, read_pointer_bytes(repository), read_intent(repository.pointer_path)
 
 
@@ -262,4 +399,5 @@ def find_foreign_id(repository: Repository, report: SealReport) -> str | None:
     # The chain is read only for a foreign run, because nearly all runs are of this repository.
     if find_foreign_repository_id(report, own_id, frozenset()) is None:
         return None
-    return find_foreign_repository_id(report, own_id, read_chain_state(repository).accepted_foreign(own_id))
+    chain = read_chain_state(repository, from_checkpoint=True)
+    return find_foreign_repository_id(report, own_id, chain.accepted_foreign(own_id))

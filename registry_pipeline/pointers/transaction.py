@@ -15,12 +15,14 @@ from registry_pipeline.errors import DurabilityError, NotFoundError, RegistryPip
 from registry_pipeline.files.atomic_write import refuse_changed_file, replace_file
 from registry_pipeline.findings.finding import Severity, sorted_findings
 from registry_pipeline.pointers.chain import ACTIVATION_TAG, ChainState
+from registry_pipeline.pointers.checkpoint import CHECKPOINT_EVERY, make_checkpoint
 from registry_pipeline.pointers.plan import (
     ActivationPlan,
     ActivationRequest,
     Candidate,
     NothingToMove,
     PlanResult,
+    plan_checkpoint,
     plan_init,
 )
 from registry_pipeline.pointers.state import (
@@ -40,6 +42,7 @@ from registry_pipeline.runs.sealed_run import Activation, Built, Refusal
 from registry_pipeline.values import value_type
 
 _FIRST_REASON: Final = "the first record of the chain"
+_CHECKPOINT_REASON: Final = "a checkpoint of all earlier records"
 
 
 @value_type
@@ -76,7 +79,10 @@ def change_pointers(
     with pointer_lock(repository.pointer_path, repository.root):
         refuse_changed_file(repository.pointer_path, seen_sha256)
         # (2) Read the state and plan the change. A refusal seals nothing.
-        pointers, chain = _read_or_create_pointers(repository, run), read_locked_state(repository).chain
+        pointers, chain = (
+            _read_or_create_pointers(repository, run),
+            read_locked_state(repository, from_checkpoint=True).chain,
+        )
         plan = _plan_or_refuse(repository, run, request, pointers, chain, make_plan)
         if isinstance(plan, Refusal):
             return plan
@@ -90,6 +96,10 @@ def change_pointers(
             plan = plan.following(_commit_plan(repository, run, first))
         # (5) Write the intent, seal the record, replace the pointer file, remove the intent.
         record = _commit_plan(repository, run, plan)
+        # (6) The change is complete. The next one writes the checkpoint if this one cannot.
+        if chain.since_checkpoint + 1 >= CHECKPOINT_EVERY:
+            with suppress(RegistryPipelineError, OSError):
+                _seal_checkpoint(repository, run, request.actor)
     return Activation(plan.record.action, plan.moves, record, plan.record.after_sha256, plan.findings)
 
 
@@ -131,7 +141,7 @@ def _plan_or_refuse(
         now_utc=utc_text(run.started),
         allow_mixed=request.allow_mixed,
         allow_foreign=request.allow_foreign,
-        own_notes=frozenset(sealed.record.reason for sealed in chain.records),
+        own_notes=chain.facts.own_notes,
     )
     return make_plan(activation, data, chain)
 
@@ -181,6 +191,22 @@ def seal_record(repository: Repository, run: BuildRun, plan: ActivationPlan, run
             "run `registry-pipeline status`; the pointer file is unchanged",
         )
     return sealed.ref
+
+
+def _seal_checkpoint(repository: Repository, run: BuildRun, actor: str) -> None:
+    """Seal a checkpoint after the head, unless a reader could not use it."""
+    # The chain is read again, because a checkpoint must say what is on the disk.
+    state = read_locked_state(repository, from_checkpoint=True)
+    head, lines, run_id = state.chain.head, state.chain.lines, str(_find_free_run_id(repository, run))
+    if state.pointers is None or state.chain.state != "committed" or head is None or lines is None:
+        return
+    # Readers look for it from the last name on. The start of `run` may be earlier than that of another run.
+    if max(lines) > run_id:
+        return
+    checkpoint = make_checkpoint(lines, state.chain.facts)
+    plan = plan_checkpoint(state.pointers, checkpoint, previous=head.ref, actor=actor, reason=_CHECKPOINT_REASON)
+    # No intent is written: sealing the record completes it, as with `void`.
+    seal_record(repository, run, plan)
 
 
 def _find_free_run_id(repository: Repository, run: BuildRun) -> RunId:

@@ -1,11 +1,12 @@
 """Scenarios of `cases/chain`: the arguments of a case become sealed folders, a pointer file and an intent.
 
 A scenario names its records in the order of sealing. Each is {"name", "action", "follows"} and may have `moves_away`
-(run ids that a rollback leaves), `runs` (run ids marked bad, or names of voided or retired records), `reason`, `before`
-(the state that it claims to begin at). `init` and `void` leave the state as it is; every other record makes a state
-that bears its name. `damage` maps a record to what happens to its folder. `pointer` is the state that the pointer file
-has, `edited`, `absent`, `ours` (what this tool writes) or `ours, empty`; `intent` the record that the intent names,
-`torn` or null. `report` is the record that a health report names as the head; it is sealed before any damage.
+(run ids that a rollback leaves), `runs` (run ids marked bad, or names of voided or retired records), `reason`,
+`verdicts`, `before` (the state that it claims to begin at). A `checkpoint` says what the records on the disk say,
+changed by `states`. `init`, `void` and `checkpoint` leave the state as it is; every other record makes a state that
+bears its name. `damage` maps a record to what happens to its folder. `pointer` is the state that the pointer file has,
+`edited`, `absent`, `ours` (what this tool writes) or `ours, empty`; `intent` the record that the intent names, `torn`
+or null. `report` is the record that a health report names as the head; it is sealed before any damage.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from registry_pipeline.pointers.chain import (
     Intent,
     make_chain_state,
 )
+from registry_pipeline.pointers.checkpoint import Checkpoint, make_checkpoint
 from registry_pipeline.pointers.state import read_chain
 from registry_pipeline.runs.reference import Move, Pointer, SealedRef, empty_pointer_file, pointer_file_bytes
 from registry_pipeline.values import replace
@@ -66,10 +68,14 @@ def write_scenario(scenario: Mapping[str, Any], root: Path) -> ChainOnDisk:
     refs: dict[str, SealedRef] = {}
     after: dict[str, str] = {}
     (root / RUNS).mkdir(parents=True)
+    repository = load_repository(root)
     for number, spec in enumerate(scenario["records"]):
         begins = spec.get("before") or (after[spec["follows"]] if spec["follows"] else "start")
-        after[spec["name"]] = begins if spec["action"] in ("init", "void") else spec["name"]
+        after[spec["name"]] = begins if spec["action"] in ("init", "void", "checkpoint") else spec["name"]
         record = _record(spec, refs, state(begins), state(after[spec["name"]]))
+        if spec["action"] == "checkpoint":
+            checkpoint = _make_checkpoint(repository, state(begins)).to_json() | spec.get("states", {})
+            record = replace(record, checkpoint=Checkpoint.from_json(checkpoint))
         run_id = f"2026-02-01__0000{number:02d}__pointer_activation"
         files = {RECORD_FILE: json_document(record.to_json()), AFTER_FILE: state(after[spec["name"]])}
         refs[spec["name"]] = seal_activation(root, run_id, files)
@@ -84,7 +90,14 @@ def write_scenario(scenario: Mapping[str, Any], root: Path) -> ChainOnDisk:
     pointers = None if pointer == "absent" else OURS.get(pointer) or state(after.get(pointer, pointer))
     names = scenario.get("intent")
     intent = None if names in (None, "torn") else Intent(refs[names].run_id, "a" * 64, "b" * 64)
-    return ChainOnDisk(load_repository(root), refs, pointers, intent)
+    return ChainOnDisk(repository, refs, pointers, intent)
+
+
+def _make_checkpoint(repository: Repository, pointers: bytes) -> Checkpoint:
+    """Return what a checkpoint says now."""
+    chain = make_chain_state(read_chain(repository), pointers, None)
+    assert chain.lines is not None, chain.findings
+    return make_checkpoint(chain.lines, chain.facts)
 
 
 def check_scenario(scenario: Mapping[str, Any], root: Path) -> dict[str, Any]:
@@ -112,7 +125,7 @@ def _record(spec: Mapping[str, Any], refs: Mapping[str, SealedRef], before: byte
         runs=tuple(refs.get(run) or run_ref(run) for run in spec.get("runs", ())),
         actor="a story",
         reason=spec.get("reason", ""),
-        verdicts={},
+        verdicts=spec.get("verdicts", {}),
         before_sha256=sha256_hex(before),
         after_sha256=sha256_hex(after),
         previous=refs[spec["follows"]] if spec["follows"] else None,
@@ -142,8 +155,18 @@ def _not_json(folder: Path) -> None:
     seal_activation(folder.parents[2], folder.name, {RECORD_FILE: b"{", AFTER_FILE: after})
 
 
+def _claiming(folder: Path) -> None:
+    lines = (folder / "MANIFEST.sha256").read_text().splitlines()
+    _rewrite(folder, "MANIFEST.sha256", "\n".join([*lines[:-1], "ROOT_SHA256  " + "0" * 64, ""]).encode())
+
+
+def _copied(folder: Path) -> None:
+    shutil.copytree(folder, folder.parents[2] / "reports/runs" / folder.name, dirs_exist_ok=True)
+
+
 def _linked(folder: Path) -> None:
-    away = folder.parents[2] / "away"
+    away = folder.parents[2] / "away" / folder.name
+    away.parent.mkdir(exist_ok=True)
     folder.rename(away)
     folder.symlink_to(away)
 
@@ -154,6 +177,8 @@ DAMAGE: Mapping[str, Callable[[Path], object]] = {
     "without MANIFEST.sha256": lambda folder: (folder / "MANIFEST.sha256").unlink(),
     "an unlisted file": lambda folder: _rewrite(folder, "NOTE.txt", b"hello"),
     "a link": _linked,
+    "claiming another root": _claiming,
+    "copied to another run root": _copied,
     "resealed with another reason": lambda folder: _resealed(folder, {"reason": "a nicer one"}),
     "resealed with another state": lambda folder: _resealed(folder, {}, b"{}\n"),
     "resealed with an unknown key": lambda folder: _resealed(folder, {"extra": 1}),

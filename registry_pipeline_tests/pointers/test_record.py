@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from registry_pipeline.pointers.chain import ActivationRecord, Intent
+from registry_pipeline.pointers.checkpoint import Checkpoint, LastMove, RecordFacts
 from registry_pipeline.runs.reference import Move, SealedRef
 from registry_pipeline.values import replace
 
@@ -19,9 +20,18 @@ INIT = ActivationRecord("init", (), (), "a test", "", {}, BEFORE, BEFORE, None)
 VOID = ActivationRecord("void", (), (REF,), "a test", "settled", {}, BEFORE, BEFORE, REF)
 MARK = ActivationRecord("mark_bad", (), (REF,), "a test", "wrong clock", {}, BEFORE, AFTER, REF)
 BACK = ActivationRecord("rollback", (Move("run_registry", REF, None),), (), "a test", "oops", {}, BEFORE, AFTER, REF)
+FACTS = RecordFacts(
+    marked_bad={"run-1": "wrong clock"},
+    rolled_back_runs=frozenset({"run-2", "run-3"}),
+    accepted_foreign=frozenset({(None, ("run-4", AFTER)), ("another-repository", ("run-5", AFTER))}),
+    last_moves={"run_registry": LastMove(REF, "a test", "why"), "role_registry": LastMove(None, "a test", "")},
+    restarts={".codex/RUNS/run-6": "chain restarted: lost"},
+)
+SAID = Checkpoint(25, AFTER, FACTS)
+POINT = ActivationRecord("checkpoint", (), (), "a test", "", {}, BEFORE, BEFORE, REF, SAID)
 
 
-@pytest.mark.parametrize("record", [ACTIVATE, INIT, VOID, MARK, BACK])
+@pytest.mark.parametrize("record", [ACTIVATE, INIT, VOID, MARK, BACK, POINT])
 def test_a_written_record_is_read_back(record: ActivationRecord) -> None:
     assert ActivationRecord.from_json(record.to_json()) == record
 
@@ -36,6 +46,11 @@ CONTRADICTIONS = {
     "mark_bad of nothing": replace(MARK, runs=()),
     "activate that moves nothing": replace(ACTIVATE, moves=()),
     "activate that names runs": replace(ACTIVATE, runs=(REF,)),
+    "checkpoint that says nothing": replace(POINT, checkpoint=None),
+    "checkpoint that moves": replace(POINT, moves=ACTIVATE.moves),
+    "checkpoint that changes the file": replace(POINT, after_sha256=AFTER),
+    "checkpoint that names runs": replace(POINT, runs=(REF,)),
+    "activate that says what a checkpoint says": replace(ACTIVATE, checkpoint=SAID),
 }
 
 
@@ -65,6 +80,30 @@ MALFORMED: dict[str, Any] = {
     "counts that are no numbers": ACTIVATE.to_json() | {"verdicts": {"pass": True}},
     "negative counts": ACTIVATE.to_json() | {"verdicts": {"pass": -1}},
     "counts that are no object": ACTIVATE.to_json() | {"verdicts": []},
+}
+
+
+SAYS = SAID.to_json()
+MALFORMED |= {
+    f"a checkpoint with {what}": POINT.to_json() | {"checkpoint": value}
+    for what, value in {
+        "no object": None,
+        "an unknown key": SAYS | {"extra": 1},
+        "a missing key": {k: v for k, v in SAYS.items() if k != "restarts"},
+        "no count": SAYS | {"records": True},
+        "a short hash": SAYS | {"records_sha256": "1" * 63},
+        "marks that are a list": SAYS | {"marked_bad": []},
+        "a reason that is no text": SAYS | {"marked_bad": {"run-1": 1}},
+        "runs out of order": SAYS | {"rolled_back_runs": ["run-3", "run-2"]},
+        "a run twice": SAYS | {"rolled_back_runs": ["run-2", "run-2"]},
+        "a run that is no text": SAYS | {"rolled_back_runs": [2]},
+        "runs that are a text": SAYS | {"rolled_back_runs": "run"},
+        "a move of no registry": SAYS
+        | {"last_moves": [{"registry_id": None, "to_ref": None, "actor": "", "reason": ""}]},
+        "a move to no reference": SAYS
+        | {"last_moves": [{"registry_id": "run_registry", "to_ref": "x", "actor": "", "reason": ""}]},
+        "an accepted run without a root": SAYS | {"accepted_foreign": [{"repository_id": None, "run_id": "run-4"}]},
+    }.items()
 }
 
 
