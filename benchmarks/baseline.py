@@ -115,7 +115,8 @@ def build(repository: Path, out: Path) -> None:
     rows = [json.loads(line) for line in lines.splitlines()]
     counts = Counter(row["operation_id"] for row in rows)
     latest = {row["operation_id"]: row["run_id"] for row in rows}
-    table = [{"operation_id": name, "runs": counts[name], "latest": latest[name]} for name in sorted(filter(None, counts))]
+    names = sorted(filter(None, counts))
+    table = [{"operation_id": name, "runs": counts[name], "latest": latest[name]} for name in names]
     drift = {"runs": len(rows), "without_envelope": sum(not row["has_run_json"] for row in rows)}
     out.mkdir(exist_ok=True)
     (out / "run_registry.jsonl").write_bytes(lines)

@@ -73,7 +73,8 @@ class DayRecords:
 def _read_records(path: Path | None) -> dict[str, DayRecord]:
     content = None if path is None else read_cache_file(path, _MAGIC)
     try:
-        return {day: DayRecord(*values) for day, values in json.loads(b"{}" if content is None else bytes(content)).items()}
+        days = json.loads(b"{}" if content is None else bytes(content))
+        return {day: DayRecord(*values) for day, values in days.items()}
     except (AttributeError, TypeError, ValueError):
         # The hash is valid, so this program or another one wrote it like that: ignored like a damaged file.
         return {}

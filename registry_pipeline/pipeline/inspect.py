@@ -67,9 +67,10 @@ def inspect(repository: Repository, run: BuildRun, *, from_checkpoint: bool = Fa
     state = read_pointer_state(repository, from_checkpoint=from_checkpoint)
     pointers, malformed = parse_pointer_file(state.pointers, repository.config.pointers)
     # (2) Verify the active runs. Other run roots than those of the configuration are a finding of (3).
-    activated = frozenset(move.to_ref for sealed in state.chain.records for move in sealed.record.moves)
+    last_moves = state.chain.facts.last_moves
+    activated = {registry_id: move.to_ref for registry_id, move in last_moves.items()}
     active = {
-        registry_id: _read_active_run(repository, registry_id, ref, is_activated=ref in activated)
+        registry_id: _read_active_run(repository, registry_id, ref, is_activated=activated.get(registry_id) == ref)
         for registry_id, ref in pointers.active_refs().items()
         if ref.run_root in repository.config.run_roots
     }
