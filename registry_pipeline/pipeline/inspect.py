@@ -12,7 +12,7 @@ from registry_pipeline.pointers.chain import ChainState
 from registry_pipeline.pointers.check_pointers import check_pointers
 from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.pointers.state import read_pointer_state
-from registry_pipeline.registries.base.check_run import check_run
+from registry_pipeline.registries.base.check_run import check_run, find_needed_files
 from registry_pipeline.registries.base.drift import make_pathspecs
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift, count_operations
@@ -23,7 +23,8 @@ from registry_pipeline.registries.validation import has_shipped_schema, verify_w
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file, run_folder
 from registry_pipeline.runs.reference import PointerFile, SealedRef
-from registry_pipeline.runs.sealed_run import Verdict
+from registry_pipeline.runs.sealed_run import SealReport, Verdict
+from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import field, value_type
 
 
@@ -35,7 +36,7 @@ class ActiveSnapshot:
     verdict: Verdict | None = None  # None if the folder is missing
     inputs: Inputs = Inputs()
     as_of_utc: str | None = None
-    # The bytes of its artifacts, by name; empty if the run does not verify.
+    # The bytes of its artifacts, by name, without those of run_registry; empty if the run does not verify.
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -110,15 +111,12 @@ def inspect(repository: Repository, run: BuildRun, *, from_checkpoint: bool = Fa
 def _read_active_run(repository: Repository, registry_id: str, ref: SealedRef, *, is_activated: bool) -> ActiveSnapshot:
     """Verify an active run; if it is missing, only `ref` is set, and if it does not verify, `files` is empty.
 
-    `is_activated` says that a record of the chain activated it, which validated its lines.
+    `is_activated` says that a record of the chain activated it, which validated its lines: they are then not validated
+    again with the same schema, and not in `files`.
     """
     if not run_folder(repository, ref).is_dir():
         return ActiveSnapshot(ref)
-    report = verify_with_artifacts(run_folder(repository, ref), ref.path)
-    spec, known_lines = REGISTRIES.get(registry_id), {}
-    if spec is not None and is_activated and report.root_sha256 == ref.manifest_sha256:
-        known_lines = {name: data for name, data in report.kept.items() if has_shipped_schema(report, name, spec)}
-    verdict = check_run(report, REGISTRIES, known_lines=known_lines)
+    report, verdict = _verify_active_run(repository, registry_id, ref, is_activated=is_activated)
     envelope = report.run_json or {}
     as_of = envelope.get("as_of_utc")
     # Nothing is read from a run that may have been altered.
@@ -130,6 +128,20 @@ def _read_active_run(repository: Repository, registry_id: str, ref: SealedRef, *
         as_of_utc=as_of if isinstance(as_of, str) else None,
         files=report.kept if is_verified else {},
     )
+
+
+def _verify_active_run(
+    repository: Repository, registry_id: str, ref: SealedRef, *, is_activated: bool
+) -> tuple[SealReport, Verdict]:
+    """Return report and verdict of an active run whose folder exists."""
+    spec, folder = REGISTRIES.get(registry_id), run_folder(repository, ref)
+    # The run registry may have a hundred thousand lines. If they need no validation, they are hashed and not kept.
+    if is_activated and spec is not None and spec.kind == "built" and spec.artifact.endswith(".jsonl"):
+        report = verify_folder(folder, display_path=ref.path, keep=find_needed_files(REGISTRIES) - {spec.artifact})
+        if report.root_sha256 == ref.manifest_sha256 and has_shipped_schema(report, spec.artifact, spec):
+            return report, check_run(report, REGISTRIES, known_lines={spec.artifact: None})
+    report = verify_with_artifacts(folder, ref.path)
+    return report, check_run(report, REGISTRIES)
 
 
 def _parse_main_artifact(active: Mapping[str, ActiveSnapshot], registry_id: str) -> Any:

@@ -24,6 +24,7 @@ from registry_pipeline.pipeline.steps import add_chain_head, build, find_unchang
 from registry_pipeline.pointers.activation import activate, select_activatable
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
+from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, select_with_dependants, spec_of
 from registry_pipeline.registries.system_health.build import HealthInputs, render_health_report
 from registry_pipeline.registries.validation import validate
@@ -318,7 +319,12 @@ def _build_report(repository: Repository, run: BuildRun, inspection: Inspection)
     sources = {name: inspection.active[name] for name in spec_of(REPORT).depends_on if name in inspection.active}
     registry = sources.get("run_registry")
     # The run registry has one line per run folder. Without an active one the report counts none.
-    lines = b"" if registry is None else registry.files.get(spec_of("run_registry").artifact, b"")
+    lines = b""
+    if registry is not None:
+        # One that does not verify has no lines that count; its findings say so.
+        with suppress(EvidenceError):
+            spec = spec_of("run_registry")
+            lines = read_sealed_report(repository, spec, registry.ref).kept.get(spec.artifact, b"")
     inputs = HealthInputs(
         status_rows=tuple(inspection.status_rows or ()),
         drift_signals=inspection.drift_signals or {},

@@ -151,11 +151,11 @@ def _list_names(repository: Repository) -> _RecordNames:
     # Whatever has the name of a record counts, not directories only: a link instead of a record is a finding.
     def has_tag(_run_root: str, entry: os.DirEntry[str]) -> bool:
         name = entry.name
-        if name.startswith(ACTIVATION_TAG, _TAG_START):
-            if not entry.is_dir(follow_symlinks=False):
-                others.append(name)
-            return True
-        return name.startswith(_REPORT_TAG, _TAG_START)
+        if not name.startswith((ACTIVATION_TAG, _REPORT_TAG), _TAG_START):
+            return False
+        if name.startswith(ACTIVATION_TAG, _TAG_START) and not entry.is_dir(follow_symlinks=False):
+            others.append(name)
+        return True
 
     roots = (repository.config.publish_root, *repository.config.run_roots)
     listing = list(list_run_folder_names(repository.root, roots, refuse, has_tag))

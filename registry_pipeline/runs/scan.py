@@ -13,7 +13,6 @@ from typing import Any, Final, Literal
 
 from registry_pipeline.config import Adapter
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.files.path_policy import SEAL_FILES
 from registry_pipeline.files.read import read_file_with_status
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
@@ -417,8 +416,7 @@ def list_run_folders(root: Path, run_roots: Sequence[str]) -> RunListing:
 def _find_seal_state(folder: str) -> SealState:
     """Return `sealed` if both seal files exist as regular files, `partial` if one does, else `unsealed`."""
     # Two system calls a folder: `status` lists many thousand folders this way.
-    present = sum(_is_regular(f"{folder}/{name}") for name in SEAL_FILES)
-    return SEAL_STATES[len(SEAL_FILES) - present]
+    return SEAL_STATES[2 - _is_regular(f"{folder}/manifest.json") - _is_regular(f"{folder}/{_HASH_FILE}")]
 
 
 def _is_regular(path: str) -> bool:

@@ -48,13 +48,13 @@ def check_run(
     specs: Mapping[str, RegistrySpec],
     *,
     only_seal: bool = False,
-    known_lines: Mapping[str, bytes] = MappingProxyType({}),
+    known_lines: Mapping[str, bytes | None] = MappingProxyType({}),
 ) -> Verdict:
     """Return the verdict of a folder with all findings about its seal, its run.json and its artifacts.
 
     The report must contain the bytes of `find_needed_files` and `find_more_needed_files`, unless `only_seal` is set. A
     folder that is partial or unsealed, or belongs to no registry, has the findings of its seal only. `known_lines` are
-    lines by artifact that are known to satisfy its schema.
+    lines by artifact that are known to satisfy its schema; None is all of them, whose bytes are not needed then.
 
     Raises:
         ValueError: the report lacks the bytes of an artifact.
@@ -81,7 +81,7 @@ def _check_registry_run(
     report: SealReport,
     registry_id: str,
     spec: RegistrySpec | None,
-    known_lines: Mapping[str, bytes],
+    known_lines: Mapping[str, bytes | None],
     *,
     is_named: bool,
 ) -> Iterator[Finding]:
@@ -152,8 +152,10 @@ def _check_envelope(run_json: Mapping[str, Any], report: SealReport) -> Iterator
         yield FileProblem(_ENVELOPE, "/outputs", detail)
 
 
-def _check_artifact(report: SealReport, artifact: str, schema: str | None, known_lines: bytes) -> Iterator[FileProblem]:
-    if schema is None:
+def _check_artifact(
+    report: SealReport, artifact: str, schema: str | None, known_lines: bytes | None
+) -> Iterator[FileProblem]:
+    if schema is None or known_lines is None:
         return
     data = report.kept.get(artifact)
     if not has_schema(schema):
