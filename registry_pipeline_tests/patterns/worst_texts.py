@@ -88,7 +88,6 @@ CODE: Final[Mapping[str, Worst]] = {
     "runs.hash_file:_ROOT_LINE": Worst("ROOT_SHA256  ", "0", ""),
     "runs.hash_file:_LINE": Worst(f"{_SHA}  ./", "./", ""),
     "runs.hash_file:_SEAL_LINE": Worst("ROOT_SHA256", "a", ""),
-    "runs.check_manifest:_PLAIN_ENTRY": Worst("", ' "relpath": "a', '"'),
     "runs.writer:_STAGED_NAME": Worst("a", ".1", ".0123456x"),
     "registries.base.operations:_CELL_SEPARATOR": Worst("", "\\|", "|"),
     "registries.base.operations:_CODE": Worst("", "a`", "a"),

@@ -94,7 +94,11 @@ class LineCache:
 
     def list_without_claim(self) -> Iterator[tuple[str, str]]:
         """Yield run root and id of the folders, found and added, that claim to belong to no registry."""
-        for line in self.lines():
+        entries = self._entries
+        for index in self._kept:
+            if entries.facts[index] & _CLAIMS_NOTHING:
+                yield entries.roots[entries.root_of[index]], entries.ids[index]
+        for line, _ in self._new:
             if line.facts & _CLAIMS_NOTHING:
                 yield line.run_root, line.run_id
 
