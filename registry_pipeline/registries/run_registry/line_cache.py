@@ -80,6 +80,8 @@ class LineCache:
                     self._kept.append(index)
             except OSError:
                 continue
+        # The names of the folders have another order than the lines of the registry.
+        self._kept.sort()
         return unchanged
 
     def add(self, line: RunLine, identity: FolderIdentity | None, *, claims_nothing: bool) -> None:
@@ -89,7 +91,6 @@ class LineCache:
 
     def lines(self) -> tuple[RunLine, ...]:
         """Return all lines, found and added."""
-        self._kept.sort()
         return (*map(self._entries.line, self._kept), *(line for line, _ in self._new))
 
     def list_without_claim(self) -> Iterator[tuple[str, str]]:
