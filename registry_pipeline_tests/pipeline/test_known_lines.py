@@ -1,0 +1,128 @@
+"""Lines that an activation has validated are not validated again, by the same schema and the same root."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from registry_pipeline.config import Repository
+from registry_pipeline.pipeline.inspect import Inspection, inspect
+from registry_pipeline.registries import validation
+from registry_pipeline.registries.base import check_run
+from registry_pipeline.registries.validation import validate
+from registry_pipeline.runs.pointer_file import read_pointers
+from registry_pipeline.schema import FileProblem
+from registry_pipeline_tests.pipeline.conftest import World
+
+LINES: Final = "RUN_REGISTRY_v0_1.jsonl"
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bytes]]:
+    """The lines that were known whenever an artifact was checked, by artifact."""
+    seen: dict[str, list[bytes]] = {}
+
+    def note(artifact: str, _data: bytes, _validate: object, known_lines: bytes) -> list[FileProblem]:
+        seen.setdefault(artifact, []).append(known_lines)
+        return []
+
+    monkeypatch.setattr(check_run, "check_bytes", note)
+    return seen
+
+
+def inspect_at_noon(repository: Repository, world: World) -> Inspection:
+    return inspect(repository, world.run())
+
+
+def active_lines(world: World) -> bytes:
+    return (world.runs / world.active("run_registry") / LINES).read_bytes()
+
+
+def test_a_new_registry_is_validated_by_the_lines_that_the_active_one_lacks(
+    world: World, known: dict[str, list[bytes]]
+) -> None:
+    world.build()
+    before = active_lines(world)
+    known.clear()
+
+    world.build(minutes=1)
+
+    assert known[LINES] == [before]
+
+
+def test_the_lines_of_the_first_registry_are_all_validated(world: World, known: dict[str, list[bytes]]) -> None:
+    world.build()
+
+    assert known[LINES] == [b""]
+
+
+def test_after_a_rollback_the_lines_of_the_run_that_was_rolled_back_are_not_known(
+    world: World, known: dict[str, list[bytes]]
+) -> None:
+    world.build()
+    sealed = world.build("run_registry", minutes=1, only=True).built[0].run
+    world.build(minutes=2)
+    known.clear()
+    assert sealed is not None
+
+    # What it follows is not the active run any more.
+    validate(world.repository, sealed)
+
+    assert known[LINES] == [b""]
+
+
+def test_another_schema_validates_every_line(
+    world: World, known: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.build()
+    known.clear()
+    monkeypatch.setattr(validation, "schema_bytes", lambda _name: b"{}")
+
+    world.build(minutes=1)
+    inspect_at_noon(world.repository, world)
+
+    assert known[LINES] == [b""] * len(known[LINES])
+
+
+def test_an_inspection_does_not_check_the_lines_of_an_activated_registry(
+    world: World, known: dict[str, list[bytes]]
+) -> None:
+    world.build()
+    known.clear()
+
+    inspection = inspect_at_noon(world.repository, world)
+
+    assert LINES not in known
+    assert inspection.active["run_registry"].verdict is not None
+    assert inspection.active["run_registry"].verdict.passed
+
+
+def test_an_inspection_checks_the_lines_of_a_registry_that_no_record_activated(
+    world: World, known: dict[str, list[bytes]]
+) -> None:
+    world.build()
+    other = world.build("run_registry", minutes=1, only=True).built[0].run
+    assert other is not None
+    text = world.repository.pointer_path.read_text(encoding="utf-8")
+    active = read_pointers(world.repository).active("run_registry")
+    assert active is not None
+    edited = text.replace(active.run_id, other.ref.run_id).replace(active.manifest_sha256, other.ref.manifest_sha256)
+    world.repository.pointer_path.write_text(edited, encoding="utf-8")
+    known.clear()
+
+    inspection = inspect_at_noon(world.repository, world)
+
+    assert known[LINES] == [b""]
+    assert "POINTER_EDITED" in {finding.code for finding in inspection.findings}
+
+
+def test_a_changed_byte_of_the_lines_is_found_without_checking_them(world: World) -> None:
+    world.build()
+    world.tamper(world.active("run_registry"), LINES)
+
+    inspection = inspect_at_noon(world.repository, world)
+
+    verdict = inspection.active["run_registry"].verdict
+    assert verdict is not None
+    assert {finding.code for finding in verdict.errors()} == {"HASH_MISMATCH"}
