@@ -55,19 +55,23 @@ class LineCache:
         indexes = entries.indexes.get(run_root, {})
         numbers, starts, name_sets, names_of = entries.numbers, entries.starts, entries.name_sets, entries.names_of
         lstat = os.lstat
-        # One loop over plain arrays: a hundred thousand folders have half a million files.
+        try:
+            root = os.open(root_path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return unchanged
+        # One loop over plain arrays, and short paths: a hundred thousand folders have half a million files.
         for run_id in run_ids:
             index = indexes.get(run_id)
             if index is None:
                 continue
-            folder, position = f"{root_path}/{run_id}", starts[index]
+            position = starts[index]
             try:
-                status = lstat(folder)
+                status = lstat(run_id, dir_fd=root)
                 if status.st_ctime_ns != numbers[position] or status.st_ino != numbers[position + 1]:
                     continue
                 position += _FOLDER_NUMBERS
                 for name in name_sets[names_of[index]]:
-                    status = lstat(f"{folder}/{name}")
+                    status = lstat(f"{run_id}/{name}", dir_fd=root)
                     if (
                         status.st_ctime_ns != numbers[position]
                         or status.st_size != numbers[position + 1]
@@ -80,6 +84,7 @@ class LineCache:
                     self._kept.append(index)
             except OSError:
                 continue
+        os.close(root)
         # The names of the folders have another order than the lines of the registry.
         self._kept.sort()
         return unchanged
