@@ -51,7 +51,7 @@ class LineCache:
 
     def find_unchanged(self, root_path: str, run_root: str, run_ids: Sequence[str]) -> set[str]:
         """Return the run ids whose folders have not changed; `lines` then has their lines."""
-        entries, unchanged = self._entries, set()
+        entries, unchanged = self._entries, set[str]()
         indexes = entries.indexes.get(run_root, {})
         numbers, starts, name_sets, names_of = entries.numbers, entries.starts, entries.name_sets, entries.names_of
         lstat = os.lstat
