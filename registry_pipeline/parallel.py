@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from select import POLLIN, poll
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -20,8 +20,8 @@ from registry_pipeline.files.atomic_write import write_all_bytes
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _CHUNK: Final = 64
-# The numbers of all chunks fit into a pipe, which holds 64 KiB, before a process reads any.
-_MAX_CHUNKS: Final = 8192
+# The numbers of all chunks are written before a process reads any: even a small pipe holds 4 KiB.
+_MAX_CHUNKS: Final = 1024
 _NUMBER_BYTES: Final = 4
 _READ: Final = 2**16
 
@@ -31,13 +31,13 @@ def map_in_processes(
 ) -> Generator[_Result, None, None]:
     """Yield the result of each item, in their order, computed by at most `jobs` processes.
 
-    One item, and a program with several threads, are computed in this process. Results must be picklable.
+    One item is computed in this process, and so is everything in a program with several threads or one that ignores
+    the end of its children. Results must be picklable.
 
     Raises:
         RegistryPipelineError: a process was killed (exit 1). Also what the function raises.
     """
-    # A fork of a process with threads may inherit a lock that nobody will ever release.
-    if jobs == 1 or len(items) <= 1 or threading.active_count() > 1 or sys.platform != "linux":
+    if jobs == 1 or len(items) <= 1 or not _can_fork():
         yield from map(function, items)
         return
     size = max(min(_CHUNK, -(-len(items) // jobs)), -(-len(items) // _MAX_CHUNKS))
@@ -49,8 +49,13 @@ def map_in_processes(
     processes: dict[int, int] = {}
     try:
         for _ in range(min(jobs, len(chunks))):
-            results, pid = _start_process(function, chunks, numbers, tuple(processes))
-            processes[results] = pid
+            # As many as the system grants; without any there is an error to raise.
+            try:
+                _start_process(function, chunks, numbers, processes)
+            except OSError:
+                if not processes:
+                    raise
+                break
         # (2) Results come in any order, and are yielded in that of the items.
         outcomes = _receive_outcomes(tuple(processes))
         early: dict[int, list[_Result]] = {}
@@ -66,28 +71,54 @@ def map_in_processes(
             os.waitpid(pid, 0)
 
 
+def _can_fork() -> bool:
+    # A fork of a process with threads may inherit a lock that nobody will ever release. If the end of children is
+    # ignored, the system gives their numbers to other processes at once.
+    is_alone = threading.active_count() == 1 and signal.getsignal(signal.SIGCHLD) is not signal.SIG_IGN
+    return is_alone and sys.platform == "linux"
+
+
 def _start_process(
-    function: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], numbers: int, others: Sequence[int]
-) -> tuple[int, int]:
-    """Return the descriptor from which the results of a new process are read, and its id."""
+    function: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], numbers: int, processes: dict[int, int]
+) -> None:
+    """Start a process, and add the descriptor from which its results are read, with its id, to `processes`."""
     results, results_end = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        # While this process held them open, the others would not notice that their reader has ended.
-        for descriptor in (results, *others):
-            os.close(descriptor)
-        _work(function, chunks, numbers, results_end)
-    os.close(results_end)
-    return results, pid
+    # A signal between the fork and the next lines would run the parent's code in the child, or lose the child.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        pid = os.fork()
+        if pid == 0:
+            # While this process held them open, the others would not notice that their reader has ended.
+            _work(function, chunks, numbers, results_end, before, (results, *processes))
+        processes[results] = pid
+    except OSError:
+        os.close(results)
+        raise
+    finally:
+        os.close(results_end)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(function: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], numbers: int, results: int) -> NoReturn:
+def _work(
+    function: Callable[[Any], Any],
+    chunks: Sequence[Sequence[Any]],
+    numbers: int,
+    results: int,
+    signals: Iterable[int],
+    unneeded: Sequence[int],
+) -> NoReturn:
     """Compute chunks until none is left, write their results, and end the process."""
     try:
         import pickle  # noqa: PLC0415 - most commands start no process
 
-        # Ctrl-C is the parent's business. Collecting garbage among the parent's objects would copy all of their pages.
+        for descriptor in unneeded:
+            os.close(descriptor)
+        # Ctrl-C is the parent's business. Other signals end the process without the parent's handlers.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+        # Collecting garbage among the parent's objects would copy all of their pages.
         gc.freeze()
         while encoded := os.read(numbers, _NUMBER_BYTES):
             number = int.from_bytes(encoded, "big")
@@ -96,7 +127,13 @@ def _work(function: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], numbe
                 outcome = [function(item) for item in chunks[number]]
             except Exception as error:  # noqa: BLE001 - the parent raises it
                 outcome = error
-            data = pickle.dumps((number, outcome), pickle.HIGHEST_PROTOCOL)
+            try:
+                data = pickle.dumps((number, outcome), pickle.HIGHEST_PROTOCOL)
+                if isinstance(outcome, Exception):
+                    pickle.loads(data)  # noqa: S301 - an exception of another library may refuse to be made again
+            except Exception:  # noqa: BLE001 - as above
+                outcome = RegistryPipelineError(f"{type(outcome).__name__}: {outcome}")
+                data = pickle.dumps((number, outcome), pickle.HIGHEST_PROTOCOL)
             write_all_bytes(results, len(data).to_bytes(_NUMBER_BYTES, "big") + data)
     finally:
         # Not sys.exit: the exit handlers and the unwritten output are the parent's.

@@ -8,16 +8,23 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.files.atomic_write import temporary_path
 from registry_pipeline.files.durable import make_folders, share_with_group
+from registry_pipeline.files.lock import open_locked
 from registry_pipeline.files.read import read_regular_file
 
 _DIGEST_BYTES: Final = 32
 _MAX_BYTES: Final = 4 * 2**30
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_PACKAGE: Final = Path(__file__).resolve().parents[1]
 
 
 def read_cache_file(path: Path, first_line: bytes) -> memoryview | None:
@@ -33,19 +40,39 @@ def read_cache_file(path: Path, first_line: bytes) -> memoryview | None:
 
 
 def write_cache_file(path: Path, first_line: bytes, parts: Iterable[bytes | memoryview]) -> None:
-    """Replace a cache file; if that fails, the old one stays."""
-    # Of two processes that write at the same time, one loses its entries.
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with suppress(OSError):
+    """Replace a cache file; if that fails, or another process is writing it, the old one stays."""
+    # A killed writer leaves its temporary file, which the next one takes over.
+    temporary = temporary_path(path)
+    with suppress(OSError, RegistryPipelineError):
         make_folders(temporary.parent)
-        try:
-            digest = hashlib.sha256()
-            with temporary.open("wb") as file:
+        with os.fdopen(open_locked(temporary, _WRITE, "cache", wait_seconds=0), "wb") as file:
+            try:
+                file.truncate(0)
+                digest = hashlib.sha256()
                 for part in (first_line, *parts):
                     file.write(part)
                     digest.update(part)
                 file.write(digest.digest())
-            share_with_group(temporary, temporary.parent)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+                file.flush()
+                share_with_group(temporary, temporary.parent)
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+
+
+@cache
+def hash_program() -> str:
+    """Return a hash that changes with the Python version and with any file of this package."""
+    # The version number of a checkout that is being edited stays the same, so the files themselves are hashed.
+    digest, count = hashlib.sha256(sys.version.encode()), 0
+    for folder, folders, names in os.walk(_PACKAGE):
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        for name in sorted(names):
+            path = f"{folder}/{name}"
+            digest.update(
+                f"{path}\n".encode(errors="surrogateescape") + hashlib.sha256(read_regular_file(path)).digest()
+            )
+            count += 1
+    # In a zip there are no files: then nothing equals anything.
+    return digest.hexdigest() if count else secrets.token_hex(_DIGEST_BYTES)

@@ -12,12 +12,13 @@ from typing import Final
 from registry_pipeline.canonical import sha256_hex, utc_text
 from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.errors import RefusedError, RegistryPipelineError
+from registry_pipeline.files.cache_file import hash_program
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.blob_digests import BlobDigests
 from registry_pipeline.git.first_parent import History, read_history
 from registry_pipeline.git.tree import CommittedFiles
 from registry_pipeline.git.values import GitState
-from registry_pipeline.pipeline.day_records import NAME, DayRecord, DayRecords, hash_each_prefix, hash_program
+from registry_pipeline.pipeline.day_records import NAME, DayRecord, DayRecords, hash_each_prefix
 from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
 from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun, seal_all_built
@@ -209,31 +210,31 @@ def _build_batch(
 ) -> Iterator[SealedDay]:
     """Build days, seal those that have no unchanged run together, and yield them all; then raise what a day raised."""
     batch: list[_BuiltDay] = []
-    failure: RegistryPipelineError | None = None
+    failure: RegistryPipelineError | OSError | None = None
     # (1) Build until a day fails: those before it are sealed all the same.
     for day in days:
         if is_cancelled():
             break
         try:
             batch.append(_build_day(shared, day, force=force))
-        except RegistryPipelineError as error:
+        except (RegistryPipelineError, OSError) as error:
             failure = error
             break
     # (2) Seal what is new, with one synchronisation of the disk.
     started = time.perf_counter()
-    new = [each for each in batch if each.run is None]
-    requests = [(replace(shared.run, git=GitState(each.commit, None)), each.built) for each in new]
+    new = [built_day for built_day in batch if built_day.run is None]
+    requests = [(replace(shared.run, git=GitState(day.commit, None)), day.built) for day in new]
     sealed = iter(seal_all_built(shared.repository, spec_of(DAILY), requests) if requests else [])
-    seconds = (time.perf_counter() - started) / max(len(new), 1)
+    sealing_seconds = (time.perf_counter() - started) / max(len(new), 1)
     # (3) Record the inputs of every run, and yield the days in the order of the request.
-    for each in batch:
-        run = each.run or next(sealed)
-        artifacts, root_sha256 = each.built.artifacts, run.ref.manifest_sha256
-        if each.inputs_sha256 is not None:
+    for built_day in batch:
+        run = built_day.run or next(sealed)
+        artifacts, root_sha256 = built_day.built.artifacts, run.ref.manifest_sha256
+        if built_day.inputs_sha256 is not None:
             facts = (artifacts.records, artifacts.content_sha256, artifacts.metrics)
-            shared.records.add(str(each.day), DayRecord(each.inputs_sha256, root_sha256, *facts))
-        spent = each.seconds if each.run is not None else each.seconds + seconds
-        yield SealedDay(each.day, each.commit, each.built, run, round(spent, 3))
+            shared.records.add(str(built_day.day), DayRecord(built_day.inputs_sha256, root_sha256, *facts))
+        seconds = built_day.seconds + (0 if built_day.run is not None else sealing_seconds)
+        yield SealedDay(built_day.day, built_day.commit, built_day.built, run, round(seconds, 3))
     if failure is not None:
         raise failure
 

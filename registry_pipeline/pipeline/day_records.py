@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -89,17 +86,3 @@ def hash_each_prefix(values: Iterable[object]) -> tuple[str, ...]:
         digest.update(f"{value!r}\n".encode())
         hashes.append(digest.hexdigest())
     return tuple(hashes)
-
-
-@cache
-def hash_program() -> str:
-    """Return a hash that changes with the Python version and with any file of this package."""
-    # By size and time, as Python recognises the source of its own bytecode; the version number of a checkout that is
-    # being edited stays the same.
-    digest = hashlib.sha256(sys.version.encode())
-    for folder, folders, names in os.walk(_PACKAGE):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        for name in sorted(names):
-            status = os.stat(f"{folder}/{name}")  # noqa: PTH116 - pathlib would double the time
-            digest.update(f"{folder}/{name} {status.st_size} {status.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()

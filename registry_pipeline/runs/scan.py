@@ -157,7 +157,7 @@ def _read_run(
     try:
         # The folder's times are taken before its files are listed, so that a later change is not overlooked.
         status = os.lstat(folder)
-        numbers = array("Q", (status.st_ctime_ns, status.st_ino))
+        numbers = [status.st_ctime_ns, status.st_ino]
         with os.scandir(folder) as entries:
             names = sorted([entry.name for entry in entries if entry.is_file(follow_symlinks=False)])
         for name in names:
@@ -170,7 +170,7 @@ def _read_run(
                     size = status.st_size
             except FileNotFoundError:
                 continue
-            numbers.extend((status.st_ctime_ns, size, status.st_ino))
+            numbers += (status.st_ctime_ns, size, status.st_ino)
             files.append((name, size))
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -194,7 +194,9 @@ def _read_run(
         return _read_adapted_envelope(run, folder, adapters, findings), None, contents
     # A file that was missing or unreadable for this user may be neither next time, at the same times.
     is_certain = len(files) == len(names) and not any(isinstance(content, str) for content in contents.values())
-    return run, FolderIdentity(tuple(names), numbers) if is_certain else None, contents
+    # A file system may report a time before 1970.
+    is_certain = is_certain and min(numbers) >= 0
+    return run, FolderIdentity(tuple(names), array("Q", numbers)) if is_certain else None, contents
 
 
 def _read_adapted_envelope(

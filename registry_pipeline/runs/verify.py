@@ -69,7 +69,9 @@ def _make_empty_report(collector: FindingCollector, name: str, verdict: RunVerdi
 
 def _make_clean_report(collector: FindingCollector, name: str, clean: CleanFolder) -> SealReport:
     entries = tuple([ManifestEntry(*file) for file in clean.files])
-    return SealReport(collector.shown, name, "pass", clean.root_sha256, entries, clean.run_json, (), clean.kept)
+    return SealReport(
+        collector.shown, encodable(name), "pass", clean.root_sha256, entries, clean.run_json, (), clean.kept
+    )
 
 
 def _verify_open_folder(folder: int, name: str, keep: Collection[str], collector: FindingCollector) -> SealReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final, NamedTuple
 
@@ -140,8 +141,16 @@ def compare_with_previous(
     """
     if previous_rows is None:
         return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail="none was active, or its folder is missing"),)
+    compare = partial(_compare_lines, run_roots=run_roots, name=baseline_name, explain_missing=explain_missing)
     differing = find_differing_lines(previous_rows, current_rows)
-    previous_lines, current_lines = differing.old.splitlines(), differing.new.splitlines()
+    # A line that only one of the files has twice is one line too many: what looks lost is looked up in the whole files.
+    return compare(differing.old, differing.new) and compare(previous_rows, current_rows)
+
+
+def _compare_lines(
+    previous_rows: bytes, current_rows: bytes, *, run_roots: Collection[str], name: str, explain_missing: ExplainMissing
+) -> tuple[Finding, ...]:
+    previous_lines, current_lines = previous_rows.splitlines(), current_rows.splitlines()
     # Nearly all lines are the same bytes in both; only the others need to be parsed.
     same = set(previous_lines).intersection(current_lines)
     try:
@@ -153,7 +162,7 @@ def compare_with_previous(
     except StrictJsonError as error:
         return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail=f"it cannot be parsed: {error}"),)
     configured = {key: root for key, root in previous.items() if key[0] in run_roots}
-    return compare_runs_with_baseline(configured, current, baseline_name, explain_missing)
+    return compare_runs_with_baseline(configured, current, name, explain_missing)
 
 
 def compare_runs_with_baseline(

@@ -1,8 +1,9 @@
 """Keep the lines of run folders from one build to the next, with what shows that a folder has not changed.
 
 A line is used again if the folder and each of its files still have the inode, the size and the change time that they
-had when the line was made; every write, rename and link moves a change time. The file proves nothing: whoever can write
-it can also write the run folders. Without it a build reads every folder.
+had when the line was made. Every write, rename and link moves a change time, but for a file that a process has mapped
+into its memory: the kernel moves it when it writes the page. The file proves nothing: whoever can write it can also
+write the run folders. Without it a build reads every folder.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from registry_pipeline.canonical import sha256_hex
-from registry_pipeline.files.cache_file import read_cache_file, write_cache_file
-from registry_pipeline.registries.run_registry.build import VERSION, RunLine
+from registry_pipeline.files.cache_file import hash_program, read_cache_file, write_cache_file
+from registry_pipeline.registries.run_registry.build import RunLine
 from registry_pipeline.runs.scan import FolderIdentity
 
 NAME: Final = "run_registry_lines"
 """The file's name below `cache/`."""
 # Some file systems record times in steps of two seconds: a change soon after the reading may not show.
 _MARGIN_NS: Final = 2 * 10**9
-# A bit of `RunLine.facts` that no metric counts.
+# A bit of `RunLine.facts` that only this file uses.
 _CLAIMS_NOTHING: Final = 1 << 8
 _FOLDER_NUMBERS: Final = 2
 _FILE_NUMBERS: Final = 3
@@ -41,10 +42,12 @@ class LineCache:
     """
 
     def __init__(self, path: Path, artifacts: Collection[str]) -> None:
-        """Read a file of the same version; `artifacts` are the names by which `add` was told what a folder claims."""
+        """Read the file, if this program wrote it for this user; `artifacts` decide what a folder claims."""
         self._path = path
-        names = sha256_hex(" ".join(sorted(artifacts)).encode())
-        self._first_line = f"registry-pipeline run registry lines 1, version {VERSION}, artifacts {names}\n".encode()
+        # Another version may write other lines, and another user may be able to read other folders.
+        user = (os.geteuid(), os.getegid(), sorted(os.getgroups()))
+        made_by = sha256_hex(repr((hash_program(), user, sorted(artifacts))).encode())
+        self._first_line = f"registry-pipeline run registry lines 1 {made_by}\n".encode()
         self._entries = _Entries.read(path, self._first_line)
         self._kept: list[int] = []
         self._new: list[tuple[RunLine, FolderIdentity | None]] = []
@@ -134,7 +137,12 @@ def _find_newest_change(identity: FolderIdentity) -> int:
 class _Entries:
     """The content of the file: columns with one item for each line, and the lines themselves."""
 
-    def __init__(self, texts: Sequence[Any] = ([], [], [], []), columns: Sequence[bytes | memoryview] = ()) -> None:
+    def __init__(
+        self,
+        texts: Sequence[Any] = ([], [], [], []),
+        columns: Sequence[bytes | memoryview] = (b"", b"", b"", b"", b""),
+        text: bytes | memoryview = b"",
+    ) -> None:
         self.roots: list[str]
         self.name_sets: list[list[str]]
         self.ids: list[str]
@@ -143,28 +151,32 @@ class _Entries:
         self.roots, self.name_sets, self.ids, self.times = map(list, texts)
         # Of each line: the positions of its root and its name set, its facts and its bytes. Then the numbers of the
         # FolderIdentity of each folder.
-        self.columns = tuple(array("Q", bytes(column)) for column in columns or [b""] * 5)
+        self.columns = tuple(array("Q", bytes(column)) for column in columns)
         self.root_of, self.names_of, self.facts, self.sizes, self.numbers = self.columns
-        self.text: bytes | memoryview = b""
+        self.text = text
         self._positions = {tuple(names): position for position, names in enumerate(self.name_sets)}
+        self._locate()
 
     @classmethod
     def read(cls, path: Path, first_line: bytes) -> _Entries:
         """Return the content of a file; nothing if it is missing, damaged or of another version."""
-        body, entries = read_cache_file(path, first_line), cls()
-        if body is not None:
-            # The hash of the file was compared, so this is what `merge` has written.
-            position = bytes(body[:_MAX_SIZES_BYTES]).index(b"\n") + 1
-            parts = []
-            for size in json.loads(bytes(body[:position])):
-                parts.append(body[position : position + size])
-                position += size
-            entries = cls(json.loads(bytes(parts[0])), parts[1:-1])
-            entries.text = parts[-1]
-        entries.locate()
-        return entries
+        body = read_cache_file(path, first_line)
+        try:
+            return cls() if body is None else cls._parse(body)
+        except (ValueError, TypeError, IndexError, KeyError):
+            # The hash is valid, so another program wrote it like that: ignored like a damaged file.
+            return cls()
 
-    def locate(self) -> None:
+    @classmethod
+    def _parse(cls, body: memoryview) -> _Entries:
+        position = bytes(body[:_MAX_SIZES_BYTES]).index(b"\n") + 1
+        parts = []
+        for size in json.loads(bytes(body[:position])):
+            parts.append(body[position : position + size])
+            position += size
+        return cls(json.loads(bytes(parts[0])), parts[1:-1], parts[-1])
+
+    def _locate(self) -> None:
         """Compute where the numbers and the line of each folder begin, and its index by run root and run id."""
         lengths = [_FOLDER_NUMBERS + _FILE_NUMBERS * len(names) for names in self.name_sets]
         self.starts = array("Q", accumulate((lengths[names] for names in self.names_of), initial=0))
@@ -196,6 +208,7 @@ class _Entries:
             texts.append(merged._append(line, identity))
             done = position
         texts += merged._copy(self, kept[done:])
+        merged._drop_unused_names()
         header = json.dumps([merged.roots, merged.name_sets, merged.ids, merged.times]).encode("ascii")
         parts = [header, *(column.tobytes() for column in merged.columns)]
         yield json.dumps([*map(len, parts), sum(map(len, texts))]).encode("ascii") + b"\n"
@@ -217,6 +230,12 @@ class _Entries:
             self.numbers.extend(source.numbers[source.starts[first] : source.starts[last]])
             yield source.text[source.offsets[first] : source.offsets[last]]
             position += count
+
+    def _drop_unused_names(self) -> None:
+        used = {position: number for number, position in enumerate(dict.fromkeys(self.names_of))}
+        if len(used) < len(self.name_sets):
+            self.name_sets = [self.name_sets[position] for position in used]
+            self.names_of[:] = array("Q", [used[position] for position in self.names_of])
 
     def _append(self, line: RunLine, identity: FolderIdentity) -> bytes | memoryview:
         """Append a new line, and return its text."""

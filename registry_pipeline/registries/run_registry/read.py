@@ -53,7 +53,8 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
 
     def visit(run: ScannedRun, identity: FolderIdentity | None, documents: Documents) -> None:
         claims_nothing = claims_no_registry(documents, artifacts)
-        cache.add(make_run_line(run), identity, claims_nothing=claims_nothing)
+        kept_identity = None if run.run_root in adapted_roots else identity
+        cache.add(make_run_line(run), kept_identity, claims_nothing=claims_nothing)
 
     findings = visit_run_folders(
         repository.root,
