@@ -114,7 +114,7 @@ def _read_active_run(repository: Repository, registry_id: str, ref: SealedRef, *
     """
     if not run_folder(repository, ref).is_dir():
         return ActiveSnapshot(ref)
-    report = verify_with_artifacts(run_folder(repository, ref), ref.path)
+    report = verify_with_artifacts(run_folder(repository, ref), ref.path, registry_id)
     spec, known_lines = REGISTRIES.get(registry_id), {}
     if spec is not None and is_activated and report.root_sha256 == ref.manifest_sha256:
         known_lines = {name: data for name, data in report.kept.items() if has_shipped_schema(report, name, spec)}

@@ -46,12 +46,14 @@ def read_sealed_report(repository: Repository, spec: RegistrySpec, ref: SealedRe
         known: SealReport = repository.memo[ref]
         return known
     keep = {*spec.artifacts, *([] if ref.relpath is None else [ref.relpath])}
+    if spec.multi_file:
+        keep = list_likely_artifacts(spec, run_folder(repository, ref))
     report = verify_referenced_run(repository, ref, keep)
-    # Only the folder names the artifacts of a registry of many files, so it is read twice.
     if spec.multi_file and report.verdict == "pass":
-        report = verify_referenced_run(
-            repository, ref, find_artifacts(spec, [entry.relpath for entry in report.entries])
-        )
+        artifacts = find_artifacts(spec, [entry.relpath for entry in report.entries])
+        # Artifacts in folders, or a folder that changed meanwhile.
+        if report.kept.keys() != set(artifacts):
+            report = verify_referenced_run(repository, ref, artifacts)
     if report.verdict != "pass":
         codes = ", ".join(sorted({f.code for f in report.findings}))
         raise EvidenceError(
@@ -115,6 +117,16 @@ def find_artifacts(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ..
         suffix = spec.artifact[spec.artifact.rindex(".") :]
         return tuple(name for name in others if name.endswith(suffix) and not is_other_version(name, spec.artifact))
     return tuple(artifacts)
+
+
+def list_likely_artifacts(spec: RegistrySpec, folder: Path | str) -> set[str]:
+    """Return the artifacts by the names of the files in a folder, which nothing has verified; none without a folder."""
+    # Only the folder names the artifacts of a registry of many files. A wrong name costs a second verification.
+    try:
+        with os.scandir(folder) as entries:
+            return set(find_artifacts(spec, [entry.name for entry in entries]))
+    except OSError:
+        return set()
 
 
 def find_main_artifact(spec: RegistrySpec, relpaths: Iterable[str]) -> str | None:
