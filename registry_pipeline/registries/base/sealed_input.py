@@ -51,7 +51,7 @@ def read_sealed_report(repository: Repository, spec: RegistrySpec, ref: SealedRe
     report = verify_referenced_run(repository, ref, keep)
     if spec.multi_file and report.verdict == "pass":
         artifacts = find_artifacts(spec, [entry.relpath for entry in report.entries])
-        # Artifacts in folders, or a folder that changed meanwhile.
+        # The folder changed meanwhile, or its hash file lists them in another form.
         if report.kept.keys() != set(artifacts):
             report = verify_referenced_run(repository, ref, artifacts)
     if report.verdict != "pass":
@@ -120,13 +120,9 @@ def find_artifacts(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ..
 
 
 def list_likely_artifacts(spec: RegistrySpec, folder: Path | str) -> set[str]:
-    """Return the artifacts by the names of the files in a folder, which nothing has verified; none without a folder."""
+    """Return the artifacts that the hash file of a folder names, which nothing has verified; none without a file."""
     # Only the folder names the artifacts of a registry of many files. A wrong name costs a second verification.
-    try:
-        with os.scandir(folder) as entries:
-            return set(find_artifacts(spec, [entry.name for entry in entries]))
-    except OSError:
-        return set()
+    return set(find_artifacts(spec, _list_hashed_paths(_read(f"{os.fspath(folder)}/MANIFEST.sha256"))))
 
 
 def find_main_artifact(spec: RegistrySpec, relpaths: Iterable[str]) -> str | None:
