@@ -8,10 +8,10 @@ BIN := .venv/bin
 DEMO := .demo/example
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check newest ui bench soak docs screenshots lock clean
+.PHONY: help demo test check newest ui bench bench-check soak docs screenshots lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # The requirements name versions and hashes and no host: pip and uv download from the index that this machine is set to.
 .uv/.ready: requirements/uv.txt
@@ -67,6 +67,9 @@ bench: .venv/.ready ## ratios against straightforward scripts, measured side by 
 	$(BIN)/python benchmarks/roles_history.py
 	$(BIN)/python benchmarks/entries.py
 	$(BIN)/python benchmarks/run_index.py
+
+bench-check: .venv/.ready ## counts that do not depend on load (system calls, fsyncs, verifications), each with a ceiling
+	$(BIN)/python benchmarks/check_counts.py
 
 soak: .venv/.ready ## what takes longer: kills at every call, power cuts, property tests with ten times the examples
 	$(BIN)/python -m pytest -n 2 -m "soak or hypothesis" --hypothesis-profile=soak --timeout=14400

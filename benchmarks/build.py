@@ -14,7 +14,12 @@ from typing import Any
 from side_by_side import best_seconds, folders_wanted, make_run_folders, print_table
 
 from registry_pipeline.git.values import GitState
-from registry_pipeline.registries.run_registry.build import ARTIFACT, RunRegistryInputs, build_run_registry, make_run_line
+from registry_pipeline.registries.run_registry.build import (
+    ARTIFACT,
+    RunRegistryInputs,
+    build_run_registry,
+    make_run_line,
+)
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.scan import read_run_folders
 

@@ -20,7 +20,14 @@ from pathlib import Path
 
 from side_by_side import Way, best_seconds, folders_wanted, make_run_folders, print_table
 
-from registry_pipeline.runs.verify import verify_folders
+from registry_pipeline.parallel import map_in_processes
+from registry_pipeline.runs.sealed_run import SealReport
+from registry_pipeline.runs.verify import verify_folder
+
+
+def verify_folders(folders: Sequence[Path], jobs: int = 1) -> Iterable[SealReport]:
+    """Yield the report of each folder, in their order, as `verify --all` makes them."""
+    return map_in_processes(verify_folder, folders, jobs)
 
 
 def plain_verify(folder: Path) -> bool:
@@ -115,8 +122,7 @@ def compare(place: Path, count: int) -> bool:
     """Print the table for `count` folders generated under `place`; tell whether all verdicts agree with the oracle."""
     root = make_run_folders(place, count)
     folders = sorted(path for path in root.iterdir() if path.is_dir())
-    named = [(path, path.name) for path in folders]
-    broken = {report.run_id for report in verify_folders(named) if report.verdict != "pass"}
+    broken = {report.run_id for report in verify_folders(folders) if report.verdict != "pass"}
     plain = {path.name for path in folders if not plain_verify(path)}
     oracle = set(json.loads((place / "gen_truth.json").read_text(encoding="utf-8"))["seal_fail_folders"])
     lists = place / "all.sha256"
@@ -124,8 +130,8 @@ def compare(place: Path, count: int) -> bool:
     seconds = best_seconds(
         {
             "straightforward script, 1 process": lambda: [plain_verify(path) for path in folders],
-            "verify_folders, 1 process": lambda: deque(verify_folders(named), maxlen=0),
-            "verify_folders, 2 processes": lambda: deque(verify_folders(named, jobs=2), maxlen=0),
+            "verify_folders, 1 process": lambda: deque(verify_folders(folders), maxlen=0),
+            "verify_folders, 2 processes": lambda: deque(verify_folders(folders, jobs=2), maxlen=0),
             **peers(root, folders, lists, place / "bags"),
         }
     )

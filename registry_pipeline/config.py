@@ -189,7 +189,8 @@ class Repository:
 
     root: Path
     config: Config
-    # What one build has read: verified reports by reference, and the keys of run folders that belong to no registry.
+    # What one build has read: verified reports by reference, the keys of run folders that belong to no registry, and the
+    # state of pointer file and chain.
     # None elsewhere, where everything is read again.
     memo: MutableMapping[Any, Any] | None = field(default=None, compare=False)
 

@@ -140,7 +140,7 @@ def _verify_active_run(
         report = verify_folder(folder, display_path=ref.path, keep=find_needed_files(REGISTRIES) - {spec.artifact})
         if report.root_sha256 == ref.manifest_sha256 and has_shipped_schema(report, spec.artifact, spec):
             return report, check_run(report, REGISTRIES, known_lines={spec.artifact: None})
-    report = verify_with_artifacts(folder, ref.path)
+    report = verify_with_artifacts(folder, ref.path, registry_id)
     return report, check_run(report, REGISTRIES)
 
 

@@ -24,7 +24,7 @@ from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.registries.delta_log.read import find_log_head
 from registry_pipeline.runs.envelope import COMPARISON, BuildContext, InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
-from registry_pipeline.runs.reference import RunId, SealedRef
+from registry_pipeline.runs.reference import PointerFile, RunId, SealedRef
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun
 from registry_pipeline.values import replace
 
@@ -100,8 +100,9 @@ def build(
     if spec.reader is None or spec.builder is None:
         raise RefusedError(f"{spec.registry_id} is not built", spec.excluded_because)
     # (1) Read: upstream runs, previous runs, sources.
-    upstream, upstream_refs = _read_upstream(repository, spec, sealed)
-    previous, previous_refs, findings = _read_previous(repository, spec)
+    pointers = read_pointers(repository)
+    upstream, upstream_refs = _read_upstream(repository, spec, sealed, pointers)
+    previous, previous_refs, findings = _read_previous(repository, spec, pointers)
     context = SourceContext(
         upstream=upstream,
         previous=previous,
@@ -148,12 +149,11 @@ def _read_chain_facts(repository: Repository) -> ChainFacts:
 
 
 def _read_upstream(
-    repository: Repository, spec: RegistrySpec, sealed: Mapping[str, SealedRun]
+    repository: Repository, spec: RegistrySpec, sealed: Mapping[str, SealedRun], pointers: PointerFile
 ) -> tuple[dict[str, Mapping[str, bytes]], list[InputRegistry]]:
     """Return artifacts and runs of the registries that `spec` depends on; a captured one without a run is left out."""
     files: dict[str, Mapping[str, bytes]] = {}
     refs: list[InputRegistry] = []
-    pointers = read_pointers(repository)
     for name in spec.depends_on:
         ref = sealed[name].ref if name in sealed else pointers.active(name)
         if ref is None or not run_folder(repository, ref).is_dir():
@@ -178,13 +178,12 @@ def _read_upstream(
 
 
 def _read_previous(
-    repository: Repository, spec: RegistrySpec
+    repository: Repository, spec: RegistrySpec, pointers: PointerFile
 ) -> tuple[dict[str, Previous], list[InputRegistry], list[Finding]]:
     """Return the active runs that a build uses as previous, as files and inputs, and a warning for each bad one."""
     files: dict[str, Previous] = {}
     refs: list[InputRegistry] = []
     findings: list[Finding] = []
-    pointers = read_pointers(repository)
     # An altered or foreign previous run is no reason to refuse: this build is what replaces it.
     for name in spec.previous_inputs:
         ref = pointers.active(name)

@@ -52,9 +52,9 @@ def select_activatable(
 
     Only decisions of an operator and consistency matter here. Every other obstacle makes the activation itself fail.
     """
-    state = read_activation_state(
-        repository, read_chain_state(repository, from_checkpoint=True), read_pointers(repository)
-    )
+    # Only a proposal: the activation itself reads the active runs again, under its lock.
+    chain, pointers = read_chain_state(repository, from_checkpoint=True), read_pointers(repository)
+    state = read_activation_state(repository, chain, pointers, known=repository.memo or {})
     findings: list[Finding] = []
     proposed: dict[str, ValidatedRun] = {}
     for run, verdict in validated:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequenc
 from contextlib import AbstractContextManager
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from registry_pipeline.canonical import StrictJsonError, json_document, parse_strict_json, sha256_hex
@@ -253,6 +254,8 @@ def pointer_lock(
 
 WAIT_SECONDS: Final = 30.0
 _ATTEMPTS: Final = 20
+_MEMO: Final = "pointer state"
+"""The key in `Repository.memo` of a state and its fingerprint."""
 _SETTLED: Final = frozenset(("not_chained", "committed"))
 
 
@@ -273,20 +276,27 @@ def read_pointer_state(repository: Repository, *, from_checkpoint: bool = False)
     """Return a state of pointer file and chain that existed at one moment, even while another process changes it.
 
     With `from_checkpoint` the records before the newest checkpoint are not verified: only their names and the roots in
-    their MANIFEST.sha256 are compared with it. On any difference every record is verified.
+    their MANIFEST.sha256 are compared with it. On any difference every record is verified. One build reads the same
+    state once: see `Repository.memo`.
 
     Raises:
         BusyError: a change was in progress for all of `WAIT_SECONDS` (exit 6).
         NotFoundError: a run root or the pointer file exists and cannot be read.
     """
+    memo = repository.memo if from_checkpoint else None
     for _ in range(_ATTEMPTS):
         # (1) Read without a lock first: usually nothing changes, and no writer has to wait.
         before = _read_fingerprint(repository)
+        if memo is not None and memo.get(_MEMO, (None,))[0] == before:
+            known: PointerState = memo[_MEMO][1]
+            return known
         state = read_locked_state(repository, from_checkpoint=from_checkpoint)
         if _read_fingerprint(repository) != before:
             continue
         # (2) A sealed record whose pointer file is not yet replaced is normal while a writer holds the lock.
         if state.chain.state in _SETTLED or not lock_path(repository.pointer_path).exists():
+            if memo is not None:
+                memo[_MEMO] = before, state
             return state
         break
     # (3) The lock excludes writers: what is read now is final.
@@ -359,31 +369,42 @@ def _read_stated_lines(repository: Repository, names: Iterable[tuple[str, str]])
 
 
 def _read_fingerprint(repository: Repository) -> tuple[object, ...]:
-    """Return a value that differs after every change: names of the records, pointer file and intent."""
-    # Every change of the pointers changes at least one of these.
-    folders = _list_names(repository).records
-    return folders, read_pointer_bytes(repository), read_intent(repository.pointer_path)
+    """Return a value that differs after every change: names of records and reports, pointer file and intent."""
+    # Every change of the pointers changes at least one of these. A new report can be a witness of a missing record.
+    return _list_names(repository), read_pointer_bytes(repository), read_intent(repository.pointer_path)
 
 
-def read_active_runs(repository: Repository, pointers: PointerFile) -> dict[str, SealedRun]:
-    """Return the active runs whose folders exist, verified or not, with the inputs that they record."""
+def read_active_runs(
+    repository: Repository, pointers: PointerFile, known: Mapping[SealedRef, SealReport] = MappingProxyType({})
+) -> dict[str, SealedRun]:
+    """Return the active runs whose folders exist, verified or not, with the inputs that they record.
+
+    `known` are reports of earlier verifications, which are not repeated.
+    """
     active: dict[str, SealedRun] = {}
     for registry_id, ref in pointers.active_refs().items():
         if run_folder(repository, ref).is_dir():
-            envelope = verify_referenced_run(repository, ref).run_json or {}
+            report = known[ref] if ref in known else verify_referenced_run(repository, ref)
+            envelope = report.run_json or {}
             as_of = envelope.get("as_of_utc")
             as_of_utc, inputs = as_of if isinstance(as_of, str) else "", Inputs.from_json(envelope.get("inputs"))
             active[registry_id] = SealedRun(registry_id, ref, inputs, as_of_utc)
     return active
 
 
-def read_activation_state(repository: Repository, chain: ChainState, pointers: PointerFile) -> ActivationState:
+def read_activation_state(
+    repository: Repository,
+    chain: ChainState,
+    pointers: PointerFile,
+    known: Mapping[SealedRef, SealReport] = MappingProxyType({}),
+) -> ActivationState:
     """Return what candidates for activation are compared with: the active runs, and what the chain says about runs.
 
-    The folder of each active run is read and hashed. One that does not verify is included, a missing one is not.
+    The folder of each active run is read and hashed, if its report is not in `known`. One that does not verify is
+    included, a missing one is not.
     """
     return ActivationState(
-        active=read_active_runs(repository, pointers),
+        active=read_active_runs(repository, pointers, known),
         specs=REGISTRIES,
         run_roots=repository.config.run_roots,
         marked_bad=chain.marked_bad,

@@ -13,7 +13,11 @@ from registry_pipeline.findings.finding import Finding, has_errors, sorted_findi
 from registry_pipeline.registries.base.check_run import check_run, find_more_needed_files, find_needed_files
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import schema_copy_name
-from registry_pipeline.registries.base.sealed_input import find_artifacts, read_sealed_report
+from registry_pipeline.registries.base.sealed_input import (
+    find_artifacts,
+    list_likely_artifacts,
+    read_sealed_report,
+)
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.runs.pointer_file import read_pointer_hash, read_pointers, run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport, Verdict
@@ -31,7 +35,9 @@ def validate(repository: Repository, sealed: SealedRun) -> Verdict:
     # The pointer file is hashed first: if it changes during the validation, the verdict must not match it.
     pointers = read_pointer_hash(repository)
     path = sealed.ref.path
-    report = verify_with_artifacts(run_folder(repository, sealed.ref), path)
+    report = _find_known_report(repository, sealed)
+    if report is None:
+        report = verify_with_artifacts(run_folder(repository, sealed.ref), path, sealed.registry_id)
     verdict = check_run(report, REGISTRIES, known_lines=_read_known_lines(repository, sealed))
     findings = list(verdict.findings)
     # A valid seal with another root means that the folder was replaced since it was sealed.
@@ -43,6 +49,15 @@ def validate(repository: Repository, sealed: SealedRun) -> Verdict:
     if repository.memo is not None and result == "pass" and _has_all_artifacts(sealed.registry_id, report):
         repository.memo[sealed.ref] = report
     return replace(verdict, findings=sorted_findings(findings), verdict=result, pointer_sha256=pointers)
+
+
+def _find_known_report(repository: Repository, sealed: SealedRun) -> SealReport | None:
+    """Return the report of a reused run that this build has verified already, if `check_run` needs nothing more."""
+    report: SealReport | None = (repository.memo or {}).get(sealed.ref)
+    # A new run is verified for its activation. A reused one is not activated.
+    if report is None or not sealed.reused or (report.run_json or {}).get("registry_id") != sealed.registry_id:
+        return None
+    return report if _has_all_artifacts(sealed.registry_id, report) else None
 
 
 def _has_all_artifacts(registry_id: str, report: SealReport) -> bool:
@@ -82,13 +97,21 @@ def check_rules(repository: Repository, sealed: SealedRun, report: SealReport) -
     return tuple(spec.rules(repository, sealed, report))
 
 
-def verify_with_artifacts(path: Path | str, shown: str) -> SealReport:
-    """Verify a run folder and keep the bytes of all files that `check_run` reads; `shown` is its path in findings."""
-    return complete_report(verify_folder(path, display_path=shown, keep=find_needed_files(REGISTRIES)), path)
+def verify_with_artifacts(path: Path | str, shown: str, registry_id: str = "") -> SealReport:
+    """Verify a run folder and keep the bytes of all files that `check_run` reads; `shown` is its path in findings.
+
+    With the registry that the run belongs to, a run of many files is read once instead of twice.
+    """
+    spec, keep = REGISTRIES.get(registry_id), find_needed_files(REGISTRIES)
+    if spec is not None and spec.multi_file:
+        keep |= list_likely_artifacts(spec, path)
+    return complete_report(verify_folder(path, display_path=shown, keep=keep), path)
 
 
 def complete_report(report: SealReport, path: Path | str) -> SealReport:
     """Return `report` if it has the bytes of all files that `check_run` reads, else that of a second verification."""
     # Verified again with these, so that all bytes come from one reading.
     more = find_more_needed_files(report, REGISTRIES)
-    return verify_folder(path, display_path=report.path, keep=find_needed_files(REGISTRIES) | more) if more else report
+    if not more:
+        return report
+    return verify_folder(path, display_path=report.path, keep=find_needed_files(REGISTRIES) | more | report.kept.keys())

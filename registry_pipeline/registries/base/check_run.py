@@ -37,10 +37,12 @@ def find_needed_files(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
 
 
 def find_more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
-    """Return further artifacts of a folder whose bytes `check_run` needs, because their names are not in the table."""
+    """Return the artifacts that `check_run` needs, the report lacks, and whose names are not in the table."""
     relpaths = [entry.relpath for entry in report.entries]
     spec = specs.get(find_registry(report.run_json, relpaths, specs)[0] or "")
-    return frozenset() if spec is None else frozenset(find_artifacts(spec, relpaths)) - find_needed_files(specs)
+    if spec is None:
+        return frozenset()
+    return frozenset(find_artifacts(spec, relpaths)) - find_needed_files(specs) - report.kept.keys()
 
 
 def check_run(

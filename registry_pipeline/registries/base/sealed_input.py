@@ -46,12 +46,14 @@ def read_sealed_report(repository: Repository, spec: RegistrySpec, ref: SealedRe
         known: SealReport = repository.memo[ref]
         return known
     keep = {*spec.artifacts, *([] if ref.relpath is None else [ref.relpath])}
+    if spec.multi_file:
+        keep = list_likely_artifacts(spec, run_folder(repository, ref))
     report = verify_referenced_run(repository, ref, keep)
-    # Only the folder names the artifacts of a registry of many files, so it is read twice.
     if spec.multi_file and report.verdict == "pass":
-        report = verify_referenced_run(
-            repository, ref, find_artifacts(spec, [entry.relpath for entry in report.entries])
-        )
+        artifacts = find_artifacts(spec, [entry.relpath for entry in report.entries])
+        # The folder changed meanwhile, or its hash file lists them in another form.
+        if report.kept.keys() != set(artifacts):
+            report = verify_referenced_run(repository, ref, artifacts)
     if report.verdict != "pass":
         codes = ", ".join(sorted({f.code for f in report.findings}))
         raise EvidenceError(
@@ -115,6 +117,12 @@ def find_artifacts(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ..
         suffix = spec.artifact[spec.artifact.rindex(".") :]
         return tuple(name for name in others if name.endswith(suffix) and not is_other_version(name, spec.artifact))
     return tuple(artifacts)
+
+
+def list_likely_artifacts(spec: RegistrySpec, folder: Path | str) -> set[str]:
+    """Return the artifacts that the hash file of a folder names, which nothing has verified; none without a file."""
+    # Only the folder names the artifacts of a registry of many files. A wrong name costs a second verification.
+    return set(find_artifacts(spec, _list_hashed_paths(_read(f"{os.fspath(folder)}/MANIFEST.sha256"))))
 
 
 def find_main_artifact(spec: RegistrySpec, relpaths: Iterable[str]) -> str | None:
