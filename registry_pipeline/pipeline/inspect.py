@@ -68,7 +68,7 @@ def inspect(repository: Repository, run: BuildRun, *, from_checkpoint: bool = Fa
     state = read_pointer_state(repository, from_checkpoint=from_checkpoint)
     pointers, malformed = parse_pointer_file(state.pointers, repository.config.pointers)
     # (2) Verify the active runs. Other run roots than those of the configuration are a finding of (3).
-    last_moves = state.chain.facts.last_moves
+    last_moves = {} if state.chain.refuses else state.chain.facts.last_moves
     activated = {registry_id: move.to_ref for registry_id, move in last_moves.items()}
     active = {
         registry_id: _read_active_run(repository, registry_id, ref, is_activated=activated.get(registry_id) == ref)

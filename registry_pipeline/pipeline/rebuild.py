@@ -214,7 +214,7 @@ def _build_registry(
             new_run = earlier or seal(repository, run, spec, built)
             break
     on_step("validate", name)
-    verdict = validate(repository, new_run)
+    verdict = validate(repository, new_run, activated=run.activated.get(name))
     findings = (*built.findings, *verdict.findings)
     return BuiltRow(name, _seconds_since(started), findings, new_run, built.artifacts.records, verdict)
 

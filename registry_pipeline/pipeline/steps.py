@@ -75,9 +75,11 @@ def _lock_path(repository: Repository, name: str) -> Path:
 
 
 def add_chain_head(repository: Repository, run: BuildRun) -> BuildRun:
-    """Return the build run with the current head of the activation chain; None if there is no record."""
-    head = read_chain_state(repository, from_checkpoint=True).head
-    return replace(run, head=None if head is None else head.ref)
+    """Return the build run with what the activation chain says now: its head, and the runs that it activated last."""
+    chain = read_chain_state(repository, from_checkpoint=True)
+    moves = {} if chain.refuses else chain.facts.last_moves
+    activated = {registry_id: move.to_ref for registry_id, move in moves.items() if move.to_ref is not None}
+    return replace(run, head=None if chain.head is None else chain.head.ref, activated=activated)
 
 
 def build(

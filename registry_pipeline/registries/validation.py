@@ -20,14 +20,18 @@ from registry_pipeline.registries.base.sealed_input import (
 )
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.runs.pointer_file import read_pointer_hash, read_pointers, run_folder
+from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport, Verdict
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.schema import schema_bytes
 from registry_pipeline.values import replace
 
 
-def validate(repository: Repository, sealed: SealedRun) -> Verdict:
+def validate(repository: Repository, sealed: SealedRun, *, activated: SealedRef | None = None) -> Verdict:
     """Verify a sealed run, apply all checks and the rules of its registry, and return the verdict.
+
+    `activated` is the run of the registry that a record of the chain activated last. If it is active and `sealed`
+    follows it, its lines are not validated again with the same schema.
 
     A folder with another root than `sealed`, or an error of a rule, makes a pass a fail. The verdict has the hash of
     the pointer file as it was before the validation.
@@ -38,7 +42,7 @@ def validate(repository: Repository, sealed: SealedRun) -> Verdict:
     report = _find_known_report(repository, sealed)
     if report is None:
         report = verify_with_artifacts(run_folder(repository, sealed.ref), path, sealed.registry_id)
-    verdict = check_run(report, REGISTRIES, known_lines=_read_known_lines(repository, sealed))
+    verdict = check_run(report, REGISTRIES, known_lines=_read_known_lines(repository, sealed, activated))
     findings = list(verdict.findings)
     # A valid seal with another root means that the folder was replaced since it was sealed.
     if report.root_sha256 not in (None, sealed.ref.manifest_sha256):
@@ -65,10 +69,13 @@ def _has_all_artifacts(registry_id: str, report: SealReport) -> bool:
     return set(artifacts) <= report.kept.keys()
 
 
-def _read_known_lines(repository: Repository, sealed: SealedRun) -> Mapping[str, bytes]:
+def _read_known_lines(repository: Repository, sealed: SealedRun, activated: SealedRef | None) -> Mapping[str, bytes]:
     """Return the lines of the active run that `sealed` follows, by artifact, if they satisfy the same schemas."""
     spec, previous = REGISTRIES.get(sealed.registry_id), sealed.inputs.previous(sealed.registry_id)
-    if spec is None or previous is None or read_pointers(repository).active(spec.registry_id) != previous:
+    # A pointer can be edited by hand. Only what a record activated has been validated.
+    if spec is None or previous is None or previous != activated:
+        return {}
+    if read_pointers(repository).active(spec.registry_id) != previous:
         return {}
     try:
         report = read_sealed_report(repository, spec, previous)
@@ -78,11 +85,7 @@ def _read_known_lines(repository: Repository, sealed: SealedRun) -> Mapping[str,
 
 
 def has_shipped_schema(report: SealReport, artifact: str, spec: RegistrySpec) -> bool:
-    """Return whether the schema that was sealed with an artifact is the one that ships now.
-
-    An active run was validated with the schema in its folder: only its schema and its root decide whether it would be
-    again.
-    """
+    """Return whether the schema that was sealed with an artifact is the one that ships now."""
     schema, copy = spec.schema_of(artifact), schema_copy_name(artifact)
     digests = [entry.sha256 for entry in report.entries if entry.relpath == copy]
     return schema is not None and digests == [sha256_hex(schema_bytes(schema))]

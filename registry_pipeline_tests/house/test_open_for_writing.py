@@ -53,7 +53,6 @@ COMMANDS: Final = (
 ALLOWED: Final = frozenset(
     {
         "files.atomic_write",
-        "files.cache_file",
         "files.lock",
         "runs.writer",
     }

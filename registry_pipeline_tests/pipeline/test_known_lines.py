@@ -67,7 +67,7 @@ def test_after_a_rollback_the_lines_of_the_run_that_was_rolled_back_are_not_know
     assert sealed is not None
 
     # What it follows is not the active run any more.
-    validate(world.repository, sealed)
+    validate(world.repository, sealed, activated=read_pointers(world.repository).active("run_registry"))
 
     assert known[LINES] == [b""]
 
@@ -98,17 +98,47 @@ def test_an_inspection_does_not_check_the_lines_of_an_activated_registry(
     assert inspection.active["run_registry"].verdict.passed
 
 
+def point_at_another(world: World) -> None:
+    """Edit the pointer file by hand: it names a run registry that no record activated."""
+    other = world.build("run_registry", minutes=1, only=True).built[0].run
+    active = read_pointers(world.repository).active("run_registry")
+    assert other is not None
+    assert active is not None
+    text = world.repository.pointer_path.read_text(encoding="utf-8")
+    edited = text.replace(active.run_id, other.ref.run_id).replace(active.manifest_sha256, other.ref.manifest_sha256)
+    world.repository.pointer_path.write_text(edited, encoding="utf-8")
+
+
+def test_a_build_validates_every_line_if_no_record_activated_what_it_follows(
+    world: World, known: dict[str, list[bytes]]
+) -> None:
+    world.build()
+    point_at_another(world)
+    known.clear()
+
+    world.build("run_registry", minutes=2, only=True)
+
+    assert known[LINES] == [b""]
+
+
+def test_a_run_is_validated_line_by_line_unless_the_caller_knows_what_was_activated(
+    world: World, known: dict[str, list[bytes]]
+) -> None:
+    world.build()
+    sealed = world.build("run_registry", minutes=1, only=True).built[0].run
+    assert sealed is not None
+    known.clear()
+
+    validate(world.repository, sealed)
+
+    assert known[LINES] == [b""]
+
+
 def test_an_inspection_checks_the_lines_of_a_registry_that_no_record_activated(
     world: World, known: dict[str, list[bytes]]
 ) -> None:
     world.build()
-    other = world.build("run_registry", minutes=1, only=True).built[0].run
-    assert other is not None
-    text = world.repository.pointer_path.read_text(encoding="utf-8")
-    active = read_pointers(world.repository).active("run_registry")
-    assert active is not None
-    edited = text.replace(active.run_id, other.ref.run_id).replace(active.manifest_sha256, other.ref.manifest_sha256)
-    world.repository.pointer_path.write_text(edited, encoding="utf-8")
+    point_at_another(world)
     known.clear()
 
     inspection = inspect_at_noon(world.repository, world)

@@ -92,6 +92,73 @@ def _list_children() -> str:
     return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text(encoding="ascii")
 
 
+def test_a_program_that_ignores_the_end_of_its_children_computes_by_itself() -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert {process for _, process in map_in_processes(_describe, range(100), 2)} == {os.getpid()}
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_fewer_processes_than_asked_for_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, forks = os.fork, []
+
+    def refuse_third() -> int:
+        forks.append(1)
+        if len(forks) > 2:
+            raise BlockingIOError
+        return fork()
+
+    monkeypatch.setattr(os, "fork", refuse_third)
+    results = list(map_in_processes(_describe, range(1000), 4))
+
+    assert [number for number, _ in results] == list(range(1000))
+
+
+def test_without_any_process_the_refusal_is_raised_and_nothing_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "fork", refuse)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    with pytest.raises(BlockingIOError):
+        list(map_in_processes(_describe, range(1000), 4))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_signal_during_the_fork_reaches_this_process_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, parent = os.fork, os.getpid()
+
+    def fork_and_interrupt() -> int:
+        pid = fork()
+        os.kill(os.getpid(), signal.SIGINT)
+        return pid
+
+    monkeypatch.setattr(os, "fork", fork_and_interrupt)
+    children = _list_children()
+
+    with pytest.raises(KeyboardInterrupt):
+        list(map_in_processes(_describe, range(1000), 2))
+    assert os.getpid() == parent
+    assert _list_children() == children
+
+
+class Odd(Exception):  # noqa: N818 - as another library may name it
+    """An exception that cannot be made again from what pickle keeps."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def test_an_exception_that_cannot_be_sent_is_an_error_with_its_text() -> None:
+    def fail(_number: int) -> int:
+        raise Odd(1, 2)
+
+    with pytest.raises(RegistryPipelineError, match="Odd: 1 and 2"):
+        list(map_in_processes(fail, range(100), 2))
+
+
 _PARENT = """
 import os, signal
 from registry_pipeline.parallel import map_in_processes

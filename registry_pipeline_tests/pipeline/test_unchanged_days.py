@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import shutil
 from collections.abc import Callable
@@ -222,21 +221,6 @@ def test_a_new_version_of_the_program_builds_every_day(
 
     assert all(day.run.reused for day in past.build(*DAYS, minutes=60))
     assert built.days == ALL
-
-
-def test_an_edited_file_of_the_package_is_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "deep").mkdir()
-    module = tmp_path / "deep" / "module.py"
-    module.write_text("a = 1\n", encoding="utf-8")
-    monkeypatch.setattr(day_records, "_PACKAGE", tmp_path)
-    hash_program = day_records.hash_program.__wrapped__
-    first = hash_program()
-
-    (tmp_path / "__pycache__").mkdir()
-    (tmp_path / "__pycache__" / "module.pyc").write_bytes(b"x")
-    assert hash_program() == first
-    os.utime(module, ns=(1, 1))
-    assert hash_program() != first
 
 
 def test_a_day_whose_commit_has_findings_is_always_built(past: Past, built: BuiltDays) -> None:

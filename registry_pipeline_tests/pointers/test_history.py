@@ -49,3 +49,10 @@ def test_each_missing_run_folder_or_tracked_file_is_reported_once(missing: set[t
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_any_bytes_are_checked(before: bytes, after: bytes) -> None:
     compare_with_previous(before, after, RUN_ROOTS)
+
+
+def test_a_run_that_the_previous_registry_lists_twice_is_not_lost() -> None:
+    rows = [json_line({"run_root": RUN_ROOTS[0], "run_id": run_id, "manifest_root_sha256": None}) for run_id in "ab"]
+
+    assert compare_with_previous(b"".join([*rows, rows[0]]), b"".join(rows), RUN_ROOTS) == ()
+    assert compare_with_previous(b"".join([rows[0], *rows]), b"".join(rows), RUN_ROOTS) == ()

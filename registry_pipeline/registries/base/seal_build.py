@@ -23,7 +23,7 @@ from registry_pipeline.runs.envelope import COMPARISON
 from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.sealed_run import Built, SealedRun
 from registry_pipeline.runs.writer import PublishedFolder, find_sealed_folder, seal_folders
-from registry_pipeline.values import replace, value_type
+from registry_pipeline.values import field, replace, value_type
 
 STATE_NAMES: Final = (
     ".staging",
@@ -49,6 +49,8 @@ class BuildRun:
     dagster_run_id: str | None = None
     # The last activation record at the start; the sealed runs name it as an input.
     head: SealedRef | None = None
+    # The run that the chain activated last, by registry; empty if the chain has an error.
+    activated: Mapping[str, SealedRef] = field(default_factory=dict, compare=False)
 
 
 def find_linked_folder(repository: Repository) -> str | None:
