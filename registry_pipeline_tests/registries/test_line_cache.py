@@ -56,7 +56,8 @@ def build(repository: Repository, seconds_later: int = 60, **context: object) ->
 def build_without_cache(repository: Repository) -> bytes:
     cache_file(repository).unlink(missing_ok=True)
     data = build(repository)
-    cache_file(repository).unlink()
+    # A repository without folders gets no file.
+    cache_file(repository).unlink(missing_ok=True)
     return data
 
 
