@@ -61,7 +61,8 @@ def build_at(repository: Repository, started: datetime, **context: object) -> by
 def build_without_cache(repository: Repository) -> bytes:
     cache_file(repository).unlink(missing_ok=True)
     data = build(repository)
-    cache_file(repository).unlink()
+    # A repository without folders gets no file.
+    cache_file(repository).unlink(missing_ok=True)
     return data
 
 
