@@ -1,0 +1,181 @@
+"""The commands of every day against baseline.py, from start to end: python benchmarks/commands.py [N...].
+
+Repositories of 1,000, 3,000 and N sealed run folders (default 10,000; 100,000 takes some minutes more):
+
+- `verify --all` with two processes, by wall time, against `baseline.py verify` in its one;
+- `build run_registry --only` against `baseline.py index`, by CPU time: without a cache, again, and after a hundredth of
+  the folders was touched, so that they are read again;
+- the whole `build` with one new run, against `baseline.py build`, which reads everything and seals nothing;
+- `status`, as a multiple of `python -c pass`.
+
+Then, in process, 100,000 lines of run_registry checked by their schema, against the library jsonschema; both parse
+strictly by the same parser. An invalid line lacks a key and has a value of a wrong type.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, Final
+
+import jsonschema
+from baseline import RUN_ROOT, list_folders, make_index
+from side_by_side import Results, Way, make_run_folders, make_writable, measure_command, measure_in_turns, program
+from stack import make_repository
+
+from registry_pipeline.canonical import json_line, parse_strict_json
+from registry_pipeline.config import load_repository
+from registry_pipeline.schema import check_bytes, make_validator, read_schema, schema_bytes
+
+ROUNDS: Final = 5
+SMALL: Final = (1_000, 3_000)
+RECORDS: Final = 100_000
+SCHEMA: Final = "REGISTRY_run_registry_v0_1.schema.json"
+SCRIPT: Final = "straightforward script"
+# What these ways are meant to reach: at least so many times the speed, or at most so many times the cost.
+WANTED: Final[dict[str, float]] = {}
+
+
+def baseline(job: str, *words: object) -> Way:
+    """Return a job of the straightforward script, as a command."""
+    return partial(measure_command, [sys.executable, Path(__file__).with_name("baseline.py"), job, *words])
+
+
+def command(root: Path, *words: str) -> Way:
+    """Return a command of the program."""
+    return partial(measure_command, program(root, *words))
+
+
+def add_verification(root: Path, size: int, results: Results) -> None:
+    """Add `verify --all` with two processes, by wall time and by CPU time."""
+    ways = {
+        SCRIPT: baseline("verify", root),
+        "`verify --all --jobs 2`": command(root, "verify", "--all", "--jobs", "2"),
+    }
+    costs = measure_in_turns(ways, ROUNDS)
+    results.add("`verify --all`, two processes", size, "run folders", costs, by="wall", wanted=WANTED)
+
+
+def add_index(root: Path, place: Path, size: int, results: Results) -> None:
+    """Add the builds of run_registry alone."""
+    cache, existing = load_repository(root).state_root / "cache", set(list_folders(root))
+    touched = sorted(existing)[:: max(1, min(100, size))]
+
+    def prepare(way: str) -> None:
+        # What is a build without a cache would otherwise find one more folder in each round.
+        for folder in set(list_folders(root)) - existing:
+            folder.chmod(0o755)
+            shutil.rmtree(folder)
+        if way == first:
+            shutil.rmtree(cache, ignore_errors=True)
+        elif way == changed:
+            for folder in touched:
+                for path in folder.iterdir():
+                    path.touch()
+
+    build = command(root, "build", "run_registry", "--only", "--quiet")
+    first, again, changed = "first build", "the same again", "after a hundredth of the folders was touched"
+    ways = {SCRIPT: baseline("index", root, place / "index.jsonl"), first: build, again: build, changed: build}
+    costs = measure_in_turns(ways, ROUNDS, prepare)
+    prepare(SCRIPT)
+    results.add("`build run_registry --only`", size, "run folders", costs, wanted=WANTED)
+
+
+def add_build(root: Path, place: Path, size: int, results: Results) -> None:
+    """Add the whole build when one run is new."""
+    new = place / "new"
+    make_run_folders(new, 2 * ROUNDS, "--clean", "--seed", "2")
+    folders = iter(list_folders(new))
+    measure_command(program(root, "build", "--quiet"))
+
+    def add_run(_: str) -> None:
+        folder = next(folders)
+        folder.rename(root / RUN_ROOT / folder.name)
+
+    ways = {SCRIPT: baseline("build", root, place / "registries"), "`build`": command(root, "build", "--quiet")}
+    costs = measure_in_turns(ways, ROUNDS, add_run)
+    results.add("`build` with one new run", size, "run folders", costs, wanted=WANTED)
+
+
+def add_status(root: Path, size: int, results: Results) -> None:
+    """Add `status` of the repository that was built last."""
+    ways = {"`python -c pass`": partial(measure_command, [sys.executable, "-c", "pass"])}
+    costs = measure_in_turns(ways | {"`status`": command(root, "status", "--quiet")}, ROUNDS)
+    results.add("`status`", size, "run folders", costs, ratio="cost", wanted=WANTED)
+
+
+def measure_repository(size: int, results: Results) -> None:
+    """Measure the commands in a repository of `size` sealed run folders."""
+    with tempfile.TemporaryDirectory(prefix="bench-commands-") as name:
+        place = Path(name)
+        root = place / "repository"
+        root.mkdir()
+        make_repository(root, size, "--clean")
+        # A build keeps no line of a folder that is younger than two seconds.
+        time.sleep(2)
+        if size != SMALL[0]:
+            add_verification(root, size, results)
+        add_index(root, place, size, results)
+        add_build(root, place, size, results)
+        add_status(root, size, results)
+        make_writable(place)
+
+
+def spoil(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without one of its keys, and with a text for a number."""
+    return {**{key: value for key, value in record.items() if key != "warnings"}, "has_run_json": "yes"}
+
+
+def check_by_library(lines: bytes) -> int:
+    """Return the number of problems that the library jsonschema finds in lines."""
+    validator = jsonschema.Draft202012Validator(dict(read_schema(SCHEMA)))
+    return sum(1 for line in lines.splitlines() for _ in validator.iter_errors(parse_strict_json(line)))
+
+
+def check(lines: bytes) -> int:
+    """Return the number of problems that validation describes."""
+    return sum(1 for _ in check_bytes("lines.jsonl", lines, make_validator(schema_bytes(SCHEMA))))
+
+
+def add_schema(results: Results) -> None:
+    """Add the validation of lines, all valid and a twentieth of them invalid."""
+    with tempfile.TemporaryDirectory(prefix="bench-commands-") as place:
+        make_run_folders(Path(place), SMALL[0])
+        valid = [json.loads(line) for line in make_index(Path(place)).splitlines()]
+
+    def records() -> Iterator[tuple[int, dict[str, Any]]]:
+        return enumerate(islice(cycle(valid), RECORDS))
+
+    texts = {
+        "all valid": b"".join(json_line(record) for _, record in records()),
+        "5 % invalid": b"".join(json_line(record if number % 20 else spoil(record)) for number, record in records()),
+    }
+    for title, lines in texts.items():
+        assert check(lines) == check_by_library(lines) == (0 if title == "all valid" else RECORDS // 10)
+        ways = {"the library jsonschema": partial(check_by_library, lines), "`check_bytes`": partial(check, lines)}
+        costs = measure_in_turns(ways, rounds=1)
+        results.add(f"schema validation, {title}", RECORDS, "records", costs, wanted=WANTED)
+
+
+def main() -> None:
+    """Measure every size, then validation."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("sizes", nargs="*", type=int, default=[10_000], metavar="N", help="run folders (default 10000)")
+    sizes = parser.parse_args().sizes
+    results = Results(__file__)
+    for size in sorted({*SMALL, *sizes}):
+        measure_repository(size, results)
+    add_schema(results)
+    results.write()
+
+
+if __name__ == "__main__":
+    main()
