@@ -180,9 +180,8 @@ def _make_row(reference: Sequence[Cost], measured: Sequence[Cost], by: str, rati
         base, times = [median(base)], [median(times)]
     pairs = zip(base, times, strict=True)
     ratios = [one / other if ratio == "speed" else other / one for one, other in pairs]
-    walls, peaks = (
-        [value for value in column if value is not None] for column in list(zip(*measured, strict=True))[1:]
-    )
+    walls = [cost.wall for cost in measured if cost.wall is not None]
+    peaks = [cost.peak_mb for cost in measured if cost.peak_mb is not None]
     return {
         "by": by,
         "kind": ratio,

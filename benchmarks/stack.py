@@ -67,11 +67,11 @@ def compare(root: Path, count: int) -> Costs:
     """Return the costs of each way."""
     make_repository(root, count)
     here = Path(__file__)
-    commands = {
+    commands: dict[str, list[object]] = {
         "straightforward script (three registries, no seal)": [
             *(sys.executable, here.with_name("baseline.py"), "build", root, root / "plain")
         ],
-        "`registry-pipeline build` (all, sealed and activated)": program(root, "build", "--quiet"),
+        "`registry-pipeline build` (all, sealed and activated)": [*program(root, "build", "--quiet")],
         "Dagster in process (all, sealed and checked)": [sys.executable, here, "--dagster", root],
         "of which importing Dagster and the definitions": [
             *(sys.executable, "-c", "import dagster, registry_pipeline.defs.build")

@@ -114,10 +114,10 @@ def compare(place: Path, count: int, results: Results) -> bool:
     }
     size = f"run folders, {len(oracle):,} of them broken"
     results.add("verification, in one process", count, size, measure_in_turns(ways, rounds=3))
-    commands = {
+    commands: dict[str, list[object]] = {
         "straightforward script, one process": [sys.executable, baseline.__file__, "verify", place],
-        "`verify --all`, one process": program(place, "verify", "--all", "--jobs", "1"),
-        "`verify --all`, two processes": program(place, "verify", "--all", "--jobs", "2"),
+        "`verify --all`, one process": [*program(place, "verify", "--all", "--jobs", "1")],
+        "`verify --all`, two processes": [*program(place, "verify", "--all", "--jobs", "2")],
     }
     # Both find the broken folders.
     measured = {name: partial(measure_command, command, (3,)) for name, command in commands.items()}
