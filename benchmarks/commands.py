@@ -67,12 +67,14 @@ def add_index(root: Path, place: Path, size: int, results: Results) -> None:
     touched = sorted(existing)[:: max(1, min(100, size))]
 
     def prepare(way: str) -> None:
-        # What is a build without a cache would otherwise find one more folder in each round.
+        # Otherwise each build would find the folders that earlier ones sealed.
         for folder in set(list_folders(root)) - existing:
             folder.chmod(0o755)
             shutil.rmtree(folder)
         if way == first:
             shutil.rmtree(cache, ignore_errors=True)
+            # A build keeps no line of a folder that changed in the last two seconds.
+            time.sleep(2)
         elif way == changed:
             for folder in touched:
                 for path in folder.iterdir():
@@ -116,8 +118,6 @@ def measure_repository(size: int, results: Results) -> None:
         root = place / "repository"
         root.mkdir()
         make_repository(root, size, "--clean")
-        # A build keeps no line of a folder that is younger than two seconds.
-        time.sleep(2)
         if size != SMALL[0]:
             add_verification(root, size, results)
         add_index(root, place, size, results)
