@@ -144,7 +144,7 @@ def draw_curves(title: str, curves: Curves) -> str:
     seconds = [value for points in curves.values() for _, value in points]
     low, high = floor(log10(min(seconds))), ceil(log10(max(seconds)))
     high = max(high, low + 1)
-    right, bottom = _WIDTH - 24, _HEIGHT - 28
+    right, bottom = _WIDTH - 36, _HEIGHT - 28
 
     def x(size: int) -> float:
         return _LEFT + (right - _LEFT) * log10(size / sizes[0]) / log10(sizes[-1] / sizes[0])
@@ -154,10 +154,10 @@ def draw_curves(title: str, curves: Curves) -> str:
 
     height = _HEIGHT + _LEGEND_LINE * len(curves) + 8
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" font-size="12" fill="#768390">',
-        "<style>text { font-family: sans-serif }</style>",
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}">',
+        "<style>text { font: 12px sans-serif; fill: #768390 }</style>",
         f"<title>{escape(title)}</title>",
-        f'<text x="{_LEFT}" y="20" font-weight="bold">{escape(title)}</text>',
+        f'<text x="{_LEFT}" y="20">{escape(title)}</text>',
     ]
     for power in range(low, high + 1):
         at = y(10**power)
