@@ -5,7 +5,7 @@ folders of other operations. Each way gives the bytes of the new log:
 
 - the script verifies every snapshot from its bytes, compares each manifest with the one before and writes all edges;
 - ours verifies the head and its previous, opens no logged folder but the last one's manifest, and verifies what is new;
-- the last row adds what makes it a registry: sealed, verified, judged by schema and rules, published.
+- the last row adds what makes it a registry: sealed, verified, validated by schema and rules, published.
 
 The edges of all ways are compared. A growth curve follows, from an eighth of N on.
 """
@@ -169,7 +169,7 @@ def compare(place: Path, count: int) -> Costs:
     ways = {
         "straightforward script: verify and write all": lambda: plain(place),
         "the head and what is new": lambda: build(repository, 3, publish=False),
-        "the same, sealed, judged and published": lambda: publish_and_remove(repository),
+        "the same, sealed, validated and published": lambda: publish_and_remove(repository),
     }
     return measure_in_turns(ways)
 

@@ -78,8 +78,8 @@ def main() -> None:
         ways: dict[str, Way] = {
             "straightforward script": each(plain_seal),
             "the same, every file synced": each(plain_synced),
-            "seal_folder, one by one": each(lambda root, run_id: seal_folder(root, staging, run_id, files_of)),
-            "seal_folders, all with one sync": lambda: seal_folders(
+            "`seal_folder`, one by one": each(lambda root, run_id: seal_folder(root, staging, run_id, files_of)),
+            "`seal_folders`, all with one sync": lambda: seal_folders(
                 root, staging, [(run_id, files_of) for run_id in run_ids]
             ),
         }
