@@ -5,7 +5,7 @@ A file of N module instances (2,000 and 10,000 without N) with comments, of whic
 - the script loads the file with ruamel.yaml's round trip, inserts into the sorted list, and dumps it;
 - ours splices the text, reads the outcome again and compares it with what it shall say;
 - the update changes one field of one entry, in both ways;
-- the last row is the whole command's work: all registries read, judged before and after, staged, synced, replaced.
+- the last row is the whole command's work: all registries read, validated before and after, staged, synced, replaced.
 
 The values of all ways are compared; so is that ours changed no line, which the script does not keep.
 """

@@ -5,11 +5,11 @@ the contract_ids whose surface is another one:
 
 - the plain loop is what the package rfc8785 is made for: `json.loads`, then sha256 of `rfc8785.dumps` a contract;
 - ours reads strictly (duplicate keys, numbers, depth), hashes, and applies every role rule;
-- the last row tells them too: line and column in both files, and the JSON pointers that differ.
+- the last row reports them too: line and column in both files, and the JSON pointers that differ.
 
 A table of hashing alone comes first, because strict parsing has its own cost. What is remembered of surfaces is
 forgotten before each round; within one, two packs share what did not change. The last table is a history: M versions
-of a pack of forty roles (M is N / 20), each parsed and judged.
+of a pack of forty roles (M is N / 20), each parsed and checked.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def duckdb_lines(log: Log, query: str, count: int) -> list[str]:
 
 
 def ours(log: Log, query: str, count: int, *, use_index: bool) -> list[str]:
-    """Answer by the room, through the side index or not."""
+    """Answer by the package, through the side index or not."""
     if query == QUERIES[0]:
         answer = find_run(log, wanted_run(count), use_index=use_index)
     elif query == QUERIES[3]:

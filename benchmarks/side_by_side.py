@@ -161,10 +161,9 @@ def describe_machine() -> dict[str, Any]:
     """Return what the results depend on: the machine and its load, Python, the date and the commit."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    git = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "commit": subprocess.run(git, cwd=ROOT, check=False, capture_output=True, text=True).stdout.strip() or None,
+        "commit": find_commit(),
         "cores": os.cpu_count(),
         "cpu": models[0] if models else platform.machine(),
         "memory_gb": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9),
@@ -172,6 +171,15 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "load_at_start": round(os.getloadavg()[0], 2),
     }
+
+
+def find_commit() -> str | None:
+    """Return the commit that is measured, with `-dirty` if the code differs from it; None outside of a repository."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, check=False, capture_output=True)
+    code = ["git", "diff", "--quiet", "HEAD", "--", "registry_pipeline", "schemas", "benchmarks/*.py"]
+    if commit.returncode:
+        return None
+    return commit.stdout.decode().strip() + ("-dirty" if subprocess.run(code, cwd=ROOT, check=False).returncode else "")
 
 
 def _make_row(reference: Sequence[Cost], measured: Sequence[Cost], by: str, ratio: str) -> dict[str, Any]:
