@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -181,6 +182,23 @@ def test_a_ratio_is_the_median_of_the_rounds() -> None:
     assert (times["ratio"], times["spread"]) == (0.3333, [0.25, 0.5])
     assert (speed["cpu_s"], speed["wall_s"], speed["peak_mb"], speed["rounds"]) == (1.0, 5.0, 30.0, 3)
     assert make_row(script, script, "cpu", "speed")["spread"] is None
+
+
+def test_what_a_benchmark_writes_can_be_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results_class, compiled = SIDE_BY_SIDE["Results"], list[Path]()
+    names = results_class.write.__globals__
+    monkeypatch.setitem(names, "RESULTS", tmp_path)
+    monkeypatch.setitem(names, "compileall", SimpleNamespace(compile_dir=lambda folder, **_: compiled.append(folder)))
+
+    tables = results_class("benchmarks/example.py")
+    costs = SIDE_BY_SIDE["measure_in_turns"]({"script": lambda: sum(range(10**5)), "ours": lambda: None}, rounds=3)
+    tables.add("adding", 5, "numbers", costs, wanted={"ours": 0.5})
+    tables.write()
+    stored = read_results(tmp_path)
+
+    assert [folder.name for folder in compiled] == ["registry_pipeline", "benchmarks"]
+    assert list(stored) == ["example"]
+    assert "**adding: 5 numbers** (median of 3 rounds)" in format_results("example", stored["example"])
 
 
 @pytest.mark.process
