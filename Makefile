@@ -53,7 +53,8 @@ ui: .venv/.ready ## Dagster's pages for the example repository, on loopback
 	@test -d $(DEMO) || $(BIN)/registry-pipeline example $(DEMO)
 	@$(BIN)/registry-pipeline -C $(DEMO) ui
 
-bench: .venv/.ready ## ratios against straightforward scripts, measured side by side
+bench: .venv/.ready ## ratios against straightforward scripts, measured side by side; results and docs/benchmarks.md
+	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/build.py
 	$(BIN)/python benchmarks/seal.py
@@ -67,6 +68,7 @@ bench: .venv/.ready ## ratios against straightforward scripts, measured side by 
 	$(BIN)/python benchmarks/roles_history.py
 	$(BIN)/python benchmarks/entries.py
 	$(BIN)/python benchmarks/run_index.py
+	$(BIN)/python tools/docs.py
 
 bench-check: .venv/.ready ## counts that do not depend on load (system calls, fsyncs, verifications), each with a ceiling
 	$(BIN)/python benchmarks/check_counts.py

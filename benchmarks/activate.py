@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from statistics import mean
 
-from side_by_side import folders_wanted
+from side_by_side import Cost, Results, folders_wanted, make_writable, measure
 
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.pipeline.init import initialize
@@ -47,8 +45,8 @@ def governed_folder(root: Path) -> Repository:
     return load_repository(root)
 
 
-def activate_next(repository: Repository, number: int) -> tuple[float, float]:
-    """Build, seal, validate and activate one more snapshot; return the CPU and wall milliseconds of the activation."""
+def activate_next(repository: Repository, number: int) -> Cost:
+    """Build, seal, validate and activate one more snapshot; return the cost of the activation."""
     run = start_build_run(repository, FIRST + timedelta(minutes=number))
     built = build(repository, run, SPEC, {})
     assert isinstance(built, Built), built
@@ -60,19 +58,6 @@ def activate_next(repository: Repository, number: int) -> tuple[float, float]:
         assert isinstance(moved, Activation), moved
 
     return measure(move)
-
-
-def measure(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the CPU and wall milliseconds of a call."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    work()
-    return 1e3 * (time.process_time() - cpu), 1e3 * (time.perf_counter() - wall)
-
-
-def median(measured: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return the medians of CPU and wall time."""
-    cpu, wall = zip(*measured, strict=True)
-    return statistics.median(cpu), statistics.median(wall)
 
 
 def plain_activate(root: Path, number: int) -> None:
@@ -92,7 +77,7 @@ def plain_activate(root: Path, number: int) -> None:
 
 def main() -> None:
     """Grow one chain to N records, and compare it with short ones."""
-    count = folders_wanted(__doc__, 1000, "records")
+    count, results = folders_wanted(__doc__, 1000, "records"), Results(__file__)
     with tempfile.TemporaryDirectory(prefix="bench-activate-") as place:
         long = governed_folder(Path(place) / "long")
         # Every 25th activation is followed by a checkpoint.
@@ -110,21 +95,18 @@ def main() -> None:
                 plain.append(measure(partial(plain_activate, Path(place), number)))
             status.append(measure(lambda: read_chain_state(long, from_checkpoint=True)))
             full.append(measure(lambda: read_chain_state(long)))
-        for folder, _, _ in os.walk(place):
-            Path(folder).chmod(0o755)
-    rows = {
-        f"activation, chain of {SHORT} records": median(at_short),
-        f"activation, chain of {count} records": median(at_long),
-        "plain script: replace, append, sync": median(plain),
-        f"chain of {count}, as `status` reads it": median(status),
-        f"chain of {count}, every record verified": median(full),
+        make_writable(Path(place))
+    each = Cost(mean(cost.cpu for cost in at_long), mean(cost.wall or 0 for cost in at_long))
+    costs = {
+        f"activation, chain of {SHORT} records": at_short,
+        "activation, chain of N": at_long,
+        "mean of the activations at N, with their checkpoint": [each],
+        "plain script: replace, append, sync": plain,
+        "the chain of N as `status` reads it": status,
+        "every record of the chain of N verified": full,
     }
-    unit = rows[f"activation, chain of {SHORT} records"][0]
-    print(f"activate: medians of {len(at_long)} changes, alternately")
-    for title, (cpu, wall) in rows.items():
-        print(f"  {title:<42}{cpu / unit:6.2f}   CPU {cpu:7.1f} ms   wall {wall:7.1f} ms")
-    mean = statistics.mean(cpu for cpu, _ in at_long)
-    print(f"  mean of the {len(at_long)}, with their checkpoint    {mean / unit:6.2f}   CPU {mean:7.1f} ms")
+    results.add("activation", count, "records", costs, ratio="cost", wanted={"activation, chain of N": 2})
+    results.write()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ registry in the event log (default 10,000), in process.
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ import time
 from pathlib import Path
 
 from dagster import AssetMaterialization, DagsterInstance, MetadataValue, build_sensor_context
-from side_by_side import folders_wanted
+from side_by_side import Cost, Results, folders_wanted, measure, measure_command, program
 
 from registry_pipeline.config import load_repository
 from registry_pipeline.defs import event_log
@@ -36,14 +35,6 @@ def make_example(place: Path) -> Path:
     return place
 
 
-def measure_command_line(root: Path) -> float:
-    """Return the CPU seconds of `registry-pipeline build`."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([*PROGRAM, "-C", str(root), "build"], check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def read_cpu_seconds(sessions: set[int]) -> float:
     """Return the CPU time of the processes of some sessions, and of their children that have ended."""
     ticks = 0
@@ -57,8 +48,8 @@ def read_cpu_seconds(sessions: set[int]) -> float:
     return ticks / TICKS_PER_SECOND
 
 
-def measure_dagster(root: Path) -> tuple[float, float, float]:
-    """Return CPU seconds and wall seconds from the launch to the moved pointers, and CPU seconds of an idle second."""
+def measure_dagster(root: Path) -> tuple[Cost, Cost]:
+    """Return the cost from the launch to the moved pointers, and what the servers alone take in that time."""
     machine = Machine(load_repository(root))
     served = machine.served
     try:
@@ -76,45 +67,47 @@ def measure_dagster(root: Path) -> tuple[float, float, float]:
         until("the activation", lambda: read_pointers(served.repository).active_refs() or None, WORK_SECONDS)
         (run_id,) = served.runs("activate_pointers_job")
         served.wait_for_end("activate_pointers_job", run_id)
-        return read_cpu_seconds(sessions) - cpu, time.monotonic() - wall, idle
+        cost = Cost(read_cpu_seconds(sessions) - cpu, time.monotonic() - wall)
+        return cost, Cost(idle * (cost.wall or 0))
     finally:
         machine.stop()
 
 
-def measure_ticks(root: Path, count: int) -> tuple[float, float]:
-    """Return the CPU seconds of a tick of the activation sensor, and of one with `count` more materializations."""
+def measure_ticks(root: Path, count: int) -> tuple[list[Cost], list[Cost]]:
+    """Return the costs of ticks of the activation sensor, and of those with `count` more materializations."""
     repository = load_repository(root)
     with DagsterInstance.from_config(str(repository.dagster_home)) as instance:
 
-        def tick() -> float:
+        def tick() -> Cost:
             with build_sensor_context(instance=instance) as context:
-                begun = time.process_time()
-                activation_sensor(context, repository=RepositoryResource(root, instance))
-                return time.process_time() - begun
+                return measure(lambda: activation_sensor(context, repository=RepositoryResource(root, instance)))
 
-        few = min(tick() for _ in range(5))
+        few = [tick() for _ in range(5)]
         (made,) = event_log.read_materializations(instance, "run_registry", limit=1)
         assert made.sealed is not None
         page = {event_log.SEALED_KEY: MetadataValue.json(event_log.sealed_to_json(repository, made.sealed))}
         for _ in range(count):
             instance.report_runless_asset_event(AssetMaterialization("run_registry", metadata=page))
-        return few, min(tick() for _ in range(5))
+        return few, [tick() for _ in range(5)]
 
 
 def main() -> None:
-    """Measure and print."""
-    count = folders_wanted(__doc__, 10_000, "materializations")
+    """Measure and write the tables."""
+    count, results = folders_wanted(__doc__, 10_000, "materializations"), Results(__file__)
     with tempfile.TemporaryDirectory() as place:
-        command_line = measure_command_line(make_example(Path(place, "first")))
+        command_line = measure_command(program(make_example(Path(place, "first")), "build"))
         root = make_example(Path(place, "second"))
-        dagster, wall, idle = measure_dagster(root)
-        print("from the launch to moved pointers, the example repository")
-        print(f"  registry-pipeline build            {command_line:6.2f} s of CPU")
-        times = dagster / command_line
-        print(f"  rebuild_job under ui               {dagster:6.2f} s of CPU, {times:.1f} times, in {wall:.0f} s")
-        print(f"  of which the servers by themselves {idle * wall:6.2f} s of CPU")
-        few, many = (seconds * 1000 for seconds in measure_ticks(root, count))
-        print(f"a tick of the activation sensor: {few:.0f} ms of CPU, with {count} materializations {many:.0f} ms")
+        rebuild, servers = measure_dagster(root)
+        costs = {
+            "`registry-pipeline build`": [command_line],
+            "`rebuild_job` under `ui`, from its launch to the moved pointers": [rebuild],
+            "of which webserver and daemon by themselves": [servers],
+        }
+        results.add("Dagster's servers", 1, "example repository", costs, ratio="cost")
+        few, many = measure_ticks(root, count)
+        ticks = {"after one rebuild": few, "with N more materializations in the event log": many}
+        results.add("a tick of `activation_sensor`", count, "materializations", ticks, ratio="cost")
+    results.write()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ folders of other operations. Each way gives the bytes of the new log:
 
 - the script verifies every snapshot from its bytes, compares each manifest with the one before and writes all edges;
 - ours verifies the head and its previous, opens no logged folder but the last one's manifest, and verifies what is new;
-- the last row adds what makes it a registry: sealed, verified, judged by schema and rules, published.
+- the last row adds what makes it a registry: sealed, verified, validated by schema and rules, published.
 
 The edges of all ways are compared. A growth curve follows, from an eighth of N on.
 """
@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from side_by_side import best_seconds, folders_wanted, print_table
+from side_by_side import Costs, Results, folders_wanted, measure_in_turns
 
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.git.values import GitState
@@ -162,31 +162,28 @@ def edges_of(log: bytes) -> list[str]:
     return sorted(json.dumps(edge) for edge in edges)
 
 
-def compare(place: Path, count: int) -> dict[str, float]:
-    """Return the seconds of each way over N logged snapshots and a new one; their edges are the same."""
+def compare(place: Path, count: int) -> Costs:
+    """Return the costs of each way over N logged snapshots and a new one; their edges are the same."""
     repository = prepare(place, count)
     assert edges_of(build(repository, 3, publish=False)) == edges_of(plain(place)), "the two disagree"
     ways = {
         "straightforward script: verify and write all": lambda: plain(place),
         "the head and what is new": lambda: build(repository, 3, publish=False),
-        "the same, sealed, judged and published": lambda: publish_and_remove(repository),
+        "the same, sealed, validated and published": lambda: publish_and_remove(repository),
     }
-    return best_seconds(ways)
+    return measure_in_turns(ways)
 
 
 def main() -> None:
-    """Print the table for N, then the curve up to it."""
-    count = folders_wanted(__doc__, 2_000, "snapshots")
-    curve = {}
+    """Measure an eighth of N, a quarter, a half and N."""
+    count, results = folders_wanted(__doc__, 2_000, "snapshots"), Results(__file__)
     with tempfile.TemporaryDirectory(prefix="bench-delta-") as place:
         for size in (count // 8, count // 4, count // 2, count):
-            curve[size] = compare(Path(place) / str(size), size)
+            costs = compare(Path(place) / str(size), size)
+            results.add("delta log with a new snapshot", size, "snapshots", costs)
         for folder in Path(place).rglob("*_build"):
             folder.chmod(0o755)
-    print_table(f"delta log: {count} snapshots and a new one", curve[count], count, "snapshot")
-    print("growth, milliseconds: script, head and new, published")
-    for size, seconds in curve.items():
-        print(f"  {size:6d} snapshots  " + "  ".join(f"{spent * 1e3:8.1f}" for spent in seconds.values()))
+    results.write()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ A file of N module instances (2,000 and 10,000 without N) with comments, of whic
 - the script loads the file with ruamel.yaml's round trip, inserts into the sorted list, and dumps it;
 - ours splices the text, reads the outcome again and compares it with what it shall say;
 - the update changes one field of one entry, in both ways;
-- the last row is the whole command's work: all registries read, judged before and after, staged, synced, replaced.
+- the last row is the whole command's work: all registries read, validated before and after, staged, synced, replaced.
 
 The values of all ways are compared; so is that ours changed no line, which the script does not keep.
 """
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from side_by_side import best_seconds, print_table
+from side_by_side import Results, measure_in_turns
 
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.registries.entries.change_plan import ChangeRequest
@@ -121,8 +121,8 @@ def whole_command(root: Path, data: bytes, entry: dict[str, Any]) -> Callable[[]
     return add
 
 
-def measure(count: int) -> None:
-    """Print the table of one size."""
+def measure(count: int, results: Results) -> None:
+    """Add the table of one size."""
     data = registry_text(count).encode()
     fresh, other = new_entry(count), changed_entry(data, count)
     compare(data, fresh, 0)
@@ -136,12 +136,15 @@ def measure(count: int) -> None:
             "ours, update of a field, proven": lambda: ours(data, other),
             "the whole command: rules before and after, synced": add,
         }
-        print_table(f"{count} entries", best_seconds(ways, rounds=3 if count <= MANY else 1), count, "entry")
+        costs = measure_in_turns(ways, rounds=3 if count <= MANY else 1)
+        results.add("one entry into a file of many", count, "entries", costs)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("count", nargs="?", type=int, metavar="N", help="entries (default 2000, then 10000)")
     size_option = parser.parse_args().count
+    tables = Results(__file__)
     for size in (2000, 10000) if size_option is None else (size_option,):
-        measure(size)
+        measure(size, tables)
+    tables.write()

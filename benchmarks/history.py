@@ -17,21 +17,17 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from statistics import median
 
 from gen_runs import OPERATIONS
-from side_by_side import Way, make_run_folders
+from side_by_side import Cost, Results, Way, make_run_folders, measure_command, measure_in_turns, program
 
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.git.first_parent import read_history
@@ -151,97 +147,76 @@ def forget_inputs(repository: Repository) -> None:
     (repository.state_root / "cache" / NAME).unlink(missing_ok=True)
 
 
-def run_command(root: Path) -> None:
+def run_command(root: Path) -> Cost:
     """Build the year by the command line."""
     words = ["build", "drift_signals_daily", "--as-of", "2025-01-01..2025-12-31", "--now", "2026-01-02T00:00:00Z"]
-    command = [sys.executable, "-m", "registry_pipeline", "-C", str(root), *words]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return measure_command(program(root, *words))
 
 
-def measure(work: Way) -> tuple[float, float]:
-    """Return the CPU seconds of this process and of those that it waited for, and the wall seconds."""
-    before, begun = os.times(), time.perf_counter()
-    work()
-    wall, after = time.perf_counter() - begun, os.times()
-    return sum(after[:4]) - sum(before[:4]), wall
-
-
-def print_costs(title: str, ways: Mapping[str, tuple[Way, Way]]) -> None:
-    """Run (preparation, work) of each way in turns, and print the medians as multiples of the first way's."""
-    costs: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    for _ in range(ROUNDS):
-        for name, (prepare, work) in ways.items():
-            prepare()
-            costs[name].append(measure(work))
-    medians = {name: [median(column) for column in zip(*rows, strict=True)] for name, rows in costs.items()}
-    reference = next(iter(medians.values()))
-    print(title)
-    for name, (cpu, wall) in medians.items():
-        factors = f"CPU {cpu / reference[0]:5.2f} x {cpu:6.2f} s   wall {wall / reference[1]:5.2f} x {wall:6.2f} s"
-        print(f"  {name:<52} {factors}")
-
-
-def print_growth(repository: Repository, count: int, label: str) -> None:
-    """Print the cost of so many days with nothing known before, as a multiple of hashing their distinct blobs."""
+def add_growth(repository: Repository, results: Results, job: str, count: int, size: int, of: str) -> None:
+    """Add the cost of so many days with nothing known before, as a multiple of hashing their distinct blobs."""
     days = every_day(count)
     names = distinct_blobs(repository.root, days)
-    reference = min(measure(lambda: hash_once(repository.root, names))[0] for _ in range(ROUNDS))
-    cpu, wall = measure(lambda: build(repository, days, force=True))
-    print(f"  {label:<16} CPU {cpu / reference:5.2f} x {cpu:6.2f} s   wall {wall:6.2f} s")
+    ways: dict[str, Way] = {
+        "every distinct blob hashed once": lambda: hash_once(repository.root, names),
+        "nothing known before": lambda: build(repository, days, force=True),
+    }
+    costs = measure_in_turns(ways, rounds=2, before=lambda _: forget(repository))
+    results.add(job, size, of, costs, ratio="cost")
     forget(repository)
 
 
-def year(root: Path, files: int) -> None:
-    """Print the table of the year, then what parts of it cost."""
+def year(root: Path, files: int, results: Results) -> None:
+    """Add the table of the year, then what parts of it cost."""
     repository, days = load_repository(root), every_day(365)
     names = distinct_blobs(root, days)
-    count = names.count(b"\n")
     build(repository, days)  # which keeps the digests
 
     def remove_days() -> None:
         forget(repository)
         forget_inputs(repository)
 
-    def nothing() -> None:
-        pass
-
-    print_costs(
-        f"history: 365 days of {files} files, {COMMITS} commits, {count} distinct blobs, {RUNS} run folders",
-        {
-            "every distinct blob hashed once": (nothing, lambda: hash_once(root, names)),
-            "nothing known before": (remove_days, lambda: build(repository, days, force=True)),
-            "digests in the cache": (remove_days, lambda: build(repository, days)),
-            "every day sealed, its inputs not recorded": (
-                lambda: forget_inputs(repository),
-                lambda: build(repository, days),
-            ),
-            "every day sealed, its inputs recorded": (nothing, lambda: build(repository, days)),
-            "the same as a command": (lambda: run_command(root), lambda: run_command(root)),
-        },
-    )
+    preparations: dict[str, Way] = {
+        "nothing known before": remove_days,
+        "digests in the cache": remove_days,
+        "every day sealed, its inputs not recorded": lambda: forget_inputs(repository),
+        "the same as a command": lambda: run_command(root),
+    }
+    ways: dict[str, Way] = {
+        "every distinct blob hashed once": lambda: hash_once(root, names),
+        "nothing known before": lambda: build(repository, days, force=True),
+        "digests in the cache": lambda: build(repository, days),
+        "every day sealed, its inputs not recorded": lambda: build(repository, days),
+        "every day sealed, its inputs recorded": lambda: build(repository, days),
+        "the same as a command": lambda: run_command(root),
+    }
+    costs = measure_in_turns(ways, ROUNDS, lambda way: preparations.get(way, lambda: None)())
+    of = f"files, {COMMITS} commits, {len(names.splitlines()):,} distinct blobs, {RUNS:,} run folders"
+    results.add("a year of history", files, of, costs, ratio="cost", wanted={"nothing known before": 6})
     forget(repository)
     for part in (90, 180, 365):
-        print_growth(repository, part, f"{part} days")
+        add_growth(repository, results, "history over days", part, part, "days")
 
 
 def main() -> None:
-    """Make the repository, time the year, then the growth over files."""
+    """Make the repository, measure the year, then the growth over files."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("files", nargs="?", type=int, default=5000, metavar="FILES", help="files (default 5000)")
-    files = int(parser.parse_args().files)
+    files, results = int(parser.parse_args().files), Results(__file__)
     with tempfile.TemporaryDirectory(prefix="bench-history-", ignore_cleanup_errors=True) as place:
         root = Path(place) / "year"
         root.mkdir()
         make_repository(root, files)
-        year(root, files)
+        year(root, files, results)
         forget(load_repository(root))
         for more in (files // 5, files, files * 4):
             grown = Path(place) / f"files{more}"
             grown.mkdir()
             make_repository(grown, more)
-            print_growth(load_repository(grown), 365, f"{more} files")
+            add_growth(load_repository(grown), results, "history over files", 365, more, "files")
         with suppress(OSError):
             shutil.rmtree(place)
+    results.write()
 
 
 if __name__ == "__main__":

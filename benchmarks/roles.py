@@ -5,11 +5,11 @@ the contract_ids whose surface is another one:
 
 - the plain loop is what the package rfc8785 is made for: `json.loads`, then sha256 of `rfc8785.dumps` a contract;
 - ours reads strictly (duplicate keys, numbers, depth), hashes, and applies every role rule;
-- the last row tells them too: line and column in both files, and the JSON pointers that differ.
+- the last row reports them too: line and column in both files, and the JSON pointers that differ.
 
 A table of hashing alone comes first, because strict parsing has its own cost. What is remembered of surfaces is
 forgotten before each round; within one, two packs share what did not change. The last table is a history: M versions
-of a pack of forty roles (M is N / 20), each parsed and judged.
+of a pack of forty roles (M is N / 20), each parsed and checked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import json
 from typing import Any
 
 import rfc8785
-from side_by_side import best_seconds, folders_wanted, print_table
+from side_by_side import Results, folders_wanted, measure_in_turns
 
 from registry_pipeline.registries.roles.check import PublishedCommit, check_against_baseline, check_history
 from registry_pipeline.registries.roles.pack import ParsedPack, clear_role_cache, parse_pack
@@ -114,42 +114,44 @@ def plain_history(versions: list[bytes]) -> list[str]:
 
 def main() -> None:
     """Print the three tables."""
-    count = folders_wanted(__doc__, 10_000, "roles")
+    count, results = folders_wanted(__doc__, 10_000, "roles"), Results(__file__)
     baseline, same, changed = pack(count), pack(count), pack(count, count // 100)
     surfaces = [
         contract["schema_json"] for each in json.loads(same)["roles"] for field in KINDS for contract in each[field]
     ]
-    seconds = best_seconds(
+    costs = measure_in_turns(
         {
             "rfc8785, sha256": lambda: [hashlib.sha256(rfc8785.dumps(each)).hexdigest() for each in surfaces],
             "ours, rfc8785 where it is not surely the same": lambda: [parsed_json_sha256(each) for each in surfaces],
         },
-        before=clear_role_cache,
+        before=lambda _: clear_role_cache(),
     )
-    print_table(f"hashing alone: {len(surfaces)} surfaces, parsed before", seconds, len(surfaces), "surface")
+    wanted = {"ours, rfc8785 where it is not surely the same": 5.0}
+    results.add("hashing alone", len(surfaces), "parsed surfaces", costs, wanted=wanted)
     assert plain(changed, baseline) == ours(changed, baseline), "the two disagree"
     assert plain(same, baseline) == ours(same, baseline) == []
-    seconds = best_seconds(
+    costs = measure_in_turns(
         {
             "plain loop: json, rfc8785, sha256": lambda: plain(same, baseline),
             "strict, with every rule": lambda: ours(same, baseline),
             "strict, with every rule and a hundredth reported": lambda: ours(changed, baseline),
         },
-        before=clear_role_cache,
+        before=lambda _: clear_role_cache(),
     )
-    print_table(f"role pack: {count} roles, {len(baseline) / 1e6:.1f} MB", seconds, count, "role")
+    results.add("role pack", count, f"roles, {len(baseline) / 1e6:.1f} MB", costs)
     versions = [pack(40, number % 7) for number in range(count // 20)]
     assert plain_history(versions) == of_history(versions), "the two disagree"
     each_once = [data + b" " * number for number, data in enumerate(versions)]
-    seconds = best_seconds(
+    costs = measure_in_turns(
         {
             "plain loop over every version": lambda: plain_history(each_once),
             "ours, no two versions alike": lambda: of_history(each_once),
             "ours, seven different versions": lambda: of_history(versions),
         },
-        before=clear_role_cache,
+        before=lambda _: clear_role_cache(),
     )
-    print_table(f"history: {len(versions)} versions of 40 roles", seconds, len(versions), "version")
+    results.add("history", len(versions), "versions of 40 roles", costs)
+    results.write()
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ is the same for all rows. The pack is
 from __future__ import annotations
 
 import json
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from side_by_side import folders_wanted
+from roles import pack
+from side_by_side import Results, folders_wanted, measure_command, measure_in_turns, program
 
 PACK = "assets/atelier_rolepack_digital_production_studio_v1.json"
 SCRIPT = """
@@ -34,9 +34,7 @@ print(sorted(name for name, digest in old.items() if new.get(name) != digest))
 
 
 def write_packs(place: Path, count: int) -> None:
-    """Write the baseline and the packs. Called in a process of its own: its memory would count for its children."""
-    from roles import pack  # noqa: PLC0415
-
+    """Write the baseline and the packs."""
     baseline = pack(count)
     contents = {
         "baseline": baseline,
@@ -60,39 +58,24 @@ def make_repository(place: Path) -> Path:
     return root
 
 
-def measure(command: list[str]) -> tuple[float, float]:
-    """Return the CPU seconds of a process and its children, and its peak memory in MB."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode in (0, 3), command
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
-
-
 def main() -> None:
-    """Print the table."""
-    if len(sys.argv) == 3:
-        write_packs(Path(sys.argv[1]), int(sys.argv[2]))
-        return
-    count = folders_wanted(__doc__, 10_000, "roles")
+    """Measure and write the table."""
+    count, results = folders_wanted(__doc__, 10_000, "roles"), Results(__file__)
     with tempfile.TemporaryDirectory(prefix="roles-") as name:
         place = Path(name)
-        subprocess.run([sys.executable, __file__, name, str(count)], check=True)
+        write_packs(place, count)
         root = make_repository(place)
-        check = [sys.executable, "-m", "registry_pipeline", "-C", str(root), "roles", "check", "--current"]
+        check = program(root, "roles", "check", "--current")
         ways = {
             "plain script": [sys.executable, "-c", SCRIPT, str(place / "changed.json"), str(place / "baseline.json")],
             "no role changed": [*check, str(place / "same.json")],
             "a hundredth changed": [*check, str(place / "changed.json")],
             "another layout": [*check, str(place / "layout.json")],
         }
-        rounds = [{way: measure(command) for way, command in ways.items()} for _ in range(5)]
-        seconds = {way: statistics.median(row[way][0] for row in rounds) for way in ways}
-        print(f"roles check: {count} roles")
-        for way in ways:
-            peak = max(row[way][1] for row in rounds)
-            ratio = seconds["plain script"] / seconds[way]
-            print(f"  {way:<24} {ratio:6.2f} x {seconds[way]:8.2f} s CPU {peak:8.0f} MB")
+        # Exit 3: something drifted.
+        costs = measure_in_turns({way: partial(measure_command, command, (0, 3)) for way, command in ways.items()})
+        results.add("`roles check`", count, "roles", costs, wanted={"no role changed": 3})
+    results.write()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import rfc8785
 from roles import KINDS, pack
-from side_by_side import best_seconds, folders_wanted, print_table
+from side_by_side import Results, folders_wanted, measure_in_turns
 
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.registries.roles.baselines import read_pack_blobs, read_pack_commits
@@ -80,7 +80,7 @@ def read(repository: Repository, path: str) -> int:
 
 def main() -> None:
     """Print the table."""
-    count = folders_wanted(__doc__, 500, "commits")
+    count, results = folders_wanted(__doc__, 500, "commits"), Results(__file__)
     with tempfile.TemporaryDirectory(prefix="roles-") as place:
         repository = load_repository(Path(place))
         path = repository.config.roles.pack
@@ -88,14 +88,15 @@ def main() -> None:
         changed = (repository.root / path).read_bytes().replace(b'"Surface X 7"', b'"Another"')
         (repository.root / path).write_bytes(changed)
         assert script(repository.root, path) == ours(repository) != []
-        seconds = best_seconds(
+        costs = measure_in_turns(
             {
                 "script: git show a commit, json, rfc8785": lambda: script(repository.root, path),
-                "roles check --history": lambda: ours(repository),
-                "reading alone": lambda: read(repository, path),
+                "`roles check --history`: every rule": lambda: ours(repository),
+                "reading the packs alone": lambda: read(repository, path),
             }
         )
-        print_table(f"history: {count} commits of a pack of 40 roles among {2 * count}", seconds, count, "commit")
+        results.add("history of a pack of 40 roles", count, "commits that changed it, among twice as many", costs)
+    results.write()
 
 
 if __name__ == "__main__":

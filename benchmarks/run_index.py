@@ -15,19 +15,17 @@ behind a thousand new records; after it `run-index check` is compared with a pla
 from __future__ import annotations
 
 import json
-import multiprocessing
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from statistics import median
 from time import process_time
 from typing import Any
 
-from side_by_side import folders_wanted
+from side_by_side import Cost, Results, Way, child_environment, folders_wanted, measure, measure_in_turns
 
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.registries.run_index.gates import RuleContext
@@ -155,7 +153,7 @@ def duckdb_lines(log: Log, query: str, count: int) -> list[str]:
 
 
 def ours(log: Log, query: str, count: int, *, use_index: bool) -> list[str]:
-    """Answer by the room, through the side index or not."""
+    """Answer by the package, through the side index or not."""
     if query == QUERIES[0]:
         answer = find_run(log, wanted_run(count), use_index=use_index)
     elif query == QUERIES[3]:
@@ -170,13 +168,14 @@ def ours(log: Log, query: str, count: int, *, use_index: bool) -> list[str]:
 
 
 PLAIN = "plain JSON scan"
+SCAN = "our scan"
 WAYS: dict[str, Callable[[Log, str, int], list[str]]] = {
     PLAIN: plain,
     "DuckDB on JSON lines": duckdb_lines,
-    "our scan": lambda log, query, count: ours(log, query, count, use_index=False),
+    SCAN: lambda log, query, count: ours(log, query, count, use_index=False),
     "our side index": lambda log, query, count: ours(log, query, count, use_index=True),
 }
-CHECK = "run-index check"
+CHECK = "`run-index check`, every line and rule"
 
 
 def check(log: Log) -> list[str]:
@@ -188,7 +187,7 @@ def check(log: Log) -> list[str]:
 
 
 def measured(root: str, way: str, query: str, count: int) -> None:
-    """Ask once, or several times where that is quick; print seconds, peak memory in MiB and the answer."""
+    """Ask once, or several times where that is quick; print seconds, peak memory in MB and the answer."""
     log = run_index_log(Repository(Path(root), Config()))
     best, spent, found = float("inf"), 0.0, []
     while spent < 0.2:
@@ -197,63 +196,60 @@ def measured(root: str, way: str, query: str, count: int) -> None:
         best = min(best, process_time() - begun)
         spent += process_time() - begun
     status = Path("/proc/self/status").read_text(encoding="ascii")  # ru_maxrss would count the parent's, too
-    peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
+    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
     print(json.dumps([best, peak, found]))
 
 
-def measure(root: Path, way: str, query: str, count: int) -> tuple[float, float, list[str]]:
-    """Return what `measured` prints in a process of its own."""
+def measure_alone(root: Path, way: str, query: str, count: int, answers: dict[str, set[tuple[str, ...]]]) -> Cost:
+    """Return what `measured` prints in a process of its own; its answer is added to those to the query."""
     words = [sys.executable, __file__, "--one", str(root), way, query, str(count)]
-    seconds, peak, found = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
-    return seconds, peak, found
+    done = subprocess.run(words, capture_output=True, check=True, env=child_environment())
+    seconds, peak, found = json.loads(done.stdout)
+    answers.setdefault(query, set()).add(tuple(found))
+    return Cost(seconds, peak_mb=peak)
 
 
-def _timed(work: Callable[[], object]) -> float:
-    begun = process_time()
-    work()
-    return process_time() - begun
-
-
-def index_costs(log: Log, count: int) -> None:
-    """Print what building the index takes, and refreshing it."""
-    built = _timed(lambda: find_run(log, "RUN-20250101-0000-ZZZZ"))
-    size = index_path(log).stat().st_size / log.path.stat().st_size
+def add_index_costs(log: Log, count: int, results: Results) -> None:
+    """Add what building the index takes, refreshing it, and an append."""
+    built = measure(lambda: find_run(log, "RUN-20250101-0000-ZZZZ"))
+    print(f"side index: {index_path(log).stat().st_size / log.path.stat().st_size:.2f} of the log's size")
     refreshes = []
     for number in range(5):
         write_records(log, count + 1000 * number, 1000)
-        refreshes.append(_timed(lambda: find_run(log, "RUN-20250101-0000-ZZZZ")))
-    print(f"side index: built in {built:.1f} s ({built / count * 1e6:.1f} us a record), {size:.2f} of the log's size;")
-    print(f"  refreshed behind 1,000 new records in {median(refreshes) * 1e3:.1f} ms")
+        refreshes.append(measure(lambda: find_run(log, "RUN-20250101-0000-ZZZZ")))
     repository, made = Repository(log.path.parents[2], Config()), [record(2 * count + number) for number in range(50)]
-    appends = [_timed(partial(append_to_log, repository, log, [each], machine_id=None, now=BEGUN)) for each in made]
-    print(f"  an append, which reads the log: {median(appends) * 1e3:.1f} ms, at most {max(appends) * 1e3:.1f} ms")
+    appends = [measure(partial(append_to_log, repository, log, [each], machine_id=None, now=BEGUN)) for each in made]
+    costs = {
+        "building the side index": [built],
+        "refreshing it after 1,000 new records": refreshes,
+        "an append, which reads the log": appends,
+    }
+    results.add("the side index", count, "records", costs, ratio="cost")
 
 
 def main() -> None:
-    """Print a table a query: seconds, ratio to the plain scan, peak memory."""
+    """Measure each query, or be one way to answer one."""
     if sys.argv[1:2] == ["--one"]:
         measured(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
         return
-    count = folders_wanted(__doc__, 1_000_000, "records")
+    count, results = folders_wanted(__doc__, 1_000_000, "records"), Results(__file__)
+    answers: dict[str, set[tuple[str, ...]]] = {}
     with tempfile.TemporaryDirectory(prefix="bench-run-index-") as place:
         log = run_index_log(Repository(Path(place), Config()))
         log.path.parent.mkdir(parents=True)
         write_records(log, 0, count)
-        size = log.path.stat().st_size >> 20
-        print(f"run index: {count:,} records, {size} MiB, {multiprocessing.cpu_count()} processors", flush=True)
-        index_costs(log, count)
+        add_index_costs(log, count, results)
+
+        def ways(query: str, names: Iterable[str]) -> dict[str, Way]:
+            return {way: partial(measure_alone, Path(place), way, query, count, answers) for way in names}
+
         for query in QUERIES:
-            results = {way: measure(Path(place), way, query, count) for way in WAYS}
-            answers = {tuple(found) for _, _, found in results.values()}
-            assert len(answers) == 1, f"{query}: the ways disagree"
-            base = results[PLAIN][0]
-            print(f"{query} ({len(answers.pop())} records)")
-            for way, (seconds, peak, _) in results.items():
-                print(f"  {way:32s} {seconds * 1e3:10.2f} ms  {base / seconds:9.2f}x  {peak:6.0f} MiB")
-        # Alternately, because a busy machine is slower at times.
-        pairs = [[measure(Path(place), way, QUERIES[2], count) for way in (PLAIN, CHECK)] for _ in range(3)]
-        ratio, peak = median(base[0] / ours[0] for base, ours in pairs), max(ours[1] for _, ours in pairs)
-        print(f"{CHECK}, every line and rule: {ratio:.2f} of the speed of a plain scan, {peak:.0f} MiB")
+            costs = measure_in_turns(ways(query, WAYS), rounds=3)
+            assert len(answers[query]) == 1, f"{query}: the ways disagree"
+            results.add(query, count, "records", costs, wanted={SCAN: 0.8})
+        costs = measure_in_turns(ways(QUERIES[2], (PLAIN, CHECK)), rounds=3)
+        results.add(CHECK, count, "records", costs, wanted={CHECK: 0.3})
+    results.write()
 
 
 if __name__ == "__main__":

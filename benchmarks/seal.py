@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from side_by_side import Way, best_seconds, folders_wanted, print_table
+from side_by_side import Results, Way, folders_wanted, make_writable, measure_in_turns
 
 from registry_pipeline.canonical import json_document, utc_text
 from registry_pipeline.runs.reference import RunId
@@ -61,14 +61,13 @@ def plain_synced(root: Path, run_id: RunId) -> None:
 
 def main() -> None:
     """Publish N folders each way and print the table."""
-    count = folders_wanted(__doc__, 200)
+    count, results = folders_wanted(__doc__, 200), Results(__file__)
     run_ids = [RunId(FIRST + timedelta(seconds=number), "bench") for number in range(count)]
     with tempfile.TemporaryDirectory(prefix="bench-seal-") as place:
         root, staging = Path(place) / "RUNS", Path(place) / ".staging"
 
-        def empty() -> None:
-            for folder, _, _ in os.walk(place):
-                Path(folder).chmod(0o755)
+        def empty(_: str) -> None:
+            make_writable(Path(place))
             shutil.rmtree(root, ignore_errors=True)
             root.mkdir()
             os.sync()
@@ -79,12 +78,14 @@ def main() -> None:
         ways: dict[str, Way] = {
             "straightforward script": each(plain_seal),
             "the same, every file synced": each(plain_synced),
-            "seal_folder, one by one": each(lambda root, run_id: seal_folder(root, staging, run_id, files_of)),
-            "seal_folders, all with one sync": lambda: seal_folders(
+            "`seal_folder`, one by one": each(lambda root, run_id: seal_folder(root, staging, run_id, files_of)),
+            "`seal_folders`, all with one sync": lambda: seal_folders(
                 root, staging, [(run_id, files_of) for run_id in run_ids]
             ),
         }
-        print_table(f"seal: {count} run folders", best_seconds(ways, before=empty), count, "folder")
+        costs = measure_in_turns(ways, before=empty)
+        results.add("sealing", count, "run folders of three small files", costs)
+    results.write()
 
 
 if __name__ == "__main__":

@@ -3,37 +3,41 @@
 N run folders (default 10,000) under a governed folder that has an operations catalog. Each way is one process,
 from its start to its end:
 
-- the script scans with pathlib, writes run_registry, counts runs by operation and runs without run.json, dumps JSON;
-  it seals nothing, verifies nothing, keeps no pointers, and knows three registries roughly;
+- `build` of baseline.py: it seals nothing, verifies nothing, keeps no pointers, and knows three registries roughly;
 - `registry-pipeline build` builds, seals, validates and activates all registries and renders the report;
 - the same folder through Dagster, in process: every asset and every check of the rebuild job, without activation.
 
-The import of Dagster is a large part of the last; it is printed separately.
+The import of Dagster is a large part of the last; it is a row of its own.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 import tempfile
-from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from build import plain
 from gen_runs import OPERATIONS
-from side_by_side import best_seconds, folders_wanted, make_run_folders, print_table
+from side_by_side import (
+    Costs,
+    Results,
+    folders_wanted,
+    make_run_folders,
+    make_writable,
+    measure_command,
+    measure_in_turns,
+    program,
+)
 
 from registry_pipeline.pipeline.init import initialize
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def governed_folder(root: Path, count: int) -> None:
-    """Make N run folders and a governed folder around them."""
-    make_run_folders(root, count)
+def make_repository(root: Path, count: int, *options: str) -> None:
+    """Make N run folders, by options of the generator, and a governed folder around them."""
+    make_run_folders(root, count, *options)
     catalog, matrix = ["# Allowed Operations", ""], ["| Operation ID | Option | Coverage Level |", "|---|---|---|"]
     for operation in OPERATIONS:
         option = "QA" if operation.startswith("OP-QA") else operation[3]
@@ -47,25 +51,7 @@ def governed_folder(root: Path, count: int) -> None:
     initialize(root, track_runs=False, now=AS_OF)
 
 
-def plain_stack(root: Path) -> None:
-    """Write three registries roughly, as a careful colleague would in an hour."""
-    registry = plain(root)
-    rows = [json.loads(line) for line in registry.splitlines()]
-    counts = Counter(row["operation_id"] for row in rows)
-    latest = {row["operation_id"]: row["run_id"] for row in rows}
-    table = [
-        {"operation_id": operation, "runs": counts[operation], "latest": latest.get(operation)}
-        for operation in OPERATIONS
-    ]
-    drift = {"runs": len(rows), "without_envelope": sum(not row["has_run_json"] for row in rows)}
-    out = root / "plain"
-    out.mkdir(exist_ok=True)
-    (out / "run_registry.jsonl").write_bytes(registry)
-    (out / "op_status_table.json").write_text(json.dumps(table, indent=2), encoding="utf-8")
-    (out / "drift_signals.json").write_text(json.dumps(drift, indent=2), encoding="utf-8")
-
-
-def dagster_stack(root: Path) -> None:
+def run_dagster(root: Path) -> None:
     """Execute the rebuild job in this process, with an instance that forgets."""
     from dagster import DagsterInstance  # noqa: PLC0415 -- seconds, which only this way pays
 
@@ -77,38 +63,35 @@ def dagster_stack(root: Path) -> None:
         assert job.execute_in_process(instance=instance, run_config=quiet).success
 
 
-def process(*command: object) -> None:
-    """Run one way to its end."""
-    subprocess.run([sys.executable, *map(str, command)], check=True, stdout=subprocess.DEVNULL)
-
-
-def compare(root: Path, count: int) -> None:
-    """Print the table."""
-    governed_folder(root, count)
+def compare(root: Path, count: int) -> Costs:
+    """Return the costs of each way."""
+    make_repository(root, count)
     here = Path(__file__)
-    ways = {
-        "straightforward script (three registries, no seal)": lambda: process(here, "--plain", root),
-        "registry-pipeline build (all, sealed and activated)": lambda: process(
-            "-m", "registry_pipeline", "-C", root, "build", "--quiet"
-        ),
-        "Dagster in process (all, sealed and checked)": lambda: process(here, "--dagster", root),
-        "  of which: importing Dagster and the definitions": lambda: process(
-            "-c", "import dagster, registry_pipeline.defs.build"
-        ),
+    commands: dict[str, list[object]] = {
+        "straightforward script (three registries, no seal)": [
+            *(sys.executable, here.with_name("baseline.py"), "build", root, root / "plain")
+        ],
+        "`registry-pipeline build` (all, sealed and activated)": [*program(root, "build", "--quiet")],
+        "Dagster in process (all, sealed and checked)": [sys.executable, here, "--dagster", root],
+        "of which importing Dagster and the definitions": [
+            *(sys.executable, "-c", "import dagster, registry_pipeline.defs.build")
+        ],
     }
-    print_table(f"stack: {count} run folders", best_seconds(ways, rounds=2), count, "folder")
+    ways = {name: partial(measure_command, command) for name, command in commands.items()}
+    return measure_in_turns(ways, rounds=3)
 
 
 def main() -> None:
-    """Compare, or be one of the ways."""
-    if sys.argv[1:2] in (["--plain"], ["--dagster"]):
-        (plain_stack if sys.argv[1] == "--plain" else dagster_stack)(Path(sys.argv[2]))
+    """Compare, or be the way through Dagster."""
+    if sys.argv[1:2] == ["--dagster"]:
+        run_dagster(Path(sys.argv[2]))
         return
-    count = folders_wanted(__doc__, 10_000)
+    count, results = folders_wanted(__doc__, 10_000), Results(__file__)
     with tempfile.TemporaryDirectory(prefix="bench-stack-") as place:
-        compare(Path(place), count)
-        for folder, _, _ in os.walk(place):
-            Path(folder).chmod(0o755)
+        costs = compare(Path(place), count)
+        make_writable(Path(place))
+    results.add("whole rebuild", count, "run folders", costs)
+    results.write()
 
 
 if __name__ == "__main__":

@@ -16,43 +16,22 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
-from side_by_side import Way, best_seconds, folders_wanted, make_run_folders, print_table
+import baseline
+from baseline import list_folders
+from side_by_side import (
+    Results,
+    Way,
+    folders_wanted,
+    make_run_folders,
+    measure_command,
+    measure_in_turns,
+    program,
+)
 
-from registry_pipeline.parallel import map_in_processes
-from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
-
-
-def verify_folders(folders: Sequence[Path], jobs: int = 1) -> Iterable[SealReport]:
-    """Yield the report of each folder, in their order, as `verify --all` makes them."""
-    return map_in_processes(verify_folder, folders, jobs)
-
-
-def plain_verify(folder: Path) -> bool:
-    """Verify a folder as a careful colleague would write it in ten minutes: pathlib, json, hashlib."""
-    try:
-        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        entries = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        *lines, root_line = (folder / "MANIFEST.sha256").read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return False
-    if not isinstance(run, dict) or run.get("run_id") != folder.name or not run.get("created_utc"):
-        return False
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    if found != {entry["relpath"] for entry in entries} | {"manifest.json", "MANIFEST.sha256"}:
-        return False
-    for entry in entries:
-        path = folder / entry["relpath"]
-        if path.stat().st_size != entry["bytes"]:
-            return False
-        if hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
-            return False
-    manifest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
-    expected = [f"{entry['sha256']}  {entry['relpath']}" for entry in entries] + [f"{manifest}  manifest.json"]
-    root = hashlib.sha256(("\n".join(sorted(lines)) + "\n").encode()).hexdigest()
-    return sorted(lines) == sorted(expected) and root_line == f"ROOT_SHA256  {root}"
 
 
 def coreutils_each(folders: Iterable[Path]) -> None:
@@ -118,33 +97,42 @@ def peers(root: Path, folders: Sequence[Path], lists: Path, place: Path) -> dict
     return ways
 
 
-def compare(place: Path, count: int) -> bool:
-    """Print the table for `count` folders generated under `place`; tell whether all verdicts agree with the oracle."""
+def compare(place: Path, count: int, results: Results) -> bool:
+    """Add the tables for `count` folders generated under `place`; return whether all verdicts agree with the oracle."""
     root = make_run_folders(place, count)
-    folders = sorted(path for path in root.iterdir() if path.is_dir())
-    broken = {report.run_id for report in verify_folders(folders) if report.verdict != "pass"}
-    plain = {path.name for path in folders if not plain_verify(path)}
+    (place / "registry-pipeline.toml").touch()
+    folders = list_folders(place)
+    broken = {path.name for path in folders if verify_folder(path).verdict != "pass"}
+    plain = {path.name for path in folders if not baseline.verify_folder(path)}
     oracle = set(json.loads((place / "gen_truth.json").read_text(encoding="utf-8"))["seal_fail_folders"])
     lists = place / "all.sha256"
     all_lines(root, folders, lists)
-    seconds = best_seconds(
-        {
-            "straightforward script, 1 process": lambda: [plain_verify(path) for path in folders],
-            "verify_folders, 1 process": lambda: deque(verify_folders(folders), maxlen=0),
-            "verify_folders, 2 processes": lambda: deque(verify_folders(folders, jobs=2), maxlen=0),
-            **peers(root, folders, lists, place / "bags"),
-        }
-    )
-    print_table(f"verify: {count} run folders, {len(oracle)} of them broken", seconds, count, "folder")
-    print(f"  verdicts as the oracle says: verify_folders {broken == oracle}, script {plain == oracle}")
+    ways: dict[str, Way] = {
+        "straightforward script": lambda: deque(map(baseline.verify_folder, folders), maxlen=0),
+        "`verify_folder`": lambda: deque(map(verify_folder, folders), maxlen=0),
+        **peers(root, folders, lists, place / "bags"),
+    }
+    size = f"run folders, {len(oracle):,} of them broken"
+    results.add("verification, in one process", count, size, measure_in_turns(ways, rounds=3))
+    commands: dict[str, list[object]] = {
+        "straightforward script, one process": [sys.executable, baseline.__file__, "verify", place],
+        "`verify --all`, one process": [*program(place, "verify", "--all", "--jobs", "1")],
+        "`verify --all`, two processes": [*program(place, "verify", "--all", "--jobs", "2")],
+    }
+    # Both find the broken folders.
+    measured = {name: partial(measure_command, command, (3,)) for name, command in commands.items()}
+    results.add("verification, as a command", count, size, measure_in_turns(measured), by="wall")
+    print(f"  verdicts as the oracle says: verify_folder {broken == oracle}, script {plain == oracle}")
     return broken == oracle
 
 
 def main() -> int:
     """Run the comparison for the number of folders on the command line."""
-    count = folders_wanted(__doc__, 10_000)
+    count, results = folders_wanted(__doc__, 10_000), Results(__file__)
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as place:
-        return 0 if compare(Path(place), count) else 1
+        agreed = compare(Path(place), count, results)
+    results.write()
+    return 0 if agreed else 1
 
 
 if __name__ == "__main__":

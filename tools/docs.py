@@ -1,9 +1,9 @@
 """Write the generated parts of the documents, or with --check tell which of them are out of date.
 
 Three pages of `docs/reference/` come from the tables in code and from `--help`, and so does the table in
-`configuration.md`. In every other page and in the README,
-a block that begins with ```console is a session: each line after `$ ` is run, in order, in one folder a document, with
-the clock at a fixed instant, and what it prints is written below it.
+`configuration.md`. The tables and curves of `benchmarks.md` come from the results of the benchmarks. In every other
+page and in the README, a block that begins with ```console is a session: each line after `$ ` is
+run, in order, in one folder a document, with the clock at a fixed instant, and what it prints is written below it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from benchmark_tables import draw_charts, fill_page, read_results
 
 from registry_pipeline.cli.group import CommandGroup
 from registry_pipeline.cli.program import program as command_line
@@ -28,6 +29,7 @@ from registry_pipeline.findings.codes import CODES
 from registry_pipeline.registries.catalog import REGISTRIES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+RESULTS: Final = ROOT / "benchmarks" / "results"
 CLOCK: Final = "2026-03-01T12:00:00Z"
 SESSIONS: Final = (
     "README.md",
@@ -99,6 +101,17 @@ def default_text(row: Option) -> str:
     if isinstance(row.default, tuple):
         return ", ".join(f"`{value}`" for value in row.default)
     return "see its keys" if hasattr(row.default, "__value_fields__") else f"`{row.default}`"
+
+
+def benchmarks_page() -> str:
+    """Return the page of benchmarks with the tables of their results."""
+    return fill_page((ROOT / "docs/benchmarks.md").read_text(encoding="utf-8"), read_results(RESULTS))
+
+
+def benchmark_charts() -> dict[str, str]:
+    """Return every growth curve of the benchmarks, by its path."""
+    charts = [draw_charts(name, results) for name, results in read_results(RESULTS).items()]
+    return {f"docs/images/{name}": text for part in charts for name, text in part.items()}
 
 
 def option_rows(classes: Mapping[str, type]) -> list[tuple[str, str, str]]:
@@ -182,6 +195,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/reference/registries.md": registries_page,
     "docs/reference/command-line.md": command_line_page,
     "docs/reference/configuration.md": configuration_page,
+    "docs/benchmarks.md": benchmarks_page,
 }
 
 
@@ -190,7 +204,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is out of date")
     check = parser.parse_args().check
-    wanted = {name: make() for name, make in PAGES.items()}
+    wanted = {name: make() for name, make in PAGES.items()} | benchmark_charts()
     wanted |= {name: with_sessions((ROOT / name).read_text(encoding="utf-8")) for name in SESSIONS}
     stale = []
     for name, text in wanted.items():
