@@ -5,8 +5,9 @@
     python benchmarks/baseline.py build REPOSITORY OUT
 
 It is what a careful colleague writes in an hour with pathlib, json and hashlib. `verify` checks the seal of every run
-folder. `index` writes the lines of run_registry, byte for byte. `build` writes three registries roughly; it seals
-nothing, keeps no pointers and renders no report.
+folder: manifest.json against the files, then MANIFEST.sha256 against the files, as two separate validators do. `index`
+writes the lines of run_registry, byte for byte. `build` writes three registries roughly; it seals nothing, keeps no
+pointers and renders no report.
 """
 
 from __future__ import annotations
@@ -49,10 +50,13 @@ def verify_folder(folder: Path) -> bool:
         path = folder / entry["relpath"]
         if path.stat().st_size != entry["bytes"] or sha256_file(path) != entry["sha256"]:
             return False
-    expected = [f"{entry['sha256']}  {entry['relpath']}" for entry in entries]
-    expected.append(f"{sha256_file(folder / 'manifest.json')}  manifest.json")
+    listed = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
+    if set(listed) != {entry["relpath"] for entry in entries} | {"manifest.json"} or len(listed) != len(lines):
+        return False
+    if any(sha256_file(folder / relpath) != digest for relpath, digest in listed.items()):
+        return False
     root = hashlib.sha256(("\n".join(sorted(lines)) + "\n").encode()).hexdigest()
-    return sorted(lines) == sorted(expected) and root_line == f"ROOT_SHA256  {root}"
+    return root_line == f"ROOT_SHA256  {root}"
 
 
 def list_folders(repository: Path) -> list[Path]:
