@@ -171,11 +171,10 @@ def find_counterpart(repository: Repository, run: FoundRun, registry_id: str) ->
     if ref is not None and ref.run_id != run.run_id and run_folder(repository, ref).is_dir():
         return make_found_run(repository, ref.run_root, ref.run_id)
     # (2) The next older run by its run id, which starts with the time of its build.
-    listing = list_run_folders(repository.root, repository.config.run_roots)
+    tags = {spec_of(registry_id).tag or registry_id}
+    listing = list_run_folders(repository.root, repository.config.run_roots, tags)
     older = [
-        folder
-        for _, folder in find_dated_runs(listing, {spec_of(registry_id).tag or registry_id})
-        if folder.run_id < run.run_id and folder.seal == "sealed"
+        folder for _, folder in find_dated_runs(listing, tags) if folder.run_id < run.run_id and folder.seal == "sealed"
     ]
     if not older:
         raise NotFoundError(f"no run of {registry_id} is older than {run.run_id}", "name the run to compare with")

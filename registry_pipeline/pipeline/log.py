@@ -31,7 +31,7 @@ def read_log(repository: Repository, registry_id: str | None, limit: int) -> lis
     """
     specs = REGISTRIES.values() if registry_id is None else [spec_of(registry_id)]
     by_tag = {spec.tag: spec.registry_id for spec in specs if spec.tag and spec.registry_id != ACTIVATION_TAG}
-    listing = list_run_folders(repository.root, repository.config.run_roots)
+    listing = list_run_folders(repository.root, repository.config.run_roots, by_tag)
     entries: list[dict[str, Any]] = [
         {
             "kind": "build",
@@ -118,7 +118,7 @@ def list_build_groups(repository: Repository, after: datetime | None = None) -> 
     # (1) Group the run folders by the start of their build, which is in the run id.
     buildable = [spec for spec in REGISTRIES.values() if spec.builder is not None or spec.kind == "rendered"]
     specs = {spec.tag: spec.registry_id for spec in buildable if spec.tag}
-    listing = list_run_folders(repository.root, repository.config.run_roots)
+    listing = list_run_folders(repository.root, repository.config.run_roots, specs)
     by_stamp: dict[datetime, dict[tuple[str, str | None], RunFolder]] = {}
     for run_id, folder in find_dated_runs(listing, specs):
         if after is None or run_id.stamp > after:

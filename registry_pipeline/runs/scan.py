@@ -401,15 +401,22 @@ def list_run_folder_names(
             yield run_root, names
 
 
-def list_run_folders(root: Path, run_roots: Sequence[str]) -> RunListing:
-    """Return the run folders of every run root with their seal states; an unreadable run root is a finding."""
+def list_run_folders(root: Path, run_roots: Sequence[str], tags: Collection[str] | None = None) -> RunListing:
+    """Return the run folders of every run root with their seal states; an unreadable run root is a finding.
+
+    With `tags` only folders whose names may have one of them are returned: those that `find_dated_runs` looks at.
+    """
     findings: list[Finding] = []
 
     def report(run_root: str, error: OSError) -> None:
         findings.append(finding("RUN_ROOT_UNREADABLE", run_root, detail=error.strerror or "unknown"))
 
     by_root = {
-        run_root: tuple(RunFolder(run_root, name, _find_seal_state(f"{root}/{run_root}/{name}")) for name in names)
+        run_root: tuple(
+            RunFolder(run_root, name, _find_seal_state(f"{root}/{run_root}/{name}"))
+            for name in names
+            if tags is None or _may_have_tag(name, tags)
+        )
         for run_root, names in list_run_folder_names(root, run_roots, report)
     }
     return RunListing(by_root, tuple(findings))
@@ -428,13 +435,17 @@ def _is_regular(path: str) -> bool:
         return False
 
 
+def _may_have_tag(name: str, tags: Collection[str]) -> bool:
+    # Splitting is cheap and rules out the folders of other tools before the name is parsed.
+    parts = name.split("__", 3)
+    return len(parts) > 2 and parts[2] in tags
+
+
 def find_dated_runs(listing: RunListing, tags: Collection[str]) -> tuple[tuple[RunId, RunFolder], ...]:
     """Return the folders whose names have one of these tags, with their run ids, oldest first."""
     dated: list[tuple[RunId, RunFolder]] = []
     for folder in listing.folders():
-        # Splitting is cheap and rules out the folders of other tools before the name is parsed.
-        parts = folder.run_id.split("__", 3)
-        if len(parts) > 2 and parts[2] in tags:
+        if _may_have_tag(folder.run_id, tags):
             run_id = RunId.parse(folder.run_id)
             if run_id is not None and run_id.tag in tags:
                 dated.append((run_id, folder))
