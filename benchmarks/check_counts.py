@@ -76,7 +76,7 @@ def record(module_name, name, describe):
 
     setattr(module, name, recorded)
 
-# In this order: whoever imports the function afterwards gets the recording one.
+# In this order: a module that imports the function afterwards gets the recording one.
 record("registry_pipeline.files.read", "read_short_files", lambda folder, paths, most: len(paths))
 record("registry_pipeline.runs.verify", "verify_folder", lambda path: str(path).rpartition("/")[2])
 record("registry_pipeline.runs.pointer_file", "read_pointer_bytes", lambda repository: "")

@@ -77,7 +77,7 @@ def program(root: Path, *words: str) -> list[str]:
 
 
 def child_environment() -> dict[str, str]:
-    """Return the environment without the variables with which Python compiles its modules anew in each process."""
+    """Return the environment without the variables that make Python compile its modules again in each process."""
     slower = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
     return {name: value for name, value in os.environ.items() if name not in slower}
 

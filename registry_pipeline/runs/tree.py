@@ -24,9 +24,9 @@ MAX_DOCUMENT_BYTES: Final = 64 * 2**20
 # The most bytes of holes that are hashed in one folder; hashing so many zeros takes about a second.
 MAX_HOLE_BYTES: Final = 2**30
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
-_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 # Larger buffers are slower: each is a new mapping of zeroed pages (measured: 256 KiB costs 2.3 times as much).
-_CHUNK: Final = 32 * 2**10
+CHUNK: Final = 32 * 2**10
 _KINDS: Final = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFDIR: "a directory",
@@ -165,7 +165,7 @@ class Tree:
         self, folder: int, name: str, relpath: str, read: Callable[[int, os.stat_result, str], bytes | None]
     ) -> bytes | None:
         """Open a file, call `read` with its descriptor and status, and report if the file changed meanwhile."""
-        file = os.open(name, _FILE, dir_fd=folder)
+        file = os.open(name, FILE_FLAGS, dir_fd=folder)
         try:
             before = os.fstat(file)
             if not stat.S_ISREG(before.st_mode):
@@ -270,12 +270,12 @@ def check_line_ends(data: bytes, sealed_sha256: str, relpath: str, collector: Fi
 
 def _read_at_most(file: int, size: int) -> bytes:
     """Return at most `size` bytes, even if the file has grown."""
-    data = os.read(file, size) if size <= _CHUNK else b""
+    data = os.read(file, size) if size <= CHUNK else b""
     return data if len(data) == size else data + b"".join(_read_chunks(file, size - len(data)))
 
 
 def _hash_open_file(file: int, size: int) -> str:
-    if size <= _CHUNK:
+    if size <= CHUNK:
         return sha256_hex(_read_at_most(file, size))
     digest = hashlib.sha256()
     for chunk in _read_chunks(file, size):
@@ -284,6 +284,6 @@ def _hash_open_file(file: int, size: int) -> str:
 
 
 def _read_chunks(file: int, size: int) -> Iterator[bytes]:
-    while size > 0 and (chunk := os.read(file, min(size, _CHUNK))):
+    while size > 0 and (chunk := os.read(file, min(size, CHUNK))):
         size -= len(chunk)
         yield chunk

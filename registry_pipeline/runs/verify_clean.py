@@ -1,7 +1,8 @@
 """Verify a run folder that breaks no rule, in one loop.
 
-The rules are those of `runs.verify`, which verifies whatever this module leaves: here nothing is ever reported. The
-seal files are not parsed. They are computed again from the files that were read, and must have the same bytes.
+The rules are those of `runs.verify`, which does the full verification of every other folder; only that one reports
+findings. The seal files are not parsed: they are computed again from the files that were read, and must have the same
+bytes.
 """
 
 from __future__ import annotations
@@ -12,17 +13,14 @@ from hashlib import sha256
 from stat import S_ISREG
 from typing import Any, Final
 
-from registry_pipeline.canonical import parse_utc, try_parse_strict_json
 from registry_pipeline.files.path_policy import SEAL_FILES, path_codes
+from registry_pipeline.findings.collector import FindingCollector
+from registry_pipeline.runs.check_manifest import check_run_json
+from registry_pipeline.runs.tree import CHUNK, FILE_FLAGS
 from registry_pipeline.values import value_type
 
 # Of a larger file the full verification compares the size before it hashes.
 _MAX_BYTES: Final = 2**20
-# Larger buffers are slower, as in `runs.tree`.
-_CHUNK: Final = 32 * 2**10
-# A document with more may be nested too deeply.
-_MAX_BRACKETS: Final = 200
-_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _FileFacts = tuple[str, int, str]
 
 
@@ -35,7 +33,7 @@ class CleanFolder:
 
     root_sha256: str
     run_json: Mapping[str, Any]
-    files: tuple[tuple[str, int, str], ...]
+    files: tuple[_FileFacts, ...]
     kept: Mapping[str, bytes]
 
 
@@ -49,9 +47,9 @@ def verify_clean(folder: int, run_id: str, keep: Collection[str] = ()) -> CleanF
     if read is None:
         return None
     files, contents = read
-    root = _match_seal_files(files, contents)
-    run_json = _parse_run_json(contents.get("run.json", b""), run_id)
-    if root is None or run_json is None:
+    root, problems = _match_seal_files(files, contents), FindingCollector("")
+    run_json = None if root is None else check_run_json(contents.get("run.json", b""), run_id, problems)
+    if root is None or run_json is None or problems.count():
         return None
     sealed = tuple(file for file in files if file[0] not in SEAL_FILES)
     return CleanFolder(root, run_json, sealed, {name: contents[name] for name, _, _ in sealed if name in keep})
@@ -81,20 +79,20 @@ def _read_files(
     files: list[_FileFacts] = []
     contents: dict[str, bytes] = {}
     for name in names:
-        file = os.open(name, _FILE, dir_fd=folder)
+        file = os.open(name, FILE_FLAGS, dir_fd=folder)
         try:
             before = os.fstat(file)
             size = before.st_size
             if size > min(before.st_blocks * 512, _MAX_BYTES) or before.st_nlink != 1 or not S_ISREG(before.st_mode):
                 return None
-            if size <= _CHUNK or name in kept:
+            if size <= CHUNK or name in kept:
                 data = os.read(file, size)
                 read, digest = len(data), sha256(data)
                 if name in kept:
                     contents[name] = data
             else:
                 read, digest = 0, sha256()
-                while read < size and (data := os.read(file, _CHUNK)):
+                while read < size and (data := os.read(file, CHUNK)):
                     read += len(data)
                     digest.update(data)
             after = os.fstat(file)
@@ -126,11 +124,3 @@ def _match_seal_files(files: list[_FileFacts], contents: Mapping[str, bytes]) ->
     stated, root_line = contents["MANIFEST.sha256"], f"ROOT_SHA256  {root}\n"
     is_exact = any(stated == f"{''.join(lines)}{root_line}".encode() for lines in (by_path, manifest_last, by_line))
     return root if is_exact else None
-
-
-def _parse_run_json(data: bytes, run_id: str) -> Mapping[str, Any] | None:
-    """Return the object of a run.json that breaks no rule of the seal, else None."""
-    document = None if data.count(b"[") + data.count(b"{") > _MAX_BRACKETS else try_parse_strict_json(data)
-    if not isinstance(document, dict) or not run_id or document.get("run_id") != run_id:
-        return None
-    return None if parse_utc(document.get("created_utc")) is None else document

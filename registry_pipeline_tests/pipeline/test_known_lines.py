@@ -12,6 +12,7 @@ from registry_pipeline.registries import validation
 from registry_pipeline.registries.base import check_run
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.pointer_file import read_pointers
+from registry_pipeline.runs.sealed_run import SealedRun
 from registry_pipeline.schema import FileProblem
 from registry_pipeline_tests.pipeline.conftest import World
 
@@ -57,14 +58,18 @@ def test_the_lines_of_the_first_registry_are_all_validated(world: World, known: 
     assert known[LINES] == [b""]
 
 
-def test_after_a_rollback_the_lines_of_the_run_that_was_rolled_back_are_not_known(
-    world: World, known: dict[str, list[bytes]]
-) -> None:
-    world.build()
+def seal_another(world: World) -> SealedRun:
+    """Seal a run registry that follows the active one, and activate nothing."""
     sealed = world.build("run_registry", minutes=1, only=True).built[0].run
+    assert sealed is not None
+    return sealed
+
+
+def test_the_lines_of_a_run_that_is_active_no_more_are_not_known(world: World, known: dict[str, list[bytes]]) -> None:
+    world.build()
+    sealed = seal_another(world)
     world.build(minutes=2)
     known.clear()
-    assert sealed is not None
 
     # What it follows is not the active run any more.
     validate(world.repository, sealed, activated=read_pointers(world.repository).active("run_registry"))
@@ -100,9 +105,7 @@ def test_an_inspection_does_not_check_the_lines_of_an_activated_registry(
 
 def point_at_another(world: World) -> None:
     """Edit the pointer file by hand: it names a run registry that no record activated."""
-    other = world.build("run_registry", minutes=1, only=True).built[0].run
-    active = read_pointers(world.repository).active("run_registry")
-    assert other is not None
+    other, active = seal_another(world), read_pointers(world.repository).active("run_registry")
     assert active is not None
     text = world.repository.pointer_path.read_text(encoding="utf-8")
     edited = text.replace(active.run_id, other.ref.run_id).replace(active.manifest_sha256, other.ref.manifest_sha256)
@@ -125,8 +128,7 @@ def test_a_run_is_validated_line_by_line_unless_the_caller_knows_what_was_activa
     world: World, known: dict[str, list[bytes]]
 ) -> None:
     world.build()
-    sealed = world.build("run_registry", minutes=1, only=True).built[0].run
-    assert sealed is not None
+    sealed = seal_another(world)
     known.clear()
 
     validate(world.repository, sealed)

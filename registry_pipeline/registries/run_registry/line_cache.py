@@ -2,8 +2,8 @@
 
 A line is used again if the folder and each of its files still have the inode, the size and the change time that they
 had when the line was made. Every write, rename and link moves a change time, but for a file that a process has mapped
-into its memory: the kernel moves it when it writes the page. The file proves nothing: whoever can write it can also
-write the run folders. Without it a build reads every folder.
+into its memory: the kernel moves it when it writes the page. The file proves nothing: a program that can write it can
+also write the run folders. Without it a build reads every folder.
 """
 
 from __future__ import annotations
