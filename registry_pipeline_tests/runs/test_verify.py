@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -11,6 +14,7 @@ from registry_pipeline.runs.tree import open_directory
 from registry_pipeline.runs.verify import _make_clean_report, _verify_open_folder, main, verify_folder
 from registry_pipeline.runs.verify_clean import verify_clean
 from registry_pipeline_tests.cases.layout import find_cases
+from registry_pipeline_tests.known_answers.make_repo import seal
 from registry_pipeline_tests.runs.case_specs import RUN_ID, sealed_files, verify_case, write_tree
 
 
@@ -93,22 +97,99 @@ def _all_cases(root: Path) -> list[tuple[Path, str]]:
     return folders
 
 
-def test_the_fast_path_and_the_full_verification_agree_on_every_case(tmp_path: Path) -> None:
-    clean_folders = 0
-    for folder, shown in _all_cases(tmp_path):
-        if not folder.is_dir() or folder.is_symlink() or not os.access(folder, os.R_OK):
-            continue
-        descriptor = open_directory(str(folder))
-        try:
-            clean = verify_clean(descriptor, folder.name, {"data.jsonl"})
-            full = _verify_open_folder(descriptor, folder.name, {"data.jsonl"}, FindingCollector(shown))
-        finally:
-            os.close(descriptor)
-        if clean is not None:
-            clean_folders += 1
-            assert _make_clean_report(FindingCollector(shown), folder.name, clean) == full
+def _is_clean(folder: Path, shown: str) -> bool:
+    """Return whether the fast path accepts a folder; then the full verification says the same of it, to the letter."""
+    descriptor = open_directory(str(folder))
+    try:
+        clean = verify_clean(descriptor, folder.name, {"data.jsonl"})
+        full = _verify_open_folder(descriptor, folder.name, {"data.jsonl"}, FindingCollector(shown))
+    finally:
+        os.close(descriptor)
+    if clean is None:
+        return False
+    assert _make_clean_report(FindingCollector(shown), folder.name, clean) == full
+    assert full.verdict == "pass"
+    assert full.findings == ()
+    return True
 
-    assert clean_folders > 1
+
+def test_the_fast_path_and_the_full_verification_agree_on_every_case(tmp_path: Path) -> None:
+    folders = [
+        (folder, shown)
+        for folder, shown in _all_cases(tmp_path)
+        if folder.is_dir() and not folder.is_symlink() and os.access(folder, os.R_OK)
+    ]
+
+    assert sum(_is_clean(folder, shown) for folder, shown in folders) > 1
+
+
+@pytest.mark.parametrize("order", ["manifest_last", "whole_line", "relpath"])
+def test_the_fast_path_accepts_a_folder_without_subfolders_in_every_order(tmp_path: Path, order: str) -> None:
+    write_tree(tmp_path / RUN_ID, sealed_files({"data.jsonl": b"{}\n", "zero": b"", "B.md": b"b\n"}, order))
+
+    assert _is_clean(tmp_path / RUN_ID, "shown")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        {"run_id": "other", "created_utc": "2026-02-01T01:02:03Z"},
+        {"run_id": RUN_ID},
+        {"run_id": RUN_ID, "created_utc": "2026-02-01"},
+        [RUN_ID],
+        b'{"run_id": 1, "run_id": 2}',
+        b'{"run_id": NaN}',
+        b"\xef\xbb\xbf{}",
+        b"{",
+        b'{"deep": ' + b"[" * 300 + b"]" * 300 + b"}",
+    ],
+    ids=["run id", "no time", "a day", "an array", "a key twice", "NaN", "a byte order mark", "cut", "deep"],
+)
+def test_the_fast_path_leaves_an_invalid_run_json_to_the_full_verification(tmp_path: Path, text: object) -> None:
+    data = text if isinstance(text, bytes) else json.dumps(text).encode()
+    write_tree(tmp_path / RUN_ID, seal({"run.json": data, "data.jsonl": b"{}\n"}))
+
+    assert not _is_clean(tmp_path / RUN_ID, "shown")
+    assert verify_folder(tmp_path / RUN_ID).verdict == "fail"
+
+
+def _link_twice(folder: Path) -> None:
+    (folder.parent / "second").hardlink_to(folder / "data.jsonl")
+
+
+def _make_sparse(folder: Path) -> None:
+    (folder / "data.jsonl").write_bytes(b"")
+    os.truncate(folder / "data.jsonl", 1 << 20)
+
+
+DAMAGES: Final[dict[str, Callable[[Path], object]]] = {
+    "a byte": lambda folder: (folder / "data.jsonl").write_bytes(b"[]\n"),
+    "a longer file": lambda folder: (folder / "data.jsonl").write_bytes(b"{}\n\n"),
+    "a further file": lambda folder: (folder / "more").write_bytes(b""),
+    "a missing file": lambda folder: (folder / "data.jsonl").unlink(),
+    "an empty folder": lambda folder: (folder / "empty").mkdir(),
+    "a link": lambda folder: (folder / "more").symlink_to("data.jsonl"),
+    "a pipe": lambda folder: os.mkfifo(folder / "more"),
+    "a second name": _link_twice,
+    "holes": _make_sparse,
+    "a name in other letters": lambda folder: (folder / "DATA.jsonl").write_bytes(b""),
+    "manifest.json": lambda folder: (folder / "manifest.json").write_bytes(b"[]\n"),
+    "MANIFEST.sha256": lambda folder: (folder / "MANIFEST.sha256").write_bytes(b"ROOT_SHA256  0\n"),
+    "no MANIFEST.sha256": lambda folder: (folder / "MANIFEST.sha256").unlink(),
+    "no manifest.json": lambda folder: (folder / "manifest.json").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_fast_path_leaves_every_damage_to_the_full_verification(tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / RUN_ID
+    write_tree(folder, sealed_files({"data.jsonl": b"{}\n", "B.md": b"b\n"}))
+    assert _is_clean(folder, "shown")
+
+    DAMAGES[damage](folder)
+
+    assert not _is_clean(folder, "shown")
+    assert verify_folder(folder).findings
 
 
 def test_exit_codes_distinguish_valid_invalid_missing_and_unreadable(
