@@ -14,7 +14,7 @@ from registry_pipeline.runs.tree import open_directory
 from registry_pipeline.runs.verify import _make_clean_report, _verify_open_folder, main, verify_folder
 from registry_pipeline.runs.verify_clean import verify_clean
 from registry_pipeline_tests.cases.layout import find_cases
-from registry_pipeline_tests.known_answers.make_repo import seal
+from registry_pipeline_tests.known_answers.make_repo import seal, sha
 from registry_pipeline_tests.runs.case_specs import RUN_ID, sealed_files, verify_case, write_tree
 
 
@@ -190,6 +190,19 @@ def test_the_fast_path_leaves_every_damage_to_the_full_verification(tmp_path: Pa
 
     assert not _is_clean(folder, "shown")
     assert verify_folder(folder).findings
+
+
+def test_the_fast_path_leaves_a_wrong_manifest_with_right_hashes_to_the_full_verification(tmp_path: Path) -> None:
+    files = sealed_files({"data.jsonl": b"{}\n"})
+    manifest = files["manifest.json"].replace(b'"bytes": 3,', b'"bytes": 4,')
+    lines = files["MANIFEST.sha256"].decode().splitlines()[:-1]
+    lines[-1] = f"{sha(manifest)}  manifest.json"
+    root = sha(("\n".join(sorted(lines)) + "\n").encode())
+    hash_file = "\n".join([*lines, f"ROOT_SHA256  {root}\n"]).encode()
+    write_tree(tmp_path / RUN_ID, files | {"manifest.json": manifest, "MANIFEST.sha256": hash_file})
+
+    assert not _is_clean(tmp_path / RUN_ID, "shown")
+    assert [f.code for f in verify_folder(tmp_path / RUN_ID).findings] == ["SIZE_MISMATCH"]
 
 
 def test_exit_codes_distinguish_valid_invalid_missing_and_unreadable(
