@@ -201,19 +201,22 @@ def _build_registries(
 
 @value_type
 class _Builds:
-    """The builds of one rebuild; `kept` are those that were compared with the active runs and can still be sealed."""
+    """The builds of one rebuild, and what the comparison with the active runs left for the build that seals."""
 
     repository: Repository
     run: BuildRun
     force: bool
     on_step: Callable[[Step, str], None]
     on_progress: Callable[[int], None] | None
-    kept: dict[str, tuple[Built | NotBuilt, float]] = field(default_factory=dict)
+    # What was built from no other registry, with the seconds that it took: it can still be sealed, once.
+    compared: dict[str, tuple[Built | NotBuilt, float]] = field(default_factory=dict)
+    # The rows of captures that keep their runs, whatever becomes of the others.
+    kept: dict[str, BuiltRow] = field(default_factory=dict)
 
     def build(self, spec: RegistrySpec, sealed: Mapping[str, SealedRun]) -> tuple[Built | NotBuilt, float]:
-        """Return what `steps.build` returns, and the seconds that it took; a kept build is returned once."""
-        if spec.registry_id in self.kept:
-            return self.kept.pop(spec.registry_id)
+        """Return what `steps.build` returns, and the seconds that it took."""
+        if spec.registry_id in self.compared:
+            return self.compared.pop(spec.registry_id)
         started = time.perf_counter()
         self.on_step("build", spec.registry_id)
         built = build(self.repository, self.run, spec, sealed, on_progress=self.on_progress)
@@ -247,9 +250,8 @@ def _find_unchanged(builds: _Builds, specs: Sequence[RegistrySpec]) -> list[Buil
             built, seconds = builds.build(spec, unchanged)
         except (RefusedError, EvidenceError):
             return None
-        # What reads no upstream run is the same in the build that seals, so it is built once.
         if not spec.depends_on:
-            builds.kept[spec.registry_id] = built, seconds
+            builds.compared[spec.registry_id] = built, seconds
         if isinstance(built, NotBuilt):
             if has_errors(built.findings):
                 return None
@@ -265,6 +267,8 @@ def _find_unchanged(builds: _Builds, specs: Sequence[RegistrySpec]) -> list[Buil
             return None
         unchanged[spec.registry_id] = built.kept
         rows.append(_make_row(built, built.kept, verdict, seconds + time.perf_counter() - started))
+        if spec.is_kept_alone:
+            builds.kept[spec.registry_id] = rows[-1]
     return rows
 
 
@@ -278,6 +282,8 @@ def _find_newest(repository: Repository, moment: datetime, specs: Iterable[Regis
 
 def _build_registry(builds: _Builds, spec: RegistrySpec, sealed: Mapping[str, SealedRun]) -> BuiltRow:
     """Build, seal and validate one registry; without `force` an unchanged capture or log keeps its run."""
+    if spec.registry_id in builds.kept:
+        return builds.kept[spec.registry_id]
     built, seconds = builds.build(spec, sealed)
     started = time.perf_counter()
     while True:
