@@ -142,9 +142,10 @@ def compare_with_previous(
     if previous_rows is None:
         return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail="none was active, or its folder is missing"),)
     compare = partial(_compare_lines, run_roots=run_roots, name=baseline_name, explain_missing=explain_missing)
-    differing = find_differing_lines(previous_rows, current_rows)
-    # A line that only one of the files has twice is one line too many: what looks lost is looked up in the whole files.
-    return compare(differing.old, differing.new) and compare(previous_rows, current_rows)
+    parts = find_differing_lines(previous_rows, current_rows)
+    old, new = b"".join([part.old for part in parts]), b"".join([part.new for part in parts])
+    # A run that looks lost may have moved or be there twice: it is looked up in the whole files.
+    return compare(old, new) and compare(previous_rows, current_rows)
 
 
 def _compare_lines(

@@ -101,15 +101,18 @@ class LineCache:
         """Return all lines, found and added."""
         return (*map(self._entries.line, self._kept), *(line for line, _ in self._new))
 
-    def list_without_claim(self) -> Iterator[tuple[str, str]]:
-        """Yield run root and id of the folders, found and added, that claim to belong to no registry."""
+    def list_without_claim(self) -> dict[str, set[str]]:
+        """Return the ids of the folders, found and added, that claim to belong to no registry, by run root."""
         entries = self._entries
+        ids: dict[str, set[str]] = {root: set() for root in entries.roots}
+        by_position = list(ids.values())
         for index in self._kept:
             if entries.facts[index] & _CLAIMS_NOTHING:
-                yield entries.roots[entries.root_of[index]], entries.ids[index]
+                by_position[entries.root_of[index]].add(entries.ids[index])
         for line, _ in self._new:
             if line.facts & _CLAIMS_NOTHING:
-                yield line.run_root, line.run_id
+                ids.setdefault(line.run_root, set()).add(line.run_id)
+        return ids
 
     def save(self, started: datetime) -> None:
         """Replace the file if a line is new or gone; `started` is a time before the first folder was read.
