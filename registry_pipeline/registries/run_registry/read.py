@@ -18,7 +18,6 @@ from registry_pipeline.registries.base.sealed_input import (
 from registry_pipeline.registries.run_registry import SPEC
 from registry_pipeline.registries.run_registry.build import (
     ARTIFACT,
-    RunRegistryInputs,
     compare_with_previous,
     make_run_line,
 )
@@ -74,7 +73,7 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
         cache.save(context.started)
     if repository.memo is not None:
         repository.memo[UNCLAIMED] = cache.list_without_claim()
-    return BuildInputs(RunRegistryInputs(cache.lines()), (), findings)
+    return BuildInputs(cache.lines(), (), findings)
 
 
 def check_run_registry(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
