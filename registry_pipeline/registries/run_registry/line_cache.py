@@ -108,7 +108,7 @@ class LineCache:
         """Return the ids of the folders, found and added, that claim to belong to no registry, by run root."""
         entries = self._entries
         ids: dict[str, set[str]] = {root: set() for root in entries.roots}
-        by_position = list(ids.values())
+        by_position = [ids[root] for root in entries.roots]
         for index in self._kept:
             if entries.facts[index] & _CLAIMS_NOTHING:
                 by_position[entries.root_of[index]].add(entries.ids[index])
