@@ -98,6 +98,7 @@ def _print_counts(page: Page, status: Status) -> None:
         parts = (f"{count} {name.replace('_', ' ')}" for name, count in asdict(operations).items() if name != "total")
         page.line(f"operations  {operations.total}: {', '.join(parts)}")
     by_seal = ", ".join(f"{count} {state}" for state, count in listing.count_by_seal().items())
-    page.line(f"runs        {listing.total}: {by_seal} (not verified here)")
-    if len(listing.by_root) > 1:
-        page.line(f"            {', '.join(f'{root} {len(folders)}' for root, folders in listing.by_root.items())}")
+    by_root = listing.count_by_root()
+    page.line(f"runs        {sum(by_root.values())}: {by_seal} (not verified here)")
+    if len(by_root) > 1:
+        page.line(f"            {', '.join(f'{root} {count}' for root, count in by_root.items())}")
