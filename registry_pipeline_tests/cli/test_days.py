@@ -126,7 +126,10 @@ def test_a_plain_folder_is_refused(tmp_path: Path, home: Path) -> None:
     ],
 )
 def test_days_fail_on_request(past: Repository, reason: str, days: str, code: int) -> None:
-    assert past(*DAILY, days, "--fail-on", reason).code == code
+    result = past(*DAILY, days, "--fail-on", reason)
+
+    assert result.code == code
+    assert (f"--fail-on {reason} failed: " in result.out) == (code == 4)
 
 
 def test_days_before_a_missing_git_object_are_sealed_and_listed(past: Repository) -> None:
