@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import jsonschema_rs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from registry_pipeline.cli.exit_codes import ConditionResult
@@ -434,6 +434,8 @@ ANY_TEXT: Final = st.text(st.characters(), min_size=1)
 
 @examples(60)
 @given(path=ANY_TEXT, got=ANY_TEXT, location=ANY_TEXT)
+@example(path="\ufffe\0", got="\uffff]]>", location="\x1b[2J")
+@example(path="a:\ud800,%", got="::error::\r\n", location="3:99999999999")
 def test_no_text_breaks_a_format_or_hides_in_it(path: str, got: str, location: str) -> None:
     hostile = finding("UNLISTED_FILE", path, location=location, got=got)
     failure = Message(path, Severity.ERROR, got)
