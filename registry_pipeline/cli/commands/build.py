@@ -266,7 +266,10 @@ def _check_daily_condition(
     failed = [day for day, values in metrics.items() if any(values.get(name, 0) for name in names)]
     # A day has no metric of what is not known of it.
     unknown = [day for day, values in metrics.items() if any(name not in values for name in names)]
-    reason = f"on {list_some(failed or unknown or list(metrics), ', ')}"
+    days = failed or unknown or list(metrics)
+    if not days:
+        return ConditionResult(condition, "unknown", "no day was built")
+    reason = f"on {list_some(days, ', ')}"
     return ConditionResult(condition, "failed" if failed else "unknown" if unknown else "passed", reason)
 
 

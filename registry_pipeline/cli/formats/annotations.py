@@ -39,7 +39,7 @@ def format_annotations(report: Report) -> str:
 def _format_summary(folded: Counter[str]) -> Iterator[str]:
     if folded:
         codes = ", ".join(f"{title} x{number}" for title, number in sorted(folded.items()))
-        text = f"and {folded.total()} more: {codes} -> `--format text` or `--format markdown` lists them"
+        text = f"and {folded.total()} more: {codes} -> the log of --format text lists all of them"
         yield f"::notice title={folded.total()} more findings::{_escape_text(text)}"
 
 
