@@ -86,7 +86,7 @@ def test_the_roles_hook_reads_the_index(tmp_path: Path, staged: str | None, code
 
 
 @pytest.fixture
-def try_commit(tracked: Repository, tmp_path: Path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+def try_commit(tracked: Repository, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that commits everything with the line of a hook as git's own hook."""
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -95,13 +95,24 @@ def try_commit(tracked: Repository, tmp_path: Path) -> Callable[[str], subproces
     program.chmod(0o755)
     env = environment(tracked.home, PATH=f"{programs}{os.pathsep}{os.environ['PATH']}")
 
-    def commit_all(name: str) -> subprocess.CompletedProcess[str]:
+    def commit_all(name: str, *options: str) -> subprocess.CompletedProcess[str]:
         hook = tracked.root / ".git/hooks/pre-commit"
         hook.parent.mkdir(exist_ok=True)
         hook.write_text(f"#!/bin/sh\nexec {hooks()[name]['entry']}\n")
         hook.chmod(0o755)
-        subprocess.run(["git", "add", "--all"], cwd=tracked.root, env=env, check=True)
-        words = ("-c", "user.name=Ada", "-c", "user.email=ada@example.invalid", "commit", "-q", "-m", "a change")
+        if not options:
+            subprocess.run(["git", "add", "--all"], cwd=tracked.root, env=env, check=True)
+        words = (
+            "-c",
+            "user.name=Ada",
+            "-c",
+            "user.email=ada@example.invalid",
+            "commit",
+            "-q",
+            "-m",
+            "a change",
+            *options,
+        )
         return subprocess.run(["git", *words], cwd=tracked.root, env=env, capture_output=True, text=True, check=False)
 
     return commit_all
@@ -112,14 +123,19 @@ def read_head(tracked: Repository) -> str:
     return done.stdout
 
 
+# git names another index to the hook in each of these.
+@pytest.mark.parametrize("options", [(), ("--all",), ("--only", "docs/GAUGES.md")], ids=["staged", "all", "only"])
 @pytest.mark.parametrize("name", hooks())
 def test_git_makes_a_commit_that_breaks_nothing(
-    tracked: Repository, try_commit: Callable[[str], subprocess.CompletedProcess[str]], name: str
+    tracked: Repository,
+    try_commit: Callable[..., subprocess.CompletedProcess[str]],
+    name: str,
+    options: tuple[str, ...],
 ) -> None:
     before = read_head(tracked)
-    (tracked.root / "notes.txt").write_text("nothing that a registry knows\n")
+    (tracked.root / "docs/GAUGES.md").write_text("nothing that a registry knows\n")
 
-    done = try_commit(name)
+    done = try_commit(name, *options)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert read_head(tracked) != before
@@ -145,7 +161,7 @@ BREAKS: Final[dict[str, tuple[Callable[[Repository], object], str]]] = {
 
 @pytest.mark.parametrize("name", BREAKS)
 def test_git_makes_no_commit_that_a_hook_finds_an_error_in(
-    tracked: Repository, try_commit: Callable[[str], subprocess.CompletedProcess[str]], name: str
+    tracked: Repository, try_commit: Callable[..., subprocess.CompletedProcess[str]], name: str
 ) -> None:
     before = read_head(tracked)
     damage, message = BREAKS[name]

@@ -109,12 +109,15 @@ class Job:
     def run(self, workflow: Mapping[str, Any], more_steps: list[Any]) -> Job:
         """Run every step of the only job of a workflow, then more steps."""
         ((_, job),) = workflow["jobs"].items()
+        assert job.keys() <= {"if", "runs-on", "timeout-minutes", "steps"}
+        assert job.get("if") in (None, "${{ github.ref == 'refs/heads/main' }}")
         for folder in (self.workspace, self.temp, self.artifacts):
             folder.mkdir(parents=True, exist_ok=True)
         for name in ("summary", "env", "output"):
             (self.folder / name).touch()
         self.environment |= {name: self.expand(value) for name, value in workflow.get("env", {}).items()}
         for step in [*job["steps"], *more_steps]:
+            assert step.keys() <= {"name", "id", "if", "uses", "with", "env", "run"}
             name = step.get("id") or step.get("name") or step["uses"]
             if not self.applies(step.get("if", "")):
                 self.outcomes[name] = "skipped"
@@ -350,6 +353,9 @@ def test_builds_continue_from_the_artifact_of_the_last_one(
     runs = [{path.name for path in (job.workspace / ".codex/RUNS").iterdir()} for job in (first, second)]
     assert runs[0] < runs[1]
     assert "### registry-pipeline anchor\n\n" in second.summary
+    records = call("log", "--json", cwd=second.workspace, env=environment(home)).document("log")["records"]
+    actors = {record["actor"] for record in records if "actor" in record}
+    assert actors == {"registries on behalf of ada"}
     assert "RUN_HISTORY_UNKNOWN" in first.log["build"]
     assert "RUN_HISTORY_UNKNOWN" not in second.log["build"]
 

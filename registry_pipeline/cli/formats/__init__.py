@@ -1,4 +1,4 @@
 """The output formats for other programs: GitHub annotations, Markdown, JUnit XML and SARIF.
 
-Each module formats what a command found. Only the reporter imports them, when a format is asked for.
+`report` has what a command found; the other modules format it. The reporter imports one when it is asked for.
 """
