@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +17,7 @@ import jsonschema_rs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from registry_pipeline.cli.exit_codes import ConditionResult
 from registry_pipeline.cli.formats.annotations import format_annotations
@@ -21,6 +25,7 @@ from registry_pipeline.cli.formats.junit import format_junit
 from registry_pipeline.cli.formats.markdown import MarkdownPage
 from registry_pipeline.cli.formats.report import Message, Report
 from registry_pipeline.cli.formats.sarif import format_sarif
+from registry_pipeline.cli.reporter import Column
 from registry_pipeline.cli.settings import Settings
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import is_hidden
@@ -29,6 +34,7 @@ from registry_pipeline.values import replace
 from registry_pipeline_tests.cli.conftest import Repository, call, environment
 from registry_pipeline_tests.laws import examples
 
+ANY_TEXT: Final = st.text(st.characters(), min_size=1)
 FORMATS: Final = ("json", "github", "markdown", "junit", "sarif")
 
 # What GitHub and editors need of a SARIF log; the whole schema is that of the standard.
@@ -387,6 +393,20 @@ def test_markdown_shows_markup_of_a_name_as_text(capsys: pytest.CaptureFixture[s
     assert r"\<img src=x\> \| \*\*b\*\*" in row
 
 
+@given(path=ANY_TEXT, got=ANY_TEXT)
+@example(path="a|b`c", got="<img src=x> [a](b) **b** | `c` \\|")
+@example(path="|", got="\\")
+def test_any_text_is_one_cell_of_a_markdown_table_and_no_markup(path: str, got: str) -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        make_page().findings([finding("UNLISTED_FILE", path, got=got)])
+        make_page().table([Column("a"), Column("b")], [[path, got]])
+
+    html = MarkdownIt("commonmark").enable("table").render(out.getvalue())
+    assert html.count("<tr>") == 4
+    assert html.count("<td>") == 4 + 2
+    assert not re.findall(r"<(?!/?(?:h3|table|thead|tbody|tr|th|td|code)>)", html)
+
+
 # --- all formats
 
 
@@ -427,9 +447,6 @@ def test_a_command_that_fails_prints_a_document_of_its_format(seen: Repository) 
     assert (invocation["executionSuccessful"], invocation["exitCode"]) == (False, 7)
     assert "**error:** no run is named" in outputs["markdown"].out
     assert outputs["github"].out.startswith("::error title=registry-pipeline::no run is named")
-
-
-ANY_TEXT: Final = st.text(st.characters(), min_size=1)
 
 
 @examples(60)
