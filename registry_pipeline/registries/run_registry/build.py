@@ -139,8 +139,9 @@ def _read_fields(envelope: Mapping[str, Any]) -> tuple[dict[str, str | None], li
 
 def adds_own_runs_only(active: bytes, built: bytes, is_own_run: Callable[[str, str], bool]) -> bool:
     """Return whether a run registry has all lines of the active one, and besides them only own runs of this tool."""
-    differing = find_differing_lines(active, built)
-    active_lines, built_lines = differing.old.splitlines(), differing.new.splitlines()
+    parts = find_differing_lines(active, built)
+    active_lines = [line for part in parts for line in part.old.splitlines()]
+    built_lines = [line for part in parts for line in part.new.splitlines()]
     added = set(built_lines).difference(active_lines)
     if len(added) != len(built_lines) - len(active_lines) or not set(active_lines).issubset(built_lines):
         return False
