@@ -23,6 +23,7 @@ from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
 from registry_pipeline.registries.run_registry.build import compare_runs_with_baseline
 from registry_pipeline.registries.validation import complete_report
+from registry_pipeline.runs.archive import verify_run
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.envelope_file import read_stated_root
 from registry_pipeline.runs.pointer_file import is_folder_name, read_pointers
@@ -65,7 +66,9 @@ def check_runs(
 
 
 def _check_found_run(run: FoundRun, *, keep: Collection[str], only_seal: bool) -> CheckedRun:
-    seal_report = verify_folder(run.path, display_path=run.shown, keep=keep)
+    # Only a user can name an archive. What a pointer or an input names must be a folder.
+    verify = verify_run if run.run_root is None else verify_folder
+    seal_report = verify(run.path, display_path=run.shown, keep=keep)
     report = seal_report if only_seal else complete_report(seal_report, run.path)
     verdict = check_run(report, REGISTRIES, only_seal=only_seal)
     return CheckedRun(verdict, Inputs.from_json((report.run_json or {}).get("inputs")))
@@ -201,6 +204,8 @@ class Verification:
     compared: Mapping[str, int] = field(default_factory=dict)
     # Whether anything existed that the options name.
     verified: bool = True
+    # What only a repository could show, if there is none.
+    not_checked: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Literal["pass", "fail", "none"]:
@@ -227,7 +232,7 @@ class Verification:
             "results": [verdict.to_json() for verdict in self.results],
             "findings": [finding.to_json() for finding in self.findings],
             "counts": self.counts(),
-        }
+        } | ({"not_checked": list(self.not_checked)} if self.not_checked else {})
 
 
 def combine_verdicts(
