@@ -6,9 +6,10 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterable
+from io import BufferedReader
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import BinaryIO, Final
+from typing import Final
 
 MAX_BYTES: Final = 64 << 20
 _OPEN: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -74,7 +75,7 @@ def hash_regular_file(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def open_regular_file(path: Path | str) -> BinaryIO:
+def open_regular_file(path: Path | str) -> BufferedReader:
     """Return a regular file, open for reading; raises OSError as `read_regular_file`."""
     return os.fdopen(_open_regular_file(path, follow_links=True)[0], "rb")
 

@@ -23,12 +23,12 @@ from registry_pipeline.pipeline.verify import (
     CheckedRun,
     Lineage,
     Verification,
-    check_activated_runs,
     check_committed_runs,
     check_runs,
     combine_verdicts,
     verify_inputs,
 )
+from registry_pipeline.pointers.activated_runs import check_activated_runs
 from registry_pipeline.pointers.chain import ChainState, check_anchor
 from registry_pipeline.pointers.find_runs import FoundRun, list_active_runs, list_all_runs
 from registry_pipeline.pointers.state import read_chain_state
