@@ -186,7 +186,8 @@ class Verification:
             "results": [verdict.to_json() for verdict in self.results],
             "findings": [finding.to_json() for finding in self.findings],
             "counts": self.counts(),
-        } | ({"not_checked": list(self.not_checked)} if self.not_checked else {})
+            "not_checked": list(self.not_checked),
+        }
 
 
 def combine_verdicts(
