@@ -136,7 +136,8 @@ def command_line_page() -> str:
         lines += [f"## {title}", "", "```text", help_text.replace("\b\n", "").rstrip(), "```", ""]
         schema = f"cli/{'-'.join(title.split()[1:])}.schema.json"
         if (ROOT / "schemas" / schema).is_file():
-            lines += [f"With `--json` it prints one document: [`schemas/{schema}`](schemas.md#{find_anchor(schema)}).", ""]
+            link = f"[`schemas/{schema}`](schemas.md#{find_anchor(schema)})"
+            lines += [f"With `--json` it prints one document: {link}.", ""]
     return _HEAD + "\n".join(lines)
 
 
