@@ -33,8 +33,10 @@ SUFFIXES: Final = (".tar.gz", ".tgz", ".tar")
 _MAX_ENTRIES: Final = 1_000_000
 _MAX_HEADER_BYTES: Final = 2**20
 _BLOCK: Final = 512
-# More than the verifier of folders follows, and less than removing the temporary folder could not.
+# More than the verifier of folders follows, and few enough to remove the temporary folder by recursion.
 _MAX_PARTS: Final = 4 * MAX_DEPTH
+# What a file system needs for an entry, beside its bytes.
+_ENTRY_BYTES: Final = 4096
 # Errors of the file system that a path of an entry causes, and not the state of this machine.
 _PATH_ERRORS: Final = (errno.ENAMETOOLONG, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
 
@@ -189,6 +191,13 @@ class _Unpacked:
         if not (member.isdir() or member.isreg() or member.islnk()):
             self._report("NOT_REGULAR", member, _describe_kind(member))
             return
+        # `tarfile` would read an entry of a negative size again and again.
+        if member.size < 0:
+            raise _ArchiveError("ARCHIVE_INVALID", f"the size of {member.name!r} is {member.size}")
+        self._space -= member.size + _ENTRY_BYTES
+        if self._space < 0:
+            detail = f"its files need more than the free space of {os.path.dirname(self._folder)}"  # noqa: PTH120
+            raise _ArchiveError("ARCHIVE_NOT_UNPACKED", detail)
         try:
             # A directory may be listed several times, any other path only once.
             is_free = self._make_directories(relpath if member.isdir() else relpath.rpartition("/")[0])
@@ -229,12 +238,8 @@ class _Unpacked:
 
     def _write_file(self, archive: TarFile, relpath: str, member: TarInfo) -> None:
         source = archive.extractfile(member)
-        if source is None or member.size < 0:
-            raise _ArchiveError("ARCHIVE_INVALID", f"the size of {member.name!r} is {member.size}")
-        self._space -= member.size
-        if self._space < 0:
-            detail = f"the files need more than the free space of {os.path.dirname(self._folder)}"  # noqa: PTH120
-            raise _ArchiveError("ARCHIVE_NOT_UNPACKED", detail)
+        if source is None:
+            raise _ArchiveError("ARCHIVE_INVALID", f"{member.name!r} has no content")
         with open(f"{self._folder}/{relpath}", "xb") as target:  # noqa: PTH123
             shutil.copyfileobj(source, target, CHUNK)
         self._made[relpath] = False
