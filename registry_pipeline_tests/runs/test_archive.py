@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -207,6 +208,26 @@ def test_an_archive_that_needs_more_than_the_free_space_could_not_be_checked(ver
     large.size = 2**60
 
     assert _codes(verify(large.tobuf(tarfile.GNU_FORMAT))) == [("ARCHIVE_NOT_UNPACKED", "X")]
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("call", ["os.mkdir", "shutil.copyfileobj", "tempfile.mkdtemp"])
+def test_a_refused_write_is_could_not_check_and_says_why(
+    call: str, error: int, verify: Callable[..., SealReport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    data, real = _make_tar(), os.mkdir
+    # `tempfile` makes its own folder with the same call.
+    in_archive = lambda path, *more: refuse() if RUN_ID in str(path) else real(path, *more)  # noqa: E731
+    monkeypatch.setattr(call, in_archive if call == "os.mkdir" else refuse)
+
+    report = verify(data)
+
+    assert [finding.message for finding in report.findings] == [
+        f"the archive cannot be unpacked on this machine: {os.strerror(error)}"
+    ]
 
 
 @pytest.mark.parametrize("size", [-512, -1])
