@@ -5,7 +5,8 @@ Repositories of 1,000, 3,000 and N sealed run folders (default 10,000; 100,000 t
 - `verify --all` with two processes, by wall time, against `baseline.py verify` in its one;
 - `build run_registry --only` against `baseline.py index`, by CPU time: without a cache, again, and after a hundredth of
   the folders was touched, so that they are read again;
-- the whole `build` with one new run, against `baseline.py build`, which reads everything and seals nothing;
+- the whole `build` with one new run, and one that finds nothing to do, against `baseline.py build`, which reads
+  everything and seals nothing;
 - `status`, as a multiple of `python -c pass`.
 
 Then, in process, 100,000 lines of run_registry (a fifth in each round) checked by their schema, against the library
@@ -36,6 +37,7 @@ from registry_pipeline.config import load_repository
 from registry_pipeline.schema import check_bytes, make_validator, read_schema, schema_bytes
 
 ROUNDS: Final = 5
+SETTLED_AFTER: Final = 3
 SMALL: Final = (1_000, 3_000)
 RECORDS: Final = 20_000
 SCHEMA: Final = "REGISTRY_run_registry_v0_1.schema.json"
@@ -51,6 +53,7 @@ WANTED: Final[dict[tuple[str, int], dict[str, float]]] = {
     ("`build run_registry --only`", 10_000): {FIRST: 3},
     ("`build run_registry --only`", 100_000): {FIRST: 4, AGAIN: 15, CHANGED: 12},
     ("`build` with one new run", 100_000): {BUILD: 5},
+    ("`build` that finds nothing to do", 100_000): {BUILD: 40},
     ("`status`", 1_000): {"`status`": 15},
     ("schema validation, all valid", RECORDS): {"`check_bytes`": 15},
     ("schema validation, 5 % invalid", RECORDS): {"`check_bytes`": 15},
@@ -117,6 +120,15 @@ def add_build(root: Path, place: Path, size: int, results: Results) -> None:
     ways = {SCRIPT: baseline("build", root, place / "registries"), BUILD: command(root, "build", "--quiet")}
     costs = measure_in_turns(ways, ROUNDS, add_run)
     job = "`build` with one new run"
+    results.add(job, size, "run folders", costs, wanted=WANTED.get((job, size)))
+    # The next builds still find what the last one activated.
+    for _ in range(SETTLED_AFTER):
+        measure_command(program(root, "build", "--quiet"))
+    before = set(list_folders(root))
+    costs = measure_in_turns(ways, ROUNDS)
+    if set(list_folders(root)) != before:
+        raise RuntimeError("a build that should find nothing to do sealed a run folder")
+    job = "`build` that finds nothing to do"
     results.add(job, size, "run folders", costs, wanted=WANTED.get((job, size)))
 
 

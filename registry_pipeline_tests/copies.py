@@ -30,3 +30,9 @@ def flip_byte(path: Path) -> None:
     data[len(data) // 2] ^= 1
     path.chmod(0o644)
     path.write_bytes(data)
+
+
+def add_run_folder(folder: Path) -> None:
+    """Make the run folder of some other tool, so that the next build has something to seal."""
+    folder.mkdir()
+    (folder / "run.json").write_text('{"operation_id": "OP-Z99"}\n', encoding="utf-8")

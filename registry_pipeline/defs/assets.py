@@ -108,13 +108,19 @@ def make_registry_asset(spec: RegistrySpec, settings: DagsterTable) -> AssetsDef
             run = repository.build_run(context.run.run_id)
             progress = step_log.make_progress_logger(context.log)
             built = steps.build(loaded, run, spec, sealed, on_progress=progress)
+            if isinstance(built, Built):
+                built = repository.keep_unchanged(context.run.run_id, built)
         step_log.log_findings(context.log, built.findings)
         if isinstance(built, Built):
             files, runs = len(built.inputs.files), len(built.inputs.registries)
             context.log.info("built %d records from %d files and %d sealed runs", built.artifacts.records, files, runs)
             passed = not any(finding.code in _NOT_READ for finding in built.findings)
             source = _make_source_result(built.findings, passed=passed, severity=AssetCheckSeverity.WARN)
-            yield MaterializeResult(value=built, data_version=data_version(built), check_results=[source])
+            version = data_version(built)
+            if built.kept is not None:
+                known_version = event_log.find_data_version(context.instance, spec.registry_id, built.kept.ref)
+                version = version if known_version is None else DataVersion(known_version)
+            yield MaterializeResult(value=built, data_version=version, check_results=[source])
         elif spec.append_only:
             # A missing source is no failure. A log that cannot be extended is: somebody has to repair it.
             text = "; ".join(printable(f"{finding.message} -> {finding.hint}") for finding in built.findings)

@@ -163,9 +163,8 @@ def _find_input_versions(instance: DagsterInstance, run: SealedRun, group_ids: C
     versions: dict[str, str] = {}
     for name, ref in run.inputs.upstream().items():
         # An unchanged capture is not in the group: it was built earlier, perhaps through Dagster.
-        latest = [] if name in group_ids else event_log.read_materializations(instance, name, limit=1)
-        same = [m.data_version for m in latest if m.sealed is not None and m.sealed.ref.identity == ref.identity]
-        versions[f"{_INPUT_VERSION}{name}"] = next(iter(same), None) or ref.manifest_sha256
+        known_version = None if name in group_ids else event_log.find_data_version(instance, name, ref)
+        versions[f"{_INPUT_VERSION}{name}"] = known_version or ref.manifest_sha256
     return versions
 
 

@@ -166,6 +166,13 @@ def read_materializations(
     return [_parse_record(registry_id, record) for record in records]
 
 
+def find_data_version(instance: DagsterInstance, registry_id: str, ref: SealedRef) -> str | None:
+    """Return the data version of the newest materialization if that reports this run, else None."""
+    latest = read_materializations(instance, registry_id, limit=1)
+    same = [m.data_version for m in latest if m.sealed is not None and m.sealed.ref.identity == ref.identity]
+    return next(iter(same), None)
+
+
 def iterate_materializations(instance: DagsterInstance, registry_id: str) -> Iterator[Materialization]:
     """Yield the materializations of a registry, the newest first; the event log is read page by page."""
     everything = AssetRecordsFilter(AssetKey(registry_id))

@@ -29,7 +29,7 @@ from registry_pipeline.defs import event_log, metadata, step_log
 from registry_pipeline.errors import EvidenceError, NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.git.values import GitState, WorkingTreeState
-from registry_pipeline.pipeline import steps
+from registry_pipeline.pipeline import rebuild, steps
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.sealed_input import read_active_run, read_sealed_report
@@ -45,6 +45,7 @@ COMMIT_TAG: Final = "registry_pipeline/git_commit"
 TREE_TAG: Final = "registry_pipeline/working_tree_state"
 HEAD_TAG: Final = "registry_pipeline/chain_head"
 TAKEN_TAG: Final = "registry_pipeline/git_taken_in_run"
+UP_TO_DATE_TAG: Final = "registry_pipeline/up_to_date"
 _OUTSIDE_GIT: Final = "none"
 # How long a step waits for another step of its run that reads the git state of a large checkout.
 _GIT_WAIT_SECONDS: Final = 300.0
@@ -85,11 +86,11 @@ class RepositoryResource:
         """
         repository = self.load()
         root = str(repository.root)
-        stated = self._read_root_tag(dagster_run_id)
+        stated = self._read_tag(dagster_run_id, ROOT_TAG)
         if stated is None:
             # Tags are read, changed and written again: two steps that do so at once would lose some.
             with self._lock_tags(repository):
-                stated = self._read_root_tag(dagster_run_id) or root
+                stated = self._read_tag(dagster_run_id, ROOT_TAG) or root
                 self.instance.add_run_tags(dagster_run_id, {ROOT_TAG: stated})
         if stated != root:
             raise RefusedError(
@@ -98,9 +99,9 @@ class RepositoryResource:
             )
         return repository
 
-    def _read_root_tag(self, dagster_run_id: str) -> str | None:
+    def _read_tag(self, dagster_run_id: str, tag: str) -> str | None:
         run = self.instance.get_run_by_id(dagster_run_id)
-        return None if run is None else run.tags.get(ROOT_TAG)
+        return None if run is None else run.tags.get(tag)
 
     def _lock_tags(self, repository: Repository) -> AbstractContextManager[None]:
         lock = repository.dagster_home / "git_state.lock"
@@ -121,6 +122,27 @@ class RepositoryResource:
                 run = steps.add_chain_head(repository, run)
                 self.instance.add_run_tags(dagster_run_id, _to_tags(run, dagster_run_id))
         return run
+
+    def keep_unchanged(self, dagster_run_id: str, built: Built) -> Built:
+        """Return the build with the run that it keeps, as `steps.keep_unchanged`; only what a rebuild would keep."""
+        if not spec_of(built.registry_id).is_kept_alone and not self._is_up_to_date(dagster_run_id):
+            return built
+        return steps.keep_unchanged(self.load_in_run(dagster_run_id), self.build_run(dagster_run_id), built)
+
+    def _is_up_to_date(self, dagster_run_id: str) -> bool:
+        """Return whether a build of all registries would seal nothing; all steps of a Dagster run get one answer."""
+        run, repository = self.build_run(dagster_run_id), self.load_in_run(dagster_run_id)
+        # A re-execution inherits the tag of its parent: the answer counts in the run that it names.
+        answers = {f"{answer} in {dagster_run_id}": answer == "yes" for answer in ("yes", "no")}
+        known = answers.get(self._read_tag(dagster_run_id, UP_TO_DATE_TAG) or "")
+        if known is None:
+            # Not under the lock, because it takes as long as a build. Steps at the same time see the same active runs.
+            found = rebuild.is_up_to_date(repository, run)
+            with self._lock_tags(repository):
+                known = answers.get(self._read_tag(dagster_run_id, UP_TO_DATE_TAG) or "", found)
+                text = next(text for text, answer in answers.items() if answer == known)
+                self.instance.add_run_tags(dagster_run_id, {UP_TO_DATE_TAG: text})
+        return known
 
     def _read_tags(self, dagster_run_id: str, started: datetime) -> seal_build.BuildRun | None:
         run = self.instance.get_run_by_id(dagster_run_id)
@@ -150,8 +172,8 @@ class SealedIOManager(IOManager):
     def handle_output(self, context: OutputContext, obj: Built | NotBuilt) -> None:
         """Seal a build as the run folder of this Dagster run, and add its metadata to the asset's page.
 
-        An unchanged capture makes no folder: its page names the active run. Of a registry that was not built nothing
-        is stored: the step has logged what it hands on.
+        A build that keeps an unchanged run makes no folder: its page names that run. Of a registry that was not built
+        nothing is stored: the step has logged what it hands on.
         """
         if isinstance(obj, NotBuilt):
             return
@@ -159,10 +181,9 @@ class SealedIOManager(IOManager):
             repository = self._repository.load_in_run(context.run_id)
             spec = spec_of(obj.registry_id)
             active = _read_active_report(repository, spec)
-            unchanged = steps.find_unchanged_run(repository, obj)
             run = self._repository.build_run(context.run_id)
-            sealed = unchanged or steps.seal(repository, run, spec, obj)
-            state = "unchanged" if unchanged else "reused" if sealed.reused else "sealed"
+            sealed = obj.kept or steps.seal(repository, run, spec, obj)
+            state = "unchanged" if obj.kept else "reused" if sealed.reused else "sealed"
             content = {"state": state} | metadata.make_content_metadata(spec, obj, active)
             context.add_output_metadata(metadata.make_sealed_metadata(repository, sealed, run.started, content))
             context.log.info("%s: %s", state, step_log.format_run(sealed))

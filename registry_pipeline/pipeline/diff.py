@@ -14,12 +14,12 @@ from registry_pipeline.errors import ConfigError, EvidenceError, NotFoundError
 from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
 from registry_pipeline.registries.base.delta import PathChanges, find_changed_paths
 from registry_pipeline.registries.base.sealed_input import find_main_artifact, find_registry
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import REGISTRIES, is_own_run, spec_of
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.scan import find_dated_runs, list_run_folders
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
-from registry_pipeline.values import asdict, value_type
+from registry_pipeline.values import asdict, replace, value_type
 
 _ABSENT: Final = object()
 Change = Literal["added", "removed", "changed"]
@@ -57,12 +57,14 @@ class ArtifactDiff:
     changed: tuple[RecordChange, ...] = ()
     fields: tuple[FieldChange, ...] = ()
     unchanged: int = 0
+    # The runs of this tool among the differing records of a run registry, which are left out.
+    own: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the part of the document that describes this file, uncut."""
         content = asdict(self)
         counts = {name: len(content[name]) for name in ("added", "removed", "changed")}
-        counts["unchanged"] = content.pop("unchanged")
+        counts |= {name: content.pop(name) for name in ("unchanged", "own")}
         # The counts come before the records that they count.
         return {"relpath": self.relpath, "kind": self.kind, "key": self.key, "counts": counts} | content
 
@@ -98,8 +100,10 @@ class RunDiff:
         }
 
 
-def compare_runs(before: FoundRun, after: FoundRun) -> RunDiff:
+def compare_runs(before: FoundRun, after: FoundRun, *, without_own: str | None = None) -> RunDiff:
     """Return the differences between two runs; run.json and schemas are compared by path only.
+
+    Records about own runs of this tool in the publish root `without_own` are only counted.
 
     EvidenceError: a run does not verify or changed meanwhile. ConfigError: the runs are of two registries.
     """
@@ -120,13 +124,29 @@ def compare_runs(before: FoundRun, after: FoundRun) -> RunDiff:
         if path not in old or path not in new:
             raise EvidenceError(f"{path} changed while it was read", "run the command again")
     keys = _find_record_keys(registry_id, [entry.relpath for entry in new_report.entries])
+    artifacts = [compare_artifact(path, old[path], new[path], keys.get(path, ())) for path in compared]
+    if without_own is not None and registry_id == "run_registry":
+        artifacts = [_leave_out_own(artifact, without_own) for artifact in artifacts]
     return RunDiff(
         registry_id=registry_id,
         before=Side(before.shown, before.run_id, old_report.root_sha256 or ""),
         after=Side(after.shown, after.run_id, new_report.root_sha256 or ""),
         paths=paths,
-        artifacts=tuple(compare_artifact(path, old[path], new[path], keys.get(path, ())) for path in compared),
+        artifacts=tuple(artifacts),
     )
+
+
+def _leave_out_own(artifact: ArtifactDiff, publish_root: str) -> ArtifactDiff:
+    def is_other(record: Any) -> bool:
+        key = record.get("run_key") if isinstance(record, dict) else None
+        run_root, _, run_id = str(key).partition("::")
+        return not is_own_run(publish_root, run_root, run_id)
+
+    added, removed = (tuple(filter(is_other, records)) for records in (artifact.added, artifact.removed))
+    changed = tuple(change for change in artifact.changed if is_other(change.key))
+    kept, all_changes = len(added) + len(removed) + len(changed), (artifact.added, artifact.removed, artifact.changed)
+    own = sum(map(len, all_changes)) - kept
+    return replace(artifact, added=added, removed=removed, changed=changed, own=own)
 
 
 def find_registry_of_run(run: FoundRun) -> str | None:

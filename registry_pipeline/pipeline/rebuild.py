@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import partial
 from types import FrameType
 from typing import Literal
@@ -20,8 +21,9 @@ from registry_pipeline.errors import EvidenceError, HeadMovedError, RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.pipeline.inspect import Inspection, inspect
-from registry_pipeline.pipeline.steps import add_chain_head, build, find_unchanged_run, list_head_inputs, seal
+from registry_pipeline.pipeline.steps import add_chain_head, build, keep_unchanged, list_head_inputs, seal
 from registry_pipeline.pointers.activation import activate, select_activatable
+from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
@@ -30,8 +32,9 @@ from registry_pipeline.registries.system_health.build import HealthInputs, rende
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.envelope import BuildContext, InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers
+from registry_pipeline.runs.scan import find_dated_runs, list_run_folders
 from registry_pipeline.runs.sealed_run import Activation, Built, NotBuilt, Refusal, SealedRun, Verdict
-from registry_pipeline.values import replace, value_type
+from registry_pipeline.values import field, replace, value_type
 
 
 @contextmanager
@@ -100,6 +103,12 @@ class RebuildResult:
     report: SealedRun | None = None
     waiting: bool = False  # a valid run could not be activated
 
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether every registry that could be built keeps its run, and at least one could be built."""
+        runs = [row.run for row in self.built if row.run is not None]
+        return bool(runs) and all(run.reused for run in runs)
+
 
 def select_registries(registry_ids: Sequence[str], *, only: bool) -> tuple[RegistrySpec, ...]:
     """Return the registries to build, in dependency order.
@@ -135,18 +144,20 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
 ) -> RebuildResult:
     """Build, seal and validate the selected registries, activate the valid new runs, render the report, extend the log.
 
-    Unless `force`, an unchanged captured registry or log keeps its run. What depends on a failed registry is not built.
-    With `only` or without `move` no pointer changes and nothing is rendered. A valid run that cannot be activated stays
-    sealed, with a finding. Raises as `select_registries`, `build` and `seal`: runs that are sealed by then stay. What
-    would be raised after an attempt to activate is a finding.
+    Unless `force`, an unchanged captured registry or log keeps its run; if no registry has changed, all keep theirs.
+    What depends on a failed registry is not built. With `only` or without `move` no pointer changes and nothing is
+    rendered. A valid run that cannot be activated stays sealed, with a finding. Raises as `select_registries`, `build`
+    and `seal`: runs that are sealed by then stay. What would be raised after an attempt to activate is a finding.
     """
     repository = replace(repository, memo={})
     run = add_chain_head(repository, run)
     moves = move and not only
-    build_one = partial(_build_registry, repository, run, force=force, on_step=on_step, on_progress=on_progress)
+    make = _Builds(repository, run, force=force, on_step=on_step, on_progress=on_progress)
+    build_one = partial(_build_registry, make)
     selected = select_registries(registry_ids, only=only)
     # (1) Build. The delta log has no pointer: it does not delay the activation, and a damaged log does not prevent it.
-    rows = _build_registries([spec for spec in selected if spec.pointer or not moves], build_one)
+    first = [spec for spec in selected if spec.pointer or not moves]
+    rows = (None if force else _find_unchanged(make, first)) or _build_registries(first, build_one)
     findings = [finding for row in rows for finding in row.findings]
     if not moves:
         return RebuildResult(tuple(rows), sorted_findings(findings))
@@ -188,39 +199,112 @@ def _build_registries(
     return rows
 
 
-def _build_registry(
-    repository: Repository,
-    run: BuildRun,
-    spec: RegistrySpec,
-    sealed: Mapping[str, SealedRun],
-    *,
-    force: bool,
-    on_step: Callable[[Step, str], None],
-    on_progress: Callable[[int], None] | None,
-) -> BuiltRow:
-    """Build, seal and validate one registry; without `force` an unchanged run is validated instead of a new one."""
-    started = time.perf_counter()
-    name = spec.registry_id
-    while True:
-        on_step("build", name)
-        built = build(repository, run, spec, sealed, on_progress=on_progress)
+@value_type
+class _Builds:
+    """The builds of one rebuild, and what the comparison with the active runs left for the build that seals."""
+
+    repository: Repository
+    run: BuildRun
+    force: bool
+    on_step: Callable[[Step, str], None]
+    on_progress: Callable[[int], None] | None
+    # What was built from no other registry, with the seconds that it took: it can still be sealed, once.
+    compared: dict[str, tuple[Built | NotBuilt, float]] = field(default_factory=dict)
+    # The rows of captures that keep their runs, whatever becomes of the others.
+    kept: dict[str, BuiltRow] = field(default_factory=dict)
+
+    def build(self, spec: RegistrySpec, sealed: Mapping[str, SealedRun]) -> tuple[Built | NotBuilt, float]:
+        """Return what `steps.build` returns, and the seconds that it took."""
+        if spec.registry_id in self.compared:
+            return self.compared.pop(spec.registry_id)
+        started = time.perf_counter()
+        self.on_step("build", spec.registry_id)
+        built = build(self.repository, self.run, spec, sealed, on_progress=self.on_progress)
+        return built, time.perf_counter() - started
+
+    def validate(self, run: SealedRun) -> Verdict:
+        """Return the verdict of a run that this rebuild sealed or keeps."""
+        self.on_step("validate", run.registry_id)
+        return validate(self.repository, run, activated=self.run.activated.get(run.registry_id))
+
+
+def is_up_to_date(repository: Repository, run: BuildRun) -> bool:
+    """Return whether a rebuild of all registries with a pointer would seal nothing; writes no run folder."""
+    builds = _Builds(replace(repository, memo={}), run, False, lambda _step, _registry: None, None)
+    return _find_unchanged(builds, [spec for spec in BUILD_ORDER if spec.pointer]) is not None
+
+
+def _find_unchanged(builds: _Builds, specs: Sequence[RegistrySpec]) -> list[BuiltRow] | None:
+    """Return the rows of a build in which every registry keeps its active run; None if one has to be sealed.
+
+    None also if a source or an active run has an error: then the build that seals reports it.
+    """
+    # A build that seals would be refused: it reports why.
+    if read_chain_state(builds.repository, from_checkpoint=True).refuses:
+        return None
+    newest = _find_newest(builds.repository, builds.run.started, [spec for spec in specs if not spec.is_kept_alone])
+    rows: list[BuiltRow] = []
+    unchanged: dict[str, SealedRun] = {}
+    for spec in specs:
+        try:
+            built, seconds = builds.build(spec, unchanged)
+        except (RefusedError, EvidenceError):
+            return None
+        if not spec.depends_on:
+            builds.compared[spec.registry_id] = built, seconds
         if isinstance(built, NotBuilt):
-            return BuiltRow(name, _seconds_since(started), built.findings)
-        earlier = None if force else find_unchanged_run(repository, built)
-        if earlier is None:
-            on_step("seal", name)
+            if has_errors(built.findings):
+                return None
+            rows.append(BuiltRow(spec.registry_id, round(seconds, 3), built.findings))
+            continue
+        started = time.perf_counter()
+        built = keep_unchanged(builds.repository, builds.run, built)
+        verdict = None if built.kept is None else builds.validate(built.kept)
+        if built.kept is None or verdict is None or not verdict.passed:
+            return None
+        # A newer run waits to become active: sealing all of them lets the whole set move.
+        if newest.get(spec.registry_id, built.kept.ref.run_id) != built.kept.ref.run_id:
+            return None
+        unchanged[spec.registry_id] = built.kept
+        rows.append(_make_row(built, built.kept, verdict, seconds + time.perf_counter() - started))
+        if spec.is_kept_alone:
+            builds.kept[spec.registry_id] = rows[-1]
+    return rows
+
+
+def _find_newest(repository: Repository, moment: datetime, specs: Iterable[RegistrySpec]) -> dict[str, str]:
+    """Return the newest run id of each registry, by its name, of the run folders that are not dated after a moment."""
+    by_tag = {spec.tag: spec.registry_id for spec in specs if spec.tag}
+    listing = list_run_folders(repository.root, repository.config.run_roots, by_tag)
+    dated = find_dated_runs(listing, by_tag)
+    return {by_tag[run_id.tag]: folder.run_id for run_id, folder in dated if run_id.stamp <= moment}
+
+
+def _build_registry(builds: _Builds, spec: RegistrySpec, sealed: Mapping[str, SealedRun]) -> BuiltRow:
+    """Build, seal and validate one registry; without `force` an unchanged capture or log keeps its run."""
+    if spec.registry_id in builds.kept:
+        return builds.kept[spec.registry_id]
+    built, seconds = builds.build(spec, sealed)
+    started = time.perf_counter()
+    while True:
+        if isinstance(built, NotBuilt):
+            return BuiltRow(spec.registry_id, round(seconds, 3), built.findings)
+        if spec.is_kept_alone and not builds.force:
+            built = keep_unchanged(builds.repository, builds.run, built)
+        if built.kept is None:
+            builds.on_step("seal", spec.registry_id)
         # A Dagster run (it takes no build lock) may continue the log meanwhile: then build again, on its log.
         with suppress(HeadMovedError):
-            new_run = earlier or seal(repository, run, spec, built)
+            new_run = built.kept or seal(builds.repository, builds.run, spec, built)
             break
-    on_step("validate", name)
-    verdict = validate(repository, new_run, activated=run.activated.get(name))
+        built, _ = builds.build(spec, sealed)
+    verdict = builds.validate(new_run)
+    return _make_row(built, new_run, verdict, seconds + time.perf_counter() - started)
+
+
+def _make_row(built: Built, run: SealedRun, verdict: Verdict, seconds: float) -> BuiltRow:
     findings = (*built.findings, *verdict.findings)
-    return BuiltRow(name, _seconds_since(started), findings, new_run, built.artifacts.records, verdict)
-
-
-def _seconds_since(started: float) -> float:
-    return round(time.perf_counter() - started, 3)
+    return BuiltRow(run.registry_id, round(seconds, 3), findings, run, built.artifacts.records, verdict)
 
 
 def _activate_and_render(

@@ -15,7 +15,7 @@ from registry_pipeline.pointers.find_runs import FoundRun
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.check_run import check_run
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import REGISTRIES, is_own_run, spec_of
 from registry_pipeline.registries.validation import verify_with_artifacts
 from registry_pipeline.runs.envelope import ADAPTED, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
@@ -42,6 +42,8 @@ class RunQuery:
     # Both ends are included. A record without a time, or with one without a zone, is in no span.
     since: datetime | None = None
     until: datetime | None = None
+    # The publish root whose own runs of this tool are left out; None leaves out none.
+    without_own: str | None = None
 
     def values(self) -> tuple[tuple[str, frozenset[str]], ...]:
         """Return the non-empty conditions on `operation_id`, `option` and `run_root`: field and allowed values."""
@@ -57,6 +59,7 @@ class RunQueryResult:
     records: tuple[Record, ...]
     matched: int  # before the cut
     undated: int  # left out of the span, because they have no time
+    own: int  # left out, because this tool sealed them
     unknown: tuple[str, ...]  # a line for each requested value that no record has; empty if any record matched
 
     def to_json(self) -> dict[str, Any]:
@@ -66,6 +69,7 @@ class RunQueryResult:
             "count": len(self.records),
             "matched": self.matched,
             "undated": self.undated,
+            "own": self.own,
             "run_registry": self.source.to_json(),
         }
 
@@ -105,7 +109,7 @@ def select_runs(
     If nothing matches, the result explains which requested values no record has. `source` is named in the result.
     """
     matches: list[_DatedLine] = []
-    undated = 0
+    undated = own = 0
     has_span = query.since is not None or query.until is not None
     seen: dict[str, set[str | None]] = {field: set() for field, _ in query.values()}
     # Keep the bytes of matching lines and parse the selected ones again: parsed records need far more memory.
@@ -119,12 +123,16 @@ def select_runs(
         instant = parse_instant(record["created_utc"])
         if has_span and instant is None:
             undated += 1
-        elif instant is None or _is_in_span(instant, query):
+        elif instant is not None and not _is_in_span(instant, query):
+            continue
+        elif query.without_own is not None and is_own_run(query.without_own, record["run_root"], record["run_id"]):
+            own += 1
+        else:
             matches.append((instant, record["run_key"], line))
     ordered = _sort_lines(matches, order)
     records = tuple(_parse_record(line) for _, _, line in (ordered[:limit] if limit else ordered))
-    unknown = () if matches else tuple(_explain_unknown_values(seen, query))
-    return RunQueryResult(source, records, len(matches), undated, unknown)
+    unknown = () if matches or own else tuple(_explain_unknown_values(seen, query))
+    return RunQueryResult(source, records, len(matches), undated, own, unknown)
 
 
 def _parse_record(line: bytes) -> Record:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from registry_pipeline.canonical import sha256_hex, utc_text
 from registry_pipeline.capture_table import is_reserved_name
@@ -18,19 +19,25 @@ from registry_pipeline.findings.finding import Finding, Severity, has_errors, so
 from registry_pipeline.pointers.chain import ACTIVATION_TAG
 from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
 from registry_pipeline.registries.base.reader import ChainFacts, Previous, RegistrySpec, SourceContext
-from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root, seal_built
+from registry_pipeline.registries.base.seal_build import (
+    BuildRun,
+    build_run_files,
+    refuse_linked_publish_root,
+    seal_built,
+)
 from registry_pipeline.registries.base.sealed_input import make_sealed_run, read_sealed_report
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import REGISTRIES, is_own_run, spec_of
 from registry_pipeline.registries.delta_log.read import find_log_head
 from registry_pipeline.runs.envelope import COMPARISON, BuildContext, InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import PointerFile, RunId, SealedRef
-from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun
+from registry_pipeline.runs.sealed_run import Artifacts, Built, NotBuilt, SealedRun, SealReport
 from registry_pipeline.values import replace
 
 # How long a build waits for another writer to finish.
 WAIT_SECONDS: Final = 30.0
 _BUILD_LOCK: Final = "building"
+_STATED_TIMES: Final = ("created_utc", "as_of_utc", "dagster_run_id")
 
 
 @contextmanager
@@ -240,29 +247,77 @@ def _refuse_moved_head(repository: Repository, built: Built) -> None:
         )
 
 
-def find_unchanged_run(repository: Repository, built: Built) -> SealedRun | None:
-    """Return the earlier run with the same artifacts, or None if the content must be sealed.
+def keep_unchanged(repository: Repository, run: BuildRun, built: Built) -> Built:
+    """Return the build with the earlier run that says the same as `kept`; as it is if its content must be sealed.
 
-    Of a captured registry that is the active run, of an append-only one the log that the build continues; others have
-    none. None also if the source fails its check, or the run does not verify, is foreign or lacks that check.
+    The earlier run is the active one, or of an append-only registry the log that the build continues. Captures and logs
+    are the same if all bytes are; what is built from several sources also if only times differ, or own runs of this
+    tool. None is kept if the source fails its check, or the run does not verify, is foreign or lacks that check.
     """
     spec = spec_of(built.registry_id)
     # A source that fails its check today is sealed again, with that verdict.
     if built.check is not None and has_errors(built.check.findings):
-        return None
-    ref = read_pointers(repository).active(spec.registry_id) if spec.kind == "captured" else None
+        return built
+    ref = read_pointers(repository).active(spec.registry_id)
     if spec.append_only:
         ref = built.inputs.previous(spec.registry_id)
     if ref is None or not run_folder(repository, ref).is_dir():
-        return None
+        return built
     try:
         report = read_sealed_report(repository, spec, ref)
     except EvidenceError:
-        return None
+        return built
     # A run that is foreign or lacks the record of its check is replaced, like one that does not verify.
     lacks_check = built.check is not None and COMPARISON not in (report.run_json or {})
     if lacks_check or find_foreign_id(repository, report) is not None:
-        return None
+        return built
+    is_same = _has_same_artifacts if spec.is_kept_alone else partial(_says_same, repository, run, spec)
+    if not is_same(built, report):
+        return built
+    kept = make_sealed_run(spec.registry_id, ref, report)
+    return replace(built, kept=kept, artifacts=_describe_kept(built.artifacts, report, spec.relpath))
+
+
+def _describe_kept(artifacts: Artifacts, report: SealReport, main: str | None) -> Artifacts:
+    """Return the artifacts as the kept run has them; figures that may differ from it are left out."""
+    files = {name: report.kept.get(name, data) for name, data in artifacts.files.items()}
+    if main is None or files[main] == artifacts.files[main] or not main.endswith(".jsonl"):
+        return replace(artifacts, files=files)
+    # The run registry that was built has more own runs: more lines, each a record.
+    return replace(artifacts, files=files, records=files[main].count(b"\n"), metrics={})
+
+
+def _has_same_artifacts(built: Built, report: SealReport) -> bool:
     new_hashes = {name: sha256_hex(data) for name, data in built.artifacts.files.items()}
     sealed_hashes = {entry.relpath: entry.sha256 for entry in report.entries if not is_reserved_name(entry.relpath)}
-    return make_sealed_run(spec.registry_id, ref, report) if sealed_hashes == new_hashes else None
+    return sealed_hashes == new_hashes
+
+
+def _says_same(repository: Repository, run: BuildRun, spec: RegistrySpec, built: Built, report: SealReport) -> bool:
+    """Return whether sealing `built` would repeat a verified run: commit, schemas, inputs and content are the same."""
+    run_id = RunId.parse(report.run_id)
+    if run_id is None or report.run_json is None:
+        return False
+    config = repository.config
+    files = build_run_files(config.repository_id, run, spec, built, run_id)
+    if _list_stated_facts(json.loads(files.pop("run.json"))) != _list_stated_facts(report.run_json):
+        return False
+    sealed_hashes = {entry.relpath: entry.sha256 for entry in report.entries if entry.relpath != "run.json"}
+    if sealed_hashes.keys() != files.keys():
+        return False
+    is_own = partial(is_own_run, config.publish_root)
+    for name, data in files.items():
+        active = report.kept.get(name)
+        if data == active or (active is None and sha256_hex(data) == sealed_hashes[name]):
+            continue
+        if active is None or spec.says_same is None or not spec.says_same(active, data, is_own):
+            return False
+    return True
+
+
+def _list_stated_facts(run_json: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run.json states apart from times, and of the inputs what an artifact is built from."""
+    facts = {key: value for key, value in run_json.items() if key not in _STATED_TIMES}
+    inputs = Inputs.from_json(run_json.get("inputs"))
+    # Which runs were active before it, and the head of the chain, differ in each build.
+    return facts | {"inputs": (inputs.upstream(), inputs.files)}

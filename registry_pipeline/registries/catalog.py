@@ -21,6 +21,7 @@ from registry_pipeline.registries import (
     system_health,
 )
 from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.runs.reference import RunId
 from registry_pipeline.values import replace
 
 
@@ -101,6 +102,15 @@ REGISTRIES: Final = MappingProxyType({row.registry_id: row for row in _TABLE})
 """All registries by id; each comes after those that it depends on."""
 BUILD_ORDER: Final = tuple(row for row in _TABLE if row.builder is not None and not row.partitioned)
 """The registries that a build makes, in dependency order."""
+
+
+_OWN_TAGS: Final = frozenset(row.tag for row in _TABLE if row.tag and row.kind != "collection")
+
+
+def is_own_run(publish_root: str, run_root: str, run_id: str) -> bool:
+    """Return whether a run folder is named as one that this tool seals of a registry or of the activation chain."""
+    parsed = RunId.parse(run_id) if run_root == publish_root else None
+    return parsed is not None and parsed.tag in _OWN_TAGS
 
 
 def select_with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, ...]:

@@ -31,8 +31,8 @@ from registry_pipeline.values import replace
 def validate(repository: Repository, sealed: SealedRun, *, activated: SealedRef | None = None) -> Verdict:
     """Verify a sealed run, apply all checks and the rules of its registry, and return the verdict.
 
-    `activated` is the run of the registry that a record of the chain activated last. If it is active and `sealed`
-    follows it, its lines are not validated again with the same schema.
+    `activated` is the run of the registry that a record of the chain activated last. If it is active, and is `sealed`
+    itself or the run that `sealed` follows, its lines are not validated again with the same schema.
 
     A folder with another root than `sealed`, or an error of a rule, makes a pass a fail. The verdict has the hash of
     the pointer file as it was before the validation.
@@ -70,19 +70,27 @@ def _has_all_artifacts(registry_id: str, report: SealReport) -> bool:
     return set(artifacts) <= report.kept.keys()
 
 
-def _read_known_lines(repository: Repository, sealed: SealedRun, activated: SealedRef | None) -> Mapping[str, bytes]:
-    """Return the lines of the active run that `sealed` follows, by artifact, if they satisfy the same schemas."""
+def _read_known_lines(
+    repository: Repository, sealed: SealedRun, activated: SealedRef | None
+) -> Mapping[str, bytes | None]:
+    """Return the lines of the active run by artifact, if they satisfy the same schemas; None for those of `sealed`.
+
+    Nothing unless `sealed` is the active run, or follows it.
+    """
     spec, previous = REGISTRIES.get(sealed.registry_id), sealed.inputs.previous(sealed.registry_id)
     # A pointer can be edited by hand. Only what a record activated has been validated.
-    if spec is None or previous is None or previous != activated:
+    if spec is None or activated is None or activated not in (previous, sealed.ref):
         return {}
-    if read_pointers(repository).active(spec.registry_id) != previous:
+    if read_pointers(repository).active(spec.registry_id) != activated:
         return {}
     try:
-        report = read_sealed_report(repository, spec, previous)
+        report = read_sealed_report(repository, spec, activated)
     except EvidenceError:
         return {}
-    return {name: data for name, data in report.kept.items() if has_shipped_schema(report, name, spec)}
+    known = {name: data for name, data in report.kept.items() if has_shipped_schema(report, name, spec)}
+    if activated != sealed.ref:
+        return known
+    return {name: None for name in known if name.endswith(".jsonl")}
 
 
 def has_shipped_schema(report: SealReport, artifact: str, spec: RegistrySpec) -> bool:

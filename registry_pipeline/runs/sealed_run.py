@@ -53,6 +53,8 @@ class Built:
     partition: date | None = None
     coverage: Mapping[str, Any] | None = None
     check: CaptureCheck | None = None
+    # The earlier run that says the same: nothing is sealed.
+    kept: SealedRun | None = None
 
 
 @value_type

@@ -14,16 +14,6 @@ from registry_pipeline_tests.registries.repositories import git
 
 __all__ = ["NOON", "PROGRAM", "Call", "CommandResult", "Repository", "call", "environment"]
 
-__all__ = ["NOON", "PROGRAM", "Call", "CommandResult", "Repository", "call", "environment"]
-
-__all__ = ["NOON", "PROGRAM", "Call", "CommandResult", "Repository", "call", "environment"]
-
-__all__ = ["NOON", "PROGRAM", "Call", "CommandResult", "Repository", "call", "environment"]
-
-__all__ = ["NOON", "PROGRAM", "Call", "CommandResult", "Repository", "call", "environment"]
-
-__all__ = ["NOON", "PROGRAM", "Call", "CommandResult", "Repository", "call", "environment"]
-
 NOON = "2026-03-01T12:00:00Z"
 Call = Callable[..., CommandResult]
 

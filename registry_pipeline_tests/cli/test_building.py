@@ -136,7 +136,7 @@ def test_activating_an_active_run_moves_nothing(built: Repository) -> None:
 
 
 def test_a_mixed_set_is_refused_unless_it_is_allowed(built: Repository) -> None:
-    built("build", "run_registry", "--only", now=LATER)
+    built("build", "run_registry", "--only", "--force", now=LATER)
     before = built.pointers.read_bytes()
 
     refused = built("activate", "run_registry", "latest", "--reason", "x", "--json", now=LATER)

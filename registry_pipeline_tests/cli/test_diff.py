@@ -64,7 +64,7 @@ def test_in_text_long_lists_are_cut_and_a_line_says_so(example: Repository) -> N
 
 def test_without_a_second_run_the_older_of_the_two_comes_first(built: Repository) -> None:
     first = built.active("run_registry")
-    built("build", "run_registry", "--only", now=LATER)
+    built("build", "run_registry", "--only", "--force", now=LATER)
 
     newest = built("diff", "2026-03-02", "--json").document("diff")
     oldest = built("diff", "2026-01-10", "--json").document("diff")

@@ -23,7 +23,7 @@ def new(registry_id: str) -> str:
 
 
 def built_alone(repository: Repository, registry_id: str) -> None:
-    assert repository("build", registry_id, "--only", now=LATER).code == 0
+    assert repository("build", registry_id, "--only", "--force", now=LATER).code == 0
 
 
 def built_and_not_activated(repository: Repository) -> None:

@@ -60,7 +60,7 @@ def test_status_fails_on_request(seen: Repository) -> None:
 
 
 def test_status_says_why_a_registry_that_was_built_alone_is_not_active(built: Repository) -> None:
-    assert built("build", "run_registry", "--only", now="2026-03-02T12:00:00Z").code == 0
+    assert built("build", "run_registry", "--only", "--force", now="2026-03-02T12:00:00Z").code == 0
 
     result = built("status", "--json", now="2026-03-02T12:00:00Z")
 

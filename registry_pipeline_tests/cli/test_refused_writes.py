@@ -28,7 +28,7 @@ RUN_LOG = ("--artist", "ART-heron", "--genre", "GEN-ambient", "--machine", "C1")
 COMMANDS: dict[str, tuple[str, ...]] = {
     "init": ("-C", "plain", "init"),
     "example": ("example", "new-example"),
-    "build": ("build", "run_registry", "--only"),
+    "build": ("build", "run_registry", "--only", "--force"),
     "activate": ("activate", "drift_signals", "latest", "--allow-mixed", "--reason", "x"),
     "rollback": ("rollback", "--reason", "x"),
     "mark-bad": ("mark-bad", "latest-drift", "--reason", "x"),

@@ -112,7 +112,7 @@ def test_a_reported_build_is_not_reported_again(fresh: DagsterRepo) -> None:
 def test_of_builds_before_the_first_tick_the_newest_is_reported(fresh: DagsterRepo) -> None:
     build(fresh)
     build(fresh, minutes=1)
-    build(fresh, "run_registry", "--only", minutes=2)
+    build(fresh, "run_registry", "--only", "--force", minutes=2)
 
     answer = tick(fresh)
 
@@ -138,7 +138,7 @@ def test_later_sets_are_reported_one_per_tick_in_order(fresh: DagsterRepo) -> No
     build(fresh)
     first = tick(fresh)
     build(fresh, minutes=1)
-    build(fresh, minutes=2)
+    build(fresh, "--force", minutes=2)
 
     assert isinstance(first, SensorResult)
     second = tick(fresh, first.cursor)
@@ -180,7 +180,7 @@ def test_the_checks_of_one_set_end_before_the_next_is_reported(fresh: DagsterRep
 
 
 def test_only_the_registries_that_were_reported_are_checked(activated: DagsterRepo) -> None:
-    build(activated, "drift_signals")
+    build(activated, "drift_signals", "--force")
     answer = tick(activated)
 
     result = check(activated, answer)

@@ -91,7 +91,7 @@ COMMANDS: Final[Mapping[str, WritingCommand]] = MappingProxyType(
         "activate": WritingCommand(
             ("activate", "run_registry", "latest", "--allow-mixed", "--reason", "x", "--now", LATEST),
             _active("run_registry", "2026-03-02__120000__run_registry_build"),
-            prepare=lambda repository: repository("build", "run_registry", "--only", now=LATER),
+            prepare=lambda repository: repository("build", "run_registry", "--only", "--force", now=LATER),
         ),
         "rollback": WritingCommand(
             ("rollback", "--reason", "x", "--now", LATEST),

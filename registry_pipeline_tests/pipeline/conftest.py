@@ -14,7 +14,7 @@ from registry_pipeline.pipeline.rebuild import RebuildResult, rebuild
 from registry_pipeline.registries.base.seal_build import BuildRun, start_build_run
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.pointer_file import read_pointers
-from registry_pipeline_tests.copies import copied_repository, flip_byte
+from registry_pipeline_tests.copies import add_run_folder, copied_repository, flip_byte
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -44,7 +44,10 @@ class World:
         return start_build_run(self.repository, NOON + timedelta(minutes=minutes), dagster_run_id)
 
     def build(self, *registries: str, minutes: int = 0, only: bool = False, move: bool = True) -> RebuildResult:
+        """Build `minutes` after noon; a later build finds a run of that minute, so that there is something to do."""
         run = self.run(minutes)
+        if minutes:
+            add_run_folder(self.runs / f"work_at_{minutes}")
         return rebuild(
             self.repository, run, registries, only=only, move=move, actor="Ada", reason="because it is Sunday"
         )
@@ -55,7 +58,8 @@ class World:
         return ref.run_id
 
     def names(self) -> set[str]:
-        return {entry.name for entry in self.runs.iterdir()}
+        """Return the run folders, apart from those that `build` of this class added."""
+        return {entry.name for entry in self.runs.iterdir() if not entry.name.startswith("work_at_")}
 
     def tamper(self, run_id: str, artifact: str) -> None:
         """Flip one byte of a sealed artifact."""

@@ -47,9 +47,8 @@ repository = load_repository(Path(root))
 run = start_build_run(repository, datetime(2026, 3, 1, 13, tzinfo=UTC))
 who = {"actor": "Ada", "reason": "to be killed"}
 if what == "activate":
-    run = start_build_run(repository, datetime(2026, 3, 1, 13, tzinfo=UTC))
     setattr(module, name, step)
-    rebuild(repository, run, **who)
+    rebuild(repository, run, force=True, **who)
 setattr(module, name, step)
 if what == "rollback":
     target = select_rollback(read_chain_state(repository))

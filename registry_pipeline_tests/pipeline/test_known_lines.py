@@ -52,6 +52,17 @@ def test_a_new_registry_is_validated_by_the_lines_that_the_active_one_lacks(
     assert known[LINES] == [before]
 
 
+def test_a_build_that_keeps_the_active_registry_validates_no_line_of_it(
+    world: World, known: dict[str, list[bytes]]
+) -> None:
+    for _ in range(3):
+        world.build()
+    known.clear()
+
+    assert world.build().is_up_to_date
+    assert LINES not in known
+
+
 def test_the_lines_of_the_first_registry_are_all_validated(world: World, known: dict[str, list[bytes]]) -> None:
     world.build()
 

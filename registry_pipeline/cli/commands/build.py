@@ -39,7 +39,7 @@ from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Ve
 @click.argument("registries", metavar="[REGISTRY]...", nargs=-1)
 @click.option("--only", is_flag=True, help="Build only the named registries, and activate nothing.")
 @click.option("--no-activate", is_flag=True, help="Move no pointer and render no report.")
-@click.option("--force", is_flag=True, help="Seal a captured registry, a day or a log even if it is unchanged.")
+@click.option("--force", is_flag=True, help="Seal every registry, day and log even if it is unchanged.")
 @click.option("--as-of", callback=parse_days, metavar="DAYS", help="For drift_signals_daily: DATE, or FIRST..LAST.")
 @click.option("--reason", default="build", metavar="TEXT", show_default=True, help="Why, for the activation record.")
 @click.option("--actor", metavar="NAME", help="Who, for the activation record; default: git's identity.")
@@ -58,11 +58,12 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     """Build, seal, validate and activate registries.
 
     Builds each registry in dependency order, seals it into a new run folder and validates it. A captured registry or
-    log that has not changed keeps its run without --force. What depends on a failed registry is not built. All new
-    valid runs are then activated in one move, and the health report is rendered; --only and --no-activate skip both.
-    With REGISTRY, builds it and all that depends on it; without, all. A run that would mix the active set stays sealed
-    and is not activated (exit 5). Existing run folders are never changed. A build waits up to 30 seconds for another
-    one to end, then exits 6.
+    log that has not changed keeps its run without --force. If no registry has changed since its active run, apart from
+    times and the runs of this tool, nothing is sealed: the build is up to date. What depends on a failed registry is
+    not built. All new valid runs are then activated in one move, and the health report is rendered; --only and
+    --no-activate skip both. With REGISTRY, builds it and all that depends on it; without, all. A run that would mix the
+    active set stays sealed and is not activated (exit 5). Existing run folders are never changed. A build waits up to
+    30 seconds for another one to end, then exits 6.
 
     drift_signals_daily describes past days: --as-of names days that are over (UTC). Each is sealed as it was in its
     last second, and no pointer moves. A day with the same content as its sealed folder makes no new folder without
@@ -151,6 +152,8 @@ def _print_result(page: Page, result: RebuildResult) -> None:
         page.line(f"activated {len(result.activation.moves)} in {result.activation.record.run_id}")
     elif isinstance(result.activation, Refusal):
         page.line("refused: no pointer moved", style="bold red")
+    elif result.is_up_to_date:
+        page.line("up to date: nothing has changed, so nothing was sealed", style="bold green")
     elif result.waiting:
         page.line("sealed, not activated: no pointer moved", style="bold yellow")
     if result.report is not None:

@@ -14,6 +14,7 @@ from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.cli.run_argument import find_named_run, find_repository_for
 from registry_pipeline.config import Repository
+from registry_pipeline.findings.finding import plural
 from registry_pipeline.pipeline.diff import (
     ArtifactDiff,
     FieldChange,
@@ -38,7 +39,8 @@ _SIGNS: Final = {"added": "+", "removed": "-", "changed": "~"}
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="[B]", required=False)
 @click.option("--registry", "registry_id", metavar="REGISTRY", help="The registry of `active` and `latest`.")
-def diff_command(reporter: Reporter, first: str, second: str | None, registry_id: str | None) -> int:
+@click.option("--own", is_flag=True, help="Of a run registry, also the runs of this tool.")
+def diff_command(reporter: Reporter, first: str, second: str | None, registry_id: str | None, own: bool) -> int:
     """Show the differences between two runs.
 
     Lists files added, removed and modified, and their records added, removed and changed by key, field by field. A
@@ -48,7 +50,8 @@ def diff_command(reporter: Reporter, first: str, second: str | None, registry_id
     """
     names = [first] if second is None else [first, second]
     repository = find_repository_for(reporter, names)
-    diff = compare_runs(*_find_runs(repository, names, registry_id))
+    without_own = None if own or repository is None else repository.config.publish_root
+    diff = compare_runs(*_find_runs(repository, names, registry_id), without_own=without_own)
     reporter.print_result(diff.to_json(), (), lambda page: _print_diff(page, diff))
     return 0
 
@@ -97,7 +100,8 @@ def _format_heading(artifact: ArtifactDiff) -> str:
         return f"{artifact.relpath}: {len(artifact.fields)} changed"
     counts = f"{len(artifact.added)} added, {len(artifact.removed)} removed, {len(artifact.changed)} changed"
     by = f" by {', '.join(artifact.key)}" if artifact.key else ", whole records"
-    return f"{artifact.relpath}{by}: {counts}, {artifact.unchanged} unchanged"
+    own = f"; {plural(artifact.own, 'run')} of this tool left out (--own)" if artifact.own else ""
+    return f"{artifact.relpath}{by}: {counts}, {artifact.unchanged} unchanged{own}"
 
 
 def _format_records(artifact: ArtifactDiff, field_counts: Counter[str]) -> Iterator[str]:

@@ -44,19 +44,22 @@ _SEAL_STATES: Final = frozenset(STATES[:3])
 @click.option("--since", type=Moment(time.min), metavar="TIME", help="Not before this day (UTC) or instant.")
 @click.option("--until", type=Moment(time.max), metavar="TIME", help="Not after this day (UTC) or instant.")
 @click.option("--order", type=click.Choice(ORDERS), default="newest", show_default=True, help="Which come first.")
+@click.option("--own", is_flag=True, help="Also the runs of this tool: its registries and activation records.")
 @click.option("-n", "--limit", type=click.IntRange(min=0), default=30, show_default=True, help="How many; 0 is all.")
 def runs_command(reporter: Reporter, /, **options: Any) -> int:
-    """List runs from the active run registry.
+    """List runs from the active run registry, without those of this tool.
 
     Verifies and reads the registry, not the folders: `build run_registry` lists them again. An option that is given
     several times matches any of its values. `sealed`, `partial` and `unsealed` say which seal files a folder contains,
     `legacy` that it names no operation, `warned` that its record has warnings. Exits 7 where no registry is active.
     """
     sets = {name: frozenset(options[name]) for name in ("operations", "options", "run_roots", "states")}
-    query = RunQuery(**sets, since=options["since"], until=options["until"])
+    repository = find_repository(reporter.settings.repo)
+    without_own = None if options["own"] else repository.config.publish_root
+    query = RunQuery(**sets, since=options["since"], until=options["until"], without_own=without_own)
     if query.since is not None and query.until is not None and query.until < query.since:
         raise click.UsageError("--until is before --since")
-    result = read_runs(find_repository(reporter.settings.repo), query, options["order"], options["limit"])
+    result = read_runs(repository, query, options["order"], options["limit"])
     reporter.print_result(result.to_json(), (), lambda page: _print_result(page, result))
     return 0
 
@@ -72,6 +75,7 @@ def _print_result(page: Page, result: RunQueryResult) -> None:
         f"{plural(result.matched, 'run')} of {result.source.run_id}",
         *([f"{more} more with --limit 0"] if more else []),
         *([f"{result.undated} without a time left out"] if result.undated else []),
+        *([f"{plural(result.own, 'run')} of this tool left out (--own)"] if result.own else []),
     ]
     page.line("; ".join(parts), style="dim")
 

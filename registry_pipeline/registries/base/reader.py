@@ -76,6 +76,9 @@ class RegistrySpec:
     rules: Callable[..., Any] | None = None
     # Whether the reader is given what the activation chain says about runs (`SourceContext.chain`).
     reads_chain: bool = False
+    # Returns whether an artifact says the same as in the active run, although its bytes differ:
+    # (active, built, is_own_run) -> bool. Without it other bytes are other content.
+    says_same: Callable[..., bool] | None = None
 
     @property
     def artifact(self) -> str:
@@ -95,6 +98,11 @@ class RegistrySpec:
     def check_names(self) -> tuple[str, str, str]:
         """The names of the blocking checks: seal, schema, and the registry's own rules."""
         return ("seal", "schema", self.rules_check_name)
+
+    @property
+    def is_kept_alone(self) -> bool:
+        """Whether an unchanged run is kept even if the same build seals others: a capture or a log."""
+        return self.kind == "captured" or self.append_only
 
     @property
     def is_one_capture(self) -> bool:

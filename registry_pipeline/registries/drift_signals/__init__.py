@@ -18,4 +18,5 @@ SPEC: Final = RegistrySpec(
     sources=("git", "threshold_sources", "envelope_standard"),
     reader=DeferredCall("registry_pipeline.registries.drift_signals.read.read_drift_signals_inputs"),
     builder=DeferredCall("registry_pipeline.registries.drift_signals.build.build_drift_signals"),
+    says_same=DeferredCall("registry_pipeline.registries.drift_signals.build.are_same_signals"),
 )

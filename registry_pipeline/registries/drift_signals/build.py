@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from registry_pipeline.canonical import json_document, json_line, sha256_hex
+from registry_pipeline.canonical import are_same_objects, json_document, json_line, sha256_hex, try_parse_strict_json
 from registry_pipeline.registries.base.values import ExpectedVersions
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.sealed_run import Artifacts
@@ -87,6 +87,13 @@ def build_drift_signals(inputs: DriftInputs, context: BuildContext) -> Artifacts
         # An unknown flag is left out, so that the plot has a gap.
         {name: int(value) for name, value in flags.items() if value is not None},
     )
+
+
+def are_same_signals(active: bytes, built: bytes, _is_own_run: object) -> bool:
+    """Return whether two drift signals differ only in their time and in tracked files that a build itself changes."""
+    # In a clean tree of the same commit only files of this tool can differ, for example a tracked pointer file.
+    is_clean = (try_parse_strict_json(built) or {}).get("working_tree_state") == "clean"
+    return are_same_objects(active, built, ("generated_utc", *(["canon_tree_hash"] if is_clean else [])))
 
 
 def canon_tree_hash(tracked: Iterable[bytes]) -> str:

@@ -23,4 +23,5 @@ SPEC: Final = RegistrySpec(
     sources=("operations_catalog", "coverage_matrix"),
     reader=DeferredCall("registry_pipeline.registries.op_status_table.read.read_op_status_table_inputs"),
     builder=DeferredCall("registry_pipeline.registries.op_status_table.build.build_op_status_table"),
+    says_same=DeferredCall("registry_pipeline.registries.op_status_table.build.is_same_meta"),
 )

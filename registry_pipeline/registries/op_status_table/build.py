@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-from registry_pipeline.canonical import json_document, json_line, sha256_hex
+from registry_pipeline.canonical import are_same_objects, json_document, json_line, sha256_hex
 from registry_pipeline.git.values import BoundPaths, PathDrift
 from registry_pipeline.registries.base.values import (
     Operation,
@@ -74,6 +74,12 @@ def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Arti
             "coverage_below_c3": counts.coverage_below_c3,
         },
     )
+
+
+def is_same_meta(active: bytes, built: bytes, _is_own_run: object) -> bool:
+    """Return whether two meta documents differ only in their time and in the run that stated the same system drift."""
+    # The table itself is a list, so any difference in it counts, also one day more of staleness.
+    return are_same_objects(active, built, ("generated_utc", "drift_signals_run"))
 
 
 def _collect_evidence(runs: Iterable[RunRow]) -> tuple[dict[str, tuple[RunRow, set[str]]], bool]:

@@ -20,4 +20,5 @@ SPEC: Final = RegistrySpec(
     reader=DeferredCall("registry_pipeline.registries.run_registry.read.read_run_registry_inputs"),
     builder=DeferredCall("registry_pipeline.registries.run_registry.build.build_run_registry"),
     rules=DeferredCall("registry_pipeline.registries.run_registry.read.check_run_registry"),
+    says_same=DeferredCall("registry_pipeline.registries.run_registry.build.adds_own_runs_only"),
 )

@@ -119,6 +119,19 @@ def _read_fields(envelope: Mapping[str, Any]) -> tuple[dict[str, str | None], li
     return fields, mistyped_keys
 
 
+def adds_own_runs_only(active: bytes, built: bytes, is_own_run: Callable[[str, str], bool]) -> bool:
+    """Return whether a run registry has all lines of the active one, and besides them only own runs of this tool."""
+    differing = find_differing_lines(active, built)
+    active_lines, built_lines = differing.old.splitlines(), differing.new.splitlines()
+    added = set(built_lines).difference(active_lines)
+    if len(added) != len(built_lines) - len(active_lines) or not set(active_lines).issubset(built_lines):
+        return False
+    try:
+        return all(is_own_run(*key) for key in _parse_roots(added))
+    except StrictJsonError:
+        return False
+
+
 ClaimedRoots = Mapping[tuple[str, str], str | None]
 """The ROOT_SHA256 that each run folder claims, by (run root, run id); None if it claims none."""
 ExplainMissing = Callable[[str, str], str | None]

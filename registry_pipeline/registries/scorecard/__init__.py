@@ -19,5 +19,6 @@ SPEC: Final = RegistrySpec(
     sources=("operations_catalog", "coverage_matrix", "pointers"),
     reader=DeferredCall("registry_pipeline.registries.scorecard.read.read_scorecard_inputs"),
     builder=DeferredCall("registry_pipeline.registries.scorecard.build.build_scorecard"),
+    says_same=DeferredCall("registry_pipeline.registries.scorecard.build.are_same_figures"),
     reads_chain=True,
 )
