@@ -8,7 +8,7 @@ BIN := .venv/bin
 DEMO := .demo/example
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check newest ui bench bench-check soak docs screenshots lock clean
+.PHONY: help demo test check newest ui bench bench-check soak docs verifier screenshots lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,10 @@ soak: .venv/.ready ## what takes longer: kills at every call, power cuts, proper
 
 docs: .venv/.ready ## rewrite the generated parts of the documents
 	$(BIN)/python tools/docs.py
+
+# Packed by a bare Python, as it will run.
+verifier: ## dist/registry-verify.pyz: verify seals, pointers and chain with Python alone
+	@$(PYTHON) -I -S tools/standalone.py
 
 screenshots: .venv/.ready ## take the pictures of docs/in-dagster.md again, in Chromium
 	$(BIN)/python tools/screenshots.py

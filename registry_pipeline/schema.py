@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from registry_pipeline.canonical import StrictCsvError, StrictJsonError, parse_strict_csv, parse_strict_json
 from registry_pipeline.differing_lines import find_differing_lines
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.findings.display import printable
+from registry_pipeline.findings.display import json_pointer, printable
 from registry_pipeline.values import field, value_type
 from registry_pipeline.yaml.compose import StrictYamlError, parse_yaml
 
@@ -458,8 +458,3 @@ def _format_limit(stated: Mapping[str, Any]) -> str:
 
 def _shorten(text: str, longest: int = _SHOWN) -> str:
     return text if len(text) <= longest else f"{text[:longest]}…"
-
-
-def json_pointer(path: Iterable[str | int]) -> str:
-    """Return the JSON pointer (RFC 6901) of member names and item numbers, with hidden characters escaped."""
-    return "".join(f"/{printable(str(step)).replace('~', '~0').replace('/', '~1')}" for step in path)

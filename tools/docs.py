@@ -1,7 +1,7 @@
 """Write the generated parts of the documents, or with --check tell which of them are out of date.
 
-Three pages of `docs/reference/` come from the tables in code and from `--help`, and so does the table in
-`configuration.md`. The tables and curves of `benchmarks.md` come from the results of the benchmarks. In every other
+Four pages of `docs/reference/` come from the tables in code, from `--help` and from `schemas/`, and so does the table
+in `configuration.md`. The tables and curves of `benchmarks.md` come from the results of the benchmarks. In every other
 page and in the README, a block that begins with ```console is a session: each line after `$ ` is
 run, in order, in one folder a document, with the clock at a fixed instant, and what it prints is written below it.
 """
@@ -20,6 +20,7 @@ from typing import Final
 
 import click
 from benchmark_tables import draw_charts, fill_page, read_results
+from schema_page import find_anchor, make_schemas_page
 
 from registry_pipeline.cli.group import CommandGroup
 from registry_pipeline.cli.program import program as command_line
@@ -134,7 +135,16 @@ def command_line_page() -> str:
     for title, command, context in _commands():
         help_text = command.get_help(context)
         lines += [f"## {title}", "", "```text", help_text.replace("\b\n", "").rstrip(), "```", ""]
+        schema = f"cli/{'-'.join(title.split()[1:])}.schema.json"
+        if (ROOT / "schemas" / schema).is_file():
+            link = f"[`schemas/{schema}`](schemas.md#{find_anchor(schema)})"
+            lines += [f"With `--json` it prints one document: {link}.", ""]
     return _HEAD + "\n".join(lines)
+
+
+def schemas_page() -> str:
+    """Return the page of the shipped schemas."""
+    return _HEAD + make_schemas_page(ROOT / "schemas")
 
 
 def _commands() -> Iterator[tuple[str, click.Command, click.Context]]:
@@ -174,6 +184,7 @@ def _run(command: str, folder: Path) -> list[str]:
     environment = {
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
         "HOME": str(folder),
+        "PYTHONPATH": str(ROOT),  # this checkout, whichever is installed
         "LC_ALL": "C.UTF-8",
         "COLUMNS": "100",
         "NO_COLOR": "1",
@@ -196,6 +207,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/reference/registries.md": registries_page,
     "docs/reference/command-line.md": command_line_page,
     "docs/reference/configuration.md": configuration_page,
+    "docs/reference/schemas.md": schemas_page,
     "docs/benchmarks.md": benchmarks_page,
 }
 

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterable
+from io import BufferedReader
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Final
@@ -70,8 +71,13 @@ def read_short_files(folder: Path | str, relpaths: Iterable[str], most: int) -> 
 
 def hash_regular_file(path: Path | str) -> str:
     """Return the sha256 of a regular file of any size; raises OSError as `read_regular_file`."""
-    with os.fdopen(_open_regular_file(path, follow_links=True)[0], "rb") as file:
+    with open_regular_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_regular_file(path: Path | str) -> BufferedReader:
+    """Return a regular file, open for reading; raises OSError as `read_regular_file`."""
+    return os.fdopen(_open_regular_file(path, follow_links=True)[0], "rb")
 
 
 def _open_regular_file(path: Path | str, *, follow_links: bool) -> tuple[int, os.stat_result]:

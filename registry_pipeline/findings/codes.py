@@ -25,6 +25,7 @@ from registry_pipeline.findings.finding import CodeRow, Finding, Severity
 _E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
 # Hints that several rows share.
 _REBUILD: Final = "rebuild the run; never edit a sealed run"
+_PACK_AGAIN: Final = "pack the run folder again: `tar -C RUN_ROOT -czf RUN.tar.gz RUN`"
 _NOT_OURS: Final = "the folder was sealed by another tool or was changed; rebuild the run"
 _RENAME: Final = "rename the file before the run is sealed"
 _REBUILD_REGISTRY: Final = "rebuild the registry"
@@ -46,6 +47,11 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("UNLISTED_FILE", _E, "seal", "File tree", "the manifest does not list this file", _REBUILD),
     ("WARN_HARDLINK", _W, "seal", "File tree", "the file has more than one hard link: a write through another link would break the seal", "copy the file instead of linking it"),
     ("UNREADABLE", _E, "seal", "File tree", "cannot be read: {detail}", "check the permissions and the disk, then verify again"),
+    # An archive of a run folder.
+    ("ARCHIVE_INVALID", _E, "seal", "Archives", "the archive cannot be verified: {detail}", _PACK_AGAIN),
+    ("ARCHIVE_PATH", _E, "seal", "Archives", "the archive has an entry that cannot be unpacked; its path is {detail}", _PACK_AGAIN),
+    ("ARCHIVE_DUPLICATE", _E, "seal", "Archives", "the path of the entry is that of an earlier entry, or lies below an earlier file", _PACK_AGAIN),
+    ("ARCHIVE_NOT_UNPACKED", _E, "seal", "Archives", "the archive cannot be unpacked on this machine: {detail}", "set TMPDIR to a folder with enough free space, then verify again"),
     # run.json as a file of the seal.
     ("RUN_JSON_MISSING", _E, "seal", "run.json", "run.json is missing", _REBUILD),
     ("RUN_JSON_NOT_REGULAR", _E, "seal", "run.json", "run.json is not a regular file", _REBUILD),
@@ -336,7 +342,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
 
 CODES: Final[Mapping[str, CodeRow]] = MappingProxyType({row[0]: CodeRow(*row) for row in _ROWS})
 """Every row of the table by its code, in the order of the table."""
-COULD_NOT_CHECK: Final = frozenset({"CONFIG_GIT_UNREADABLE", "RR030"})
+COULD_NOT_CHECK: Final = frozenset({"ARCHIVE_NOT_UNPACKED", "CONFIG_GIT_UNREADABLE", "RR030"})
 """Errors that say that something could not be checked, not that it is invalid: exit code 7 instead of 3."""
 
 

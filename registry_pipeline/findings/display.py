@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 # Unassigned characters are shown: which ones are unassigned differs between versions of Python.
@@ -88,3 +88,8 @@ def spreadsheet_cell(text: str) -> str:
     """
     visible = "".join(c for c in text if c in "\t\r\n" or not is_hidden(c))
     return f"'{text}" if _FORMULA.match(visible) else text
+
+
+def json_pointer(path: Iterable[str | int]) -> str:
+    """Return the JSON pointer (RFC 6901) of member names and item numbers, with hidden characters escaped."""
+    return "".join(f"/{printable(str(step)).replace('~', '~0').replace('/', '~1')}" for step in path)

@@ -9,23 +9,20 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import partial
 from typing import Any, Final, Literal
 
-from registry_pipeline.canonical import json_line, short
+from registry_pipeline.canonical import short
 from registry_pipeline.config import Repository
-from registry_pipeline.errors import EvidenceError
 from registry_pipeline.files.path_policy import SEAL_FILES, path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, count_findings, has_errors, sorted_findings
 from registry_pipeline.parallel import map_in_processes
-from registry_pipeline.pointers.chain import ACCEPTED_REMOVED, ChainState
 from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
-from registry_pipeline.registries.base.sealed_input import read_sealed_report
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.registries.run_registry.build import compare_runs_with_baseline
 from registry_pipeline.registries.validation import complete_report
+from registry_pipeline.runs.archive import verify_run
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
-from registry_pipeline.runs.envelope_file import read_stated_root
-from registry_pipeline.runs.pointer_file import is_folder_name, read_pointers
+from registry_pipeline.runs.pointer_file import is_folder_name
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.scan import explain_missing_run, read_committed_runs, read_run_folders
 from registry_pipeline.runs.sealed_run import Verdict
@@ -65,7 +62,9 @@ def check_runs(
 
 
 def _check_found_run(run: FoundRun, *, keep: Collection[str], only_seal: bool) -> CheckedRun:
-    seal_report = verify_folder(run.path, display_path=run.shown, keep=keep)
+    # Only a user can name an archive. What a pointer or an input names must be a folder.
+    verify = verify_run if run.run_root is None else verify_folder
+    seal_report = verify(run.path, display_path=run.shown, keep=keep)
     report = seal_report if only_seal else complete_report(seal_report, run.path)
     verdict = check_run(report, REGISTRIES, only_seal=only_seal)
     return CheckedRun(verdict, Inputs.from_json((report.run_json or {}).get("inputs")))
@@ -128,48 +127,6 @@ def _check_input(path: str, recorded: InputRegistry, checked: CheckedRun | None)
         yield finding("INPUT_NOT_VERIFIED", path, detail=f"{name} ({', '.join(codes)})", run_id=recorded.ref.run_id)
 
 
-def check_activated_runs(repository: Repository, chain: ChainState) -> tuple[Finding, ...]:
-    """Return a finding for each run that a record activated and that is missing, or now states another root.
-
-    A missing run is a warning if a record accepted removed runs and the active run registry does not list it.
-    """
-    # (1) The runs that a record activated; of several records the first counts.
-    moved = {
-        move.to_ref: sealed.ref.run_id
-        for sealed in reversed(chain.records)
-        for move in sealed.record.moves
-        if move.to_ref is not None and is_folder_name(move.to_ref.run_id) and not path_codes(move.to_ref.run_root)
-    }
-    # (2) Compare the root that the record names with the one that the folder states.
-    findings: list[Finding] = []
-    for ref, record in moved.items():
-        path = ref.path
-        root = read_stated_root(repository.path(path))
-        if not os.path.lexists(repository.path(path)):
-            accepted = _is_removal_accepted(repository, chain, ref)
-            severity, detail = (Severity.WARNING, f"{record}, accepted since,") if accepted else (None, record)
-            findings.append(finding("CHAIN_RUN_MISSING", path, severity=severity, detail=detail))
-        elif root != ref.manifest_sha256:
-            got = root or "no readable manifest"
-            findings.append(finding("CHAIN_RUN_RESEALED", path, expected=ref.manifest_sha256, got=got, detail=record))
-    return sorted_findings(findings)
-
-
-def _is_removal_accepted(repository: Repository, chain: ChainState, missing: SealedRef) -> bool:
-    """Return whether a record accepted a removal and the active run registry no longer lists the run."""
-    if not any(sealed.record.verdicts.get(ACCEPTED_REMOVED) for sealed in chain.records):
-        return False
-    # A record counts removals but does not name them. The run registry that it activated no longer lists the run.
-    ref = read_pointers(repository).active("run_registry")
-    if ref is None:
-        return False
-    try:
-        lines = read_sealed_report(repository, spec_of("run_registry"), ref).kept[ref.relpath or ""]
-    except EvidenceError:
-        return False
-    return json_line(f"{missing.run_root}::{missing.run_id}").strip() not in lines
-
-
 def check_committed_runs(repository: Repository, revision: str) -> tuple[int, tuple[Finding, ...]]:
     """Return the number of run folders in a git commit, and a finding for each that is missing or has another root.
 
@@ -201,6 +158,8 @@ class Verification:
     compared: Mapping[str, int] = field(default_factory=dict)
     # Whether anything existed that the options name.
     verified: bool = True
+    # What only a repository could show, if there is none.
+    not_checked: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Literal["pass", "fail", "none"]:
@@ -227,6 +186,7 @@ class Verification:
             "results": [verdict.to_json() for verdict in self.results],
             "findings": [finding.to_json() for finding in self.findings],
             "counts": self.counts(),
+            "not_checked": list(self.not_checked),
         }
 
 

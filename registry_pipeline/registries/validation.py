@@ -19,6 +19,7 @@ from registry_pipeline.registries.base.sealed_input import (
     read_sealed_report,
 )
 from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.runs.archive import verify_run
 from registry_pipeline.runs.pointer_file import read_pointer_hash, read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport, Verdict
@@ -125,4 +126,4 @@ def complete_report(report: SealReport, path: Path | str) -> SealReport:
     more = find_more_needed_files(report, REGISTRIES)
     if not more:
         return report
-    return verify_folder(path, display_path=report.path, keep=find_needed_files(REGISTRIES) | more | report.kept.keys())
+    return verify_run(path, display_path=report.path, keep=find_needed_files(REGISTRIES) | more | report.kept.keys())

@@ -14,12 +14,11 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.path_policy import path_codes
 from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.findings.display import printable
+from registry_pipeline.findings.display import json_pointer, printable
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.runs.reference import POINTER_CONTRACT_VERSION, Known, Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
-from registry_pipeline.schema import json_pointer
 from registry_pipeline.values import fields
 
 _REF_KEYS: Final = fields(SealedRef)

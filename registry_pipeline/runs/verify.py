@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,13 +158,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("folders", nargs="+", metavar="FOLDER")
     folders = parser.parse_args(arguments).folders
-    exit_codes = {0}
-    for folder in folders:
-        report = verify_folder(folder)
-        errors = {f.code for f in report.findings if f.severity is Severity.ERROR}
-        is_missing = "FOLDER_NOT_DIRECTORY" in errors and not os.path.lexists(report.path)
-        exit_codes.add(7 if is_missing or errors == {"UNREADABLE"} else 0 if report.verdict == "pass" else 3)
-        sys.stdout.writelines(_format_finding(finding) + "\n" for finding in report.findings)
-        if report.verdict == "pass":
-            sys.stdout.write(printable(f"SEAL_VALID: {report.path} ROOT_SHA256 {report.root_sha256}") + "\n")
+    exit_codes = {0, *(print_report(verify_folder(folder)) for folder in folders)}
     return next(code for code in (3, 7, 0) if code in exit_codes)
+
+
+def print_report(report: SealReport) -> int:
+    """Print the findings of a named folder, or its root; return 3 if it is invalid, 7 if it cannot be read, else 0."""
+    print_findings(report.findings)
+    if report.verdict == "pass":
+        sys.stdout.write(printable(f"SEAL_VALID: {report.path} ROOT_SHA256 {report.root_sha256}") + "\n")
+        return 0
+    errors = {f.code for f in report.findings if f.severity is Severity.ERROR}
+    is_missing = "FOLDER_NOT_DIRECTORY" in errors and not os.path.lexists(report.path)
+    return 7 if is_missing or errors in ({"UNREADABLE"}, {"ARCHIVE_NOT_UNPACKED"}) else 3
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Print one line for each finding."""
+    sys.stdout.writelines(f"{_format_finding(finding)}\n" for finding in findings)

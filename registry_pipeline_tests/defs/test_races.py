@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from registry_pipeline.pipeline import rebuild, steps
-from registry_pipeline.pipeline import verify as pipeline_verify
 from registry_pipeline.pointers import (
     rollback as pointers_rollback,
 )
@@ -17,6 +16,7 @@ from registry_pipeline.pointers import (
     state,
     transaction,
 )
+from registry_pipeline.pointers.activated_runs import check_activated_runs
 from registry_pipeline.pointers.state import pointer_lock
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.runs.sealed_run import Activation
@@ -46,7 +46,7 @@ def check_whole(repo: DagsterRepo) -> None:
     """The chain verifies and the pointer file is what its last record left."""
     chain = state.read_chain_state(repo.repository)
     assert (chain.state, chain.findings) == ("committed", ())
-    assert pipeline_verify.check_activated_runs(repo.repository, chain) == ()
+    assert check_activated_runs(repo.repository, chain) == ()
 
 
 @pytest.mark.parametrize("step", ["create_intent", "seal_record", "replace_file", "remove_intent"])

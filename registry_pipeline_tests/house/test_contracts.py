@@ -19,6 +19,7 @@ BREAKS = {
     "root": ("__init__.py", "import registry_pipeline.errors"),
     "pure": ("registries/drift_signals/build.py", "import os"),
     "dagster": ("pipeline/runs.py", "import dagster"),
+    "standalone": ("runs/pointer_file.py", "import registry_pipeline.schema"),
     "package": ("dagster/failure.py", "import registry_pipeline.config"),
     "writers": ("cli/commands/status.py", "import registry_pipeline.runs.writer"),
     "example": ("cli/commands/status.py", "import registry_pipeline.example.make"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Final
 
@@ -48,18 +49,23 @@ COMMANDS: Final = (
     ("doctor", "--fix"),
     ("entries", "add", "--type", "module_type", "--entry-json", '{"id": "gauge", "description": "Reads one gauge."}'),
     ("build", "drift_signals_daily", "--as-of", "2026-02-01"),
+    ("verify", "../run.tar"),
 )
 
 ALLOWED: Final = frozenset(
     {
         "files.atomic_write",
         "files.lock",
+        "runs.archive",  # into a temporary folder
         "runs.writer",
     }
 )
 
 
 def test_only_the_listed_modules_open_files_for_writing(built: Repository) -> None:
+    folder = built.runs / "2026-03-01__120000__run_registry_build"
+    with tarfile.open(built.root.parent / "run.tar", "w") as archive:
+        archive.add(folder, folder.name)
     done = subprocess.run(
         [sys.executable, "-c", _WATCH, json.dumps([["-C", str(built.root), *words] for words in COMMANDS])],
         env=environment(built.home),

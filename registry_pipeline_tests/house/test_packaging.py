@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import tempfile
 import tomllib
 import zipfile
 from email.parser import HeaderParser
@@ -11,7 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from registry_pipeline_tests.cli.conftest import environment, home
+from registry_pipeline_tests.command_line import call
 from registry_pipeline_tests.house.conftest import Distributions, Environment
+
+__all__ = ["home"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -96,3 +102,40 @@ def test_an_installed_wheel_runs_the_example(installed: Environment, tmp_path: P
     run("example", "tides")
     run("-C", "tides", "build")
     assert "operations  43" in run("-C", "tides", "status")
+
+
+def test_the_installed_commands_are_those_of_the_project(installed: Environment, tmp_path: Path) -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+
+    assert scripts
+    for name in scripts:
+        assert installed.run(name, "--help", cwd=tmp_path).stdout.startswith("Usage: ")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to-install.md"])
+def test_a_page_on_installation_names_the_wheel_that_is_built(page: str, distributions: Distributions) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+
+    assert set(re.findall(r"registry_pipeline-\S+\.whl", text)) == {distributions.wheel.name}
+    assert [word for word in ("pip install", "uv tool install", "pipx install") if word not in text] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to-install.md", "docs/tutorial.md"])
+def test_the_documented_command_removes_an_example_whose_folders_are_read_only(page: str, home: Path) -> None:
+    (removal,) = set(re.findall(r"chmod -R u\+w tides && rm -rf tides", (ROOT / page).read_text(encoding="utf-8")))
+    with tempfile.TemporaryDirectory() as folder:
+        assert call("example", "tides", cwd=Path(folder), env=environment(home)).code == 0
+        # The superuser may remove anything, so another user does it.
+        user = None
+        if os.geteuid() == 0:
+            user = 65534
+            subprocess.run(["chown", "-R", str(user), folder], check=True)
+
+        def run(command: str) -> int:
+            return subprocess.run(
+                ["bash", "-c", command], cwd=folder, user=user, capture_output=True, check=False
+            ).returncode
+
+        assert run("rm -rf tides") != 0
+        assert run(removal) == 0
+        assert not (Path(folder) / "tides").exists()

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.pipeline.verify import check_activated_runs
+from registry_pipeline.pointers.activated_runs import check_activated_runs
 from registry_pipeline.pointers.activation import activate, validate_found_run
 from registry_pipeline.pointers.find_runs import find_run
 from registry_pipeline.pointers.state import read_chain_state

@@ -12,14 +12,17 @@ import json
 import os
 import shutil
 import stat
+import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+from registry_pipeline.runs.archive import verify_run
 from registry_pipeline.runs.sealed_run import SealReport
-from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.cases.layout import Case
 from registry_pipeline_tests.known_answers.make_repo import run_json, seal, sha
 
@@ -28,8 +31,8 @@ FILES = {"data.jsonl": '{"n":1}\n{"n":2}\n', "notes/readme.md": "# A run\n"}
 SHOWN = "RUN"
 
 
-def verify_case(case: Case, scratch: Path) -> SealReport:
-    """Make the folder of a case under `scratch` and verify it."""
+def verify_case(case: Case, scratch: Path, *more_steps: dict[str, Any]) -> SealReport:
+    """Make the folder of a case under `scratch`, apply more steps than those of the case, and verify it."""
     spec = case.arguments
     folder = scratch / spec.get("folder", RUN_ID)
     if case.files():
@@ -37,13 +40,13 @@ def verify_case(case: Case, scratch: Path) -> SealReport:
     else:
         _write_base(folder, **spec.get("sealed", {}))
     with ExitStack() as faults:
-        for step in spec.get("steps", []):
+        for step in (*spec.get("steps", []), *more_steps):
             arguments = {key: value for key, value in step.items() if key != "op"}
             if step["op"] in FAULTS:
                 faults.enter_context(FAULTS[step["op"]](folder, **arguments))
             else:
                 folder = STEPS[step["op"]](folder, **arguments) or folder
-        return verify_folder(folder, display_path=SHOWN)
+        return verify_run(folder, display_path=SHOWN)
 
 
 def write_tree(folder: Path, files: dict[str, bytes]) -> None:
@@ -174,6 +177,20 @@ def _replace_folder(folder: Path) -> Path:
     return folder
 
 
+def _pack(folder: Path, extra: list[dict[str, str]] | None = None, cut: int = 0) -> Path:
+    """Pack the folder, with further entries behind its files, and cut bytes off the end of the archive."""
+    archive = folder.with_name(f"{folder.name}.tar.gz")
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, folder.name)
+        for entry in extra or []:
+            data = entry.get("text", "").encode()
+            info = tarfile.TarInfo(entry["path"])
+            info.type, info.linkname, info.size = entry.get("type", "0").encode(), entry.get("to", ""), len(data)
+            tar.addfile(info, BytesIO(data))
+    os.truncate(archive, archive.stat().st_size - cut)
+    return archive
+
+
 STEPS: dict[str, Callable[..., Path | None]] = {
     "write": _write,
     "append": _append,
@@ -194,6 +211,7 @@ STEPS: dict[str, Callable[..., Path | None]] = {
     "rename_folder": _rename_folder,
     "link_folder": _link_folder,
     "replace_folder": _replace_folder,
+    "pack": _pack,
 }
 """What a step can do to a folder; a step that moves the folder returns where it is."""
 
@@ -229,5 +247,12 @@ def _grow(folder: Path, path: str) -> Iterator[None]:
         yield
 
 
-FAULTS = {"deny": _deny, "grow": _grow}
+@contextmanager
+def _fill_disk(_: Path) -> Iterator[None]:
+    """Let the disk of temporary files have no free space."""
+    with patch.object(shutil, "disk_usage", return_value=SimpleNamespace(free=0)):
+        yield
+
+
+FAULTS: dict[str, Callable[..., AbstractContextManager[None]]] = {"deny": _deny, "grow": _grow, "fill_disk": _fill_disk}
 """Steps that last while the folder is verified."""

@@ -23,7 +23,8 @@ def example_command(reporter: Reporter, target: Path, seed: int) -> int:
     """Make the example repository in DIR.
 
     DIR must be new or empty. The example is a tide-gauge team with 120 days of nightly jobs: git history, operations,
-    and run folders of every quality, some of them tampered with. The output says what `verify --all` must find.
+    and run folders of every quality, some of them tampered with. The output says what `verify --all` must find. Its run
+    folders are read-only: `chmod -R u+w DIR && rm -rf DIR` removes it.
     """
     with draw_progress(reporter, "run folders") as bar:
         outcome = make_example(target, reporter.settings.now, seed=seed, on_progress=bar.set_done)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -22,7 +22,7 @@ from registry_pipeline.cli.exit_codes import (
 )
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter, draw_progress
-from registry_pipeline.cli.run_argument import find_named_run, is_path
+from registry_pipeline.cli.run_argument import find_named_run, find_repository_for, is_path
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
 from registry_pipeline.findings.finding import Finding, plural
@@ -32,12 +32,12 @@ from registry_pipeline.pipeline.verify import (
     CheckedRun,
     Lineage,
     Verification,
-    check_activated_runs,
     check_committed_runs,
     check_runs,
     combine_verdicts,
     verify_inputs,
 )
+from registry_pipeline.pointers.activated_runs import check_activated_runs
 from registry_pipeline.pointers.chain import ChainState, check_anchor
 from registry_pipeline.pointers.find_runs import FoundRun, list_active_runs, list_all_runs
 from registry_pipeline.pointers.state import read_chain_state
@@ -79,15 +79,17 @@ def _refuse_malformed_hash(_ctx: click.Context, _param: click.Parameter, value: 
 def verify_command(reporter: Reporter, /, **options: Any) -> int:
     """Verify sealed runs, byte for byte.
 
-    Reads and hashes every file and trusts no cached result. A PATH is a folder anywhere, taken literally; any other
-    word is `latest`, a run id or its beginning, or the beginning of a ROOT_SHA256. The run of a registry is also
-    checked against its envelope and schemas. --baseline compares the roots that the folders claim with those in git;
-    add --all to read their bytes. A named folder must be sealed and not marked bad. Exits 3 on any error, 7 where
-    there is nothing to verify or to compare with, git cannot read the repository, or a role pack could not be checked.
+    Reads and hashes every file and trusts no cached result. A PATH is a folder, or a folder packed as .tar.gz, .tgz or
+    .tar, anywhere, taken literally; any other word is `latest`, a run id or its beginning, or the beginning of a
+    ROOT_SHA256, and else a folder here. Without a repository the output says what is not checked. The run of a registry
+    is also checked against its envelope and schemas. --baseline compares the roots that the folders claim with those in
+    git; add --all to read their bytes. A named folder must be sealed and not marked bad. Exits 3 on any error, 7 where
+    there is nothing to verify or to compare with, git cannot read the repository, or a role pack or an archive could
+    not be checked.
     """
     request = _VerifyOptions(**options)
     request.refuse_contradictions()
-    repository = find_repository(reporter.settings.repo) if request.needs_repository else None
+    repository = _find_repository(reporter, request)
     # (1) Verify the runs, then the runs that they were built from.
     named = [find_named_run(repository, name) for name in request.names]
     runs = [*named, *_list_unnamed_runs(repository, named, request)]
@@ -112,7 +114,8 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
         inputs=() if lineage is None else lineage.findings,
     )
     is_verified = bool(named) or "baseline_runs" in compared or len(missing) < len(subjects)
-    result = replace(result, compared=compared, verified=is_verified)
+    not_checked = _ONLY_IN_A_REPOSITORY if chain is None else ()
+    result = replace(result, compared=compared, verified=is_verified, not_checked=not_checked)
     conditions = _check_conditions(repository, request, result)
     reporter.print_result(
         result.to_json,
@@ -122,8 +125,11 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
         checked=_list_checked(repository, request, result),
         nothing_checked=_explain_nothing_verified(missing) if result.verdict == "none" else "",
     )
-    if result.verdict == "none" and reporter.settings.format == "github":
-        reporter.note(_explain_nothing_verified(missing))  # there is no finding, and so no annotation
+    if reporter.settings.format == "github":  # both are no findings, and so no annotations
+        if result.verdict == "none":
+            reporter.note(_explain_nothing_verified(missing))
+        if result.not_checked:
+            reporter.note(_explain_not_checked(result))
     nothing = ExitCode.NOT_FOUND * (result.verdict == "none")
     failed_on = ExitCode.FAIL_ON * has_failed(conditions)
     return combine_exit_codes([exit_code_of(result.all_findings()), nothing, failed_on])
@@ -152,9 +158,9 @@ class _VerifyOptions:
 
     @property
     def needs_repository(self) -> bool:
-        """Whether anything but folders named by their paths is verified."""
+        """Whether anything but named runs is verified."""
         others = self.chain or self.inputs or self.baseline is not None or bool(set(self.fail_on) - {"warning"})
-        return self.includes_pointers or others or not all(map(is_path, self.names))
+        return self.includes_pointers or others
 
     def refuse_contradictions(self) -> None:
         """Raise a usage error if nothing is to be verified, or an option lacks another one that it needs."""
@@ -166,6 +172,17 @@ class _VerifyOptions:
             raise click.UsageError("--inputs needs runs: name one, or add --all or --active")
         if self.require_sealed and not self.all_folders:
             raise click.UsageError("--require-sealed needs --all; a named folder must be sealed anyway")
+
+
+# What a result leaves out if no repository was found.
+_ONLY_IN_A_REPOSITORY: Final = ("pointer file", "activation chain", "marks of bad runs", "recorded inputs")
+
+
+def _find_repository(reporter: Reporter, request: _VerifyOptions) -> Repository | None:
+    """Return the repository; None if only paths are named, or folders where there is no repository."""
+    if request.needs_repository:
+        return find_repository(reporter.settings.repo)
+    return None if all(map(is_path, request.names)) else find_repository_for(reporter, request.names)
 
 
 def _list_unnamed_runs(repository: Repository | None, named: list[FoundRun], request: _VerifyOptions) -> list[FoundRun]:
@@ -255,6 +272,10 @@ def _explain_nothing_verified(missing: Sequence[str]) -> str:
     return f"none: nothing was verified: there is no {' and no '.join(missing)} -> {hint}"
 
 
+def _explain_not_checked(result: Verification) -> str:
+    return f"not checked, because only a repository shows it: {', '.join(result.not_checked)}"
+
+
 def _print_result(page: Page, result: Verification, named_count: int, missing: Sequence[str]) -> None:
     """Print each folder that was named or does not pass, with its findings, then the totals."""
     for number, verdict in enumerate(result.results):
@@ -269,6 +290,8 @@ def _print_result(page: Page, result: Verification, named_count: int, missing: S
         page.line(f"inputs    {plural(counts['inputs_walked'], 'run')} followed, recursively")
     if "baseline_runs" in counts:
         page.line(f"baseline  {plural(counts['baseline_runs'], 'run folder')} of the commit compared by claimed root")
+    if result.not_checked:
+        page.line(_explain_not_checked(result))
     if result.verdict == "none":
         page.line(_explain_nothing_verified(missing), style="bold yellow")
         return

@@ -15,14 +15,14 @@ from registry_pipeline.findings.finding import Finding, Severity, has_errors, so
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.sealed_input import (
     find_artifacts,
-    find_main_artifact,
     find_registry,
     is_other_version,
+    make_seal_verdict,
 )
-from registry_pipeline.runs.envelope import stated_repository_id
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.sealed_run import SealReport, Verdict
 from registry_pipeline.schema import PROBLEM_LIMIT, FileProblem, check_bytes, check_value, has_schema
+from registry_pipeline.values import replace
 
 ENVELOPE_SCHEMA: Final = "RUN_ENVELOPE_v0_1.schema.json"
 """The schema of run.json of a registry run."""
@@ -61,22 +61,14 @@ def check_run(
     Raises:
         ValueError: the report lacks the bytes of an artifact.
     """
-    relpaths = [entry.relpath for entry in report.entries]
-    registry_id, is_named = find_registry(report.run_json, relpaths, specs)
-    spec = specs.get(registry_id or "")
-    findings = list(report.findings)
-    if not only_seal and registry_id is not None and report.verdict in ("pass", "fail"):
-        findings += _check_registry_run(report, registry_id, spec, known_lines, is_named=is_named)
-    return Verdict(
-        path=report.path,
-        run_id=report.run_id,
-        registry_id=registry_id,
-        verdict="fail" if report.verdict == "pass" and has_errors(findings) else report.verdict,
-        root_sha256=report.root_sha256,
-        findings=sorted_findings(findings),
-        artifact=None if spec is None else find_main_artifact(spec, relpaths),
-        repository_id=stated_repository_id(report.run_json),
-    )
+    verdict = make_seal_verdict(report, specs)
+    registry_id = verdict.registry_id
+    if only_seal or registry_id is None or report.verdict not in ("pass", "fail"):
+        return verdict
+    is_named = (report.run_json or {}).get("registry_id") == registry_id
+    more = _check_registry_run(report, registry_id, specs.get(registry_id), known_lines, is_named=is_named)
+    findings = sorted_findings((*report.findings, *more))
+    return replace(verdict, verdict="fail" if has_errors(findings) else report.verdict, findings=findings)
 
 
 def _check_registry_run(

@@ -12,14 +12,15 @@ from registry_pipeline.capture_table import is_reserved_name
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.files.read import read_regular_file
+from registry_pipeline.findings.finding import sorted_findings
 from registry_pipeline.registries.base.delta import DELTA_LOG
 from registry_pipeline.registries.base.reader import RegistrySpec
-from registry_pipeline.runs.envelope import Inputs
+from registry_pipeline.runs.envelope import Inputs, stated_repository_id
 from registry_pipeline.runs.envelope_file import parse_registry_run_json
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.scan import Documents
-from registry_pipeline.runs.sealed_run import SealedRun, SealReport
+from registry_pipeline.runs.sealed_run import SealedRun, SealReport, Verdict
 from registry_pipeline.values import field, value_type
 
 
@@ -128,6 +129,23 @@ def list_likely_artifacts(spec: RegistrySpec, folder: Path | str) -> set[str]:
 def find_main_artifact(spec: RegistrySpec, relpaths: Iterable[str]) -> str | None:
     """Return the first artifact of a registry in a run folder, or None; references to the run contain it."""
     return next(iter(find_artifacts(spec, relpaths)), None) if spec.artifacts else None
+
+
+def make_seal_verdict(report: SealReport, specs: Mapping[str, RegistrySpec]) -> Verdict:
+    """Return the verdict on a folder by its seal alone, with the registry that it belongs to and its main artifact."""
+    relpaths = [entry.relpath for entry in report.entries]
+    registry_id, _ = find_registry(report.run_json, relpaths, specs)
+    spec = specs.get(registry_id or "")
+    return Verdict(
+        path=report.path,
+        run_id=report.run_id,
+        registry_id=registry_id,
+        verdict=report.verdict,
+        root_sha256=report.root_sha256,
+        findings=sorted_findings(report.findings),
+        artifact=None if spec is None else find_main_artifact(spec, relpaths),
+        repository_id=stated_repository_id(report.run_json),
+    )
 
 
 def is_other_version(name: str, artifact: str) -> bool:
