@@ -168,23 +168,38 @@ def _stage_all(
     make_folders(staging_root)
     staged = {}
     for index, (requested_id, files_for) in pending.items():
-        run_id = requested_id
-        while os.path.lexists(publish_root / str(run_id)):
-            run_id = _next_run_id(run_id)
+        run_id = _find_free_run_id(publish_root, requested_id)
         files = files_for(run_id)
         _refuse_invalid_paths(files)
         # (1) Stage on the file system of the run roots, in a folder that no other process uses.
-        staging = str(staging_root / f"{run_id}.{os.getpid()}.{secrets.token_hex(4)}")
-        os.mkdir(staging)  # noqa: PTH102 -- one spelling for all calls on a staging folder
+        staging = make_staging_folder(staging_root, str(run_id))
         stagings.append(staging)
-        # If this process is killed, `doctor --fix` moves the folder: any member of the group must be able to.
-        share_with_group(staging, staging_root)
         staged[index] = _Staged(staging, run_id, _write_sealed_files(staging, files))
     _sync_staged(stagings)
     # (3) Verify with the strict rules, under the final name.
     for folder in staged.values():
         _refuse_unverified(folder)
     return staged
+
+
+def make_staging_folder(staging_root: Path, name: str) -> str:
+    """Make a folder in an existing `staging_root` that no other process uses, and return its path."""
+    staging = str(staging_root / f"{name}.{os.getpid()}.{secrets.token_hex(4)}")
+    os.mkdir(staging)  # noqa: PTH102 -- one spelling for all calls on a staging folder
+    # If this process is killed, `doctor --fix` moves the folder: any member of the group must be able to.
+    try:
+        share_with_group(staging, staging_root)
+    except OSError:
+        os.rmdir(staging)  # noqa: PTH106 -- as above
+        raise
+    return staging
+
+
+def _find_free_run_id(publish_root: Path, run_id: RunId) -> RunId:
+    """Return the first id, from this one on, that no folder has; PublishError after number 999."""
+    while os.path.lexists(publish_root / str(run_id)):
+        run_id = _next_run_id(run_id)
+    return run_id
 
 
 def _next_run_id(run_id: RunId) -> RunId:

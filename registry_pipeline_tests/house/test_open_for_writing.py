@@ -42,6 +42,7 @@ COMMANDS: Final = (
     ("init", "--entries"),
     ("build",),
     ("verify", "--all"),
+    ("seal", "--write", ".codex/RUNS/2026-02-05__050000__op-d01"),
     ("status",),
     ("rollback", "--reason", "tried"),
     ("mark-bad", "latest", "--reason", "tried"),
