@@ -19,7 +19,7 @@ from registry_pipeline.runs.folder_seal import FolderSeal, compute_seal, write_s
 from registry_pipeline.runs.scan import list_run_folder_names
 from registry_pipeline.values import value_type
 
-SealState = Literal["sealable", "sealed", "refused"]
+SealOutcome = Literal["sealable", "sealed", "refused"]
 _LOCK: Final = "seal.lock"
 
 
@@ -36,7 +36,7 @@ class SealResult:
 
     path: str
     run_id: str
-    state: SealState
+    state: SealOutcome
     files: int
     bytes: int
     root_sha256: str | None
@@ -147,7 +147,7 @@ def _refuse(shown: str, folder: Path, findings: tuple[Finding, ...]) -> SealResu
     return SealResult(shown, encodable(folder.name), "refused", 0, 0, None, False, findings)
 
 
-def _make_result(state: SealState, shown: str, folder: Path, seal: FolderSeal) -> SealResult:
+def _make_result(state: SealOutcome, shown: str, folder: Path, seal: FolderSeal) -> SealResult:
     if seal.manifest is None:
         raise ValueError("a folder with an error has no seal")
     entries = seal.manifest.entries

@@ -16,6 +16,7 @@ from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.runs import folder_seal, writer
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.cli.conftest import Repository
+from registry_pipeline_tests.command_line import call, environment
 
 RUN_ID = "2026-02-05__050000__op-d01"
 OTHER = "2026-02-10__000000__op-b01"
@@ -64,6 +65,17 @@ def test_without_write_nothing_is_written_and_the_next_command_seals(known: Repo
     next_command = shown.out.splitlines()[-1].removeprefix("next: registry-pipeline ").split()
     done = known(*next_command)
     assert done.code == 0, done.err
+    assert verify_folder(folder).verdict == "pass"
+
+
+def test_the_next_command_names_a_repository_that_was_named(known: Repository, folder: Path) -> None:
+    env = environment(known.home)
+    words = ["-C", str(known.root), "seal", f"{known.root.name}/{RUNS}/{RUN_ID}"]
+
+    shown = call(*words, cwd=known.root.parent, env=env)
+
+    next_command = shown.out.splitlines()[-1].removeprefix("next: registry-pipeline ").split()
+    assert call(*next_command, cwd=known.root.parent, env=env).code == 0
     assert verify_folder(folder).verdict == "pass"
 
 
@@ -235,7 +247,7 @@ def test_a_run_root_where_every_folder_is_sealed_needs_nothing(plain: Repository
     done = plain("seal", "--write", RUNS)
 
     assert done.code == 0
-    assert "with a seal left alone; nothing was written" in done.out
+    assert "with both seal files already; nothing was written" in done.out
 
 
 def test_an_empty_run_root_is_not_found(known: Repository) -> None:

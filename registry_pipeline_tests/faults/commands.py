@@ -108,6 +108,10 @@ COMMANDS: Final[Mapping[str, WritingCommand]] = MappingProxyType(
             ("seal", "--write", f".codex/RUNS/{UNSEALED}", "--now", LATER),
             lambda repository: int(verify_folder(repository.runs / UNSEALED).verdict == "pass"),
         ),
+        "record": WritingCommand(
+            ("--now", LATER, "record", "--tag", "recorded", "--", "sh", "-c", "echo 1; echo 2 > $RUN_DIR/two.txt"),
+            lambda repository: len([path for path in repository.runs.iterdir() if path.name.endswith("__recorded")]),
+        ),
         "entries add": WritingCommand(
             ("entries", "add", "--type", "module_type", "--entry-json", _ENTRY, "--now", LATER),
             _lines_with(TYPES, "id: sluice"),

@@ -43,6 +43,7 @@ COMMANDS: Final = (
     ("build",),
     ("verify", "--all"),
     ("seal", "--write", ".codex/RUNS/2026-02-05__050000__op-d01"),
+    ("record", "--", "sh", "-c", "echo 1 > $RUN_DIR/one.txt"),
     ("status",),
     ("rollback", "--reason", "tried"),
     ("mark-bad", "latest", "--reason", "tried"),
@@ -55,6 +56,7 @@ ALLOWED: Final = frozenset(
     {
         "files.atomic_write",
         "files.lock",
+        "runs.staged_run",
         "runs.writer",
     }
 )

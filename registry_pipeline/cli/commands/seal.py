@@ -53,14 +53,21 @@ def seal_command(reporter: Reporter, paths: tuple[Path, ...], write: bool) -> in
             **count_findings(findings),
         },
     }
-    reporter.print_result(document, findings, lambda page: _print_results(page, request, results, paths))
+    words = [
+        *(["-C", str(reporter.settings.repo)] if reporter.settings.repo else []),
+        "seal",
+        "--write",
+        *map(str, paths),
+    ]
+    next_command = shlex.join(["registry-pipeline", *words])
+    reporter.print_result(document, findings, lambda page: _print_results(page, request, results, next_command))
     codes = {finding.code for finding in findings}
     return combine_exit_codes(
         [ExitCode.REFUSED * bool(states["refused"]), ExitCode.UNEXPECTED * ("SEAL_NOT_WRITTEN" in codes)]
     )
 
 
-def _print_results(page: Page, request: SealRequest, results: Sequence[SealResult], paths: Sequence[Path]) -> None:
+def _print_results(page: Page, request: SealRequest, results: Sequence[SealResult], next_command: str) -> None:
     accepted = [result for result in results if result.state != "refused"]
     if accepted:
         columns = [Column("state"), Column("files", right=True), Column("bytes", right=True), Column("root")]
@@ -71,12 +78,16 @@ def _print_results(page: Page, request: SealRequest, results: Sequence[SealResul
         *([f"{plural(states['sealable'], 'folder')} can be sealed"] if states["sealable"] else []),
         *([f"{plural(states['sealed'], 'folder')} sealed"] if states["sealed"] else []),
         *([f"{plural(states['refused'], 'folder')} refused"] if states["refused"] else []),
-        *([f"{plural(request.already_sealed, 'folder')} with a seal left alone"] if request.already_sealed else []),
+        *(
+            [f"{plural(request.already_sealed, 'folder')} with both seal files already"]
+            if request.already_sealed
+            else []
+        ),
         *([] if states["sealed"] else ["nothing was written"]),
     ]
     page.line("; ".join(parts), style="bold")
     if states["sealable"]:
-        page.line(f"next: registry-pipeline seal --write {shlex.join(map(str, paths))}")
+        page.line(f"next: {next_command}")
     elif states["sealed"]:
         page.line("next: registry-pipeline build")
 
