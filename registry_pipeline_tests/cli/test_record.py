@@ -8,6 +8,8 @@ import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -357,14 +359,24 @@ while True:
 """
 
 
-def start(known: Repository, *words: str, **options: Any) -> subprocess.Popen[bytes]:
+@contextmanager
+def started(known: Repository, *words: str, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Start `record` in a session of its own, which ends with the block."""
     command = [*PROGRAM, "--now", NOON, "record", "--", *words]
-    return subprocess.Popen(command, cwd=known.root, env=environment(known.home), stdout=subprocess.PIPE, **options)
+    env = environment(known.home)
+    with subprocess.Popen(
+        command, cwd=known.root, env=env, stdout=subprocess.PIPE, start_new_session=True, **options
+    ) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"])
 def test_a_signal_is_passed_on_and_the_run_is_published(known: Repository, name: str) -> None:
-    with start(known, sys.executable, "-c", _CHILD, name, start_new_session=True) as process:
+    with started(known, sys.executable, "-c", _CHILD, name) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(getattr(signal, name))
@@ -375,7 +387,7 @@ def test_a_signal_is_passed_on_and_the_run_is_published(known: Repository, name:
 
 
 def test_a_signal_that_the_command_does_not_catch_ends_it_and_the_run_is_published(known: Repository) -> None:
-    with start(known, sys.executable, "-c", _CHILD, start_new_session=True) as process:
+    with started(known, sys.executable, "-c", _CHILD) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGTERM)
@@ -392,6 +404,8 @@ def add(number, frame):
     count += 1
     # `record` passes signals on in the order of their numbers: a second SIGINT would come before this comes back.
     os.kill(os.getppid(), signal.SIGUSR1)
+    if count == 1:
+        open(sys.argv[1], "w").close()
 signal.signal(signal.SIGINT, add)
 signal.signal(signal.SIGUSR1, lambda number, frame: sys.exit(20 + count))
 print("ready", flush=True)
@@ -400,8 +414,10 @@ while True:
 """
 
 
-def test_ctrl_c_on_a_terminal_reaches_the_command_once(known: Repository) -> None:
-    command = [*PROGRAM, "--now", NOON, "record", "--", sys.executable, "-c", _COUNT]
+def test_ctrl_c_on_a_terminal_reaches_the_command_once(known: Repository, tmp_path: Path) -> None:
+    counted = tmp_path / "counted"
+    os.mkfifo(counted)
+    command = [*PROGRAM, "--now", NOON, "record", "--", sys.executable, "-c", _COUNT, str(counted)]
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(known.root)
@@ -409,7 +425,11 @@ def test_ctrl_c_on_a_terminal_reaches_the_command_once(known: Repository) -> Non
     shown = b""
     while b"ready" not in shown:
         shown += os.read(terminal, 1000)
+    # Two signals of one kind are one signal if the first was not yet received: `record` gets its own only afterwards.
+    os.kill(child, signal.SIGSTOP)
     os.write(terminal, b"\x03")
+    counted.read_bytes()
+    os.kill(child, signal.SIGCONT)
     _, status = os.waitpid(child, 0)
     os.close(terminal)
 
@@ -418,7 +438,7 @@ def test_ctrl_c_on_a_terminal_reaches_the_command_once(known: Repository) -> Non
 
 
 def test_a_killed_record_leaves_a_staging_folder_that_doctor_reports_and_moves(known: Repository) -> None:
-    with start(known, sys.executable, "-c", _CHILD, start_new_session=True) as process:
+    with started(known, sys.executable, "-c", _CHILD) as process:
         assert process.stdout is not None
         process.stdout.readline()
         assert find_leftovers(known.root / ".codex/.staging") == ()
@@ -435,15 +455,14 @@ def test_a_killed_record_leaves_a_staging_folder_that_doctor_reports_and_moves(k
 
 
 def test_a_process_that_outlives_the_command_does_not_hold_the_run_back(known: Repository) -> None:
-    with start(known, "sh", "-c", "sleep 1000 & echo $!", start_new_session=True) as process:
-        assert process.wait(60) == 0
-        os.killpg(process.pid, signal.SIGKILL)
+    with started(known, "sh", "-c", "sleep 1000 & echo $!") as process:
+        assert process.wait() == 0
 
     assert (recorded(known) / "stdout.txt").read_text(encoding="utf-8").strip().isdigit()
 
 
 def test_a_reader_that_goes_away_does_not_end_the_recording(known: Repository) -> None:
-    with start(known, sys.executable, "-c", "for n in range(100_000): print(n)") as process:
+    with started(known, sys.executable, "-c", "for n in range(100_000): print(n)") as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.wait() == 0
@@ -452,7 +471,7 @@ def test_a_reader_that_goes_away_does_not_end_the_recording(known: Repository) -
 
 
 def test_the_command_reads_the_standard_input(known: Repository) -> None:
-    with start(known, "cat", stdin=subprocess.PIPE) as process:
+    with started(known, "cat", stdin=subprocess.PIPE) as process:
         assert process.communicate(b"given")[0] == b"given"
 
     assert (recorded(known) / "stdout.txt").read_bytes() == b"given"
