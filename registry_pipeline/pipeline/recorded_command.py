@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from registry_pipeline.config import Repository
-from registry_pipeline.errors import PublishError, RegistryPipelineError
+from registry_pipeline.errors import PublishError, RefusedError, RegistryPipelineError
 from registry_pipeline.files.atomic_write import write_all_bytes
 from registry_pipeline.files.durable import advise_on_write_error
 from registry_pipeline.pipeline.recorded_run import OperationChoice, RecordedRun
@@ -53,11 +53,13 @@ class RecordedCommand:
     Attributes:
         exit_code: as a shell reports it: 128 and the number of the signal that ended the command.
         signal: the name of that signal, or None.
+        ending: the exit code or the signal as a text.
     """
 
     published: PublishedFolder
     exit_code: int
     signal: str | None
+    ending: str
 
 
 @value_type
@@ -77,15 +79,18 @@ def record_command(repository: Repository, run: BuildRun, request: CommandReques
     passed on to the command, and end it or not.
 
     Raises:
+        RefusedError: the system has no sigtimedwait(2), or publish_root is a link or behind one.
         NotExecutableError, CommandNotFoundError: it could not be started; nothing was recorded.
         PublishError: the run could not be recorded or published; the message says where its files are.
         DurabilityError: it is published and complete, but the disk did not confirm it.
     """
+    if not hasattr(signal, "sigtimedwait"):  # macOS
+        raise RefusedError("this system cannot pass signals on to a command", "use `open_run` in Python, or Linux")
     # Signals are held until the run is published: it would not come to its end otherwise.
     with _held_signals() as previous_mask:
         recorded = RecordedRun(repository, run, request.run_id, request.operation)
         code = _run(recorded, request, previous_mask)
-        name = signal.Signals(-code).name if code < 0 else None
+        name, ending = _find_signal_name(code), _format_ending(code)
         execution = {
             "command": [os.fsencode(word).decode("utf-8", "backslashreplace") for word in request.arguments],
             "outcome": "failure" if code else "success",
@@ -95,9 +100,23 @@ def record_command(repository: Repository, run: BuildRun, request: CommandReques
         try:
             published = recorded.publish(execution)
         except PublishError as error:
-            message = f"{error.message}; the command ended with {f'exit code {code}' if name is None else name}"
-            raise type(error)(message, error.advice) from error
-    return RecordedCommand(published, code if name is None else _SIGNAL_BASE - code, name)
+            raise type(error)(f"{error.message}; the command ended with {ending}", error.advice) from error
+    return RecordedCommand(published, code if name is None else _SIGNAL_BASE - code, name, ending)
+
+
+def _find_signal_name(code: int) -> str | None:
+    """Return the name of the signal that ended a process, by its negative exit code; None if it exited."""
+    if code >= 0:
+        return None
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # only the first and the last real-time signal have names
+        return f"SIGRTMIN+{-code - signal.SIGRTMIN}"
+
+
+def _format_ending(code: int) -> str:
+    name = _find_signal_name(code)
+    return f"exit code {code}" if name is None else f"signal {name}"
 
 
 def _run(recorded: RecordedRun, request: CommandRequest, mask: set[Any]) -> int:
@@ -114,11 +133,11 @@ def _run(recorded: RecordedRun, request: CommandRequest, mask: set[Any]) -> int:
             recorded.staged.discard()
             raise
         problem = _follow(process, [file.fileno() for file in files], request.outputs)
-    code = process.returncode
     if problem is not None:
-        message = f"the output could not be recorded: {problem.strerror}; the command ended with {code}"
+        ending = _format_ending(process.returncode)
+        message = f"the output could not be recorded: {problem.strerror}; the command ended with {ending}"
         raise recorded.keep(PublishError(message, advise_on_write_error(problem, recorded.path.parent)))
-    return code
+    return process.returncode
 
 
 @contextmanager
@@ -129,9 +148,9 @@ def _held_signals() -> Iterator[set[Any]]:
     previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*_FORWARDED, signal.SIGCHLD})
     try:
         yield previous_mask
+    finally:
         while signal.sigtimedwait(_FORWARDED, 0) is not None:
             pass
-    finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
 
 
@@ -191,13 +210,13 @@ def _copy_output(
                 if not data:
                     selector.unregister(key.fd)
                     continue
-                if not errors:
-                    try:
+                try:
+                    if not errors:
                         write_all_bytes(file, data)
-                    except OSError as error:
-                        errors.append(error)
-                if key.fd in passing:
-                    try:
+                except OSError as error:
+                    errors.append(error)
+                try:
+                    if key.fd in passing:
                         write_all_bytes(output, data)
-                    except OSError:
-                        passing.discard(key.fd)  # nobody reads it any more; the recording goes on
+                except OSError:
+                    passing.discard(key.fd)  # nobody reads it any more; the recording goes on

@@ -161,17 +161,19 @@ class OpenRun:
     warning: str | None = None
     _published: PublishedFolder | None = None
 
-    def __init__(self, repository: Repository, started: datetime, operation: str | None, tag: str | None) -> None:
+    def __init__(self, repository: Repository, operation: str | None, tag: str | None, now: datetime | None) -> None:
         self._repository = repository
-        self._started = started
         self._operation = operation
         self._tag = tag
+        self._now = now
 
     def __enter__(self) -> Self:
         """Make the folder; raises as `open_run`."""
+        now = datetime.now(UTC) if self._now is None else self._now.astimezone(UTC)  # noqa: TID251 - an interface, too
+        started = now.replace(microsecond=0)
         operation = find_operation(self._repository, self._operation)
-        run_id = make_run_id(self._started, self._tag, self._operation)
-        run = start_build_run(self._repository, self._started)
+        run_id = make_run_id(started, self._tag, self._operation)
+        run = start_build_run(self._repository, started)
         self._run = RecordedRun(self._repository, run, run_id, operation)
         self._process = os.getpid()
         self.path, self.warning = self._run.path, operation.warning
@@ -217,7 +219,7 @@ def open_run(
         operation: the operation that the run belongs to, such as `OP-A01`.
         tag: the end of the run id; default: the operation id in lower case, else `record`.
         repository: a folder of the repository; default: found as by the command line.
-        now: the start of the run, with a time zone; default: the clock.
+        now: the start of the run, with a time zone; default: the clock when the block starts.
 
     Raises:
         NotFoundError: there is no repository, or git cannot read it.
@@ -228,6 +230,4 @@ def open_run(
     """
     if now is not None and now.tzinfo is None:
         raise ConfigError("`now` has no time zone", "pass datetime.now(UTC), for example")
-    clock = datetime.now(UTC) if now is None else now.astimezone(UTC)  # noqa: TID251 - this interface's reading of it
-    found = find_repository(None if repository is None else Path(repository))
-    return OpenRun(found, clock.replace(microsecond=0), operation, tag)
+    return OpenRun(find_repository(None if repository is None else Path(repository)), operation, tag, now)

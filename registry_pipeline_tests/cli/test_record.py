@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from registry_pipeline.errors import PublishError
 from registry_pipeline.files.atomic_write import write_all_bytes
 from registry_pipeline.pipeline import recorded_command
+from registry_pipeline.pipeline.recorded_run import RecordedRun
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.runs.writer import find_leftovers
 from registry_pipeline_tests.cli.conftest import NOON, Repository
@@ -111,15 +114,18 @@ def test_a_command_that_fails_is_recorded_and_its_exit_code_is_passed_on(known: 
     assert (execution["outcome"], execution["exit_code"]) == ("failure", code)
 
 
-@pytest.mark.parametrize("name", ["TERM", "KILL", "SEGV"])
+@pytest.mark.parametrize(
+    ("number", "name"), [(15, "SIGTERM"), (9, "SIGKILL"), (11, "SIGSEGV"), (signal.SIGRTMIN + 3, "SIGRTMIN+3")]
+)
 def test_a_command_that_a_signal_ends_is_recorded_and_the_exit_code_is_that_of_a_shell(
-    known: Repository, name: str
+    known: Repository, number: int, name: str
 ) -> None:
-    done = shell(known, f"kill -{name} $$")
+    done = shell(known, f"kill -{number} $$")
 
     execution = run_json(recorded(known))["execution"]
-    assert done.code == 128 + getattr(signal, f"SIG{name}")
-    assert (execution["outcome"], execution["exit_code"], execution["signal"]) == ("failure", None, f"SIG{name}")
+    assert done.code == 128 + number
+    assert done.err == f"recorded .codex/RUNS/{RUN_ID} (signal {name})\n"
+    assert (execution["outcome"], execution["exit_code"], execution["signal"]) == ("failure", None, name)
 
 
 def test_output_of_any_bytes_is_passed_through_and_recorded_as_it_is(known: Repository) -> None:
@@ -182,6 +188,18 @@ def test_what_would_prevent_the_recording_is_reported_before_the_command_runs(kn
 
     assert done.code == 125
     assert len(done.err.splitlines()) == 1
+    assert not (known.root / "ran").exists()
+
+
+def test_a_system_that_cannot_pass_signals_on_runs_no_command(
+    known: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(signal, "sigtimedwait")
+
+    done = record(known, "--", "touch", "ran")
+
+    assert done.code == 125
+    assert "cannot pass signals on" in done.err
     assert not (known.root / "ran").exists()
 
 
@@ -286,6 +304,7 @@ def test_a_file_that_is_linked_from_elsewhere_keeps_its_permissions(known: Repos
         ("ln -s x $RUN_DIR/link", "NOT_REGULAR"),
         ("mkfifo $RUN_DIR/pipe", "NOT_REGULAR"),
         ("touch $RUN_DIR/aux.txt", "MANIFEST_PATH_DOS_DEVICE"),
+        ("touch $RUN_DIR/$(printf '\\377')", "MANIFEST_PATH_NOT_UTF8"),
         ("echo mine > $RUN_DIR/manifest.json", "SEAL_FILE_EXISTS"),
         ("echo mine > $RUN_DIR/MANIFEST.sha256", "SEAL_FILE_EXISTS"),
         ("echo mine > $RUN_DIR/run.json", "run.json, which is reserved"),
@@ -342,6 +361,26 @@ def test_output_that_the_disk_refuses_is_no_complete_run(known: Repository, monk
     assert "the output could not be recorded: No space left on device" in done.err
     assert not (known.runs / RUN_ID).exists()
     assert (quarantined(known)[0] / "one.txt").exists()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_signal_that_comes_while_the_run_is_published_changes_nothing(
+    known: Repository, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    real = RecordedRun.publish
+
+    def publish(run: RecordedRun, execution: Any) -> Any:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        if fails:
+            raise PublishError("the disk is gone", "look for it")
+        return real(run, execution)
+
+    monkeypatch.setattr(RecordedRun, "publish", publish)
+    done = shell(known, "true")
+
+    assert done.code == (125 if fails else 0)
+    assert ("the disk is gone; the command ended with exit code 0 -> look for it" in done.err) is fails
+    assert (known.runs / RUN_ID).exists() is not fails
 
 
 # A process of its own: signals, terminals and pipes are what is tested.

@@ -50,8 +50,7 @@ def record_run_command(reporter: Reporter, operation_id: str | None, tag: str | 
     result = record_command(repository, start_build_run(repository, reporter.settings.now), request)
     folder = result.published
     path = f"{repository.config.publish_root}/{folder.run_id}"
-    ending = f"signal {result.signal}" if result.signal else f"exit code {result.exit_code}"
-    reporter.note(f"recorded {path} ({ending})")
+    reporter.note(f"recorded {path} ({result.ending})")
     if is_json:
         document = {
             "path": path,
