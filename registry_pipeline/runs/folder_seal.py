@@ -152,7 +152,8 @@ def write_seal(folder: Path, shown: str, seal: FolderSeal, staging_root: Path) -
     try:
         # (1) Both files are complete on the disk before the folder changes.
         make_folders(staging_root)
-        staging = make_staging_folder(staging_root, folder.name)
+        # The name of the folder may be as long as a name can be, so it is not part of this one.
+        staging = make_staging_folder(staging_root, "seal")
         for name, data in contents.items():
             write_new_file(Path(staging, name), data, _MODE)
         changes = _find_changes(folder, shown, seal)

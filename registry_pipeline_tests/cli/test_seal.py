@@ -162,6 +162,17 @@ def test_no_hint_of_a_refusal_says_that_the_run_must_be_rebuilt(known: Repositor
     assert all("seal again" in hint for hint in hints)
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "two\nlines", "--write", "a b  c", "d\xe9j\xe0"])
+def test_a_folder_of_any_name_can_be_sealed(known: Repository, folder: Path, name: str) -> None:
+    folder = folder.rename(known.runs / name)
+    edit_run_json(folder, run_id=name)
+
+    code, document = result(known, "--write", f"{RUNS}/{name}")
+
+    assert (code, document["counts"]["sealed"]) == (0, 1)
+    assert verify_folder(folder).verdict == "pass"
+
+
 def test_an_unreadable_file_is_refused(known: Repository, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.open
 
