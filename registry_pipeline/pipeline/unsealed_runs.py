@@ -58,7 +58,7 @@ class SealRequest:
 
 
 def find_folders(repository: Repository, paths: Sequence[Path]) -> SealRequest:
-    """Return the named folders; a run root stands for its folders without a complete seal.
+    """Return the named folders, and of a named run root all of its folders without a complete seal.
 
     Raises:
         NotFoundError: a path does not exist, or a run root contains no run folder.

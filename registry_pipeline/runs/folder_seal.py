@@ -177,7 +177,7 @@ def write_seal(folder: Path, shown: str, seal: FolderSeal, staging_root: Path) -
         advice = advise_on_write_error(error, folder)
         if error.errno == errno.EXDEV:
             advice = f"put {staging_root.parent} and the run root on one file system"
-        return (finding("SEAL_NOT_WRITTEN", shown, detail=error.strerror or str(error), advice=advice),)
+        return (replace(finding("SEAL_NOT_WRITTEN", shown, detail=error.strerror or str(error)), hint=advice),)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         _remove_written(folder, written)

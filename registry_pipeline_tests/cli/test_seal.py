@@ -237,7 +237,7 @@ def test_a_path_that_does_not_exist_stops_the_command_before_anything_is_sealed(
     assert known.files() == before
 
 
-def test_a_run_root_stands_for_its_unsealed_folders(known: Repository) -> None:
+def test_of_a_run_root_every_unsealed_folder_is_sealed(known: Repository) -> None:
     code, document = result(known, "--write", RUNS)
 
     states = {entry["run_id"]: entry["state"] for entry in document["results"]}
@@ -366,6 +366,8 @@ def test_what_the_disk_refuses_is_reported_and_the_other_folders_are_sealed(
     code, document = result(known, "--write", f"{RUNS}/{RUN_ID}", f"{RUNS}/{OTHER}")
 
     assert (code, codes(document)) == (1, {"SEAL_NOT_WRITTEN"})
+    hint = document["results"][0]["findings"][0]["hint"]
+    assert hint == "free some space on the disk, then run the command again"
     assert [entry["state"] for entry in document["results"]] == ["refused", "sealed"]
     assert contents(folder) == before
     assert verify_folder(known.runs / OTHER).verdict == "pass"
