@@ -130,7 +130,8 @@ class RecordedRun:
     def keep(self, error: PublishError) -> PublishError:
         """Move the files of a run that cannot be published to quarantine; return the error that says where they are."""
         path = self.staged.quarantine(self._repository.state_root / "quarantine")
-        return PublishError(f"{error.message}; the files of the run are kept in {path}", error.advice)
+        kept = f"the files of the run are kept in {path}" if path.exists() else "the folder of the run is gone"
+        return PublishError(f"{error.message}; {kept}", error.advice)
 
     def _make_run_json(self, run_id: RunId, outputs: Any, execution: Mapping[str, Any]) -> dict[str, Any]:
         repository_id = self._repository.config.repository_id

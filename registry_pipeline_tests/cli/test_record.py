@@ -342,7 +342,7 @@ def test_a_command_that_removes_its_folder_has_no_run(known: Repository) -> None
     done = shell(known, "rm -r $RUN_DIR")
 
     assert done.code == 125
-    assert "cannot be sealed" in done.err
+    assert "cannot be sealed: No such file or directory; the folder of the run is gone" in done.err
     assert not (known.runs / RUN_ID).exists()
 
 
