@@ -189,7 +189,7 @@ class Repository:
 
     root: Path
     config: Config
-    # What one build has read: verified reports by reference, the keys of run folders that belong to no registry, and the
+    # What one build has read: verified reports by reference, the names of run folders that belong to no registry, and the
     # state of pointer file and chain. None elsewhere, where everything is read again.
     memo: MutableMapping[Any, Any] | None = field(default=None, compare=False)
 

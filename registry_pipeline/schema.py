@@ -209,11 +209,12 @@ def _check_lines(data: bytes, validate: Validator, known_lines: bytes) -> Iterat
         last = data.count(b"\n") + 1
         yield FileProblem(UNPARSABLE, f"line {last}", "the last line has no newline")
         return
-    differing = find_differing_lines(known_lines, data)
-    known = set(differing.old.split(b"\n")[:-1])
-    for number, line in enumerate(differing.new.split(b"\n")[:-1], differing.before + 1):
-        if line not in known:
-            yield from _check_document(line, validate, f"line {number} ")
+    parts = find_differing_lines(known_lines, data)
+    known = {line for part in parts for line in part.old.split(b"\n")[:-1]}
+    for part in parts:
+        for number, line in enumerate(part.new.split(b"\n")[:-1], part.before + 1):
+            if line not in known:
+                yield from _check_document(line, validate, f"line {number} ")
 
 
 def _check_rows(data: bytes, validate: Validator) -> Iterator[FileProblem]:

@@ -36,6 +36,7 @@ SESSIONS: Final = (
     "README.md",
     "docs/tutorial.md",
     "docs/how-to.md",
+    "docs/how-to-ci.md",
     "docs/how-to-sources.md",
     "docs/how-to-history.md",
     "docs/how-to-roles.md",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import click
 
 from registry_pipeline.findings.codes import COULD_NOT_CHECK
-from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.findings.finding import Finding, Severity, plural
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift
+from registry_pipeline.values import asdict, value_type
 
 
 class ExitCode(IntEnum):
@@ -61,37 +62,88 @@ def exit_code_of(findings: Iterable[Finding]) -> int:
     return ExitCode.NOT_FOUND if errors else ExitCode.FINE
 
 
-FAIL_ON_REASONS: Final = ("drift", "stale", "coverage", "warning")
+FAIL_ON_CONDITIONS: Final = ("drift", "stale", "coverage", "warning")
+_DRIFTS: Final = {
+    "canon_dirty": "the working tree was dirty",
+    "schema_drift": "the schema version drifts",
+    "threshold_drift": "the threshold version drifts",
+}
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
-def fail_on_option(command: _Decorated) -> _Decorated:
-    """Add `--fail-on` to a command, as the argument `fail_on`: a frozen set of reasons."""
-    about = f"Exit 4 on any of {','.join(FAIL_ON_REASONS)}."
-    return click.option("--fail-on", metavar="LIST", callback=_parse_reasons, help=about)(command)
+@value_type
+class ConditionResult:
+    """The result of one condition of `--fail-on`, and the reason; only `failed` makes a command exit 4."""
+
+    condition: str
+    result: Literal["failed", "passed", "unknown"]
+    reason: str
 
 
-def _parse_reasons(ctx: click.Context, param: click.Parameter, value: str | None) -> frozenset[str]:
-    """Return the comma-separated reasons, none for None; raise BadParameter for an unknown or empty one."""
-    names = [] if value is None else [name.strip() for name in value.split(",")]
-    unknown = [name for name in names if name not in FAIL_ON_REASONS]
-    if unknown:
-        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(FAIL_ON_REASONS)}", ctx, param)
-    return frozenset(names)
+def fail_on_option(*conditions: str, about: str = "") -> Callable[[_Decorated], _Decorated]:
+    """Return a decorator that adds `--fail-on` to a command, as the argument `fail_on`: conditions without repeats.
+
+    `conditions` are those that the command can check, and `about` is more of the help text.
+    """
+    by_name = {condition.lower(): condition for condition in conditions}
+
+    def parse(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+        names = [] if value is None else [name.strip() for name in value.split(",")]
+        for name in names:
+            if name.lower() not in by_name:
+                raise click.BadParameter(f"{name!r} is none of {', '.join(conditions)}", ctx, param)
+        return tuple(dict.fromkeys(by_name[name.lower()] for name in names))
+
+    help_text = f"Exit 4 on any of {', '.join(conditions)}{about}; LIST is separated by commas."
+    return click.option("--fail-on", metavar="LIST", callback=parse, help=help_text)
 
 
-def matches_fail_on(
-    reasons: frozenset[str],
+def check_conditions(
+    conditions: Iterable[str],
     findings: Iterable[Finding],
     operations: OperationCounts | None = None,
     drift: SystemDrift | None = None,
-) -> bool:
-    """Return whether a reason applies; unknown counts (None) never do. `drift` is of operations or of the system."""
-    counts = {
-        "drift": 0 if operations is None else operations.drifting,
-        "stale": 0 if operations is None else operations.stale,
-        "coverage": 0 if operations is None else operations.coverage_below_c3,
-        "warning": sum(f.severity is Severity.WARNING for f in findings),
+) -> tuple[ConditionResult, ...]:
+    """Return the results of the conditions among `FAIL_ON_CONDITIONS`; what is None is unknown, and fails nothing."""
+    checks = {
+        "drift": lambda: _check_drift(operations, drift),
+        "stale": lambda: _count_operations("stale", operations, "stale", "are stale"),
+        "coverage": lambda: _count_operations("coverage", operations, "coverage_below_c3", "are covered below C3"),
+        "warning": lambda: _check_warnings(findings),
     }
-    system = drift is not None and True in (drift.canon_dirty, drift.schema_drift, drift.threshold_drift)
-    return any(counts[reason] for reason in reasons) or ("drift" in reasons and system)
+    return tuple(checks[condition]() for condition in conditions if condition in checks)
+
+
+def has_failed(conditions: Iterable[ConditionResult]) -> bool:
+    """Return whether a condition failed."""
+    return any(condition.result == "failed" for condition in conditions)
+
+
+def _check_warnings(findings: Iterable[Finding]) -> ConditionResult:
+    number = sum(finding.severity is Severity.WARNING for finding in findings)
+    return ConditionResult("warning", "failed" if number else "passed", plural(number, "warning"))
+
+
+def _count_operations(
+    condition: str, operations: OperationCounts | None, name: str, description: str
+) -> ConditionResult:
+    if operations is None:
+        return ConditionResult(condition, "unknown", "no op_status_table is active")
+    number: int = asdict(operations)[name]
+    reason = f"{number} of {operations.total} operations {description}"
+    return ConditionResult(condition, "failed" if number else "passed", reason)
+
+
+def _check_drift(operations: OperationCounts | None, drift: SystemDrift | None) -> ConditionResult:
+    counted = _count_operations("drift", operations, "drifting", "drift")
+    failed, unknown = ([counted.reason] * (counted.result == result) for result in ("failed", "unknown"))
+    if drift is None:
+        unknown.append("no drift_signals are active")
+    for name, flag in ({} if drift is None else asdict(drift)).items():
+        if flag is None:
+            unknown.append(f"it is not known whether {_DRIFTS[name]}")
+        elif flag:
+            failed.append(_DRIFTS[name])
+    if failed:
+        return ConditionResult("drift", "failed", "; ".join(failed))
+    return ConditionResult("drift", "unknown", "; ".join(unknown)) if unknown else counted

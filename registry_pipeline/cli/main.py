@@ -5,10 +5,16 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Sequence
+from typing import Final
+
+_OBJECTS_BETWEEN_COLLECTIONS: Final = 20_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line with `arguments`, by default those of the process, and return its exit code."""
+    if arguments is None:
+        # The process is short and makes few cycles. Python would search for them after every 700 new objects.
+        gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
         # Import inside the try, so that Ctrl-C during start-up exits cleanly.
         from registry_pipeline.cli.invoke import run  # noqa: PLC0415

@@ -1,21 +1,24 @@
-"""Print results: as text, JSON or annotations, with progress bars on stderr."""
+"""Print results as text, as JSON or in a format of `formats`, with progress bars on stderr."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import click
+
 from registry_pipeline.canonical import json_document
+from registry_pipeline.cli.exit_codes import ConditionResult, ExitCode
+from registry_pipeline.cli.formats.report import Message, Report, make_condition_messages
 from registry_pipeline.cli.settings import Format, Settings
 from registry_pipeline.findings.codes import CODES
-from registry_pipeline.findings.display import printable, printable_lines
+from registry_pipeline.findings.display import markdown_text, printable, printable_lines
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.values import value_type
+from registry_pipeline.values import asdict, replace, value_type
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,9 +64,7 @@ def draw_progress(reporter: Reporter, what: str, total: int | None = None) -> It
         yield _DrawnProgress()
 
 
-_LINE: Final = re.compile(r"(?:line )?(?P<line>[0-9]+)(?::(?P<col>[0-9]+))?")
 _FIELDS: Final = re.compile(r"(?:(?<!{){[a-z_]+})+")
-_LEVELS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
 
 def format_finding_head(finding: Finding) -> str:
@@ -74,10 +75,10 @@ def format_finding_head(finding: Finding) -> str:
 def format_finding(finding: Finding) -> str:
     """Return `<PREFIX>: CODE path[:location]: message expected … got … (clause) -> hint`."""
     location = f":{finding.location}" if finding.location else ""
-    return f"{format_finding_head(finding)} {finding.path}{location}: {_format_message(finding)}"
+    return f"{format_finding_head(finding)} {finding.path}{location}: {format_message(finding)}"
 
 
-def _format_message(finding: Finding) -> str:
+def format_message(finding: Finding) -> str:
     """Return `message: expected … got … (clause) -> hint`, without the parts that the finding lacks."""
     expected = "" if finding.expected is None else f" expected {finding.expected}"
     got = "" if finding.got is None else f" got {finding.got}"
@@ -88,37 +89,6 @@ def _format_message(finding: Finding) -> str:
 def format_template(template: str) -> str:
     """Return a template of the table of codes, with one `…` for each run of fields."""
     return _FIELDS.sub("…", template).replace("{{", "{").replace("}}", "}")
-
-
-def format_annotation(finding: Finding) -> str:
-    """Return a finding as a GitHub workflow command; a location that is no line number is put before its message."""
-    properties = {"file": finding.path}
-    location = ""
-    line_match = _LINE.fullmatch(finding.location or "")
-    if line_match is not None:
-        properties |= {name: number for name, number in line_match.groupdict().items() if number is not None}
-    elif finding.location:
-        location = f"{finding.location}: "
-    properties["title"] = finding.code
-    text = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
-    return f"::{_LEVELS[finding.severity]} {text}::{_escape_text(f'{location}{_format_message(finding)}')}"
-
-
-def format_summary_annotation(findings: Sequence[Finding]) -> str:
-    """Return one workflow command that counts many findings by code; its level is the highest of theirs."""
-    highest = min((finding.severity for finding in findings), key=list(_LEVELS).index)
-    counts = Counter(finding.code for finding in findings)
-    codes = ", ".join(f"{code} x{number}" for code, number in sorted(counts.items()))
-    text = f"and {len(findings)} more: {codes} -> the log of --format text lists all of them"
-    return f"::{_LEVELS[highest]} title={len(findings)} more findings::{_escape_text(text)}"
-
-
-def _escape_text(text: str) -> str:
-    return printable(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
-
-
-def _escape_property(text: str) -> str:
-    return _escape_text(text).replace(":", "%3A").replace(",", "%2C")
 
 
 # Version of every JSON document that states no other; raised by a change that readers must know.
@@ -150,23 +120,37 @@ class Reporter:
         findings: Sequence[Finding],
         print_text: Callable[[Page], None],
         *,
-        fold_after: int | None = None,
+        conditions: Sequence[ConditionResult] | None = None,
+        checked: Mapping[str, str] | None = None,
+        nothing_checked: str = "",
     ) -> None:
-        """Print the result once: `document` as JSON, `findings` as GitHub annotations, or as text by `print_text`.
+        """Print the result once, in the format that the user chose.
 
-        A large document is given as the function that makes it. A document without `schema_version` gets one. After
-        `fold_after` annotations one summary replaces the rest, because GitHub shows few per step.
+        Args:
+            document: the JSON document; a large one is given as the function that makes it. A document without
+                `schema_version` gets one.
+            findings: everything that was found, for the formats of other programs.
+            print_text: prints the text, which is also the content of Markdown.
+            conditions: the results of `--fail-on`, which every format shows; None if the command has no such option.
+            checked: the paths that were checked, each with the reason if it was skipped, otherwise "".
+            nothing_checked: why nothing was checked, for the formats that would be empty then.
         """
         if self.settings.format == "json":
-            content = document() if callable(document) else document
-            sys.stdout.write(json_document({"schema_version": SCHEMA_VERSION} | dict(content)).decode("ascii"))
-        elif self.settings.format == "github":
-            listed = findings if fold_after is None else findings[:fold_after]
-            sys.stdout.writelines(f"{format_annotation(finding)}\n" for finding in listed)
-            if len(listed) < len(findings):
-                sys.stdout.write(f"{format_summary_annotation(findings[len(listed) :])}\n")
+            content = dict(document() if callable(document) else document)
+            if conditions is not None:
+                content["fail_on"] = [asdict(condition) for condition in conditions]
+            sys.stdout.write(json_document({"schema_version": SCHEMA_VERSION} | content).decode("ascii"))
+        elif self.settings.format in ("text", "markdown"):
+            page = _make_page(self.settings)
+            print_text(page)
+            page.conditions(conditions or ())
+            page.finish()
         else:
-            print_text(Page(self.settings))
+            report = Report(_find_command(), tuple(findings), tuple(conditions or ()), checked or {})
+            if nothing_checked:
+                failure = Message("nothing checked", Severity.ERROR, nothing_checked)
+                report = replace(report, failure=failure, exit_code=int(ExitCode.NOT_FOUND))
+            sys.stdout.write(_format_report(report, self.settings.format))
         sys.stdout.flush()
 
     def print_bytes(self, data: bytes) -> None:
@@ -225,6 +209,15 @@ class Page:
         for finding in findings:
             if finding.severity is Severity.ERROR or not self.settings.quiet:
                 self._print_line(format_finding(finding), _STYLES[finding.severity], len(format_finding_head(finding)))
+
+    def conditions(self, conditions: Sequence[ConditionResult]) -> None:
+        """Print a line for each condition of `--fail-on` that failed or is unknown; only failed ones if quiet."""
+        for message in make_condition_messages(conditions):
+            if message.severity is Severity.ERROR or not self.settings.quiet:
+                self._print_line(f"{message.title}: {message.text}", _STYLES[message.severity])
+
+    def finish(self) -> None:
+        """Print what follows the last line."""
 
     def _print_line(self, text: str, style: str, styled: int | None = None) -> None:
         """Print one line; on a terminal the first `styled` characters (default: all) have the style."""
@@ -300,13 +293,44 @@ def _make_console(settings: Settings) -> Console:
     return Console(file=sys.stdout, width=width, color_system=system, highlight=False, markup=False, emoji=False)
 
 
+def _make_page(settings: Settings) -> Page:
+    if settings.format == "text":
+        return Page(settings)
+    from registry_pipeline.cli.formats.markdown import MarkdownPage  # noqa: PLC0415 - only for this format
+
+    return MarkdownPage(settings, _find_command())
+
+
+def _find_command() -> str:
+    context = click.get_current_context(silent=True)
+    return "registry-pipeline" if context is None else context.command_path
+
+
+def _format_report(report: Report, form: Format) -> str:
+    # Each format is imported only when it is asked for.
+    if form == "junit":
+        from registry_pipeline.cli.formats.junit import format_junit  # noqa: PLC0415
+
+        return format_junit(report)
+    if form == "sarif":
+        from registry_pipeline.cli.formats.sarif import format_sarif  # noqa: PLC0415
+
+        return format_sarif(report)
+    from registry_pipeline.cli.formats.annotations import format_annotations  # noqa: PLC0415
+
+    return format_annotations(report)
+
+
 def report_failure(message: str, advice: str, code: int, *, form: Format) -> None:
-    """Print why a command failed: one line on stderr, and for json or github a document or annotation on stdout."""
+    """Print why a command failed: one line on stderr, and in every format but text also on stdout."""
     text = f"{printable(message)}{f' -> {printable(advice)}' if advice else ''}"
     sys.stderr.write(f"error: {text}\n")
     if form == "json":
         failure = {"message": printable(message), "advice": printable(advice), "exit_code": int(code)}
         document = {"schema_version": SCHEMA_VERSION, "error": failure, "findings": []}
         sys.stdout.write(json_document(document).decode("ascii"))
-    elif form == "github":
-        sys.stdout.write(f"::error title=registry-pipeline::{_escape_text(text)}\n")
+    elif form == "markdown":
+        sys.stdout.write(f"### registry-pipeline\n\n**error:** {markdown_text(text)}\n\n")
+    elif form != "text":
+        failed = Message("registry-pipeline", Severity.ERROR, text)
+        sys.stdout.write(_format_report(Report("registry-pipeline", failure=failed, exit_code=int(code)), form))

@@ -14,8 +14,8 @@ from registry_pipeline.canonical import utc_text
 from registry_pipeline.cli.param_types import UtcText
 from registry_pipeline.values import value_type
 
-Format = Literal["text", "json", "github"]
-FORMATS: Final[tuple[Format, ...]] = ("text", "json", "github")
+Format = Literal["text", "json", "github", "markdown", "junit", "sarif"]
+FORMATS: Final[tuple[Format, ...]] = ("text", "json", "github", "markdown", "junit", "sarif")
 _KEY: Final = "registry_pipeline.global_options"
 # Clocks of two machines may differ by this much before --now counts as the future.
 _MAX_CLOCK_SKEW: Final = timedelta(days=1)
@@ -55,7 +55,13 @@ def make_global_options() -> list[click.Option]:
     return [
         _make_option("-C", "--repo", metavar="DIR", type=click.Path(path_type=Path), help="The repository."),
         _make_option("--json", "as_json", is_flag=True, help="The same as --format json."),
-        _make_option("--format", "format_", type=click.Choice(FORMATS), help="Output format; json is one document."),
+        _make_option(
+            "--format",
+            "format_",
+            type=click.Choice(FORMATS),
+            metavar="FORMAT",
+            help=f"Output format: {', '.join(FORMATS)}.",
+        ),
         _make_option("-q", "--quiet", count=True, help="Show errors only."),
         _make_option("-v", "--verbose", count=True, help="Show more, and the traceback of a failure."),
         _make_option(

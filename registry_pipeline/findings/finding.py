@@ -32,6 +32,7 @@ class Severity(StrEnum):
 
 
 _NUMBER: Final = re.compile(r"([0-9]{1,18})")
+_POSITION: Final = re.compile(r"(?:line )?([1-9][0-9]{0,8})(?::([1-9][0-9]{0,8}))?")
 SEVERITY_RANK: Final = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
@@ -107,6 +108,12 @@ class Finding:
         pairs = (("expected", self.expected), ("got", self.got))
         values = ", ".join(f"{word} {value}" for word, value in pairs if value is not None)
         return f"{self.message} ({values})" if values else self.message
+
+    @property
+    def position(self) -> tuple[int, ...]:
+        """The line, and the column if it is known; empty if the location is no position in a text."""
+        match = _POSITION.fullmatch(self.location or "")
+        return () if match is None else tuple(int(number) for number in match.groups() if number is not None)
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as a JSON object; docs/reference/specification.md, heading Findings, lists the keys."""

@@ -59,8 +59,8 @@ class Status:
                 "working_tree_state": self.git.working_tree_state,
             },
             "runs": {
-                "total": self.listing.total,
-                "by_root": {root: len(folders) for root, folders in self.listing.by_root.items()},
+                "total": sum(self.listing.count_by_root().values()),
+                "by_root": self.listing.count_by_root(),
                 "by_seal": self.listing.count_by_seal(),
             },
             "registries": list(self.registries),
@@ -100,7 +100,8 @@ def read_status(repository: Repository, now: datetime) -> Status:
     """Return the state of the repository; only active runs and the chain are verified; raises as `inspect_with_git`."""
     # (1) Active runs, pointer file and chain, verified; then all run folders by name, and the sources.
     run, inspection, findings = inspect_with_git(repository, now, from_checkpoint=True)
-    listing = list_run_folders(repository.root, repository.config.run_roots)
+    tags = [spec.tag for spec in REGISTRIES.values() if spec.tag]
+    listing = list_run_folders(repository.root, repository.config.run_roots, tags, count_all=True)
     sources = _check_sources(repository, inspection, now)
     # (2) The newest run of each registry, and why it is not active.
     newest = find_newest_runs(listing, REGISTRIES)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
-from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -37,8 +35,8 @@ from registry_pipeline.registries.base.reader import find_foreign_repository_id
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
 from registry_pipeline.runs.pointer_file import read_pointer_bytes, run_folder, verify_referenced_run
-from registry_pipeline.runs.reference import PointerFile, RunId, SealedRef
-from registry_pipeline.runs.scan import list_run_folder_names
+from registry_pipeline.runs.reference import TAG_START, PointerFile, RunId, SealedRef
+from registry_pipeline.runs.scan import list_tagged_entries
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import value_type
@@ -50,7 +48,6 @@ _KEPT: Final = (RECORD_FILE, AFTER_FILE)
 _ROOT_LINE: Final = b"\nROOT_SHA256  "
 # The MANIFEST.sha256 of a record has four lines.
 _MOST_BYTES: Final = 4096
-_TAG_START: Final = len("YYYY-MM-DD__HHMMSS__")
 # A folder with the name of a record: the record, or the finding if it is none.
 _ReadRecord = SealedRecord | Finding
 
@@ -114,7 +111,7 @@ def _read_witnesses(repository: Repository, reports: Sequence[tuple[str, str]]) 
 def _find_newest_run(names: Sequence[tuple[str, str]], tag: str) -> tuple[str, RunId] | None:
     """Return the run root and the newest run id with this tag."""
     # Parsing a name costs more than reading it, so only names with the newest time are parsed.
-    for stamp in sorted({name[:_TAG_START] for _, name in names}, reverse=True):
+    for stamp in sorted({name[:TAG_START] for _, name in names}, reverse=True):
         runs = list(_parse_names((pair for pair in names if pair[1].startswith(stamp)), tag))
         if runs:
             return max(runs, key=lambda pair: (pair[1].stamp, pair[1].number))
@@ -142,7 +139,6 @@ class _RecordNames:
 
 def _list_names(repository: Repository) -> _RecordNames:
     """List the run roots once; NotFoundError if one cannot be listed."""
-    others: list[str] = []
 
     def refuse(run_root: str, error: OSError) -> None:
         if not isinstance(error, NotADirectoryError):
@@ -150,23 +146,20 @@ def _list_names(repository: Repository) -> _RecordNames:
             raise NotFoundError(f"the run root {run_root} cannot be read: {error.strerror}", advice) from None
 
     # Whatever has the name of a record counts, not directories only: a link instead of a record is a finding.
-    def has_tag(_run_root: str, entry: os.DirEntry[str]) -> bool:
-        name = entry.name
-        if not name.startswith((ACTIVATION_TAG, _REPORT_TAG), _TAG_START):
-            return False
-        if name.startswith(ACTIVATION_TAG, _TAG_START) and not entry.is_dir(follow_symlinks=False):
-            others.append(name)
-        return True
-
     roots = (repository.config.publish_root, *repository.config.run_roots)
-    listing = list(list_run_folder_names(repository.root, roots, refuse, has_tag))
-    names = [(run_root, name) for run_root, run_ids in listing for name in run_ids]
+    listing = list_tagged_entries(repository.root, roots, refuse, (ACTIVATION_TAG, _REPORT_TAG))
+    pairs = [(run_root, entry) for run_root, entries in listing for entry in entries]
     # Sorting by name only keeps the order of the run roots.
-    names.sort(key=itemgetter(1))
+    pairs.sort(key=lambda pair: pair[1].name)
     records, reports = (
-        tuple([pair for pair in names if pair[1].startswith(tag, _TAG_START)]) for tag in (ACTIVATION_TAG, _REPORT_TAG)
+        [(run_root, entry) for run_root, entry in pairs if entry.name.startswith(tag, TAG_START)]
+        for tag in (ACTIVATION_TAG, _REPORT_TAG)
     )
-    return _RecordNames(records, reports, tuple(others))
+    return _RecordNames(
+        tuple([(run_root, entry.name) for run_root, entry in records]),
+        tuple([(run_root, entry.name) for run_root, entry in reports]),
+        tuple([entry.name for _, entry in records if not entry.is_dir(follow_symlinks=False)]),
+    )
 
 
 def _parse_record(run_root: str, report: SealReport) -> SealedRecord:
@@ -290,7 +283,7 @@ def read_pointer_state(repository: Repository, *, from_checkpoint: bool = False)
         if memo is not None and memo.get(_MEMO, (None,))[0] == before:
             known: PointerState = memo[_MEMO][1]
             return known
-        state = read_locked_state(repository, from_checkpoint=from_checkpoint)
+        state = read_locked_state(repository, from_checkpoint=from_checkpoint, names=before[0])
         if _read_fingerprint(repository) != before:
             continue
         # (2) A sealed record whose pointer file is not yet replaced is normal while a writer holds the lock.
@@ -304,9 +297,15 @@ def read_pointer_state(repository: Repository, *, from_checkpoint: bool = False)
         return read_locked_state(repository, from_checkpoint=from_checkpoint)
 
 
-def read_locked_state(repository: Repository, *, from_checkpoint: bool = False) -> PointerState:
-    """Return the state of pointer file and chain as `read_pointer_state`; the caller holds the lock."""
-    names, verified = _list_names(repository), dict[str, _ReadRecord]()
+def read_locked_state(
+    repository: Repository, *, from_checkpoint: bool = False, names: _RecordNames | None = None
+) -> PointerState:
+    """Return the state of pointer file and chain as `read_pointer_state`; the caller holds the lock.
+
+    `names` are those of the records and reports, if the caller has listed them.
+    """
+    names = _list_names(repository) if names is None else names
+    verified: dict[str, _ReadRecord] = {}
     state = _read_state_from_checkpoint(repository, names, verified) if from_checkpoint else None
     if state is not None:
         return state
@@ -368,7 +367,7 @@ def _read_stated_lines(repository: Repository, names: Iterable[tuple[str, str]])
     return frozenset(lines)
 
 
-def _read_fingerprint(repository: Repository) -> tuple[object, ...]:
+def _read_fingerprint(repository: Repository) -> tuple[_RecordNames, bytes | None, Intent | None]:
     """Return a value that differs after every change: names of records and reports, pointer file and intent."""
     # Every change of the pointers changes at least one of these. A new report can be a witness of a missing record.
     return _list_names(repository), read_pointer_bytes(repository), read_intent(repository.pointer_path)

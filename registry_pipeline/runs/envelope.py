@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.values import GitState
@@ -153,8 +153,7 @@ class ScannedRun:
     adapted_by: AdaptedBy | None = None
 
 
-@value_type
-class RunRow:
+class RunRow(NamedTuple):
     """The fields of a run registry line that the status table reads; `adapted` if an adapter read its envelope."""
 
     run_key: str

@@ -16,6 +16,8 @@ _RUN_ID: Final = re.compile(
 )
 _STAMP: Final = "%Y-%m-%d__%H%M%S"
 _MAX_LENGTH: Final = 255
+TAG_START: Final = len("YYYY-MM-DD__HHMMSS__")
+"""The index at which the tag of a run id starts."""
 POINTER_CONTRACT_VERSION: Final = "0.1"
 
 
@@ -41,7 +43,8 @@ class RunId:
         if match is None or len(text) > _MAX_LENGTH:
             return None
         try:
-            stamp = datetime.strptime(match["stamp"], _STAMP).replace(tzinfo=UTC)
+            # A log parses thousands of names, and `strptime` takes ten times as long.
+            stamp = datetime.fromisoformat(match["stamp"].replace("__", "T") + "Z")
         except ValueError:
             return None
         return cls(stamp, match["tag"], match["partition"], int(match["number"] or 1))

@@ -7,9 +7,10 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from registry_pipeline.config import Adapter
 from registry_pipeline.errors import NotFoundError
@@ -21,13 +22,14 @@ from registry_pipeline.git.process import ObjectPipe
 from registry_pipeline.git.repository import read_commit_id, read_committed_files
 from registry_pipeline.runs.envelope import ScannedRun
 from registry_pipeline.runs.envelope_file import decode_text, parse_adapted_file, parse_run_json
-from registry_pipeline.runs.reference import RunId
+from registry_pipeline.runs.reference import TAG_START, RunId
 from registry_pipeline.values import replace, value_type
 
 _HASH_FILE: Final = "MANIFEST.sha256"
 _DOCUMENTS: Final = ("run.json", _HASH_FILE)
 _ROOT_KEYWORD: Final = "ROOT_SHA256"
 _PROGRESS_EVERY: Final = 256
+_Selected = TypeVar("_Selected")
 
 
 @value_type
@@ -133,17 +135,19 @@ def explain_missing_run(root: Path, run_root: str, run_id: str) -> str | None:
 def _list_run_ids(root: Path, run_roots: Sequence[str], findings: list[Finding]) -> list[tuple[str, list[str]]]:
     """Return the run folders of each root by name; report links to directories and unreadable roots."""
 
-    def is_run_folder(run_root: str, entry: os.DirEntry[str]) -> bool:
-        if entry.is_dir(follow_symlinks=False):
-            return True
-        if entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - no pathlib here
-            findings.append(finding("RUN_FOLDER_LINK", f"{run_root}/{_display_name(entry.name)}"))
-        return False
+    def select(run_root: str, entries: Iterable[os.DirEntry[str]]) -> list[str]:
+        names = []
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                names.append(entry.name)
+            elif entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - no pathlib here
+                findings.append(finding("RUN_FOLDER_LINK", f"{run_root}/{_display_name(entry.name)}"))
+        return sorted(names)
 
     def report(run_root: str, error: OSError) -> None:
         findings.append(finding("RUN_ROOT_UNREADABLE", run_root, detail=_format_reason(error)))
 
-    return list(list_run_folder_names(root, run_roots, report, is_run_folder))
+    return list(_list_run_roots(root, run_roots, report, select))
 
 
 def _read_run(
@@ -352,101 +356,127 @@ class RunFolder:
 
 @value_type
 class RunListing:
-    """Every run folder by run root and name, and a finding for each run root that cannot be listed."""
+    """Run folders by run root and name, and a finding for each run root that cannot be listed.
 
-    by_root: Mapping[str, tuple[RunFolder, ...]]
+    `counts` has the number of folders in each seal state by run root, of `folders` or of all run folders.
+    """
+
+    folders: tuple[RunFolder, ...]
+    counts: Mapping[str, Mapping[SealState, int]]
     findings: tuple[Finding, ...] = ()
 
-    @property
-    def total(self) -> int:
-        """The number of run folders."""
-        return sum(len(folders) for folders in self.by_root.values())
-
-    def folders(self) -> Iterable[RunFolder]:
-        """Yield every folder."""
-        for folders in self.by_root.values():
-            yield from folders
+    def count_by_root(self) -> dict[str, int]:
+        """Return the number of folders in each run root."""
+        return {run_root: sum(counts.values()) for run_root, counts in self.counts.items()}
 
     def count_by_seal(self) -> dict[str, int]:
         """Return the number of folders in each seal state."""
-        counts = Counter(folder.seal for folder in self.folders())
-        return {state: counts[state] for state in SEAL_STATES}
-
-
-def _is_real_directory(_run_root: str, entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False)
+        return {state: sum(counts[state] for counts in self.counts.values()) for state in SEAL_STATES}
 
 
 def list_run_folder_names(
+    root: Path, run_roots: Iterable[str], on_error: Callable[[str, OSError], Any]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield each run root with the sorted names of its run folders (directories that are not links).
+
+    A missing run root is skipped. `on_error` is called for a run root that exists and cannot be listed.
+    """
+    return _list_run_roots(
+        root,
+        run_roots,
+        on_error,
+        lambda _run_root, entries: sorted([entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]),
+    )
+
+
+def list_tagged_entries(
+    root: Path, run_roots: Iterable[str], on_error: Callable[[str, OSError], Any], tags: Collection[str]
+) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """Yield each run root with its entries, files and links too, whose names may have one of the tags, by name.
+
+    Missing run roots and `on_error` are as for `list_run_folder_names`.
+    """
+    beginnings = tuple(tags)
+
+    def select(_run_root: str, entries: Iterable[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
+        tagged = [entry for entry in entries if entry.name.startswith(beginnings, TAG_START)]
+        return sorted(tagged, key=attrgetter("name"))
+
+    return _list_run_roots(root, run_roots, on_error, select)
+
+
+def _list_run_roots(
     root: Path,
     run_roots: Iterable[str],
     on_error: Callable[[str, OSError], Any],
-    is_run_folder: Callable[[str, os.DirEntry[str]], bool] = _is_real_directory,
-) -> Iterator[tuple[str, list[str]]]:
-    """Yield each run root with the sorted names of its run folders; a missing run root is skipped.
-
-    `on_error` is called for a run root that exists and cannot be listed. `is_run_folder` selects the entries of a run
-    root (default: directories that are not links).
-    """
-    # This is the only listing of run roots: one system call for each, and no folder is opened.
+    select: Callable[[str, Iterable[os.DirEntry[str]]], list[_Selected]],
+) -> Iterator[tuple[str, list[_Selected]]]:
+    # This is the only listing of run roots: one system call for many entries, and no folder is opened. `select` gets
+    # all entries of a root, because a call for each of a hundred thousand takes longer than the listing.
     for run_root in dict.fromkeys(run_roots):
         try:
             with os.scandir(os.fspath(root / run_root)) as entries:
-                names = sorted(entry.name for entry in entries if is_run_folder(run_root, entry))
+                selected = select(run_root, entries)
         except FileNotFoundError:
             continue
         except OSError as error:
             on_error(run_root, error)
         else:
-            yield run_root, names
+            yield run_root, selected
 
 
-def list_run_folders(root: Path, run_roots: Sequence[str], tags: Collection[str] | None = None) -> RunListing:
-    """Return the run folders of every run root with their seal states; an unreadable run root is a finding.
+def list_run_folders(
+    root: Path, run_roots: Sequence[str], tags: Collection[str], *, count_all: bool = False
+) -> RunListing:
+    """Return the run folders whose names may have one of the tags; an unreadable run root is a finding.
 
-    With `tags` only folders whose names may have one of them are returned: those that `find_dated_runs` looks at.
+    `find_dated_runs` decides which of them have one. With `count_all`, `counts` are those of all run folders.
     """
+    folders: list[RunFolder] = []
+    counts: dict[str, Mapping[SealState, int]] = {}
     findings: list[Finding] = []
 
     def report(run_root: str, error: OSError) -> None:
         findings.append(finding("RUN_ROOT_UNREADABLE", run_root, detail=error.strerror or "unknown"))
 
-    by_root = {
-        run_root: tuple(
-            RunFolder(run_root, name, _find_seal_state(f"{root}/{run_root}/{name}"))
-            for name in names
-            if tags is None or _may_have_tag(name, tags)
-        )
-        for run_root, names in list_run_folder_names(root, run_roots, report)
-    }
-    return RunListing(by_root, tuple(findings))
+    beginnings = tuple(tags)
+    for run_root, all_names in list_run_folder_names(root, run_roots, report):
+        names = [name for name in all_names if count_all or name.startswith(beginnings, TAG_START)]
+        states = list(_read_seal_states(os.fspath(root / run_root), names))
+        counts[run_root] = Counter(states)
+        folders += [
+            RunFolder(run_root, name, state)
+            for name, state in zip(names, states, strict=True)
+            if name.startswith(beginnings, TAG_START)
+        ]
+    return RunListing(tuple(folders), counts, tuple(findings))
 
 
-def _find_seal_state(folder: str) -> SealState:
-    """Return `sealed` if both seal files exist as regular files, `partial` if one does, else `unsealed`."""
-    # Two system calls a folder: `status` lists many thousand folders this way.
-    return SEAL_STATES[2 - _is_regular(f"{folder}/manifest.json") - _is_regular(f"{folder}/{_HASH_FILE}")]
-
-
-def _is_regular(path: str) -> bool:
+def _read_seal_states(root_path: str, names: Iterable[str]) -> Iterator[SealState]:
+    """Yield `sealed` if both seal files of a folder exist as regular files, `partial` if one does, else `unsealed`."""
+    # Two system calls a folder, with short paths: `status` looks at many thousand folders.
+    lstat = os.lstat
     try:
-        return S_ISREG(os.lstat(path).st_mode)
-    except OSError:
-        return False
-
-
-def _may_have_tag(name: str, tags: Collection[str]) -> bool:
-    # Splitting is cheap and rules out the folders of other tools before the name is parsed.
-    parts = name.split("__", 3)
-    return len(parts) > 2 and parts[2] in tags
+        root = os.open(root_path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:  # it was removed since it was listed
+        for _ in names:
+            yield "unsealed"
+        return
+    try:
+        for name in names:
+            missing = 0
+            for path in (f"{name}/manifest.json", f"{name}/{_HASH_FILE}"):
+                try:
+                    missing += not S_ISREG(lstat(path, dir_fd=root).st_mode)
+                except OSError:
+                    missing += 1
+            yield SEAL_STATES[missing]
+    finally:
+        os.close(root)
 
 
 def find_dated_runs(listing: RunListing, tags: Collection[str]) -> tuple[tuple[RunId, RunFolder], ...]:
     """Return the folders whose names have one of these tags, with their run ids, oldest first."""
-    dated: list[tuple[RunId, RunFolder]] = []
-    for folder in listing.folders():
-        if _may_have_tag(folder.run_id, tags):
-            run_id = RunId.parse(folder.run_id)
-            if run_id is not None and run_id.tag in tags:
-                dated.append((run_id, folder))
+    parsed = ((RunId.parse(folder.run_id), folder) for folder in listing.folders)
+    dated = [(run_id, folder) for run_id, folder in parsed if run_id is not None and run_id.tag in tags]
     return tuple(sorted(dated, key=lambda pair: (pair[0].stamp, pair[0].number, pair[1].run_id)))

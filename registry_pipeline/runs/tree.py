@@ -17,6 +17,7 @@ from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.files.path_policy import SEAL_FILES
 from registry_pipeline.findings.collector import FindingCollector
 from registry_pipeline.runs.check_manifest import ManifestResult
+from registry_pipeline.runs.large_files import FILE_FLAGS, FileState, hash_large_files, state_of
 from registry_pipeline.runs.manifest import ManifestEntry
 
 MAX_DEPTH: Final = 64
@@ -24,7 +25,6 @@ MAX_DOCUMENT_BYTES: Final = 64 * 2**20
 # The most bytes of holes that are hashed in one folder; hashing so many zeros takes about a second.
 MAX_HOLE_BYTES: Final = 2**30
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
-FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 # Larger buffers are slower: each is a new mapping of zeroed pages (measured: 256 KiB costs 2.3 times as much).
 CHUNK: Final = 32 * 2**10
 _KINDS: Final = {
@@ -74,6 +74,7 @@ class Tree:
         self._listed: Collection[str] | None = None
         self._entries: Mapping[str, ManifestEntry] = {}
         self._hashes: Mapping[str, str] | None = None
+        self._large_hashes: Mapping[tuple[str, FileState], str] = {}
         self._holes_left = MAX_HOLE_BYTES
         self._seen: set[str] = set()
         self._unvisited: list[str] = []
@@ -104,8 +105,15 @@ class Tree:
         """Read every file and compare it with a manifest; without one no file counts as unlisted."""
         if manifest is not None:
             self._listed, self._entries = manifest.listed_paths, manifest.by_path
+            self._large_hashes = self._hash_large_files()
         self._walk(self._folder, self.top.values())
         self._report_missing_files()
+
+    def _hash_large_files(self) -> Mapping[tuple[str, FileState], str]:
+        """Return the hashes of large files by name and state, for the files whose bytes are not kept."""
+        names = self._entries.keys() & self.top.keys() - {"run.json", *self._keep}
+        sizes = {name: self._entries[name].bytes for name in names if self.top[name].is_file(follow_symlinks=False)}
+        return hash_large_files(self._folder, sizes)
 
     def compare_hashes(self, hashes: Mapping[str, str]) -> None:
         """Read every file and compare it with a list of hashes by relpath, which states no sizes."""
@@ -215,7 +223,10 @@ class Tree:
         # (3) the hash
         if data is None and relpath in self._keep:
             data = self.kept[relpath] = _read_at_most(file, size)
-        digest = _hash_open_file(file, size) if data is None else sha256_hex(data)
+        if data is None:
+            digest = self._large_hashes.get((relpath, state_of(status))) or _hash_open_file(file, size)
+        else:
+            digest = sha256_hex(data)
         if digest != entry.sha256:
             self._collector.add("HASH_MISMATCH", relpath, expected=entry.sha256, got=digest)
 
@@ -270,7 +281,8 @@ def check_line_ends(data: bytes, sealed_sha256: str, relpath: str, collector: Fi
 
 def _read_at_most(file: int, size: int) -> bytes:
     """Return at most `size` bytes, even if the file has grown."""
-    data = os.read(file, size) if size <= CHUNK else b""
+    # One read: joining pieces would need twice the memory for the lines of a hundred thousand runs.
+    data = os.read(file, size)
     return data if len(data) == size else data + b"".join(_read_chunks(file, size - len(data)))
 
 

@@ -16,7 +16,8 @@ from typing import Any, Final
 from registry_pipeline.files.path_policy import SEAL_FILES, path_codes
 from registry_pipeline.findings.collector import FindingCollector
 from registry_pipeline.runs.check_manifest import check_run_json
-from registry_pipeline.runs.tree import CHUNK, FILE_FLAGS
+from registry_pipeline.runs.large_files import FILE_FLAGS
+from registry_pipeline.runs.tree import CHUNK
 from registry_pipeline.values import value_type
 
 # Of a larger file the full verification compares the size before it hashes.

@@ -126,7 +126,18 @@ def test_a_plain_folder_is_refused(tmp_path: Path, home: Path) -> None:
     ],
 )
 def test_days_fail_on_request(past: Repository, reason: str, days: str, code: int) -> None:
-    assert past(*DAILY, days, "--fail-on", reason).code == code
+    result = past(*DAILY, days, "--fail-on", reason)
+
+    assert result.code == code
+    assert (f"--fail-on {reason} failed: " in result.out) == (code == 4)
+    assert " unknown: " not in result.out
+
+
+def test_a_day_of_which_the_versions_are_not_known_does_not_pass(past: Repository) -> None:
+    result = past(*DAILY, "2026-01-05..2026-01-07", "--fail-on", "drift", "--json")
+
+    (drift,) = result.document("build")["fail_on"]
+    assert drift == {"condition": "drift", "result": "unknown", "reason": "on 2026-01-05"}
 
 
 def test_days_before_a_missing_git_object_are_sealed_and_listed(past: Repository) -> None:

@@ -303,7 +303,7 @@ def test_after_ten_annotations_the_rest_is_summarised(tmp_path: Path, home: Path
     assert result.code == 3
     assert len(lines) == 11
     assert all(line.startswith(f"::error file={PACK},line=") for line in lines[:10])
-    assert lines[10].startswith("::error title=4 more findings::and 4 more: RR001 x4")
+    assert lines[10].startswith("::notice title=4 more findings::and 4 more: RR001 x4")
 
 
 def test_ten_annotations_are_not_folded(tmp_path: Path, home: Path) -> None:

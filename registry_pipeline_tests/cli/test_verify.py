@@ -100,12 +100,15 @@ def test_only_the_seal_is_checked_on_request(built: Repository) -> None:
     assert built("verify", folder.name, "--fail-on", "warning").code == 4
 
 
-def test_github_gets_one_annotation_a_finding(seen: Repository) -> None:
-    document = seen("verify", "--all", "--json").document("verify")
+def test_github_gets_an_annotation_for_each_finding_until_there_are_ten_of_a_level(seen: Repository) -> None:
+    counts = seen("verify", "--all", "--json").document("verify")["counts"]
     lines = seen("verify", "--all", "--format", "github").out.splitlines()
 
-    assert len(lines) == document["counts"]["errors"] + document["counts"]["warnings"] + document["counts"]["infos"]
+    shown = min(counts["errors"], 10) + min(counts["warnings"], 10) + min(counts["infos"], 9)
+    hidden = counts["errors"] + counts["warnings"] + counts["infos"] - shown
+    assert len(lines) == shown + 1
     assert all(line.startswith(("::error ", "::warning ", "::notice ")) for line in lines)
+    assert lines[-1].startswith(f"::notice title={hidden} more findings::and {hidden} more: ")
 
 
 def test_the_number_of_processes_changes_nothing(seen: Repository) -> None:

@@ -5,7 +5,8 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.cli.reporter import format_annotation, format_finding
+from registry_pipeline.cli.formats.annotations import format_annotation
+from registry_pipeline.cli.reporter import format_finding
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 

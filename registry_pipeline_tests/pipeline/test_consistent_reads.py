@@ -102,8 +102,10 @@ def test_an_inspection_reads_pointer_file_and_chain_of_one_moment(
 def test_a_reader_that_meets_changes_again_and_again_waits_for_the_lock(
     built: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = iter(range(10_000))
-    monkeypatch.setattr(state, "_read_fingerprint", lambda _governed: next(changes))
+    changes, read_fingerprint = iter(range(10_000)), state._read_fingerprint
+    monkeypatch.setattr(
+        state, "_read_fingerprint", lambda repository: (*read_fingerprint(repository)[:-1], next(changes))
+    )
 
     assert read_chain_state(built.repository).state == "committed"
 

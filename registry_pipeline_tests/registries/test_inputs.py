@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from registry_pipeline.canonical import json_line, sha256_hex
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.errors import EvidenceError, RefusedError
+from registry_pipeline.registries.base import upstream as base_upstream
 from registry_pipeline.registries.base.reader import BuildInputs, Previous, SourceContext
+from registry_pipeline.registries.base.upstream import parse_run_rows
 from registry_pipeline.registries.base.values import ExpectedVersions, SystemDrift
 from registry_pipeline.registries.drift_signals.read import read_drift_signals_inputs
 from registry_pipeline.registries.op_status_table.read import read_op_status_table_inputs
@@ -131,6 +136,56 @@ def test_a_malformed_line_of_the_upstream_registry_is_named_by_its_number(tmp_pa
 
     with pytest.raises(EvidenceError, match=r"run_registry: RUN_REGISTRY_v0_1\.jsonl line 2 cannot be parsed"):
         read_op_status_table_inputs(repository_at(tmp_path), context)
+
+
+_WARNINGS: list[Any] = [[], ["envelope read by adapter x"], {}]
+LINES = [
+    *(json_line(RECORD | {"run_id": name}).strip() for name in ("r", "s", "\ud800")),
+    *(json_line(RECORD | {"warnings": warnings}).strip() for warnings in _WARNINGS),
+    json.dumps(RECORD | {"run_id": "\u00fc"}, ensure_ascii=False).encode(),
+    b" " + json_line(RECORD).strip() + b" \r",
+    b"",
+    b"null",
+    b"{",
+    b'{"a":',
+    b"1}",
+    b"\xff",
+    json_line(RECORD).strip() * 2,
+]
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=6), st.sampled_from([b"", b"\n"]), st.sampled_from([1, 500, 2**20]))
+def test_lines_are_parsed_as_each_by_itself(lines: list[bytes], end: bytes, block: int) -> None:
+    def parse_each() -> Iterator[RunRow]:
+        for number, line in enumerate(lines, 1):
+            # A line by itself is line 1.
+            try:
+                yield from parse_run_rows(line)
+            except EvidenceError as error:
+                raise EvidenceError(error.message.replace(" line 1 ", f" line {number} ", 1), error.advice) from None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base_upstream, "_BLOCK", block)
+        assert outcome(lambda: parse_run_rows(b"\n".join(lines) + end)) == outcome(parse_each)
+
+
+def outcome(parse: Callable[[], Iterable[RunRow]]) -> tuple[RunRow, ...] | str:
+    try:
+        return tuple(parse())
+    except EvidenceError as error:
+        return error.message
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_is_a_row_if_it_is_a_json_object_with_the_members_of_one(line: bytes) -> None:
+    try:
+        expected = json.loads(line or b"null")
+    except ValueError:
+        expected = None
+
+    rows = outcome(lambda: parse_run_rows(line))
+
+    assert ([row.run_id for row in rows if isinstance(row, RunRow)] or None) == (expected and [expected["run_id"]])
 
 
 def test_a_missing_upstream_is_refused_with_the_command_to_run(tmp_path: Path) -> None:

@@ -13,30 +13,51 @@ def _folder(root: Path, name: str, *files: str) -> Path:
     return folder
 
 
+_STAMP = "2026-03-01__120000__"
+
+
 def test_folders_are_classified_by_which_seal_files_exist(tmp_path: Path) -> None:
-    _folder(tmp_path, "both", "manifest.json", "MANIFEST.sha256")
-    _folder(tmp_path, "one", "manifest.json")
-    _folder(tmp_path, "none", "run.json")
+    _folder(tmp_path, f"{_STAMP}both", "manifest.json", "MANIFEST.sha256")
+    _folder(tmp_path, f"{_STAMP}one", "manifest.json")
+    _folder(tmp_path, f"{_STAMP}none", "run.json")
 
-    listing = list_run_folders(tmp_path, ["runs", "not/there"])
+    listing = list_run_folders(tmp_path, ["runs", "not/there"], ["both", "one", "none"])
 
-    assert {f.run_id: f.seal for f in listing.folders()} == {"both": "sealed", "none": "unsealed", "one": "partial"}
+    seals = {folder.run_id.removeprefix(_STAMP): folder.seal for folder in listing.folders}
+    assert seals == {"both": "sealed", "none": "unsealed", "one": "partial"}
     assert listing.count_by_seal() == {"sealed": 1, "partial": 1, "unsealed": 1}
-    assert (listing.total, list(listing.by_root), listing.findings) == (3, ["runs"], ())
+    assert (listing.count_by_root(), listing.findings) == ({"runs": 3}, ())
+
+
+def test_all_folders_are_counted_on_request_and_those_with_a_tag_are_listed(tmp_path: Path) -> None:
+    _folder(tmp_path, f"{_STAMP}build", "manifest.json", "MANIFEST.sha256")
+    _folder(tmp_path, f"{_STAMP}other", "manifest.json")
+    _folder(tmp_path, "build")
+
+    counted = list_run_folders(tmp_path, ["runs"], ["build"], count_all=True)
+    listed = list_run_folders(tmp_path, ["runs"], ["build"])
+
+    assert [folder.run_id for folder in counted.folders] == [f"{_STAMP}build"]
+    assert counted.folders == listed.folders
+    assert counted.count_by_seal() == {"sealed": 1, "partial": 1, "unsealed": 1}
+    assert listed.count_by_seal() == {"sealed": 1, "partial": 0, "unsealed": 0}
 
 
 def test_links_are_neither_run_folders_nor_seal_files(tmp_path: Path) -> None:
-    real = _folder(tmp_path, "real", "manifest.json")
+    real = _folder(tmp_path, f"{_STAMP}real", "manifest.json")
     (real / "MANIFEST.sha256").symlink_to(real / "manifest.json")
-    (tmp_path / "runs" / "linked").symlink_to(real)
+    (tmp_path / "runs" / f"{_STAMP}real__02").symlink_to(real)
 
-    assert [(f.run_id, f.seal) for f in list_run_folders(tmp_path, ["runs"]).folders()] == [("real", "partial")]
+    listing = list_run_folders(tmp_path, ["runs"], ["real"], count_all=True)
+
+    assert [(folder.run_id, folder.seal) for folder in listing.folders] == [(f"{_STAMP}real", "partial")]
+    assert listing.count_by_root() == {"runs": 1}
 
 
 def test_a_run_root_that_is_a_file_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("x")
 
-    assert [f.code for f in list_run_folders(tmp_path, ["runs"]).findings] == ["RUN_ROOT_UNREADABLE"]
+    assert [f.code for f in list_run_folders(tmp_path, ["runs"], ["build"]).findings] == ["RUN_ROOT_UNREADABLE"]
 
 
 def test_runs_of_a_tag_come_by_moment_and_then_by_number(tmp_path: Path) -> None:
@@ -51,7 +72,7 @@ def test_runs_of_a_tag_come_by_moment_and_then_by_number(tmp_path: Path) -> None
     ):
         _folder(tmp_path, name)
 
-    dated = find_dated_runs(list_run_folders(tmp_path, ["runs"]), {"build"})
+    dated = find_dated_runs(list_run_folders(tmp_path, ["runs"], {"build"}), {"build"})
 
     assert [folder.run_id for _, folder in dated] == [
         "2026-02-01__120000__build",

@@ -77,13 +77,13 @@ def test_lines_that_are_known_are_not_checked_again_and_others_keep_their_number
         checked.append(value)
         return [SchemaProblem("", "refused")]
 
-    data = b'{"a":1}\n{"b":1}\n{"c":1}\n{"d":1}\n'
-    known = b'{"a":1}\n{"c":1}\n{"x":1}\n{"d":1}\n'
+    data = b'{"a":1}\n{"b":1}\n{"c":1}\n{"y":1}\n{"d":1}\n'
+    known = b'{"a":1}\n{"c":1}\n{"x":1}\n{"x":2}\n{"d":1}\n'
 
     problems = list(check_bytes("a.jsonl", data, refuse, known))
 
-    assert checked == [{"b": 1}]
-    assert [problem.location for problem in problems] == ["line 2"]
+    assert checked == [{"b": 1}, {"y": 1}]
+    assert [problem.location for problem in problems] == ["line 2", "line 4"]
 
 
 def test_a_blank_line_is_reported_whatever_is_known() -> None:

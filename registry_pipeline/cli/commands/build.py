@@ -11,12 +11,22 @@ import click
 
 from registry_pipeline.cli.activation_output import exit_code_of_refusal
 from registry_pipeline.cli.actor import find_actor
-from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
+from registry_pipeline.cli.exit_codes import (
+    FAIL_ON_CONDITIONS,
+    ConditionResult,
+    ExitCode,
+    check_conditions,
+    combine_exit_codes,
+    exit_code_of,
+    fail_on_option,
+    has_failed,
+)
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.param_types import parse_days
 from registry_pipeline.cli.reporter import Column, Page, Reporter, draw_progress
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.findings.display import list_some
 from registry_pipeline.findings.finding import Finding, Severity, plural, sorted_findings
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.daily import DAILY, SealedDay, build_days
@@ -43,7 +53,7 @@ from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Ve
 @click.option("--as-of", callback=parse_days, metavar="DAYS", help="For drift_signals_daily: DATE, or FIRST..LAST.")
 @click.option("--reason", default="build", metavar="TEXT", show_default=True, help="Why, for the activation record.")
 @click.option("--actor", metavar="NAME", help="Who, for the activation record; default: git's identity.")
-@fail_on_option
+@fail_on_option(*FAIL_ON_CONDITIONS)
 def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which click passes by keyword
     reporter: Reporter,
     registries: tuple[str, ...],
@@ -53,7 +63,7 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     as_of: tuple[date, ...] | None,
     reason: str,
     actor: str | None,
-    fail_on: frozenset[str],
+    fail_on: tuple[str, ...],
 ) -> int:
     """Build, seal, validate and activate registries.
 
@@ -88,16 +98,22 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
             on_step=lambda step, registry_id: bar.start_step(f"{step} {registry_id}"),
             on_progress=bar.set_done,
         )
-    reporter.print_result(_result_to_json(result), result.findings, lambda page: _print_result(page, result))
-    return _find_exit_code(repository, result, fail_on)
-
-
-def _find_exit_code(repository: Repository, result: RebuildResult, fail_on: frozenset[str]) -> int:
-    """Return the exit code of a build: of its verdicts, missing sources, activation, report and `--fail-on`."""
     # --fail-on looks at the runs of this build, active or not.
     built = {row.registry_id: row.run.ref for row in result.built if row.run is not None}
     operations, drift = read_operations(repository, built) if fail_on else (None, None)
-    asked_to_fail = matches_fail_on(fail_on, result.findings, operations, drift)
+    conditions = check_conditions(fail_on, result.findings, operations, drift)
+    reporter.print_result(
+        _result_to_json(result),
+        result.findings,
+        lambda page: _print_result(page, result),
+        conditions=conditions,
+        checked={ref.path: "" for ref in built.values()},
+    )
+    return _find_exit_code(result, conditions)
+
+
+def _find_exit_code(result: RebuildResult, conditions: Sequence[ConditionResult]) -> int:
+    """Return the exit code of a build: of its verdicts, missing sources, activation, report and `--fail-on`."""
     failed = [row.verdict for row in result.built if row.verdict is not None and not row.verdict.passed]
     codes = [exit_code_of(verdict.errors()) or ExitCode.INVALID_EVIDENCE for verdict in failed]
     # A log that cannot be continued exists and is invalid evidence (3). An unreadable source is missing (7).
@@ -106,7 +122,7 @@ def _find_exit_code(repository: Repository, result: RebuildResult, fail_on: froz
     codes += [ExitCode.INVALID_EVIDENCE * (True in is_log_error), ExitCode.NOT_FOUND * (False in is_log_error)]
     codes += [ExitCode.REFUSED * result.waiting, ExitCode.INCOMPLETE * is_change_incomplete(result.findings)]
     codes += [exit_code_of_refusal(result.activation)] if isinstance(result.activation, Refusal) else []
-    return combine_exit_codes([*codes, ExitCode.FAIL_ON * asked_to_fail])
+    return combine_exit_codes([*codes, ExitCode.FAIL_ON * has_failed(conditions)])
 
 
 def _result_to_json(result: RebuildResult) -> dict[str, Any]:
@@ -193,7 +209,7 @@ def _refuse_wrong_daily_arguments(registries: Sequence[str], as_of: tuple[date, 
 
 
 def _build_days(
-    reporter: Reporter, repository: Repository, days: tuple[date, ...], *, force: bool, fail_on: frozenset[str]
+    reporter: Reporter, repository: Repository, days: tuple[date, ...], *, force: bool, fail_on: tuple[str, ...]
 ) -> int:
     """Build, seal and validate past days, print them and return the exit code; Ctrl-C prints the days sealed so far."""
     run = BuildRun(reporter.settings.now, GitState(None, None))
@@ -227,18 +243,37 @@ def _build_days(
         "interrupted": is_interrupted,
         "findings": [finding.to_json() for finding in findings],
     }
-    reporter.print_result(document, findings, lambda page: _print_days(page, sealed, len(days), findings))
-    return ExitCode.INTERRUPTED if is_interrupted else _find_daily_exit_code(sealed, findings, fail_on)
-
-
-def _find_daily_exit_code(
-    sealed: Sequence[tuple[SealedDay, Verdict]], findings: Sequence[Finding], fail_on: frozenset[str]
-) -> int:
+    conditions = [_check_daily_condition(condition, sealed, findings) for condition in fail_on]
+    reporter.print_result(
+        document,
+        findings,
+        lambda page: _print_days(page, sealed, len(days), findings),
+        conditions=conditions,
+        checked={day.run.ref.path: "" for day, _ in sealed},
+    )
+    if is_interrupted:
+        return ExitCode.INTERRUPTED
     failing = any(not verdict.passed for _, verdict in sealed)
-    metrics = [metric for reason in fail_on for metric in _FAIL_ON_METRICS.get(reason, ())]
-    asked_to_fail = any(day.built.artifacts.metrics.get(metric, 0) for day, _ in sealed for metric in metrics)
-    asked_to_fail = asked_to_fail or matches_fail_on(fail_on & {"warning"}, findings)
-    return combine_exit_codes([ExitCode.INVALID_EVIDENCE * failing, ExitCode.FAIL_ON * asked_to_fail])
+    return combine_exit_codes([ExitCode.INVALID_EVIDENCE * failing, ExitCode.FAIL_ON * has_failed(conditions)])
+
+
+def _check_daily_condition(
+    condition: str, sealed: Sequence[tuple[SealedDay, Verdict]], findings: Sequence[Finding]
+) -> ConditionResult:
+    """Return the result of a condition of `--fail-on`, which fails if it does for one of the days."""
+    if condition not in _FAIL_ON_METRICS:
+        (result,) = check_conditions([condition], findings)
+        return result
+    names = _FAIL_ON_METRICS[condition]
+    metrics = {str(day.day): day.built.artifacts.metrics for day, _ in sealed}
+    failed = [day for day, values in metrics.items() if any(values.get(name, 0) for name in names)]
+    # A day has no metric of what is not known of it.
+    unknown = [day for day, values in metrics.items() if any(name not in values for name in names)]
+    days = failed or unknown or list(metrics)
+    if not days:
+        return ConditionResult(condition, "unknown", "no day was built")
+    reason = f"on {list_some(days, ', ')}"
+    return ConditionResult(condition, "failed" if failed else "unknown" if unknown else "passed", reason)
 
 
 def _day_to_json(day: SealedDay, verdict: Verdict) -> dict[str, Any]:

@@ -13,7 +13,14 @@ from typing import Any, Final
 import click
 
 from registry_pipeline.cli.actor import find_actor
-from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
+from registry_pipeline.cli.exit_codes import (
+    ExitCode,
+    check_conditions,
+    combine_exit_codes,
+    exit_code_of,
+    fail_on_option,
+    has_failed,
+)
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
@@ -141,8 +148,8 @@ def _format_row(entry: Entry) -> list[str]:
     ("entries check --fail-on warning", "exit 4 if there is a warning"),
 )
 @click.option("--all", "show_all", is_flag=True, help="Show also what is only recorded (EN032).")
-@fail_on_option
-def check_command(reporter: Reporter, show_all: bool, fail_on: frozenset[str]) -> int:
+@fail_on_option("warning")
+def check_command(reporter: Reporter, show_all: bool, fail_on: tuple[str, ...]) -> int:
     """Check all registry entries.
 
     Checks the schema of each entry, the rules between the registries, active overrides (EN090), and whether the
@@ -168,8 +175,10 @@ def check_command(reporter: Reporter, show_all: bool, fail_on: frozenset[str]) -
         summary = "{entries} entries in {files} files; {errors} failures, {warnings} warnings, {infos} recorded only"
         page.line(f"{verdict}: {summary.format(**counts)}", style="bold red" if verdict == "fail" else "bold green")
 
-    reporter.print_result(document, shown, print_text)
-    return combine_exit_codes([exit_code_of(findings), ExitCode.FAIL_ON * matches_fail_on(fail_on, findings)])
+    conditions = check_conditions(fail_on, findings)
+    checked = dict.fromkeys(library.files, "")
+    reporter.print_result(document, shown, print_text, conditions=conditions, checked=checked)
+    return combine_exit_codes([exit_code_of(findings), ExitCode.FAIL_ON * has_failed(conditions)])
 
 
 _TYPE: Final = '{"id": "gauge", "description": "Reads one gauge."}'

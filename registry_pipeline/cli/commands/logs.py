@@ -14,7 +14,15 @@ from typing import Any, Final, TypeVar
 import click
 
 from registry_pipeline.canonical import json_document
-from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
+from registry_pipeline.cli.exit_codes import (
+    ConditionResult,
+    ExitCode,
+    check_conditions,
+    combine_exit_codes,
+    exit_code_of,
+    fail_on_option,
+    has_failed,
+)
 from registry_pipeline.cli.group import Command
 from registry_pipeline.cli.reporter import SCHEMA_VERSION, Page, Reporter
 from registry_pipeline.cli.settings import FORMATS, remember_format
@@ -31,7 +39,7 @@ from registry_pipeline.values import value_type
 
 MACHINE_VARIABLE: Final = "REGISTRY_PIPELINE_MACHINE"
 _META: Final = f"{__name__}."
-_FORMATS: Final = ("table", "json", "csv", "parquet", "text", "github")
+_FORMATS: Final = ("table", "json", "csv", "parquet", "text", "github", "markdown", "junit", "sarif")
 _MAX_LISTED: Final = 20
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
@@ -214,6 +222,8 @@ def _print_log_result(
     *,
     failed: bool,
     changed: Sequence[str] = (),
+    conditions: Sequence[ConditionResult] | None = None,
+    checked: str | None = None,
     **members: Any,
 ) -> None:
     """Print findings, then lines, of which the last is the summary; JSON has counts, changed files and `members`."""
@@ -230,7 +240,8 @@ def _print_log_result(
             page.line(line)
         page.line(lines[-1], style="bold red" if failed else "bold green")
 
-    reporter.print_result(document | members, findings, print_text)
+    paths = {} if checked is None else {checked: ""}
+    reporter.print_result(document | members, findings, print_text, conditions=conditions, checked=paths)
 
 
 def _make_check_command(kind: LogKind, help_text: str, examples: Sequence[tuple[str, str]]) -> Command:
@@ -241,20 +252,28 @@ def _make_check_command(kind: LogKind, help_text: str, examples: Sequence[tuple[
         help="Check that every line of a git commit, or of the active snapshot, still exists.",
     )
     @kind.add_options
-    @fail_on_option
+    @fail_on_option("warning")
     @click.pass_obj
-    def command(reporter: Reporter, baseline: str | None, fail_on: frozenset[str], machine: str | None = None) -> int:
+    def command(reporter: Reporter, baseline: str | None, fail_on: tuple[str, ...], machine: str | None = None) -> int:
         repository = find_repository(reporter.settings.repo)
         log = kind.open(repository)
         result = check_log(repository, log, baseline=baseline, machine_id=machine, now=reporter.settings.now)
         sizes = {"lines": result.lines, "records": result.records, f"{kind.subject}s": result.subjects}
-        checked = f"{plural(result.records, 'record')} of {plural(result.subjects, kind.subject)} in {log.display_path}"
+        content = f"{plural(result.records, 'record')} of {plural(result.subjects, kind.subject)} in {log.display_path}"
         counts, failed = count_findings(result.findings), has_errors(result.findings)
         found = f"{plural(counts['errors'], 'error')}, {plural(counts['warnings'], 'warning')}"
-        summary = f"{'FAIL' if failed else 'pass'}: {checked}; {found}"
-        _print_log_result(reporter, result.findings, sizes, [summary], failed=failed)
-        failing = matches_fail_on(fail_on, result.findings)
-        return combine_exit_codes([exit_code_of(result.findings), ExitCode.FAIL_ON * failing])
+        summary = f"{'FAIL' if failed else 'pass'}: {content}; {found}"
+        conditions = check_conditions(fail_on, result.findings)
+        _print_log_result(
+            reporter,
+            result.findings,
+            sizes,
+            [summary],
+            failed=failed,
+            conditions=conditions,
+            checked=log.display_path,
+        )
+        return combine_exit_codes([exit_code_of(result.findings), ExitCode.FAIL_ON * has_failed(conditions)])
 
     return command
 

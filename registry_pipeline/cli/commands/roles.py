@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from registry_pipeline.cli.exit_codes import (
-    FAIL_ON_REASONS,
     ExitCode,
+    check_conditions,
     combine_exit_codes,
     exit_code_of,
     fail_on_option,
-    matches_fail_on,
+    has_failed,
 )
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
@@ -31,8 +31,6 @@ from registry_pipeline.registries.roles.service import (
 )
 from registry_pipeline.registries.roles.snapshot import RoleContractKind
 
-_FOLD_AFTER = 10
-
 
 @command(
     "check",
@@ -40,7 +38,7 @@ _FOLD_AFTER = 10
     ("roles check --staged", "the content of the next commit, for a pre-commit hook"),
     ("roles check --baseline active --json", "against the active snapshot, as one document"),
     ("roles check --history --fail-on warning", "against every commit that published the pack; warnings fail too"),
-    ("roles check --format github", "as workflow annotations, summed up after ten"),
+    ("roles check --format github", "as workflow annotations; after ten of a level the rest is counted"),
 )
 @click.option(
     "--current",
@@ -53,7 +51,7 @@ _FOLD_AFTER = 10
 )
 @click.option("--history", is_flag=True, help="Compare with every commit that published the pack, too.")
 @click.option("--staged", is_flag=True, help="Check the pack in git's index instead of the working tree.")
-@fail_on_option
+@fail_on_option("warning")
 def check_command(
     reporter: Reporter,
     /,
@@ -62,7 +60,7 @@ def check_command(
     baseline: str | None,
     history: bool,
     staged: bool,
-    fail_on: frozenset[str],
+    fail_on: tuple[str, ...],
 ) -> int:
     """Check the role pack against its published versions.
 
@@ -72,22 +70,23 @@ def check_command(
     """
     if staged and current is not None:
         raise click.UsageError("--staged checks the index and --current a file: use one of them")
-    if fail_on - {"warning"}:
-        names = ", ".join(sorted(fail_on - {"warning"}, key=FAIL_ON_REASONS.index))
-        raise click.UsageError(f"--fail-on {names} is for runs: a role pack can fail on warning only")
     repository = find_repository(reporter.settings.repo)
     # Git names the index of the commit to a hook.
     index_file = os.environ.get("GIT_INDEX_FILE") if staged else None
     options = RolesCheckOptions(current, baseline, history, staged, index_file)
     result = check_roles(repository, options, reporter.settings.now)
     note = record_check_result(repository, result, reporter.settings.now)
+    conditions = check_conditions(fail_on, result.findings)
     reporter.print_result(
-        result.to_json(), result.findings, lambda page: _print_check(page, result), fold_after=_FOLD_AFTER
+        result.to_json(),
+        result.findings,
+        lambda page: _print_check(page, result),
+        conditions=conditions,
+        checked={result.pack: ""},
     )
     if note is not None:
         reporter.note(note)
-    failed_on = ExitCode.FAIL_ON * matches_fail_on(fail_on, result.findings)
-    return combine_exit_codes([exit_code_of(result.findings), failed_on])
+    return combine_exit_codes([exit_code_of(result.findings), ExitCode.FAIL_ON * has_failed(conditions)])
 
 
 def _print_check(page: Page, result: RolesCheckResult) -> None:

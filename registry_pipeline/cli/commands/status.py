@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from registry_pipeline.canonical import short
-from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
+from registry_pipeline.cli.exit_codes import (
+    FAIL_ON_CONDITIONS,
+    ConditionResult,
+    ExitCode,
+    check_conditions,
+    combine_exit_codes,
+    exit_code_of,
+    fail_on_option,
+    has_failed,
+)
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import find_repository
+from registry_pipeline.findings.display import list_some
 from registry_pipeline.pipeline.status import Status, read_status
 from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.system_health.build import SEVERITY, HealthState
 from registry_pipeline.values import asdict
 
+# The health states that `--fail-on` takes: all but the best.
+_STATES: Final = SEVERITY[1:]
 _HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold yellow", "UNKNOWN": "bold yellow"}
 
 
@@ -23,9 +36,11 @@ _HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold
     ("status", "the state of the nearest repository"),
     ("-C ../other status --json", "another repository's, as JSON"),
     ("status --fail-on drift,stale", "exit 4 if an operation drifts or is stale"),
+    ("status --fail-on UNKNOWN", "exit 4 if the health state is UNKNOWN or worse"),
+    ("status --format markdown", "for the summary of a GitHub job"),
 )
-@fail_on_option
-def status_command(reporter: Reporter, fail_on: frozenset[str]) -> int:
+@fail_on_option(*FAIL_ON_CONDITIONS, *_STATES, about=" (a health state means that state or a worse one)")
+def status_command(reporter: Reporter, fail_on: tuple[str, ...]) -> int:
     """Show active runs, whether they verify, and what to do next.
 
     For each registry: its active run, the state of its seal and schema, its age, and why the newest run is not the
@@ -33,11 +48,33 @@ def status_command(reporter: Reporter, fail_on: frozenset[str]) -> int:
     3 if an active run, the pointer file, the chain or the role pack is invalid, or evidence of the commit at HEAD is
     missing; 7 where git cannot read the repository, or the role pack could not be checked.
     """
-    status = read_status(find_repository(reporter.settings.repo), reporter.settings.now)
-    reporter.print_result(status.to_json(), status.findings, lambda page: _print_status(page, status))
+    repository = find_repository(reporter.settings.repo)
+    status = read_status(repository, reporter.settings.now)
     operations, drift = status.inspection.operations, status.inspection.drift
-    asked_to_fail = matches_fail_on(fail_on, status.findings, operations, drift)
-    return combine_exit_codes([exit_code_of(status.findings), ExitCode.FAIL_ON * asked_to_fail])
+    conditions = (
+        *check_conditions(fail_on, status.findings, operations, drift),
+        *_check_health(fail_on, status.inspection.health),
+    )
+    verified = [snapshot.ref.path for snapshot in status.inspection.active.values() if snapshot.verdict is not None]
+    reporter.print_result(
+        status.to_json(),
+        status.findings,
+        lambda page: _print_status(page, status),
+        conditions=conditions,
+        checked=dict.fromkeys([repository.config.pointers, *verified], ""),
+    )
+    return combine_exit_codes([exit_code_of(status.findings), ExitCode.FAIL_ON * has_failed(conditions)])
+
+
+def _check_health(fail_on: Sequence[str], health: HealthState) -> Iterator[ConditionResult]:
+    """Yield the result of each condition that is a health state: it fails if the state is that one or worse."""
+    reasons = [condition.reason for condition in health.conditions if condition.state == health.state]
+    because = f": {list_some(reasons, '; ')}" if reasons else ""
+    reason = f"the health state is {health.state}{because}"
+    for state in SEVERITY:
+        if state in fail_on:
+            is_reached = SEVERITY.index(health.state) >= SEVERITY.index(state)
+            yield ConditionResult(state, "failed" if is_reached else "passed", reason)
 
 
 def _print_status(page: Page, status: Status) -> None:
@@ -98,6 +135,7 @@ def _print_counts(page: Page, status: Status) -> None:
         parts = (f"{count} {name.replace('_', ' ')}" for name, count in asdict(operations).items() if name != "total")
         page.line(f"operations  {operations.total}: {', '.join(parts)}")
     by_seal = ", ".join(f"{count} {state}" for state, count in listing.count_by_seal().items())
-    page.line(f"runs        {listing.total}: {by_seal} (not verified here)")
-    if len(listing.by_root) > 1:
-        page.line(f"            {', '.join(f'{root} {len(folders)}' for root, folders in listing.by_root.items())}")
+    by_root = listing.count_by_root()
+    page.line(f"runs        {sum(by_root.values())}: {by_seal} (not verified here)")
+    if len(by_root) > 1:
+        page.line(f"            {', '.join(f'{root} {count}' for root, count in by_root.items())}")

@@ -10,7 +10,16 @@ from typing import Any, Final
 import click
 
 from registry_pipeline.canonical import is_sha256
-from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
+from registry_pipeline.cli.exit_codes import (
+    FAIL_ON_CONDITIONS,
+    ConditionResult,
+    ExitCode,
+    check_conditions,
+    combine_exit_codes,
+    exit_code_of,
+    fail_on_option,
+    has_failed,
+)
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter, draw_progress
 from registry_pipeline.cli.run_argument import find_named_run, find_repository_for, is_path
@@ -66,7 +75,7 @@ def _refuse_malformed_hash(_ctx: click.Context, _param: click.Parameter, value: 
 @click.option("--require-sealed", is_flag=True, help="With --all: a folder without a seal fails.")
 @click.option("--strict", is_flag=True, help="With --all: a run that is marked bad fails.")
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Number of processes; default: one per processor.")
-@fail_on_option
+@fail_on_option(*FAIL_ON_CONDITIONS)
 def verify_command(reporter: Reporter, /, **options: Any) -> int:
     """Verify sealed runs, byte for byte.
 
@@ -107,15 +116,23 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     is_verified = bool(named) or "baseline_runs" in compared or len(missing) < len(subjects)
     not_checked = _ONLY_IN_A_REPOSITORY if chain is None else ()
     result = replace(result, compared=compared, verified=is_verified, not_checked=not_checked)
+    conditions = _check_conditions(repository, request, result)
     reporter.print_result(
-        result.to_json, result.all_findings(), lambda page: _print_result(page, result, len(named), missing)
+        result.to_json,
+        result.all_findings(),
+        lambda page: _print_result(page, result, len(named), missing),
+        conditions=conditions,
+        checked=_list_checked(repository, request, result),
+        nothing_checked=_explain_nothing_verified(missing) if result.verdict == "none" else "",
     )
     if reporter.settings.format == "github":  # both are no findings, and so no annotations
         if result.verdict == "none":
             reporter.note(_explain_nothing_verified(missing))
         if result.not_checked:
             reporter.note(_explain_not_checked(result))
-    return _find_exit_code(repository, request, result)
+    nothing = ExitCode.NOT_FOUND * (result.verdict == "none")
+    failed_on = ExitCode.FAIL_ON * has_failed(conditions)
+    return combine_exit_codes([exit_code_of(result.all_findings()), nothing, failed_on])
 
 
 @value_type
@@ -132,7 +149,7 @@ class _VerifyOptions:
     require_sealed: bool
     strict: bool
     jobs: int | None
-    fail_on: frozenset[str]
+    fail_on: tuple[str, ...]
 
     @property
     def includes_pointers(self) -> bool:
@@ -142,7 +159,7 @@ class _VerifyOptions:
     @property
     def needs_repository(self) -> bool:
         """Whether anything but named runs is verified."""
-        others = self.chain or self.inputs or self.baseline is not None or bool(self.fail_on - {"warning"})
+        others = self.chain or self.inputs or self.baseline is not None or bool(set(self.fail_on) - {"warning"})
         return self.includes_pointers or others
 
     def refuse_contradictions(self) -> None:
@@ -231,13 +248,23 @@ def _find_subjects(
     return {noun: exists for is_requested, exists, noun in subjects if is_requested}
 
 
-def _find_exit_code(repository: Repository | None, request: _VerifyOptions, result: Verification) -> int:
-    counts, drift = None, None
+def _check_conditions(
+    repository: Repository | None, request: _VerifyOptions, result: Verification
+) -> tuple[ConditionResult, ...]:
+    operations, drift = None, None
     if repository is not None and request.fail_on:
-        counts, drift = read_operations(repository, {})
-    asked_to_fail = matches_fail_on(request.fail_on, result.all_findings(), counts, drift)
-    nothing = ExitCode.NOT_FOUND * (result.verdict == "none")
-    return combine_exit_codes([exit_code_of(result.all_findings()), nothing, ExitCode.FAIL_ON * asked_to_fail])
+        operations, drift = read_operations(repository, {})
+    return check_conditions(request.fail_on, result.all_findings(), operations, drift)
+
+
+def _list_checked(repository: Repository | None, request: _VerifyOptions, result: Verification) -> dict[str, str]:
+    """Return the paths that were verified, each with the reason if it was skipped, otherwise ""."""
+    checked = {run.path: run.verdict if run.verdict in ("unsealed", "partial") else "" for run in result.results}
+    if repository is not None and (request.includes_pointers or request.chain):
+        checked[repository.config.pointers] = ""
+    if request.baseline is not None:
+        checked[f"--baseline {request.baseline}"] = ""
+    return checked
 
 
 def _explain_nothing_verified(missing: Sequence[str]) -> str:

@@ -202,9 +202,16 @@ def read_claims(
     return claims
 
 
-def has_delta_log_name(key: RunKey, specs: Mapping[str, RegistrySpec]) -> bool:
-    """Return whether a folder is named like a delta log: it must then be verified as one."""
-    return DELTA_LOG in specs and f"__{specs[DELTA_LOG].tag}" in key[1]
+UNCLAIMED: Final = "folders of no registry"
+"""The key in `Repository.memo` of the names of folders that claim to belong to no registry, by run root."""
+
+
+def select_delta_log_names(names: Iterable[str], specs: Mapping[str, RegistrySpec]) -> list[str]:
+    """Return the names of folders that are named like a delta log: these must be verified as one."""
+    if DELTA_LOG not in specs:
+        return []
+    part = f"__{specs[DELTA_LOG].tag}"
+    return [name for name in names if part in name]
 
 
 def _read_claim(
@@ -216,7 +223,7 @@ def _read_claim(
     # Older runs name no registry: their hash file shows whether they contain an artifact.
     relpaths = _list_hashed_paths(_read(f"{folder}/MANIFEST.sha256"))
     registry_id = None if artifacts.isdisjoint(relpaths) else find_registry(None, relpaths, specs)[0]
-    if registry_id is None and has_delta_log_name((run_root, run_id), specs):
+    if registry_id is None and select_delta_log_names([run_id], specs):
         registry_id = DELTA_LOG
     return None if registry_id is None else Claim(registry_id, run_root, run_id, {})
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import product
+from operator import itemgetter
+from types import NoneType
 from typing import Any, Final
 
 from registry_pipeline.canonical import sha256_hex, try_parse_strict_json
@@ -22,12 +25,14 @@ ARTIFACTS: Final = {
     "drift_signals": "DRIFT_SIGNALS_v0_1.json",
 }
 """The artifact that other registries read, by registry id."""
-# The members of a line that the status table reads. Lines of other versions have more.
-_ROW_TYPES: Final = {
-    **dict.fromkeys(("run_key", "run_root", "run_id"), str),
-    **dict.fromkeys(("created_utc", "operation_id", "git_commit", "working_tree_state"), str | None),
-    **dict.fromkeys(("has_run_json", "has_manifest_sha256"), bool),
+# The members of a line that the status table reads, with their types. Lines of other versions have more.
+_ROW_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("run_key", "run_root", "run_id"), (str,)),
+    **dict.fromkeys(("created_utc", "operation_id", "git_commit", "working_tree_state"), (str, NoneType)),
+    **dict.fromkeys(("has_run_json", "has_manifest_sha256"), (bool,)),
 }
+_TYPES_OF_A_ROW: Final = frozenset(product(*_ROW_TYPES.values()))
+_BLOCK: Final = 2**20
 
 
 def read_upstream_artifact(context: SourceContext, registry_id: str) -> bytes:
@@ -62,20 +67,48 @@ def parse_upstream_json(data: bytes, registry_id: str, location: str = "") -> An
 def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
     """Return what the status table reads of each line of a run registry; raise EvidenceError if one is malformed."""
     rows: list[RunRow] = []
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        if not line:
-            continue
-        record = parse_upstream_json(line, "run_registry", f" line {number}")
-        if not isinstance(record, dict) or not _has_row(record):
+    read_members = itemgetter(*_ROW_TYPES)
+    for number, record in _parse_lines(data):
+        try:
+            members = read_members(record) if isinstance(record, dict) else ()
+        except KeyError:
+            members = ()
+        if tuple(map(type, members)) not in _TYPES_OF_A_ROW:
             raise _make_error("run_registry", "it is not a record", f" line {number}")
         warnings = record.get("warnings")
-        is_adapted = isinstance(warnings, list) and any(str(warning).startswith(ADAPTED) for warning in warnings)
-        rows.append(RunRow(**{name: record[name] for name in _ROW_TYPES}, adapted=is_adapted))
+        is_adapted = bool(warnings) and isinstance(warnings, list) and _has_adapter_warning(warnings)
+        rows.append(RunRow._make((*members, is_adapted)))
     return tuple(rows)
 
 
-def _has_row(record: Mapping[str, Any]) -> bool:
-    return all(name in record and isinstance(record[name], kind) for name, kind in _ROW_TYPES.items())
+def _has_adapter_warning(warnings: Sequence[Any]) -> bool:
+    return any(str(warning).startswith(ADAPTED) for warning in warnings)
+
+
+def _parse_lines(data: bytes) -> Iterator[tuple[int, Any]]:
+    """Yield number and JSON value of each line that is not empty; raise EvidenceError if one cannot be parsed."""
+    # A hundred thousand lines are parsed inside of the texts of a few blocks: `json.loads` would copy and examine each.
+    parse_at = json.JSONDecoder().raw_decode
+    number = first = 0
+    while first < len(data):
+        block = data[first : data.find(b"\n", first + _BLOCK) + 1 or len(data)]
+        text = block.decode("ascii") if block.isascii() else ""
+        start = 0
+        while start < len(block):
+            end = block.find(b"\n", start)
+            end = len(block) if end < 0 else end
+            number += 1
+            if start < end:
+                try:
+                    value, last = parse_at(text, start)
+                except (ValueError, RecursionError):
+                    last = -1
+                # A value that ends elsewhere, or has other characters, is parsed by itself.
+                if last != end:
+                    value = parse_upstream_json(block[start:end], "run_registry", f" line {number}")
+                yield number, value
+            start = end + 1
+        first += len(block)
 
 
 def parse_system_drift(files: Mapping[str, bytes]) -> SystemDrift:

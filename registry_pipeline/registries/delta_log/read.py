@@ -18,12 +18,13 @@ from registry_pipeline.registries.base.reader import (
     find_foreign_repository_id,
 )
 from registry_pipeline.registries.base.sealed_input import (
+    UNCLAIMED,
     Claim,
     RunKey,
     find_main_artifact,
     find_registry,
-    has_delta_log_name,
     read_claims,
+    select_delta_log_names,
 )
 from registry_pipeline.registries.delta_log.build import DeltaLogInputs, check_delta_log
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
@@ -209,20 +210,26 @@ def _find_head_and_claims(
     """Return the search for the head, and the claims of the run folders that the head does not list."""
     specs = context.specs
     # An unreadable run root is skipped here; run_registry reports it.
-    listing = list_run_folder_names(repository.root, repository.config.run_roots, lambda _run_root, _error: None)
-    keys = [(run_root, name) for run_root, names in listing for name in names]
-    # The build of run_registry may have found out which folders belong to no registry.
-    memo = repository.memo or {}
+    roots = repository.config.run_roots
+    listing = dict(list_run_folder_names(repository.root, roots, lambda _run_root, _error: None))
     # (1) Only the folders that are named like logs are opened first: a head makes opening most others unnecessary.
-    read = {key for key in keys if has_delta_log_name(key, specs)}
-    claims = read_claims(repository.root, [key for key in keys if key in read], specs)
+    logs = [(run_root, name) for run_root, names in listing.items() for name in select_delta_log_names(names, specs)]
+    claims = read_claims(repository.root, logs, specs)
+    # The build of run_registry may have found out which folders belong to no registry. With a hundred thousand of
+    # them, sets take a tenth of the time of a loop.
+    unclaimed = (repository.memo or {}).get(UNCLAIMED, {})
+    unread = {run_root: set(names).difference(unclaimed.get(run_root, ())) for run_root, names in listing.items()}
+    for run_root, name in logs:
+        unread[run_root].discard(name)
     while True:
         search = find_head(repository, [claim for claim in claims if claim.registry_id == DELTA_LOG], chain)
         listed = _collect_run_keys(() if search.head is None else search.head.edges)
         # (2) The folders that the head does not list. A log with another name among them makes the search start again.
-        unread = [key for key in keys if key not in read and key not in listed and key not in memo]
-        more = read_claims(repository.root, unread, specs, context.on_progress)
-        read.update(unread)
+        keys = [(run_root, name) for run_root, names in unread.items() for name in sorted(names)]
+        keys = [key for key in keys if key not in listed]
+        more = read_claims(repository.root, keys, specs, context.on_progress)
+        for run_root, name in keys:
+            unread[run_root].discard(name)
         claims += more
         if all(claim.registry_id != DELTA_LOG for claim in more):
             return search, [claim for claim in claims if claim.key not in listed]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final, NamedTuple
@@ -31,8 +31,22 @@ class RunLine(NamedTuple):
     has_no_time: bool
     created_utc: str
     run_id: str
-    line: bytes | memoryview
+    text: bytes | memoryview
     facts: int
+
+
+class LineBlock(NamedTuple):
+    """Neighbouring lines of the registry, sorted. The first fields are those of the first line.
+
+    No other line belongs between them. `facts` has a number for each line.
+    """
+
+    run_root: str
+    has_no_time: bool
+    created_utc: str
+    run_id: str
+    text: bytes | memoryview
+    facts: Sequence[int]
 
 
 # The bits of `RunLine.facts`, by the metric that counts them.
@@ -41,20 +55,24 @@ _FACTS: Final = {"with_run_json": 1, "with_operation": 2, "with_manifest_sha256"
 
 @value_type
 class RunRegistryInputs:
-    """The lines of the run folders, in any order."""
+    """The lines of the run folders, one by one and in blocks, in any order."""
 
     lines: tuple[RunLine, ...]
+    blocks: tuple[LineBlock, ...] = ()
 
 
 def build_run_registry(inputs: RunRegistryInputs, context: BuildContext) -> Artifacts:
     """Return the lines sorted by run root, stated time (without one: last) and run id."""
     # The lines describe the disk, so the artifact has no time of its own.
     del context
-    lines = sorted(inputs.lines)
-    data = b"".join([line.line for line in lines])
-    counts = Counter([line.facts for line in lines])
+    parts: list[tuple[Any, ...]] = sorted([*inputs.lines, *inputs.blocks])
+    data = b"".join([text for *_, text, _ in parts])
+    counts = Counter([line.facts for line in inputs.lines])
+    for block in inputs.blocks:
+        counts.update(block.facts)
     metrics = {name: sum(n for facts, n in counts.items() if facts & bit) for name, bit in _FACTS.items()}
-    return Artifacts({ARTIFACT: data}, len(lines), sha256_hex(data), {"runs": len(lines), **metrics})
+    records = counts.total()
+    return Artifacts({ARTIFACT: data}, records, sha256_hex(data), {"runs": records, **metrics})
 
 
 def make_run_line(run: ScannedRun) -> RunLine:
@@ -121,8 +139,9 @@ def _read_fields(envelope: Mapping[str, Any]) -> tuple[dict[str, str | None], li
 
 def adds_own_runs_only(active: bytes, built: bytes, is_own_run: Callable[[str, str], bool]) -> bool:
     """Return whether a run registry has all lines of the active one, and besides them only own runs of this tool."""
-    differing = find_differing_lines(active, built)
-    active_lines, built_lines = differing.old.splitlines(), differing.new.splitlines()
+    parts = find_differing_lines(active, built)
+    active_lines = [line for part in parts for line in part.old.splitlines()]
+    built_lines = [line for part in parts for line in part.new.splitlines()]
     added = set(built_lines).difference(active_lines)
     if len(added) != len(built_lines) - len(active_lines) or not set(active_lines).issubset(built_lines):
         return False
@@ -155,9 +174,10 @@ def compare_with_previous(
     if previous_rows is None:
         return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail="none was active, or its folder is missing"),)
     compare = partial(_compare_lines, run_roots=run_roots, name=baseline_name, explain_missing=explain_missing)
-    differing = find_differing_lines(previous_rows, current_rows)
-    # A line that only one of the files has twice is one line too many: what looks lost is looked up in the whole files.
-    return compare(differing.old, differing.new) and compare(previous_rows, current_rows)
+    parts = find_differing_lines(previous_rows, current_rows)
+    old, new = b"".join([part.old for part in parts]), b"".join([part.new for part in parts])
+    # A run that looks lost may have moved or be there twice: it is looked up in the whole files.
+    return compare(old, new) and compare(previous_rows, current_rows)
 
 
 def _compare_lines(

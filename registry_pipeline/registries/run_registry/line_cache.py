@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.files.cache_file import hash_program, read_cache_file, write_cache_file
-from registry_pipeline.registries.run_registry.build import RunLine
+from registry_pipeline.registries.run_registry.build import LineBlock, RunLine, RunRegistryInputs
 from registry_pipeline.runs.scan import FolderIdentity
 
 NAME: Final = "run_registry_lines"
@@ -97,19 +97,25 @@ class LineCache:
         facts = line.facts | _CLAIMS_NOTHING * claims_nothing
         self._new.append((line._replace(facts=facts), identity))
 
-    def lines(self) -> tuple[RunLine, ...]:
-        """Return all lines, found and added."""
-        return (*map(self._entries.line, self._kept), *(line for line, _ in self._new))
+    def lines(self) -> RunRegistryInputs:
+        """Return all lines: those that were added, and the others in blocks between them."""
+        lines = sorted(line for line, _ in self._new)
+        pieces = self._entries.split(self._kept, lines)
+        blocks = [self._entries.block(piece) for piece in pieces if isinstance(piece, range)]
+        return RunRegistryInputs(tuple(lines), tuple(blocks))
 
-    def list_without_claim(self) -> Iterator[tuple[str, str]]:
-        """Yield run root and id of the folders, found and added, that claim to belong to no registry."""
+    def list_without_claim(self) -> dict[str, set[str]]:
+        """Return the ids of the folders, found and added, that claim to belong to no registry, by run root."""
         entries = self._entries
+        ids: dict[str, set[str]] = {root: set() for root in entries.roots}
+        by_position = [ids[root] for root in entries.roots]
         for index in self._kept:
             if entries.facts[index] & _CLAIMS_NOTHING:
-                yield entries.roots[entries.root_of[index]], entries.ids[index]
+                by_position[entries.root_of[index]].add(entries.ids[index])
         for line, _ in self._new:
             if line.facts & _CLAIMS_NOTHING:
-                yield line.run_root, line.run_id
+                ids.setdefault(line.run_root, set()).add(line.run_id)
+        return ids
 
     def save(self, started: datetime) -> None:
         """Replace the file if a line is new or gone; `started` is a time before the first folder was read.
@@ -197,39 +203,53 @@ class _Entries:
         text = self.text[self.offsets[index] : self.offsets[index + 1]]
         return RunLine(root, time is None, time or "", self.ids[index], text, self.facts[index])
 
+    def block(self, indexes: range) -> LineBlock:
+        """Return the lines at neighbouring indexes."""
+        first = self.line(indexes.start)
+        text = self.text[self.offsets[indexes.start] : self.offsets[indexes.stop]]
+        return LineBlock(*first[:-2], text, self.facts[indexes.start : indexes.stop])
+
+    def split(self, kept: Sequence[int], new: Sequence[RunLine]) -> Iterator[range | RunLine]:
+        """Yield indexes that are neighbours, and the new lines where they belong, in the order of the registry.
+
+        Both arguments are in this order.
+        """
+        done = 0
+        for line in (*new, None):
+            end = len(kept) if line is None else bisect_left(kept, line, lo=done, key=self.line)
+            while done < end:
+                first = kept[done]
+                # The indexes are sorted, so they are neighbours as long as they grow by one.
+                count = bisect_left(range(end - done), 1, key=lambda step: kept[done + step] - first != step)
+                yield range(first, first + count)
+                done += count
+            if line is not None:
+                yield line
+
     def merge(self, kept: Sequence[int], new: Sequence[tuple[RunLine, FolderIdentity]]) -> Iterator[bytes | memoryview]:
         """Yield the parts of a file with the lines at some indexes and new ones, both in the order of the registry."""
         merged = _Entries((self.roots, self.name_sets, [], []))
-        texts: list[bytes | memoryview] = []
-        done = 0
-        for line, identity in new:
-            position = bisect_left(kept, line, lo=done, key=self.line)
-            texts += merged._copy(self, kept[done:position])
-            texts.append(merged._append(line, identity))
-            done = position
-        texts += merged._copy(self, kept[done:])
+        identities = iter([identity for _, identity in new])
+        texts = [
+            merged._copy(self, piece) if isinstance(piece, range) else merged._append(piece, next(identities))
+            for piece in self.split(kept, [line for line, _ in new])
+        ]
         merged._drop_unused_names()
         header = json.dumps([merged.roots, merged.name_sets, merged.ids, merged.times]).encode("ascii")
-        parts = [header, *(column.tobytes() for column in merged.columns)]
+        parts = [memoryview(header), *(memoryview(column).cast("B") for column in merged.columns)]
         yield json.dumps([*map(len, parts), sum(map(len, texts))]).encode("ascii") + b"\n"
         yield from parts
         yield from texts
 
-    def _copy(self, source: _Entries, kept: Sequence[int]) -> Iterator[bytes | memoryview]:
-        """Append lines of another content, and yield their texts; neighbours are copied together."""
-        position = 0
-        while position < len(kept):
-            first = kept[position]
-            # The indexes are sorted, so they are neighbours as long as they grow by one.
-            count = bisect_left(range(len(kept) - position), 1, key=lambda step: kept[position + step] - first != step)
-            last = first + count
-            self.ids += source.ids[first:last]
-            self.times += source.times[first:last]
-            for column, other in zip(self.columns[:-1], source.columns[:-1], strict=True):
-                column.extend(other[first:last])
-            self.numbers.extend(source.numbers[source.starts[first] : source.starts[last]])
-            yield source.text[source.offsets[first] : source.offsets[last]]
-            position += count
+    def _copy(self, source: _Entries, indexes: range) -> bytes | memoryview:
+        """Append neighbouring lines of another content, and return their text."""
+        first, last = indexes.start, indexes.stop
+        self.ids += source.ids[first:last]
+        self.times += source.times[first:last]
+        for column, other in zip(self.columns[:-1], source.columns[:-1], strict=True):
+            column.extend(other[first:last])
+        self.numbers.extend(source.numbers[source.starts[first] : source.starts[last]])
+        return source.text[source.offsets[first] : source.offsets[last]]
 
     def _drop_unused_names(self) -> None:
         used = {position: number for number, position in enumerate(dict.fromkeys(self.names_of))}
@@ -249,6 +269,6 @@ class _Entries:
         self.root_of.append(self.roots.index(line.run_root))
         self.names_of.append(self._positions[identity.names])
         self.facts.append(line.facts)
-        self.sizes.append(len(line.line))
+        self.sizes.append(len(line.text))
         self.numbers.extend(identity.numbers)
-        return line.line
+        return line.text

@@ -9,11 +9,15 @@ from functools import partial
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
-from registry_pipeline.registries.base.sealed_input import claims_no_registry, list_main_artifacts, read_sealed_report
+from registry_pipeline.registries.base.sealed_input import (
+    UNCLAIMED,
+    claims_no_registry,
+    list_main_artifacts,
+    read_sealed_report,
+)
 from registry_pipeline.registries.run_registry import SPEC
 from registry_pipeline.registries.run_registry.build import (
     ARTIFACT,
-    RunRegistryInputs,
     compare_with_previous,
     make_run_line,
 )
@@ -68,8 +72,8 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
     if context.started is not None and repository.publish_root.is_dir():
         cache.save(context.started)
     if repository.memo is not None:
-        repository.memo.update(dict.fromkeys(cache.list_without_claim(), True))
-    return BuildInputs(RunRegistryInputs(cache.lines()), (), findings)
+        repository.memo[UNCLAIMED] = cache.list_without_claim()
+    return BuildInputs(cache.lines(), (), findings)
 
 
 def check_run_registry(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
