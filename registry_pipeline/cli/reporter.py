@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from registry_pipeline.canonical import json_document
 from registry_pipeline.cli.settings import Format, Settings
 from registry_pipeline.findings.codes import CODES
-from registry_pipeline.findings.display import printable, printable_lines
+from registry_pipeline.findings.display import MAX_LISTED, printable, printable_lines
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.values import value_type
 
@@ -73,16 +73,54 @@ def format_finding_head(finding: Finding) -> str:
 
 def format_finding(finding: Finding) -> str:
     """Return `<PREFIX>: CODE path[:location]: message expected … got … (clause) -> hint`."""
-    location = f":{finding.location}" if finding.location else ""
-    return f"{format_finding_head(finding)} {finding.path}{location}: {_format_message(finding)}"
+    return f"{format_finding_head(finding)} {_format_place(finding)}: {_format_message(finding)}"
+
+
+def _format_place(finding: Finding) -> str:
+    return f"{finding.path}:{finding.location}" if finding.location else finding.path
 
 
 def _format_message(finding: Finding) -> str:
     """Return `message: expected … got … (clause) -> hint`, without the parts that the finding lacks."""
+    return f"{_format_problem(finding)} {_format_advice(finding)}"
+
+
+def _format_problem(finding: Finding) -> str:
     expected = "" if finding.expected is None else f" expected {finding.expected}"
     got = "" if finding.got is None else f" got {finding.got}"
-    hint = f" -> {finding.hint}" if finding.hint else ""
-    return f"{finding.message}{':' if expected or got else ''}{expected}{got} ({finding.clause}){hint}"
+    return f"{finding.message}{':' if expected or got else ''}{expected}{got}"
+
+
+def _format_advice(finding: Finding) -> str:
+    return f"({finding.clause}){f' -> {finding.hint}' if finding.hint else ''}"
+
+
+def group_findings(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """Return the findings of each code and severity, in the order of the first of each group."""
+    groups: dict[tuple[str, Severity], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.code, finding.severity), []).append(finding)
+    return list(groups.values())
+
+
+def format_finding_group(group: Sequence[Finding]) -> list[str]:
+    """Return the lines of findings of one code: one each, or for more than three a common one and the first three.
+
+    The message and the hint are on the common line if all of the findings have the same.
+    """
+    if len(group) <= MAX_LISTED:
+        return [format_finding(finding) for finding in group]
+    first = group[0]
+    same_problem = len({_format_problem(finding) for finding in group}) == 1
+    same_hint = len({finding.hint for finding in group}) == 1
+    problem = f": {_format_problem(first)}" if same_problem else ""
+    advice = _format_advice(first) if same_hint else f"({first.clause})"
+    lines = [f"{format_finding_head(first)} {len(group)} findings{problem} {advice}"]
+    for finding in group[:MAX_LISTED]:
+        problem = "" if same_problem else f": {_format_problem(finding)}"
+        hint = "" if same_hint or not finding.hint else f" -> {finding.hint}"
+        lines.append(f"  {_format_place(finding)}{problem}{hint}")
+    return [*lines, f"  and {len(group) - MAX_LISTED} more (--verbose lists all)"]
 
 
 def format_template(template: str) -> str:
@@ -221,10 +259,16 @@ class Page:
         sys.stdout.writelines(f"{line.rstrip()}\n" for line in lines)
 
     def findings(self, findings: Iterable[Finding]) -> None:
-        """Print one line per finding; only errors if the command is quiet."""
-        for finding in findings:
-            if finding.severity is Severity.ERROR or not self.settings.quiet:
-                self._print_line(format_finding(finding), _STYLES[finding.severity], len(format_finding_head(finding)))
+        """Print findings, those of one code together; one line for each with `--verbose`, one for each error if quiet.
+
+        More than three findings of one code and severity have a common line, and the first three a line below it.
+        """
+        verbosity = self.settings.verbosity
+        for group in group_findings(f for f in findings if f.severity is Severity.ERROR or verbosity >= 0):
+            style, styled = _STYLES[group[0].severity], len(format_finding_head(group[0]))
+            lines = map(format_finding, group) if verbosity else format_finding_group(group)
+            for line in lines:
+                self._print_line(line, "" if line.startswith(" ") else style, styled)
 
     def _print_line(self, text: str, style: str, styled: int | None = None) -> None:
         """Print one line; on a terminal the first `styled` characters (default: all) have the style."""
