@@ -150,7 +150,7 @@ def test_status_gives_the_reason_and_a_next_command_that_works(built: Repository
     assert row.because in status_row["newest_not_active_because"]
     assert status_row["next_command"].startswith(f"registry-pipeline {row.next_command}")
     assert status_row["newest_run_id"].startswith("2026-03-02")
-    assert f"    -> {status_row['next_command']}\n" in built("status", now=LAST).out
+    assert f"    -> {status_row['next_command']}\n" in built("status", "--all", now=LAST).out
     words = shlex.split(status_row["next_command"])[1:]
     assert built(*words, now=LAST).code == row.code
 

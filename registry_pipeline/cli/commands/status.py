@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from registry_pipeline.canonical import short
+import click
+
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.cli.status_output import print_summary
 from registry_pipeline.config import find_repository
 from registry_pipeline.pipeline.status import Status, read_status
 from registry_pipeline.pointers.plan import can_be_active
@@ -20,31 +22,42 @@ _HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold
 
 @command(
     "status",
-    ("status", "the state of the nearest repository"),
+    ("status", "the state of the nearest repository, on one screen"),
+    ("status --all", "every registry, and every finding"),
     ("-C ../other status --json", "another repository's, as JSON"),
     ("status --fail-on drift,stale", "exit 4 if an operation drifts or is stale"),
 )
+@click.option("--all", "all_registries", is_flag=True, help="Print every registry and every finding.")
 @fail_on_option
-def status_command(reporter: Reporter, fail_on: frozenset[str]) -> int:
+def status_command(reporter: Reporter, all_registries: bool, fail_on: frozenset[str]) -> int:
     """Show active runs, whether they verify, and what to do next.
 
-    For each registry: its active run, the state of its seal and schema, its age, and why the newest run is not the
-    active one. Verifies the active runs and the activation chain; every other run is counted by its seal files. Exits
+    The health state, its reasons, what changed last, and the next command, on one screen. With --all, for each
+    registry: its active run, the state of its seal and schema, its age, and why the newest run is not the active one.
+    Verifies the active runs and the activation chain; every other run is counted by its seal files. Exits
     3 if an active run, the pointer file, the chain or the role pack is invalid, or evidence of the commit at HEAD is
     missing; 7 where git cannot read the repository, or the role pack could not be checked.
     """
     status = read_status(find_repository(reporter.settings.repo), reporter.settings.now)
-    reporter.print_result(status.to_json(), status.findings, lambda page: _print_status(page, status))
+    print_text = _print_status if all_registries or reporter.settings.verbosity > 0 else _print_summary
+    reporter.print_result(status.to_json(), status.findings, lambda page: print_text(page, status))
     operations, drift = status.inspection.operations, status.inspection.drift
     asked_to_fail = matches_fail_on(fail_on, status.findings, operations, drift)
     return combine_exit_codes([exit_code_of(status.findings), ExitCode.FAIL_ON * asked_to_fail])
 
 
+def _print_summary(page: Page, status: Status) -> None:
+    print_summary(page, status, _find_health_style(status))
+
+
+def _find_health_style(status: Status) -> str:
+    return _HEALTH_STYLES.get(status.inspection.health.state, "bold red")
+
+
 def _print_status(page: Page, status: Status) -> None:
-    commit = "no git commit" if status.git.commit is None else f"commit {short(status.git.commit)}"
-    page.line(f"{status.root}  ({commit}, tree {status.git.working_tree_state or 'unknown'})")
+    page.line(status.to_heading())
     health = status.inspection.health
-    page.line(health.state, style=_HEALTH_STYLES.get(health.state, "bold red"))
+    page.line(health.state, style=_find_health_style(status))
     for condition in health.conditions:
         page.line(f"  {condition.reason}")
     page.line()
