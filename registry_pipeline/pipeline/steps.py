@@ -194,8 +194,10 @@ def _read_previous(
         try:
             report = read_sealed_report(repository, REGISTRIES[name], ref)
         except EvidenceError as error:
-            path, severity = ref.path, Severity.WARNING
-            findings.append(finding("POINTER_SEAL_INVALID", path, detail=error.message, severity=severity))
+            # The finding names registry and run already.
+            detail = error.message.partition(f"{ref.run_id} ")[2].removeprefix("does not verify: ")
+            words = {"detail": detail, "registry": name}
+            findings.append(finding("POINTER_SEAL_INVALID", ref.path, severity=Severity.WARNING, **words))
             continue
         foreign_id = find_foreign_id(repository, report)
         if foreign_id is None:

@@ -229,4 +229,4 @@ def _explain_by_inputs(claim: Candidate, edge: InconsistentInput | None, state: 
     if edge is None:
         because = "it was built with --only or --no-activate, or a check stopped its activation"
         return Obstacle(because, f"{_PROGRAM} activate {name} {ref.run_id} --reason TEXT")
-    return Obstacle(make_mixed_finding(edge, ref).message, f"{_PROGRAM} build {edge.upstream_id}")
+    return Obstacle(make_mixed_finding(edge, ref).full_message, f"{_PROGRAM} build {edge.upstream_id}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from registry_pipeline.cli.reporter import format_finding, format_finding_group, group_findings
-from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.codes import finding, rows_of_family
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline_tests.cli.conftest import Repository
 
@@ -44,6 +46,42 @@ def test_findings_of_one_code_with_another_severity_are_another_group() -> None:
     findings = [*make_findings(2), finding("MANIFEST_SHAPE", "x", severity=Severity.WARNING, detail="no list")]
 
     assert [len(group) for group in group_findings(findings)] == [2, 1]
+
+
+def test_findings_about_a_pointer_name_its_registry() -> None:
+    about_the_file = {"POINTER_FILE_MISSING", "POINTER_SHAPE", "POINTER_DUPLICATE_KEY", "POINTER_UNKNOWN_REGISTRY"}
+
+    assert {row.code for row in rows_of_family("pointer") if "{registry}" not in row.message} == about_the_file
+
+
+def test_a_run_that_a_build_replaced_is_no_finding_of_the_text(built: Repository) -> None:
+    replaced = built.active("drift_signals")
+    built.tamper(replaced, "DRIFT_SIGNALS_v0_1.json")
+
+    result = built("build", now="2026-03-02T12:00:00Z")
+
+    assert result.code == 0
+    assert "POINTER_INVALID" not in result.out
+    assert f"replaced .codex/RUNS/{replaced}, which did not verify\n" in result.out
+
+
+def test_a_run_that_stays_active_is_still_a_finding(built: Repository) -> None:
+    built.tamper(built.active("drift_signals"), "DRIFT_SIGNALS_v0_1.json")
+
+    text = built("build", "--no-activate", now="2026-03-02T12:00:00Z").out
+
+    assert "POINTER_INVALID: POINTER_SEAL_INVALID" in text
+    assert "the active run of drift_signals does not verify: HASH_MISMATCH; it is not used" in text
+
+
+def test_no_run_id_is_repeated_in_a_refusal(built: Repository) -> None:
+    built("build", "run_registry", "--only", now="2026-03-02T12:00:00Z")
+
+    text = built("activate", "run_registry", "latest", "--reason", "new").out
+    (mixed,) = [line for line in text.splitlines() if "ACTIVATE_MIXED" in line and "op_status_table would" in line]
+    ids = re.findall(r"[0-9-]{10}__[0-9]{6}__\w+", mixed)
+
+    assert len(ids) == len(set(ids)) > 1
 
 
 def test_verbose_and_quiet_fold_nothing(built: Repository) -> None:

@@ -159,10 +159,24 @@ def _print_result(page: Page, result: RebuildResult) -> None:
     missing_sources = [f for f in result.findings if f.code == "CAPTURE_MISSING" and f.severity is Severity.INFO]
     if page.settings.verbosity > 0:
         missing_sources = []
-    page.findings(finding for finding in result.findings if finding not in missing_sources)
+    replaced = _find_replaced(result)
+    for finding in replaced:
+        page.line(f"replaced {finding.path}, which {_REPLACED[finding.code]}", style="dim")
+    page.findings(finding for finding in result.findings if finding not in (*missing_sources, *replaced))
     if missing_sources:
         paths = ", ".join(finding.path for finding in missing_sources)
         page.line(f"nothing to capture at {paths} (--verbose shows more)", style="dim")
+
+
+# What was wrong with the previously active run, which the build did not read.
+_REPLACED: Final = {"POINTER_SEAL_INVALID": "did not verify", "POINTER_FOREIGN": "belongs to another repository"}
+
+
+def _find_replaced(result: RebuildResult) -> list[Finding]:
+    """Return the findings about runs that were active before this build and are not any more."""
+    moves = result.activation.moves if isinstance(result.activation, Activation) else ()
+    paths = {move.from_ref.path for move in moves if move.from_ref is not None}
+    return [finding for finding in result.findings if finding.code in _REPLACED and finding.path in paths]
 
 
 def _format_row(row: BuiltRow) -> list[str]:
