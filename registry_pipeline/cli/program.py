@@ -28,7 +28,10 @@ COMMANDS: Final = {
     "entries": ("program:entries_group", "Registry entries: modules, routes, abilities and hooks in YAML files."),
     "run-index": ("program:run_index_group", "Append to the run index, query it, check it, merge it."),
     "overrides": ("program:overrides_group", "Append to the overrides log, list it, check it, merge it."),
-    "explain": ("commands.explain:explain_command", "Explain the CODE of a finding, or list every code."),
+    "explain": (
+        "commands.explain:explain_command",
+        "Explain a code or a printed word, or list every code.",
+    ),
     "ui": ("commands.ui:ui_command", "Start Dagster's web UI for this repository."),
 }
 """Each command and group: "module:name" in `cli`, and its line of help, in the order in which users need them.
