@@ -16,7 +16,7 @@ from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, spec_o
 from registry_pipeline.runs.envelope import is_foreign, stated_repository_id
 from registry_pipeline.runs.envelope_file import read_run_json
 from registry_pipeline.runs.pointer_file import verify_referenced_run
-from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.scan import RunFolder, find_dated_runs, list_run_folders, read_run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
@@ -64,11 +64,15 @@ def _activation_to_json(record: SealedRecord) -> dict[str, Any]:
     return {"kind": "activation", "registry_id": moved.pop() if len(moved) == 1 else None} | record.to_json()
 
 
-def _make_sort_key(entry: Mapping[str, Any]) -> tuple[str, bool, int, str]:
-    # Within one second: builds in the order of the catalog, then the activation that activated them.
+def _make_sort_key(entry: Mapping[str, Any]) -> tuple[str, int, bool, int, str]:
+    # Within one second: builds in their order, then the activation that activated them.
     is_activation = entry["kind"] == "activation"
-    number = 0 if is_activation else _CATALOG_ORDER[entry["registry_id"]]
-    return entry["created_utc"], is_activation, number, entry["run_id"]
+    position = 0 if is_activation else _CATALOG_ORDER[entry["registry_id"]]
+    moved = [move["to_ref"]["run_id"] for move in entry.get("moves", ()) if move["to_ref"] is not None]
+    # The number of a run counts the builds of its second; that of an activation record does not.
+    numbers = [run_id.number for run_id in map(RunId.parse, moved or [entry["run_id"]]) if run_id is not None]
+    number = 1 if is_activation and not moved else max(numbers, default=1)
+    return entry["created_utc"], number, is_activation, position, entry["run_id"]
 
 
 def _read_unverified_facts(repository: Repository, entry: Mapping[str, Any]) -> dict[str, Any]:

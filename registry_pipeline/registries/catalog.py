@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -21,6 +22,7 @@ from registry_pipeline.registries import (
     system_health,
 )
 from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.runs.reference import RunId
 from registry_pipeline.values import replace
 
 
@@ -101,6 +103,21 @@ REGISTRIES: Final = MappingProxyType({row.registry_id: row for row in _TABLE})
 """All registries by id; each comes after those that it depends on."""
 BUILD_ORDER: Final = tuple(row for row in _TABLE if row.builder is not None and not row.partitioned)
 """The registries that a build makes, in dependency order."""
+
+
+_POSITIONS: Final = {row.tag: number for number, row in enumerate(_TABLE) if row.tag is not None}
+_RECORD_TAGS: Final = frozenset(row.tag for row in _TABLE if row.kind == "record")
+
+
+def make_build_order_key(run_id: RunId) -> tuple[datetime, int, int, str]:
+    """Return a key that sorts runs by time and, within a second, in the order in which builds seal them.
+
+    A later build of the same second has higher numbers; within one build the order is that of the table. A run of no
+    registry comes first.
+    """
+    # Every build writes several activation records or one, so their numbers do not count builds.
+    number = 1 if run_id.tag in _RECORD_TAGS else run_id.number
+    return run_id.stamp, number, _POSITIONS.get(run_id.tag, -1), str(run_id)
 
 
 def select_with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, ...]:
