@@ -57,8 +57,8 @@ def find_run(repository: Repository, word: str, registry_id: str | None = None) 
     """Return the run that a word names: `active`, `active~N`, `latest`, or the start of a run id or root hash.
 
     `active` is the active run of `registry_id`, `active~N` the one before its last N moves, of which
-    rollbacks are some. `latest` is the newest run of `registry_id`, or else of all registries, in build order. A word that names no
-    run, or several, is a NotFoundError.
+    rollbacks are some. `latest` is the newest run of `registry_id`, or else of all registries, in build order. A
+    word that names no run, or several, is a NotFoundError.
     """
     active = _ACTIVE.fullmatch(word)
     if active is not None:
