@@ -15,6 +15,7 @@ from registry_pipeline.cli.settings import Format, Settings
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.display import MAX_LISTED, printable, printable_lines
 from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.findings.line_ends import fold_line_end_damage
 from registry_pipeline.values import value_type
 
 if TYPE_CHECKING:
@@ -261,9 +262,12 @@ class Page:
     def findings(self, findings: Iterable[Finding]) -> None:
         """Print findings, those of one code together; one line for each with `--verbose`, one for each error if quiet.
 
-        More than three findings of one code and severity have a common line, and the first three a line below it.
+        More than three findings of one code and severity have a common line, and the first three a line below it. What
+        converted line endings cause is one finding.
         """
         verbosity = self.settings.verbosity
+        if not verbosity:
+            findings = fold_line_end_damage(findings)
         for group in group_findings(f for f in findings if f.severity is Severity.ERROR or verbosity >= 0):
             style, styled = _STYLES[group[0].severity], len(format_finding_head(group[0]))
             lines = map(format_finding, group) if verbosity else format_finding_group(group)

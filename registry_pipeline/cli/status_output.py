@@ -9,6 +9,7 @@ from registry_pipeline.canonical import parse_utc
 from registry_pipeline.cli.reporter import Page, format_finding, group_findings
 from registry_pipeline.findings.display import list_some, printable
 from registry_pipeline.findings.finding import SEVERITY_RANK, Finding, Severity, plural
+from registry_pipeline.findings.line_ends import fold_line_end_damage
 from registry_pipeline.pipeline.status import Status
 from registry_pipeline.pointers.chain import SealedRecord
 from registry_pipeline.pointers.plan import can_be_active
@@ -30,7 +31,7 @@ def print_summary(page: Page, status: Status, style: str) -> None:
         page.findings(status.findings)
         return
     findings = _group_by_severity(status)
-    reasons = list(_list_conditions(status, findings))
+    reasons = list(_list_conditions(status))
     facts = list(_describe_facts(status))
     heading, command = status.to_heading(), find_next_command(status)
     state = status.inspection.health.state
@@ -51,12 +52,14 @@ def _count_rows(lines: list[str]) -> int:
 
 
 def _group_by_severity(status: Status) -> list[list[Finding]]:
-    return sorted(group_findings(status.findings), key=lambda group: SEVERITY_RANK[group[0].severity])
+    return sorted(
+        group_findings(fold_line_end_damage(status.findings)), key=lambda group: SEVERITY_RANK[group[0].severity]
+    )
 
 
-def _list_conditions(status: Status, findings: list[list[Finding]]) -> Iterator[str]:
+def _list_conditions(status: Status) -> Iterator[str]:
     """Yield a line for each of the first conditions of the health state that is no finding."""
-    heads = tuple(f"{group[0].code} " for group in findings)
+    heads = tuple(f"{finding.code} " for finding in status.findings)
     conditions = [c.reason for c in status.inspection.health.conditions if not c.reason.startswith(heads)]
     for reason in conditions[:_MAX_CONDITIONS]:
         # The longest one names all registries without an active run.

@@ -31,7 +31,7 @@ _REBUILD_REGISTRY: Final = "rebuild the registry"
 _FIX_POINTERS: Final = "run `registry-pipeline doctor --fix` to restore the active state of the last record"
 _ACTIVATE_AGAIN: Final = "activate the run again"
 _ALLOW_FOREIGN: Final = "run `registry-pipeline build {registry}` to make a run of this repository, or `registry-pipeline activate {registry} {run_id} --allow-foreign --reason TEXT` to accept this run"
-_NO_EOL_CONVERSION: Final = "set `<publish_root>/** -text` in .gitattributes and check out the folder again"
+_NO_EOL_CONVERSION: Final = "run `registry-pipeline init` to add `-text` for each run root to .gitattributes; then delete the folder and restore it with `git checkout -- FOLDER`"
 _CORRECT_LATER: Final = "append a later record of the run with the correct value"
 _REMOVE_LINE: Final = "remove the line, which is not a record, and append its record again"
 _SET_CLOCK: Final = "set the clock of the machine that wrote the record"
@@ -185,6 +185,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("DOCTOR_INTENT_LEFTOVER", _W, "doctor", "Recovery", "an intent file is left over from a change that is complete or was never written", "run `registry-pipeline doctor --fix` to remove it; the next change also removes it"),
     ("DOCTOR_TEMPORARY_LEFTOVER", _W, "doctor", "Recovery", "a process that was killed left this temporary file", "run `registry-pipeline doctor --fix` to remove it; the next change of the same file also removes it"),
     ("DOCTOR_LINE_ENDS", _W, "doctor", "Line endings and ignored files", "git may convert line endings here, which breaks seals and hashes: its attribute `text` is {detail}", "run `registry-pipeline init` to add the missing lines to .gitattributes; a later line in it must not override them"),
+    ("DOCTOR_LINE_ENDS_CONVERTED", _E, "doctor", "Line endings and ignored files", "the line endings of {detail} were converted, as by a git checkout, so the seals do not match", "run `registry-pipeline init` to protect them; then delete the converted folders that git tracks and restore them with `git checkout -- FOLDER`; rebuild nothing"),
     ("DOCTOR_NOT_IGNORED", _W, "doctor", "Line endings and ignored files", "git does not ignore this path, which contains temporary state and no evidence", "run `registry-pipeline init` to add the missing lines to .gitignore"),
     # Removed runs, and the scan of the run roots.
     ("RUN_REMOVED", _E, "history", "Run history", "a run that is in {detail} is missing", "restore the folder, or run `registry-pipeline activate run_registry RUN --accept-removed --reason TEXT`"),
