@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+# Seconds after which progress is drawn: what ends earlier needs none.
+_PROGRESS_DELAY: Final = 1.0
+
+
 class Progress:
     """Progress that is not drawn; the base class of drawn progress."""
 
@@ -35,31 +40,52 @@ class Progress:
 
 @contextmanager
 def draw_progress(reporter: Reporter, what: str, total: int | None = None) -> Iterator[Progress]:
-    """Draw progress on stderr while the block runs; not if it is no terminal, if `total` is 0, or with `--quiet`."""
+    """Draw progress on stderr after the block has run for a second, with the rate and the remaining time.
+
+    Nothing is drawn if stderr is no terminal, if `total` is 0, or with `--quiet`.
+    """
     if reporter.settings.quiet or not sys.stderr.isatty() or total == 0:
         yield Progress()
         return
     from rich import progress as rich_progress  # noqa: PLC0415 - only for a terminal
     from rich.console import Console  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    class _RateColumn(rich_progress.ProgressColumn):
+        def render(self, task: rich_progress.Task) -> Text:
+            return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
     columns = (
         rich_progress.SpinnerColumn(),
         rich_progress.TextColumn("{task.description}", markup=False),
         rich_progress.BarColumn(),
         rich_progress.MofNCompleteColumn(),
+        _RateColumn(),
+        rich_progress.TimeRemainingColumn(),
     )
     console = Console(stderr=True, color_system="auto" if reporter.settings.color else None)
-    with rich_progress.Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(printable(what), total=total)
+    bar = rich_progress.Progress(*columns, console=console, transient=True)
+    task = bar.add_task(printable(what), total=total)
 
-        class _DrawnProgress(Progress):
-            def start_step(self, text: str) -> None:
-                bar.update(task, description=printable(text), completed=0)
+    class _DrawnProgress(Progress):
+        def start_step(self, text: str) -> None:
+            # The rate and the remaining time are those of the step.
+            bar.reset(task, description=printable(text))
 
-            def set_done(self, count: int, of: int | None = None) -> None:
-                bar.update(task, completed=count, total=total if of is None else of)
+        def set_done(self, count: int, of: int | None = None) -> None:
+            bar.update(task, completed=count, total=total if of is None else of)
 
+    # A timer, because a step such as waiting for a lock reports nothing while it lasts.
+    timer = threading.Timer(_PROGRESS_DELAY, bar.start)
+    timer.daemon = True
+    timer.start()
+    try:
         yield _DrawnProgress()
+    finally:
+        timer.cancel()
+        timer.join()
+        if bar.live.is_started:
+            bar.stop()
 
 
 _LINE: Final = re.compile(r"(?:line )?(?P<line>[0-9]+)(?::(?P<col>[0-9]+))?")
