@@ -32,6 +32,7 @@ COMMANDS: Final = {
         "commands.explain:explain_command",
         "Explain a code or a printed word, or list every code.",
     ),
+    "completion": ("commands.completion:completion_command", "Print the completion script of a shell."),
     "ui": ("commands.ui:ui_command", "Start Dagster's web UI for this repository."),
 }
 """Each command and group: "module:name" in `cli`, and its line of help, in the order in which users need them.

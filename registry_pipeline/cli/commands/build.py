@@ -11,6 +11,7 @@ import click
 
 from registry_pipeline.cli.activation_output import exit_code_of_refusal
 from registry_pipeline.cli.actor import find_actor
+from registry_pipeline.cli.completion import complete_registry
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.param_types import parse_days
@@ -36,7 +37,7 @@ from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Ve
     ("build --no-activate --json", "move no pointer; print what was sealed as JSON"),
     ("build drift_signals_daily --as-of 2026-01-30..2026-02-02", "the state of past days, one folder per day"),
 )
-@click.argument("registries", metavar="[REGISTRY]...", nargs=-1)
+@click.argument("registries", metavar="[REGISTRY]...", nargs=-1, shell_complete=complete_registry)
 @click.option("--only", is_flag=True, help="Build only the named registries, and activate nothing.")
 @click.option("--no-activate", is_flag=True, help="Move no pointer and render no report.")
 @click.option("--force", is_flag=True, help="Seal a captured registry, a day or a log even if it is unchanged.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from registry_pipeline.cli.completion import complete_code
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter, format_template
 from registry_pipeline.errors import NotFoundError
@@ -26,7 +27,7 @@ _MEMBERS: Final = ("code", "severity", "clause", "message", "hint", "prefix")
     ("explain unsealed", "a verdict, a state or another word at the start of a printed line"),
     ("explain --json", "the table of all codes"),
 )
-@click.argument("word", metavar="[WORD]...", nargs=-1)
+@click.argument("word", metavar="[WORD]...", nargs=-1, shell_complete=complete_code)
 def explain_command(reporter: Reporter, word: tuple[str, ...]) -> int:
     """Explain a code or a printed word, or list every code.
 

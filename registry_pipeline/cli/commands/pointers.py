@@ -8,6 +8,7 @@ import click
 
 from registry_pipeline.cli.activation_output import dry_run_option, print_change, reason_options
 from registry_pipeline.cli.actor import find_actor
+from registry_pipeline.cli.completion import complete_registry, complete_run
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.cli.run_argument import find_named_run
@@ -26,8 +27,8 @@ from registry_pipeline.runs.sealed_run import Refusal
     ("activate run_registry latest --reason 'reviewed' --dry-run", "what would change, and what refuses it"),
     ("activate drift_signals 2026-03-01__120000__drift_signals_build --reason 'reviewed'", "a run by its id"),
 )
-@click.argument("registry_id", metavar="REGISTRY")
-@click.argument("word", metavar="RUN")
+@click.argument("registry_id", metavar="REGISTRY", shell_complete=complete_registry)
+@click.argument("word", metavar="RUN", shell_complete=complete_run)
 @reason_options
 @dry_run_option
 @click.option(
@@ -84,7 +85,9 @@ def activate_command(  # noqa: PLR0913, PLR0917 - the options of a command, whic
     ("rollback --registry drift_signals --reason 'the drift is wrong' --allow-mixed", "only one registry of it"),
 )
 @click.argument("activation", metavar="[ACTIVATION]", required=False)
-@click.option("--registry", "registry_id", metavar="REGISTRY", help="Move only this registry.")
+@click.option(
+    "--registry", "registry_id", metavar="REGISTRY", shell_complete=complete_registry, help="Move only this registry."
+)
 @click.option("--redo", is_flag=True, help="Undo the last rollback instead of an activation.")
 @reason_options
 @dry_run_option
@@ -127,7 +130,7 @@ def rollback_command(
 
 
 @command("mark-bad", ("mark-bad 2026-03-01__120000__drift_signals_build --reason 'wrong clock'", "a run by its id"))
-@click.argument("word", metavar="RUN")
+@click.argument("word", metavar="RUN", shell_complete=complete_run)
 @reason_options
 @dry_run_option
 def mark_bad_command(reporter: Reporter, word: str, reason: str, actor: str | None, dry_run: bool) -> int:

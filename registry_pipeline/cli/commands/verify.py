@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from registry_pipeline.canonical import is_sha256
+from registry_pipeline.cli.completion import complete_run
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of, fail_on_option, matches_fail_on
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter, draw_progress
@@ -57,7 +58,7 @@ def _refuse_malformed_hash(_ctx: click.Context, _param: click.Parameter, value: 
     ("verify latest --inputs", "the newest run and all its inputs, recursively"),
     ("verify --all --require-sealed --baseline main", "nothing unsealed, altered or removed since main"),
 )
-@click.argument("names", metavar="[RUN|PATH]...", nargs=-1)
+@click.argument("names", metavar="[RUN|PATH]...", nargs=-1, shell_complete=complete_run)
 @click.option("--all", "all_folders", is_flag=True, help="Every run folder; an unsealed one is listed and passes.")
 @click.option("--active", is_flag=True, help="The active runs, and the pointer file and chain that name them.")
 @click.option("--pointers", is_flag=True, help="The pointer file, the chain, and that the runs that they name exist.")
