@@ -275,6 +275,10 @@ class Page:
         if not self.settings.quiet:
             self._print_line(text, style)
 
+    def error(self, text: str) -> None:
+        """Print one line about an error, also if the command is quiet."""
+        self._print_line(text, _STYLES[Severity.ERROR])
+
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
         """Print a table. Cells are folded to the width of a terminal and never cut in a pipe."""
         if self.settings.quiet:

@@ -64,6 +64,8 @@ def find_run(repository: Repository, word: str, registry_id: str | None = None) 
     if active is not None:
         ref = None if registry_id is None else _find_active_before(repository, registry_id, int(active["back"] or 0))
         if ref is None:
+            if registry_id is not None:
+                spec_of(registry_id)  # an unknown registry is the better explanation
             raise NotFoundError(f"`{word}` needs a registry that had an active run then", "use a run id")
         return make_found_run(repository, ref.run_root, ref.run_id)
     runs = list_all_runs(repository)

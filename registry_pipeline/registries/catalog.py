@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from registry_pipeline.errors import NotFoundError
+from registry_pipeline.findings.finding import did_you_mean
 from registry_pipeline.registries import (
     captured,
     delta_log,
@@ -137,5 +138,9 @@ def spec_of(registry_id: str) -> RegistrySpec:
     """Return the row of a registry; raise NotFoundError if no registry has this id."""
     spec = REGISTRIES.get(registry_id)
     if spec is None:
-        raise NotFoundError(f"no registry is called {registry_id!r}", "`registry-pipeline registries` lists them")
+        suggestion = did_you_mean(registry_id, REGISTRIES)
+        question = f"did you mean {suggestion}? " if suggestion else ""
+        raise NotFoundError(
+            f"no registry is called {registry_id!r}", f"{question}`registry-pipeline registries` lists them"
+        )
     return spec
