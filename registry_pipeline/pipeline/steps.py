@@ -89,11 +89,13 @@ def build(
     sealed: Mapping[str, SealedRun],
     *,
     on_progress: Callable[[int], None] | None = None,
+    write_caches: bool = True,
 ) -> Built | NotBuilt:
     """Build one registry from its sources and from verified runs of the registries that it depends on; write nothing.
 
     `sealed` are the valid runs that this build run has sealed; another upstream registry is read from its active run.
-    NotBuilt has the findings that say why the sources cannot be built.
+    Without `write_caches` not even a cache is written. NotBuilt has the findings that say why the sources cannot be
+    built.
 
     Raises:
         RefusedError: there is no builder, or an upstream registry is neither sealed nor active, or is foreign.
@@ -116,6 +118,7 @@ def build(
         started=run.started,
         chain=_read_chain_facts(repository) if spec.reads_chain else None,
         specs=REGISTRIES,
+        write_caches=write_caches,
     )
     gathered = spec.reader(repository, context)
     all_findings = sorted_findings([*findings, *gathered.findings])

@@ -68,3 +68,59 @@ def test_nothing_to_change_is_said_by_a_dry_run(built: Repository) -> None:
     result = built("activate", "drift_signals", "latest", "--reason", "again", "--dry-run", now=LATER)
 
     assert (result.code, "the run is already active; no pointer moved" in result.out) == (0, True)
+
+
+def preview(repository: Repository, *words: str) -> dict[str, str]:
+    document = repository("build", "--dry-run", "--json", *words, now=LATER).document("build")
+    return {row["registry_id"]: row["outcome"] for row in document["preview"]}
+
+
+@pytest.mark.parametrize("words", [(), ("--force",), ("op_status_table",), ("expected_versions", "--only")])
+def test_a_previewed_build_writes_nothing_and_names_what_the_build_seals(
+    built: Repository, words: tuple[str, ...]
+) -> None:
+    before = built.files()
+    outcomes = preview(built, *words)
+    assert built.files() == before
+
+    document = built("build", *words, "--json", now=LATER).document("build")
+    sealed = {row["registry_id"] for row in document["built"] if not row["reused"]}
+
+    assert {name for name, outcome in outcomes.items() if outcome in {"new", "depends"}} == sealed
+    assert {name for name, outcome in outcomes.items() if outcome == "not_built"} == set(document["not_built"])
+
+
+def test_a_preview_of_the_first_build_writes_nothing(known: Repository) -> None:
+    known("init")
+    before = known.files()
+
+    result = known("build", "--dry-run")
+
+    assert known.files() == before
+    assert result.out.splitlines()[-1] == "dry run: nothing was written"
+    assert result.code == known("build").code
+
+
+def test_a_preview_reports_what_is_wrong_with_a_source(built: Repository) -> None:
+    source = built.root / "docs/governance/EXPECTED_VERSIONS_v0_1.json"
+    source.write_text("{")
+    dry = built("build", "expected_versions", "--dry-run", now=LATER)
+
+    real = built("build", "expected_versions", now=LATER)
+
+    (reported,) = [line for line in dry.out.splitlines() if line.startswith("CAPTURE_FINDING: ")]
+    assert reported in real.out
+    assert dry.code == real.code
+
+
+def test_a_preview_has_the_exit_code_of_a_source_that_fails_its_check(built: Repository) -> None:
+    index = built.root / "60-REGISTRY/data/run-index.jsonl"
+    index.write_bytes(index.read_bytes() + b"not json\n")
+
+    dry, real = (built("build", "run_index", *words, now=LATER) for words in (("--dry-run",), ()))
+
+    assert dry.code == real.code == 3
+
+
+def test_a_preview_of_past_days_is_a_usage_error(built: Repository) -> None:
+    assert built("build", "drift_signals_daily", "--as-of", "2026-02-01", "--dry-run").code == 2
