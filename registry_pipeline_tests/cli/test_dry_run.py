@@ -115,7 +115,7 @@ def test_a_preview_reports_what_is_wrong_with_a_source(built: Repository) -> Non
 
 def test_a_preview_has_the_exit_code_of_a_source_that_fails_its_check(built: Repository) -> None:
     index = built.root / "60-REGISTRY/data/run-index.jsonl"
-    index.write_bytes(index.read_bytes() + b"not json\n")
+    index.write_bytes(index.read_bytes() + b"{}\n")
 
     dry, real = (built("build", "run_index", *words, now=LATER) for words in (("--dry-run",), ()))
 
