@@ -35,6 +35,14 @@ def test_log_lists_two_builds_of_one_second_one_after_the_other(built_twice: Rep
     ]
 
 
+def test_log_lists_a_rollback_after_the_activations_of_its_second(built_twice: Repository) -> None:
+    assert built_twice("rollback", "--reason", "wrong", now=NOON).code == 0
+    records = built_twice("log", "--limit", "0", "--json").document("log")["records"]
+    actions = [r["action"] for r in reversed(records) if r["kind"] == "activation"]
+
+    assert actions == ["init", "activate", "activate", "rollback"]
+
+
 def test_another_time_decides_before_the_build_order() -> None:
     names = [
         "2026-03-01__120000__run_registry_build__02",

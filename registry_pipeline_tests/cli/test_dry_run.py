@@ -7,6 +7,7 @@ import json
 import pytest
 
 from registry_pipeline_tests.cli.conftest import NOON, Repository
+from registry_pipeline_tests.role_packs import PACK
 
 LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
 BAD = ("mark-bad", "2026-03-01__120000__drift_signals_build", "--reason", "wrong clock")
@@ -114,10 +115,12 @@ def test_a_preview_reports_what_is_wrong_with_a_source(built: Repository) -> Non
 
 
 def test_a_preview_has_the_exit_code_of_a_source_that_fails_its_check(built: Repository) -> None:
-    index = built.root / "60-REGISTRY/data/run-index.jsonl"
-    index.write_bytes(index.read_bytes() + b"{}\n")
+    pack = built.root / PACK
+    content = json.loads(pack.read_bytes())
+    content["roles"].append(content["roles"][0])
+    pack.write_text(json.dumps(content))
 
-    dry, real = (built("build", "run_index", *words, now=LATER) for words in (("--dry-run",), ()))
+    dry, real = (built("build", "role_registry", *words, now=LATER) for words in (("--dry-run",), ()))
 
     assert dry.code == real.code == 3
 
