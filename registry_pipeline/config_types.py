@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date
 from pathlib import PurePosixPath
 from typing import Any, Final, TypeVar
 
@@ -154,11 +156,16 @@ def choice(*texts: str) -> OptionType:
 
 
 def between(low: Any, high: Any) -> OptionType:
-    """Return the type of an integer or a date from `low` to `high`, both included."""
+    """Return the type of an integer or a date from `low` to `high`, both included; a date may be a text."""
     kind = type(low)
     name = "integer" if kind is int else "date"
 
     def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
+        if kind is date and isinstance(content, str):
+            # A quoted date is the same date. Other ISO 8601 forms, such as 20260301, are none here.
+            with suppress(ValueError):
+                day = date.fromisoformat(content)
+                content = day if day.isoformat() == content else content
         # By exact type: for Python a boolean is an integer, and an instant is a date.
         if type(content) is not kind:
             problems.append(OptionProblem(place, f"Input should be a valid {name}"))

@@ -184,8 +184,8 @@ def _run(command: str, folder: Path) -> list[str]:
     bin_folder = Path(sys.executable).parent
     environment = {
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),  # the sessions run the code that they document
         "HOME": str(folder),
-        "PYTHONPATH": str(ROOT),  # this checkout, whichever is installed
         "LC_ALL": "C.UTF-8",
         "COLUMNS": "100",
         "NO_COLOR": "1",

@@ -33,6 +33,12 @@ def reason_options(command: _Decorated) -> _Decorated:
     return reason(actor(command))
 
 
+def dry_run_option(command: _Decorated) -> _Decorated:
+    """Add `--dry-run` to a command that changes the pointers."""
+    about = "Check everything and print what would change; write nothing."
+    return click.option("--dry-run", is_flag=True, help=about)(command)
+
+
 def _refuse_blank_reason(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     if not value.strip():
         raise click.UsageError("--reason needs a text")
@@ -46,24 +52,29 @@ def print_change(
     outcome: Activation | Refusal | None,
     *,
     action: str,
+    dry_run: bool = False,
     other_findings: Iterable[Finding] = (),
 ) -> int:
     """Render the health report after a change, print the outcome, and return the exit code: 0, 3, 5 or 8.
 
     `outcome` is None if nothing had to change; then, and after a refusal, nothing is rendered. `run` is None for a
-    refusal before any run was started. `action` is the `action` of the document.
+    refusal before any run was started. `action` is the `action` of the document. With `dry_run` nothing was changed,
+    and nothing is rendered; the exit code is that of the change.
     """
-    activation = outcome if isinstance(outcome, Activation) else None
+    planned = outcome if isinstance(outcome, Activation) else None
+    activation = None if dry_run else planned
     report, missing = (None, ()) if activation is None or run is None else render_after_change(repository, run)
     findings = tuple(dict.fromkeys((*(outcome.findings if outcome is not None else ()), *other_findings, *missing)))
     document: dict[str, Any] = {
         "action": action,
-        "moves": [] if activation is None else [move.to_json() for move in activation.moves],
+        "moves": [] if planned is None else [move.to_json() for move in planned.moves],
         "activation_run_id": None if activation is None else activation.record.run_id,
         "pointer_sha256": read_pointer_hash(repository) if activation is None else activation.pointer_sha256,
         "report_run_id": None if report is None else report.ref.run_id,
         "findings": [finding.to_json() for finding in findings],
     }
+    if dry_run:
+        document["dry_run"] = True
 
     def print_text(page: Page) -> None:
         if outcome is None:
@@ -71,8 +82,10 @@ def print_change(
         elif isinstance(outcome, Refusal):
             page.line("refused: no pointer moved", style="bold red")
         else:
-            _print_moves(page, outcome)
+            _print_moves(page, outcome, dry_run=dry_run)
         page.findings(findings)
+        if dry_run:
+            page.line("dry run: nothing was written")
 
     reporter.print_result(document, findings, print_text)
     if isinstance(outcome, Refusal):
@@ -80,11 +93,11 @@ def print_change(
     return ExitCode.INCOMPLETE if is_change_incomplete(findings) else ExitCode.FINE
 
 
-def _print_moves(page: Page, activation: Activation) -> None:
+def _print_moves(page: Page, activation: Activation, *, dry_run: bool) -> None:
     for move in activation.moves:
         before, after = ("nothing" if ref is None else ref.run_id for ref in (move.from_ref, move.to_ref))
         page.line(f"{move.registry_id}: {before} -> {after}")
-    page.line(f"recorded in {activation.record.run_id}")
+    page.line(f"{'would be recorded' if dry_run else 'recorded'} in {activation.record.run_id}")
 
 
 def exit_code_of_refusal(refusal: Refusal) -> ExitCode:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -12,6 +12,9 @@ from registry_pipeline.cli.exit_codes import MEANINGS, ExitCode
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.cli.settings import make_global_options, read_settings
 from registry_pipeline.findings.finding import did_you_mean
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 PROGRAM: Final = "registry-pipeline"
 _GLOBAL_TITLE: Final = "Global options (before or after the command)"
@@ -110,6 +113,14 @@ class CommandGroup(_SuggestingCommand, click.Group):
                 yield from ((f"{name} {subname}", subcommand) for subname, subcommand in command.all_commands())
             elif isinstance(command, Command):
                 yield name, command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands, without importing them, and options that start with `incomplete`."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for a completion
+
+        names = [name for name in self.help_lines if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=self.help_lines[name]) for name in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

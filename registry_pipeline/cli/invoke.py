@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 import click
 
+from registry_pipeline.cli.completion import COMPLETION_VARIABLE, print_completions
 from registry_pipeline.cli.exit_codes import ExitCode
 from registry_pipeline.cli.group import PROGRAM, Command
 from registry_pipeline.cli.program import program
@@ -37,6 +38,8 @@ def run(argv: Sequence[str] | None = None) -> int:
             signal.signal(number, _exit_on_signal)
     context: click.Context | None = None
     try:
+        if argv is None and (instruction := os.environ.get(COMPLETION_VARIABLE)):
+            return print_completions(program, PROGRAM, instruction)
         with program.make_context(PROGRAM, [*arguments]) as context:
             code = program.invoke(context)
         sys.stdout.flush()

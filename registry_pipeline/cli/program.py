@@ -30,7 +30,12 @@ COMMANDS: Final = {
     "entries": ("program:entries_group", "Registry entries: modules, routes, abilities and hooks in YAML files."),
     "run-index": ("program:run_index_group", "Append to the run index, query it, check it, merge it."),
     "overrides": ("program:overrides_group", "Append to the overrides log, list it, check it, merge it."),
-    "explain": ("commands.explain:explain_command", "Explain the CODE of a finding, or list every code."),
+    "explain": (
+        "commands.explain:explain_command",
+        "Explain a code or a printed word, or list every code.",
+    ),
+    "config": ("program:config_group", "Show and check the options of registry-pipeline.toml."),
+    "completion": ("commands.completion:completion_command", "Print the completion script of a shell."),
     "ui": ("commands.ui:ui_command", "Start Dagster's web UI for this repository."),
 }
 """Each command and group: "module:name" in `cli`, and its line of help, in the order in which users need them.
@@ -48,6 +53,17 @@ program = CommandGroup(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 click.version_option(package_name=PROGRAM, prog_name=PROGRAM)(program)
+config_group = CommandGroup(
+    name="config",
+    help="""Show and check the options of registry-pipeline.toml.
+
+    Every option has a default; docs/reference/configuration.md describes all of them.
+    """,
+    members={
+        "show": ("commands.config:show_command", "Show every option with its value and origin."),
+        "check": ("commands.config:check_command", "Check registry-pipeline.toml."),
+    },
+)
 roles_group = CommandGroup(
     name="roles",
     help="""Check and extend the role pack.

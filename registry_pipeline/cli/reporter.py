@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -16,13 +17,18 @@ from registry_pipeline.cli.exit_codes import ConditionResult, ExitCode
 from registry_pipeline.cli.formats.report import Message, Report, make_condition_messages
 from registry_pipeline.cli.settings import Format, Settings
 from registry_pipeline.findings.codes import CODES
-from registry_pipeline.findings.display import markdown_text, printable, printable_lines
+from registry_pipeline.findings.display import MAX_LISTED, markdown_text, printable, printable_lines
 from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.findings.line_ends import fold_line_end_damage
 from registry_pipeline.values import asdict, replace, value_type
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+
+# Seconds after which progress is drawn: what ends earlier needs none.
+_PROGRESS_DELAY: Final = 1.0
 
 
 class Progress:
@@ -37,31 +43,52 @@ class Progress:
 
 @contextmanager
 def draw_progress(reporter: Reporter, what: str, total: int | None = None) -> Iterator[Progress]:
-    """Draw progress on stderr while the block runs; not if it is no terminal, if `total` is 0, or with `--quiet`."""
+    """Draw progress on stderr after the block has run for a second, with the rate and the remaining time.
+
+    Nothing is drawn if stderr is no terminal, if `total` is 0, or with `--quiet`.
+    """
     if reporter.settings.quiet or not sys.stderr.isatty() or total == 0:
         yield Progress()
         return
     from rich import progress as rich_progress  # noqa: PLC0415 - only for a terminal
     from rich.console import Console  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    class _RateColumn(rich_progress.ProgressColumn):
+        def render(self, task: rich_progress.Task) -> Text:
+            return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
     columns = (
         rich_progress.SpinnerColumn(),
         rich_progress.TextColumn("{task.description}", markup=False),
         rich_progress.BarColumn(),
         rich_progress.MofNCompleteColumn(),
+        _RateColumn(),
+        rich_progress.TimeRemainingColumn(),
     )
     console = Console(stderr=True, color_system="auto" if reporter.settings.color else None)
-    with rich_progress.Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(printable(what), total=total)
+    bar = rich_progress.Progress(*columns, console=console, transient=True)
+    task = bar.add_task(printable(what), total=total)
 
-        class _DrawnProgress(Progress):
-            def start_step(self, text: str) -> None:
-                bar.update(task, description=printable(text), completed=0)
+    class _DrawnProgress(Progress):
+        def start_step(self, text: str) -> None:
+            # The rate and the remaining time are those of the step.
+            bar.reset(task, description=printable(text))
 
-            def set_done(self, count: int, of: int | None = None) -> None:
-                bar.update(task, completed=count, total=total if of is None else of)
+        def set_done(self, count: int, of: int | None = None) -> None:
+            bar.update(task, completed=count, total=total if of is None else of)
 
+    # A timer, because a step such as waiting for a lock reports nothing while it lasts.
+    timer = threading.Timer(_PROGRESS_DELAY, bar.start)
+    timer.daemon = True
+    timer.start()
+    try:
         yield _DrawnProgress()
+    finally:
+        timer.cancel()
+        timer.join()
+        if bar.live.is_started:
+            bar.stop()
 
 
 _FIELDS: Final = re.compile(r"(?:(?<!{){[a-z_]+})+")
@@ -74,16 +101,54 @@ def format_finding_head(finding: Finding) -> str:
 
 def format_finding(finding: Finding) -> str:
     """Return `<PREFIX>: CODE path[:location]: message expected … got … (clause) -> hint`."""
-    location = f":{finding.location}" if finding.location else ""
-    return f"{format_finding_head(finding)} {finding.path}{location}: {format_message(finding)}"
+    return f"{format_finding_head(finding)} {_format_place(finding)}: {format_message(finding)}"
+
+
+def _format_place(finding: Finding) -> str:
+    return f"{finding.path}:{finding.location}" if finding.location else finding.path
 
 
 def format_message(finding: Finding) -> str:
     """Return `message: expected … got … (clause) -> hint`, without the parts that the finding lacks."""
+    return f"{_format_problem(finding)} {_format_advice(finding)}"
+
+
+def _format_problem(finding: Finding) -> str:
     expected = "" if finding.expected is None else f" expected {finding.expected}"
     got = "" if finding.got is None else f" got {finding.got}"
-    hint = f" -> {finding.hint}" if finding.hint else ""
-    return f"{finding.message}{':' if expected or got else ''}{expected}{got} ({finding.clause}){hint}"
+    return f"{finding.message}{':' if expected or got else ''}{expected}{got}"
+
+
+def _format_advice(finding: Finding) -> str:
+    return f"({finding.clause}){f' -> {finding.hint}' if finding.hint else ''}"
+
+
+def group_findings(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """Return the findings of each code and severity, in the order of the first of each group."""
+    groups: dict[tuple[str, Severity], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.code, finding.severity), []).append(finding)
+    return list(groups.values())
+
+
+def format_finding_group(group: Sequence[Finding]) -> list[str]:
+    """Return the lines of findings of one code: one each, or for more than three a common one and the first three.
+
+    The message and the hint are on the common line if all of the findings have the same.
+    """
+    if len(group) <= MAX_LISTED:
+        return [format_finding(finding) for finding in group]
+    first = group[0]
+    same_problem = len({_format_problem(finding) for finding in group}) == 1
+    same_hint = len({finding.hint for finding in group}) == 1
+    problem = f": {_format_problem(first)}" if same_problem else ""
+    advice = _format_advice(first) if same_hint else f"({first.clause})"
+    lines = [f"{format_finding_head(first)} {len(group)} findings{problem} {advice}"]
+    for finding in group[:MAX_LISTED]:
+        problem = "" if same_problem else f": {_format_problem(finding)}"
+        hint = "" if same_hint or not finding.hint else f" -> {finding.hint}"
+        lines.append(f"  {_format_place(finding)}{problem}{hint}")
+    return [*lines, f"  and {len(group) - MAX_LISTED} more (--verbose lists all)"]
 
 
 def format_template(template: str) -> str:
@@ -194,6 +259,10 @@ class Page:
         if not self.settings.quiet:
             self._print_line(text, style)
 
+    def error(self, text: str) -> None:
+        """Print one line about an error, also if the command is quiet."""
+        self._print_line(text, _STYLES[Severity.ERROR])
+
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
         """Print a table. Cells are folded to the width of a terminal and never cut in a pipe."""
         if self.settings.quiet:
@@ -205,10 +274,19 @@ class Page:
         sys.stdout.writelines(f"{line.rstrip()}\n" for line in lines)
 
     def findings(self, findings: Iterable[Finding]) -> None:
-        """Print one line per finding; only errors if the command is quiet."""
-        for finding in findings:
-            if finding.severity is Severity.ERROR or not self.settings.quiet:
-                self._print_line(format_finding(finding), _STYLES[finding.severity], len(format_finding_head(finding)))
+        """Print findings, those of one code together; one line for each with `--verbose`, one for each error if quiet.
+
+        More than three findings of one code and severity have a common line, and the first three a line below it. What
+        converted line endings cause is one finding.
+        """
+        verbosity = self.settings.verbosity
+        if not verbosity:
+            findings = fold_line_end_damage(findings)
+        for group in group_findings(f for f in findings if f.severity is Severity.ERROR or verbosity >= 0):
+            style, styled = _STYLES[group[0].severity], len(format_finding_head(group[0]))
+            lines = map(format_finding, group) if verbosity else format_finding_group(group)
+            for line in lines:
+                self._print_line(line, "" if line.startswith(" ") else style, styled)
 
     def conditions(self, conditions: Sequence[ConditionResult]) -> None:
         """Print a line for each condition of `--fail-on` that failed or is unknown; only failed ones if quiet."""

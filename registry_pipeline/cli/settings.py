@@ -98,6 +98,12 @@ def read_settings(ctx: click.Context) -> Settings:
     )
 
 
+def find_repo_option(ctx: click.Context) -> Path | None:
+    """Return the folder that `-C` names, None without it, also while the command line is still typed."""
+    repo: Path | None = ctx.meta.get(_KEY, {}).get("repo")
+    return repo
+
+
 def find_requested_format(arguments: list[str]) -> Format:
     """Return the output format that unparsed arguments ask for; text if they ask for none or an unknown one."""
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments

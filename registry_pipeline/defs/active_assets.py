@@ -178,7 +178,7 @@ def _log_activation(context: AssetExecutionContext, moved: Activation) -> None:
 def _format_refusal(requested: Mapping[str, SealedRef], finding: Finding) -> str:
     names = [name for name, ref in requested.items() if finding.path == ref.path]
     subject = names[0] if names else finding.path
-    return printable(f"{subject}: {finding.code}: {finding.message}. Next: {finding.hint}")
+    return printable(f"{subject}: {finding.code}: {finding.full_message}. Next: {finding.hint}")
 
 
 def find_actor(instance: DagsterInstance, run: DagsterRun) -> tuple[str, str]:

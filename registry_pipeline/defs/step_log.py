@@ -23,7 +23,7 @@ def format_run(sealed: SealedRun | None) -> str:
 
 def format_finding(finding: Finding) -> str:
     """Return a finding with its next step on one line."""
-    return printable(f"{finding.code}: {finding.path}: {finding.message}. Next: {finding.hint}")
+    return printable(f"{finding.code}: {finding.path}: {finding.full_message}. Next: {finding.hint}")
 
 
 def log_findings(log: logging.Logger, findings: Sequence[Finding]) -> None:

@@ -109,7 +109,7 @@ def _generate_files(end: datetime, planted: bytes) -> dict[str, dict[str, bytes]
             *list_git_ignores(CODEX, _POINTERS_PATH, _LOGS, track_runs=False),
         ),
         ".gitattributes": _join_lines(
-            *list_git_attributes(CODEX, _POINTERS_PATH, _LOGS),
+            *list_git_attributes((CODEX,), _POINTERS_PATH, _LOGS),
             f"{REPORTS}/** -text",
             f"{RIG_ROOT}/** -text",
         ),

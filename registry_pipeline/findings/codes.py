@@ -32,7 +32,7 @@ _REBUILD_REGISTRY: Final = "rebuild the registry"
 _FIX_POINTERS: Final = "run `registry-pipeline doctor --fix` to restore the active state of the last record"
 _ACTIVATE_AGAIN: Final = "activate the run again"
 _ALLOW_FOREIGN: Final = "run `registry-pipeline build {registry}` to make a run of this repository, or `registry-pipeline activate {registry} {run_id} --allow-foreign --reason TEXT` to accept this run"
-_NO_EOL_CONVERSION: Final = "set `<publish_root>/** -text` in .gitattributes and check out the folder again"
+_NO_EOL_CONVERSION: Final = "run `registry-pipeline init` to add `-text` for each run root to .gitattributes; then delete the folder and restore it with `git checkout -- FOLDER`"
 _CORRECT_LATER: Final = "append a later record of the run with the correct value"
 _REMOVE_LINE: Final = "remove the line, which is not a record, and append its record again"
 _SET_CLOCK: Final = "set the clock of the machine that wrote the record"
@@ -142,24 +142,24 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("POINTER_FILE_MISSING", _W, "pointer", "Pointer file", "the pointer file is missing", "run `registry-pipeline init`"),
     ("POINTER_SHAPE", _E, "pointer", "Pointer file", "the pointer file: {detail}", _FIX_POINTERS),
     ("POINTER_DUPLICATE_KEY", _E, "pointer", "Pointer file", "the pointer file: {detail}", _FIX_POINTERS),
-    ("POINTER_DUPLICATE", _E, "pointer", "Pointer file", "the registry has two pointers", _FIX_POINTERS),
-    ("POINTER_TRISTATE", _E, "pointer", "Pointer file", 'active_ref_known is not true, false or "unknown"', _FIX_POINTERS),
-    ("POINTER_REF", _E, "pointer", "Pointer file", "active_ref_known is true, but active_ref is missing", "activate a run of this registry"),
-    ("POINTER_RUN_ROOT", _E, "pointer", "Pointer file", "run_root is not one of the configured run roots", "activate a run in a configured run root"),
-    ("POINTER_RUN_ID_FORM", _E, "pointer", "Pointer file", "run_id is not a valid folder name", "activate a run by its folder name"),
-    ("POINTER_SHA_FORM", _E, "pointer", "Pointer file", "manifest_sha256 is not 64 lower-case hexadecimal digits", _ACTIVATE_AGAIN),
-    ("POINTER_PATH", _E, "pointer", "Pointer file", "relpath is not a safe relative path", _ACTIVATE_AGAIN),
-    ("POINTER_NOT_PAYLOAD", _E, "pointer", "Pointer file", "relpath does not name a sealed artifact of the run", _ACTIVATE_AGAIN),
-    ("POINTER_ASOF", _E, "pointer", "Pointer file", "active_asof_utc: {detail}", _ACTIVATE_AGAIN),
-    ("POINTER_RUN_MISSING", _E, "pointer", "Pointer file", "the folder of the active run is missing", "restore the run folder, or run `registry-pipeline build` to make and activate a new run"),
-    ("POINTER_SEAL_INVALID", _E, "pointer", "Pointer file", "the active run does not verify: {detail}", "rebuild the registry and activate the new run"),
-    ("POINTER_ROOT_MISMATCH", _E, "pointer", "Pointer file", "the root hash of the active run differs from the one in the pointer", "rebuild the registry and activate the new run"),
-    ("POINTER_REGISTRY_RUN_MISMATCH", _E, "pointer", "Pointer file", "the active run belongs to another registry", "activate a run of this registry"),
+    ("POINTER_DUPLICATE", _E, "pointer", "Pointer file", "{registry} has two pointers", _FIX_POINTERS),
+    ("POINTER_TRISTATE", _E, "pointer", "Pointer file", 'active_ref_known of {registry} is not true, false or "unknown"', _FIX_POINTERS),
+    ("POINTER_REF", _E, "pointer", "Pointer file", "active_ref_known of {registry} is true, but active_ref is missing", "activate a run of this registry"),
+    ("POINTER_RUN_ROOT", _E, "pointer", "Pointer file", "run_root of {registry} is not one of the configured run roots", "activate a run in a configured run root"),
+    ("POINTER_RUN_ID_FORM", _E, "pointer", "Pointer file", "run_id of {registry} is not a valid folder name", "activate a run by its folder name"),
+    ("POINTER_SHA_FORM", _E, "pointer", "Pointer file", "manifest_sha256 of {registry} is not 64 lower-case hexadecimal digits", _ACTIVATE_AGAIN),
+    ("POINTER_PATH", _E, "pointer", "Pointer file", "relpath of {registry} is not a safe relative path", _ACTIVATE_AGAIN),
+    ("POINTER_NOT_PAYLOAD", _E, "pointer", "Pointer file", "relpath of {registry} does not name a sealed artifact of the run", _ACTIVATE_AGAIN),
+    ("POINTER_ASOF", _E, "pointer", "Pointer file", "active_asof_utc of {registry}: {detail}", _ACTIVATE_AGAIN),
+    ("POINTER_RUN_MISSING", _E, "pointer", "Pointer file", "the folder of the active run of {registry} is missing", "restore the run folder, or run `registry-pipeline build` to make and activate a new run"),
+    ("POINTER_SEAL_INVALID", _E, "pointer", "Pointer file", "the active run of {registry} does not verify: {detail}", "rebuild the registry and activate the new run"),
+    ("POINTER_ROOT_MISMATCH", _E, "pointer", "Pointer file", "the root hash of the active run of {registry} differs from the one in the pointer", "rebuild the registry and activate the new run"),
+    ("POINTER_REGISTRY_RUN_MISMATCH", _E, "pointer", "Pointer file", "the active run of {registry} belongs to another registry", "activate a run of this registry"),
     ("POINTER_UNKNOWN_REGISTRY", _E, "pointer", "Pointer file", "no registry with this name has a pointer", "run `registry-pipeline registries` to list the registries"),
-    ("POINTER_MARKED_BAD", _E, "pointer", "Pointer file", "the active run is marked bad: {detail}", "run `registry-pipeline rollback --reason TEXT`, or activate another run"),
-    ("POINTER_FOREIGN", _E, "pointer", "Pointer file", "the active run belongs to another repository; {detail}", _ALLOW_FOREIGN),
-    ("POINTER_ORIGIN_UNKNOWN", _W, "pointer", "Pointer file", "the active run has a repository_id and this repository has none, so they cannot be compared", "restore the line `repository_id` in registry-pipeline.toml; if it never had one, run `registry-pipeline init` to add it"),
-    ("POINTER_INPUTS_MIXED", _W, "pointer", "Consistency", "the run was built from a {detail} run that is not the active one", "run `registry-pipeline build {registry}`, which also builds the registries that depend on it"),
+    ("POINTER_MARKED_BAD", _E, "pointer", "Pointer file", "the active run of {registry} is marked bad: {detail}", "run `registry-pipeline rollback --reason TEXT`, or activate another run"),
+    ("POINTER_FOREIGN", _E, "pointer", "Pointer file", "the active run of {registry} belongs to another repository; {detail}", _ALLOW_FOREIGN),
+    ("POINTER_ORIGIN_UNKNOWN", _W, "pointer", "Pointer file", "the active run of {registry} has a repository_id and this repository has none, so they cannot be compared", "restore the line `repository_id` in registry-pipeline.toml; if it never had one, run `registry-pipeline init` to add it"),
+    ("POINTER_INPUTS_MIXED", _W, "pointer", "Consistency", "{registry} was built from a run of {upstream} that is not active", "run `registry-pipeline build {rebuilt}`, which also builds the registries that depend on it"),
     # The activation chain.
     ("CHAIN_NOT_STARTED", _I, "chain", "Chain", "the pointer file has no activation record yet", "no action needed; the next change writes an `init` record first"),
     ("CHAIN_LOST", _E, "chain", "Chain", "this tool wrote the pointer file, but all of its activation records are missing", "restore the record folders from a backup or another clone; if they cannot be restored, `registry-pipeline init --restart-chain --reason TEXT` writes a new first record that states the loss"),
@@ -183,7 +183,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("ACTIVATE_FOREIGN", _E, "activation", "Activation", "the run belongs to another repository", _ALLOW_FOREIGN),
     ("ACTIVATE_ORIGIN_UNKNOWN", _W, "activation", "Activation", "cannot check whether the run belongs to this repository: {detail}", "run `registry-pipeline init` to give the repository an id; runs that are built afterwards contain it"),
     ("ACTIVATE_OLDER", _E, "activation", "Activation", "the as-of time of the run is earlier than that of the active run", "use `registry-pipeline rollback --reason TEXT` to go back"),
-    ("ACTIVATE_MIXED", _E, "activation", "Consistency", "after this change {detail}", "run `registry-pipeline build {registry}`, which also builds the registries that depend on it, or use --allow-mixed with a reason"),
+    ("ACTIVATE_MIXED", _E, "activation", "Consistency", "after this change {registry} would depend on a run of {upstream} that is not active", "run `registry-pipeline build {rebuilt}`, which also builds the registries that depend on it, or use --allow-mixed with a reason"),
     ("ACTIVATE_VERDICT_STALE", _E, "activation", "Activation", "the folder changed after the run was verified", "verify the run again"),
     ("ACTIVATE_ROLLED_BACK", _W, "proposal", "Activation", "a rollback deactivated this run, so it is not activated automatically", "run `registry-pipeline build {registry}` to make a new run, or `registry-pipeline activate` to activate this one again"),
     # Other results of commands, and what doctor finds.
@@ -196,6 +196,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("DOCTOR_INTENT_LEFTOVER", _W, "doctor", "Recovery", "an intent file is left over from a change that is complete or was never written", "run `registry-pipeline doctor --fix` to remove it; the next change also removes it"),
     ("DOCTOR_TEMPORARY_LEFTOVER", _W, "doctor", "Recovery", "a process that was killed left this temporary file", "run `registry-pipeline doctor --fix` to remove it; the next change of the same file also removes it"),
     ("DOCTOR_LINE_ENDS", _W, "doctor", "Line endings and ignored files", "git may convert line endings here, which breaks seals and hashes: its attribute `text` is {detail}", "run `registry-pipeline init` to add the missing lines to .gitattributes; a later line in it must not override them"),
+    ("DOCTOR_LINE_ENDS_CONVERTED", _E, "doctor", "Line endings and ignored files", "the line endings of {detail} were converted, as by a git checkout, so the seals do not match", "run `registry-pipeline init` to protect them; then delete the converted folders that git tracks and restore them with `git checkout -- FOLDER`; rebuild nothing"),
     ("DOCTOR_NOT_IGNORED", _W, "doctor", "Line endings and ignored files", "git does not ignore this path, which contains temporary state and no evidence", "run `registry-pipeline init` to add the missing lines to .gitignore"),
     # Removed runs, and the scan of the run roots.
     ("RUN_REMOVED", _E, "history", "Run history", "a run that is in {detail} is missing", "restore the folder, or run `registry-pipeline activate run_registry RUN --accept-removed --reason TEXT`"),

@@ -20,7 +20,7 @@ _HIDDEN_OTHERS: Final = re.compile(
 _LINE_BREAKS: Final = re.compile("[\t\n\v\f\r\x85\u2028\u2029]+")
 _MARKUP: Final = re.compile(r"[\\`*\[\]<>|&]")
 _BACKTICKS: Final = re.compile("(`+)")
-_MAX_LISTED: Final = 3
+MAX_LISTED: Final = 3
 _HEADING: Final = re.compile(r"\A *#")
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA: Final = re.compile("[\t\r\n]|[\\s\"'\u2018\u2019\u201c\u201d]*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
@@ -41,8 +41,8 @@ def printable(text: str) -> str:
 
 def list_some(items: Sequence[str], separator: str) -> str:
     """Return the first three items, and the number of the others."""
-    more = len(items) - _MAX_LISTED
-    return separator.join(items[:_MAX_LISTED]) + (f"{separator}and {more} more" if more > 0 else "")
+    more = len(items) - MAX_LISTED
+    return separator.join(items[:MAX_LISTED]) + (f"{separator}and {more} more" if more > 0 else "")
 
 
 def printable_lines(text: str) -> str:

@@ -15,11 +15,14 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.atomic_write import is_temporary, remove_temporary
 from registry_pipeline.files.durable import make_write_error
 from registry_pipeline.files.lock import is_locked
+from registry_pipeline.files.path_policy import SEAL_FILES
+from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.findings.finding import Finding, sorted_findings
+from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
+from registry_pipeline.findings.line_ends import make_converted_finding
 from registry_pipeline.git.first_parent import read_default_branch
 from registry_pipeline.git.repository import read_ignored_paths, read_text_attributes
-from registry_pipeline.pipeline.init import list_git_ignores
+from registry_pipeline.pipeline.init import list_git_ignores, list_used_run_roots
 from registry_pipeline.pipeline.rebuild import render_after_change
 from registry_pipeline.pipeline.status import inspect_with_git
 from registry_pipeline.pointers.recovery import complete_pending, remove_leftovers, restore_pointer_file, void_records
@@ -28,6 +31,7 @@ from registry_pipeline.registries.base.drift import make_git_unreadable_finding
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root
 from registry_pipeline.registries.entries.library import find_content_paths
 from registry_pipeline.registries.entries.schemas import AGENTS_PATH, COORDINATION_PATH, ENTRY_TYPES, SCHEMA_FOLDER
+from registry_pipeline.runs.scan import list_run_folder_names
 from registry_pipeline.runs.sealed_run import Refusal
 from registry_pipeline.runs.writer import find_leftovers, quarantine_folder
 from registry_pipeline.values import asdict, value_type
@@ -140,13 +144,27 @@ def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
 
 
 def _check_line_ends(repository: Repository) -> Iterator[Finding]:
-    """Yield a finding for publish_root and for the pointer file if git may convert their line endings."""
-    config = repository.config
-    sealed_file = f"{config.publish_root}/RUN/manifest.json"  # stands for every sealed file, also of future runs
-    attributes = read_text_attributes(repository.root, (sealed_file, config.pointers)) or {}
-    for path, reported_path in ((sealed_file, config.publish_root), (config.pointers, config.pointers)):
+    """Yield a finding for each run root and the pointer file if git may convert, or has converted, line endings."""
+    pointers, roots = repository.config.pointers, list_used_run_roots(repository)
+    # A file that stands for every sealed file, also of future runs.
+    paths = {f"{root}/RUN/manifest.json": root for root in roots} | {pointers: pointers}
+    attributes = read_text_attributes(repository.root, tuple(paths)) or {}
+    for path, reported_path in paths.items():
         if attributes.get(path, "unset") != "unset":
             yield finding("DOCTOR_LINE_ENDS", reported_path, detail=attributes[path])
+    for run_root, names in list_run_folder_names(repository.root, roots, lambda _root, _error: None):
+        count = sum(_has_converted_hashes(repository.path(f"{run_root}/{name}/{SEAL_FILES[1]}")) for name in names)
+        if count:
+            # Only what is active is verified here; an error of that is reported besides.
+            yield make_converted_finding(run_root, count, Severity.WARNING)
+
+
+def _has_converted_hashes(path: Path) -> bool:
+    """Return whether the first line of a list of hashes ends with CRLF, which no writer of such lists uses."""
+    try:
+        return read_regular_file(path, follow_links=False).partition(b"\n")[0].endswith(b"\r")
+    except OSError:
+        return False  # there is no seal, or `verify` reports that it cannot be read
 
 
 def _check_ignores(repository: Repository) -> Iterable[Finding]:

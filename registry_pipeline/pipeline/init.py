@@ -118,10 +118,16 @@ def format_coverage_addendum() -> str:
     return _COVERAGE_HEAD + "".join(rows)
 
 
-def list_git_attributes(publish_root: str, pointers: str, logs: Iterable[str] = ()) -> tuple[str, ...]:
+def list_git_attributes(run_roots: Iterable[str], pointers: str, logs: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the `.gitattributes` lines of evidence and append-only logs, whose line endings git must not convert."""
     # A converted line ending would break a seal, and would edit every record of a log.
-    return tuple(f"{path} -text" for path in (f"{publish_root}/**", pointers, *logs))
+    return tuple(f"{path} -text" for path in (*(f"{root}/**" for root in run_roots), pointers, *logs))
+
+
+def list_used_run_roots(repository: Repository) -> list[str]:
+    """Return publish_root and the other run roots that exist."""
+    config = repository.config
+    return [root for root in config.run_roots if root == config.publish_root or repository.path(root).is_dir()]
 
 
 def list_git_ignores(
@@ -263,7 +269,7 @@ def _extend_git_rules(repository: Repository, *, track_runs: bool) -> list[str]:
     # Rules for logs that do not exist yet, too: the first append writes no rules of git.
     paths = (config.publish_root, config.pointers, (config.run_index.path, config.run_index.overrides))
     rules = {
-        ".gitattributes": list_git_attributes(*paths),
+        ".gitattributes": list_git_attributes(list_used_run_roots(repository), *paths[1:]),
         ".gitignore": list_git_ignores(*paths, track_runs=track_runs),
     }
     return [name for name, lines in rules.items() if _append_missing_lines(repository.root / name, lines)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from registry_pipeline.canonical import utc_text
@@ -16,7 +17,7 @@ from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, spec_o
 from registry_pipeline.runs.envelope import is_foreign, stated_repository_id
 from registry_pipeline.runs.envelope_file import read_run_json
 from registry_pipeline.runs.pointer_file import verify_referenced_run
-from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.scan import RunFolder, find_dated_runs, list_run_folders, read_run_folder
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
@@ -45,12 +46,10 @@ def read_log(repository: Repository, registry_id: str | None, limit: int) -> lis
         }
         for run_id, folder in find_dated_runs(listing, by_tag)
     ]
-    entries += [
-        _activation_to_json(record)
-        for record in read_chain_state(repository).records
-        if registry_id is None or record.moves_of(registry_id)
-    ]
-    newest = sorted(entries, key=_make_sort_key, reverse=True)[: limit or None]
+    records = read_chain_state(repository).records
+    entries += [_activation_to_json(r) for r in records if registry_id is None or r.moves_of(registry_id)]
+    key = partial(_make_sort_key, _count_builds_before(records))
+    newest = sorted(entries, key=key, reverse=True)[: limit or None]
     # Only the folders of printed entries are read.
     return [
         entry | _read_unverified_facts(repository, entry) if entry["kind"] == "build" else entry for entry in newest
@@ -64,11 +63,28 @@ def _activation_to_json(record: SealedRecord) -> dict[str, Any]:
     return {"kind": "activation", "registry_id": moved.pop() if len(moved) == 1 else None} | record.to_json()
 
 
-def _make_sort_key(entry: Mapping[str, Any]) -> tuple[str, bool, int, str]:
-    # Within one second: builds in the order of the catalog, then the activation that activated them.
-    is_activation = entry["kind"] == "activation"
-    number = 0 if is_activation else _CATALOG_ORDER[entry["registry_id"]]
-    return entry["created_utc"], is_activation, number, entry["run_id"]
+def _count_builds_before(records: Sequence[SealedRecord]) -> dict[str, int]:
+    """Return for each activation record, by run id, how many builds of its second there were before it."""
+    # The number of a run counts the builds of its second; that of an activation record does not. A record comes after
+    # the runs that it moves a pointer to, and after the record before it.
+    counts: dict[str, int] = {}
+    second, number = "", 1
+    for sealed in records:
+        moved = [RunId.parse(move.to_ref.run_id) for move in sealed.record.moves if move.to_ref is not None]
+        numbers = [run_id.number for run_id in moved if run_id is not None]
+        number = max(number if sealed.created_utc == second else 1, *numbers, 1)
+        second = sealed.created_utc
+        counts[sealed.ref.run_id] = number
+    return counts
+
+
+def _make_sort_key(builds: Mapping[str, int], entry: Mapping[str, Any]) -> tuple[str, int, bool, int, str]:
+    # Within one second: builds in their order, each followed by the activation that activated it.
+    if entry["kind"] == "activation":
+        return entry["created_utc"], builds[entry["run_id"]], True, 0, entry["run_id"]
+    run_id = RunId.parse(entry["run_id"])
+    number = 1 if run_id is None else run_id.number
+    return entry["created_utc"], number, False, _CATALOG_ORDER[entry["registry_id"]], entry["run_id"]
 
 
 def _read_unverified_facts(repository: Repository, entry: Mapping[str, Any]) -> dict[str, Any]:

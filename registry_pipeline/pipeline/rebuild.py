@@ -207,7 +207,8 @@ class _Builds:
     run: BuildRun
     force: bool
     on_step: Callable[[Step, str], None]
-    on_progress: Callable[[int], None] | None
+    on_progress: Callable[[int], None] | None = None
+    write_caches: bool = True
     # What was built from no other registry, with the seconds that it took: it can still be sealed, once.
     compared: dict[str, tuple[Built | NotBuilt, float]] = field(default_factory=dict)
     # The rows of captures that keep their runs, whatever becomes of the others.
@@ -219,7 +220,8 @@ class _Builds:
             return self.compared.pop(spec.registry_id)
         started = time.perf_counter()
         self.on_step("build", spec.registry_id)
-        built = build(self.repository, self.run, spec, sealed, on_progress=self.on_progress)
+        progress, caches = self.on_progress, self.write_caches
+        built = build(self.repository, self.run, spec, sealed, on_progress=progress, write_caches=caches)
         return built, time.perf_counter() - started
 
     def validate(self, run: SealedRun) -> Verdict:
@@ -228,10 +230,20 @@ class _Builds:
         return validate(self.repository, run, activated=self.run.activated.get(run.registry_id))
 
 
+def find_unchanged(
+    repository: Repository, run: BuildRun, specs: Sequence[RegistrySpec], *, write_caches: bool = True
+) -> list[BuiltRow] | None:
+    """Return the rows of a build of these registries if it would keep the active run of each, else None.
+
+    Nothing is sealed; without `write_caches` nothing at all is written.
+    """
+    builds = _Builds(replace(repository, memo={}), run, False, lambda _step, _registry: None, write_caches=write_caches)
+    return _find_unchanged(builds, specs)
+
+
 def is_up_to_date(repository: Repository, run: BuildRun) -> bool:
     """Return whether a rebuild of all registries with a pointer would seal nothing; writes no run folder."""
-    builds = _Builds(replace(repository, memo={}), run, False, lambda _step, _registry: None, None)
-    return _find_unchanged(builds, [spec for spec in BUILD_ORDER if spec.pointer]) is not None
+    return find_unchanged(repository, run, [spec for spec in BUILD_ORDER if spec.pointer]) is not None
 
 
 def _find_unchanged(builds: _Builds, specs: Sequence[RegistrySpec]) -> list[BuiltRow] | None:

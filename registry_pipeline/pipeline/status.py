@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from registry_pipeline.canonical import parse_utc
+from registry_pipeline.canonical import parse_utc, short
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.findings.codes import family_of
@@ -49,6 +49,11 @@ class Status:
     findings: tuple[Finding, ...]
     registries: tuple[Mapping[str, Any], ...]
 
+    def to_heading(self) -> str:
+        """Return the line that names the repository, its commit and the state of its working tree."""
+        commit = "no git commit" if self.git.commit is None else f"commit {short(self.git.commit)}"
+        return f"{self.root}  ({commit}, tree {self.git.working_tree_state or 'unknown'})"
+
     def to_json(self) -> dict[str, Any]:
         """Return the document of `status --json`."""
         operations, drift, health = self.inspection.operations, self.inspection.drift, self.inspection.health
@@ -59,7 +64,7 @@ class Status:
                 "working_tree_state": self.git.working_tree_state,
             },
             "runs": {
-                "total": sum(self.listing.count_by_root().values()),
+                "total": self.listing.total,
                 "by_root": self.listing.count_by_root(),
                 "by_seal": self.listing.count_by_seal(),
             },

@@ -96,11 +96,13 @@ def build(
     sealed: Mapping[str, SealedRun],
     *,
     on_progress: Callable[[int], None] | None = None,
+    write_caches: bool = True,
 ) -> Built | NotBuilt:
     """Build one registry from its sources and from verified runs of the registries that it depends on; write nothing.
 
     `sealed` are the valid runs that this build run has sealed; another upstream registry is read from its active run.
-    NotBuilt has the findings that say why the sources cannot be built.
+    Without `write_caches` not even a cache is written. NotBuilt has the findings that say why the sources cannot be
+    built.
 
     Raises:
         RefusedError: there is no builder, or an upstream registry is neither sealed nor active, or is foreign.
@@ -123,6 +125,7 @@ def build(
         started=run.started,
         chain=_read_chain_facts(repository) if spec.reads_chain else None,
         specs=REGISTRIES,
+        write_caches=write_caches,
     )
     gathered = spec.reader(repository, context)
     all_findings = sorted_findings([*findings, *gathered.findings])
@@ -201,8 +204,10 @@ def _read_previous(
         try:
             report = read_sealed_report(repository, REGISTRIES[name], ref)
         except EvidenceError as error:
-            path, severity = ref.path, Severity.WARNING
-            findings.append(finding("POINTER_SEAL_INVALID", path, detail=error.message, severity=severity))
+            # The finding names registry and run already.
+            detail = error.message.partition(f"{ref.run_id} ")[2].removeprefix("does not verify: ")
+            words = {"detail": detail, "registry": name}
+            findings.append(finding("POINTER_SEAL_INVALID", ref.path, severity=Severity.WARNING, **words))
             continue
         foreign_id = find_foreign_id(repository, report)
         if foreign_id is None:

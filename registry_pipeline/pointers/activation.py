@@ -99,9 +99,11 @@ def activate(
     reason: str,
     allow_mixed: bool = False,
     allow_foreign: bool = False,
+    dry_run: bool = False,
 ) -> Activation | Refusal | None:
     """Activate these runs in one change with a sealed record; None without runs, or if all are active already.
 
+    With `dry_run` nothing is written, and the result is that of the change.
     `run.started` is the time of the activation. Errors are those of `change_pointers` and `plan_activation`; BusyError
     also if the runs were validated with different pointer files.
     """
@@ -112,7 +114,7 @@ def activate(
     if len(hashes) != 1:
         raise BusyError("the pointer file changed between the validations; nothing changed", "validate the runs again")
     candidates = tuple(Candidate(*pair) for pair in validated)
-    request = ChangeRequest(actor, reason, candidates, allow_mixed, allow_foreign)
+    request = ChangeRequest(actor, reason, candidates, allow_mixed, allow_foreign, dry_run)
     return change_pointers(repository, run, hashes.pop(), request, _plan_request)
 
 
@@ -229,4 +231,4 @@ def _explain_by_inputs(claim: Candidate, edge: InconsistentInput | None, state: 
     if edge is None:
         because = "it was built with --only or --no-activate, or a check stopped its activation"
         return Obstacle(because, f"{_PROGRAM} activate {name} {ref.run_id} --reason TEXT")
-    return Obstacle(make_mixed_finding(edge, ref).message, f"{_PROGRAM} build {edge.upstream_id}")
+    return Obstacle(make_mixed_finding(edge, ref).full_message, f"{_PROGRAM} build {edge.upstream_id}")

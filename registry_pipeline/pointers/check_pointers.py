@@ -32,6 +32,7 @@ class _Entry:
     pointer: Pointer
 
     def finding(self, code: str, key: str, *, severity: Severity | None = None, **words: Any) -> Finding:
+        words = {"registry": self.pointer.registry_id} | words
         return finding(code, self.path, location=f"{self.location}{key}", severity=severity, **words)
 
 
@@ -68,7 +69,7 @@ def check_pointers(
                 findings += _check_origin(entry, ref, verdict, repository.config.repository_id, accepted_foreign)
                 active[registry_id] = SealedRun(registry_id, ref, inputs_of(ref) or Inputs(), "")
     for edge in find_inconsistent_inputs(active, specs):
-        words: dict[str, Any] = {"detail": edge.upstream_id, "registry": edge.upstream_id, "got": edge.recorded.run_id}
+        words: dict[str, Any] = {"upstream": edge.upstream_id, "rebuilt": edge.upstream_id, "got": edge.recorded.run_id}
         expected_run = None if edge.active is None else edge.active.run_id
         entry = entries[edge.registry_id]
         findings.append(entry.finding("POINTER_INPUTS_MIXED", "/active_ref", expected=expected_run, **words))
@@ -137,7 +138,7 @@ def _check_origin(
         accepted = ref.identity in accepted_foreign
         severity = Severity.WARNING if accepted else None
         detail = f"{'an' if accepted else 'no'} activation record of this repository accepts it"
-        words = {"detail": detail, "registry": entry.pointer.registry_id, "run_id": ref.run_id}
+        words = {"detail": detail, "run_id": ref.run_id}
         yield entry.finding("POINTER_FOREIGN", "/active_ref", severity=severity, expected=own, got=stated, **words)
     elif own is None and stated is not None:
         # The id of this repository was removed: a run states one only if its repository had one.

@@ -11,7 +11,7 @@ from typing import Final
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import make_build_order_key, spec_of
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.scan import list_run_folder_names, read_run_folders
@@ -57,13 +57,15 @@ def find_run(repository: Repository, word: str, registry_id: str | None = None) 
     """Return the run that a word names: `active`, `active~N`, `latest`, or the start of a run id or root hash.
 
     `active` is the active run of `registry_id`, `active~N` the one before its last N moves, of which
-    rollbacks are some. `latest` is the newest run of `registry_id`, or else of all registries. A word that names no
-    run, or several, is a NotFoundError.
+    rollbacks are some. `latest` is the newest run of `registry_id`, or else of all registries, in build order. A
+    word that names no run, or several, is a NotFoundError.
     """
     active = _ACTIVE.fullmatch(word)
     if active is not None:
         ref = None if registry_id is None else _find_active_before(repository, registry_id, int(active["back"] or 0))
         if ref is None:
+            if registry_id is not None:
+                spec_of(registry_id)  # an unknown registry is the better explanation
             raise NotFoundError(f"`{word}` needs a registry that had an active run then", "use a run id")
         return make_found_run(repository, ref.run_root, ref.run_id)
     runs = list_all_runs(repository)
@@ -76,7 +78,7 @@ def find_run(repository: Repository, word: str, registry_id: str | None = None) 
         if not dated:
             whose = "" if registry_id is None else f" of {registry_id}"
             raise NotFoundError(f"there is no run{whose}", "run `registry-pipeline build`")
-        return max(dated, key=lambda pair: (pair[0].stamp, pair[0].number, pair[1].run_id))[1]
+        return max(dated, key=lambda pair: make_build_order_key(pair[0]))[1]
     return _find_by_name(repository, runs, word)
 
 

@@ -159,20 +159,18 @@ def check_consistency_after(
             rebuilt = edge.upstream_id if edge.upstream_id in moved else edge.registry_id
             yield make_mixed_finding(edge, edge.ref, rebuilt)
         else:
-            detail, registry_id = edge.upstream_id, edge.registry_id
-            yield _make_input_finding("POINTER_INPUTS_MIXED", edge, edge.ref, detail=detail, registry=registry_id)
+            yield _make_input_finding("POINTER_INPUTS_MIXED", edge, edge.ref, edge.registry_id)
 
 
 def make_mixed_finding(edge: InconsistentInput, ref: SealedRef, rebuilt: str | None = None) -> Finding:
     """Return ACTIVATE_MIXED about the run `ref`; its hint is to build `rebuilt`, or else the upstream registry."""
-    active = "no run of it is active" if edge.active is None else f"{edge.active.run_id} is active"
-    detail = f"{edge.registry_id} ({edge.ref.run_id}) would depend on {edge.recorded.run_id}, but {active}"
-    return _make_input_finding("ACTIVATE_MIXED", edge, ref, detail=detail, registry=rebuilt or edge.upstream_id)
+    return _make_input_finding("ACTIVATE_MIXED", edge, ref, rebuilt or edge.upstream_id)
 
 
-def _make_input_finding(code: str, edge: InconsistentInput, ref: SealedRef, *, detail: str, registry: str) -> Finding:
+def _make_input_finding(code: str, edge: InconsistentInput, ref: SealedRef, rebuilt: str) -> Finding:
     expected, got = "no active run" if edge.active is None else edge.active.run_id, edge.recorded.run_id
-    return finding(code, ref.path, expected=expected, got=got, detail=detail, registry=registry)
+    registry, upstream = edge.registry_id, edge.upstream_id
+    return finding(code, ref.path, expected=expected, got=got, registry=registry, upstream=upstream, rebuilt=rebuilt)
 
 
 @value_type

@@ -150,8 +150,11 @@ def rollback(
     actor: str,
     reason: str,
     allow_mixed: bool = False,
+    dry_run: bool = False,
 ) -> Activation | Refusal | None:
     """Activate, for each move to undo, the run that it replaced; None if nothing changes, a refusal if one may not be.
+
+    With `dry_run` nothing is written, and the result is that of the rollback.
 
     Raises:
         BusyError: another change holds the lock, or happened meanwhile (exit 6).
@@ -173,7 +176,7 @@ def rollback(
             raise BusyError(f"{target.record.ref.run_id} was voided meanwhile; nothing changed", "see the log")
         return plan_rollback(request, target.moves, restores=target.restores)
 
-    request = ChangeRequest(actor, reason, candidates, allow_mixed)
+    request = ChangeRequest(actor, reason, candidates, allow_mixed, dry_run=dry_run)
     return change_pointers(repository, run, pointer_sha256, request, make_plan)
 
 
@@ -196,9 +199,11 @@ def find_accepted_removals(chain: ChainState) -> frozenset[str]:
 
 
 def mark_bad(
-    repository: Repository, run: BuildRun, found: FoundRun, *, actor: str, reason: str
+    repository: Repository, run: BuildRun, found: FoundRun, *, actor: str, reason: str, dry_run: bool = False
 ) -> Activation | Refusal | None:
     """Prevent every later activation of a run; a pointer to it becomes `false`. None if it is marked already.
+
+    With `dry_run` nothing is written, and the result is that of the change.
 
     Raises:
         RefusedError: the folder is an activation record, is not sealed, or is outside the run roots (exit 5).
@@ -211,7 +216,7 @@ def mark_bad(
     def make_plan(request: ActivationRequest, pointers: bytes, _chain: ChainState) -> PlanResult:
         return plan_mark_bad(request, pointers, ref)
 
-    return change_pointers(repository, run, pointer_sha256, ChangeRequest(actor, reason), make_plan)
+    return change_pointers(repository, run, pointer_sha256, ChangeRequest(actor, reason, dry_run=dry_run), make_plan)
 
 
 def _find_ref_to_mark(repository: Repository, found: FoundRun) -> SealedRef:

@@ -31,6 +31,7 @@ from registry_pipeline.pointers.state import (
     read_activation_state,
     read_chain,
     read_locked_state,
+    read_pointer_state,
     remove_intent,
 )
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root, seal_built
@@ -47,13 +48,14 @@ _CHECKPOINT_REASON: Final = "a checkpoint of all earlier records"
 
 @value_type
 class ChangeRequest:
-    """A request to change pointers: actor, reason and the runs to activate."""
+    """A request to change pointers: actor, reason and the runs to activate; with `dry_run` nothing is written."""
 
     actor: str
     reason: str
     candidates: tuple[Candidate, ...] = ()
     allow_mixed: bool = False
     allow_foreign: bool = False
+    dry_run: bool = False
 
 
 # Returns the change for a request, the bytes of the pointer file and the chain, all read under the lock.
@@ -66,7 +68,7 @@ def change_pointers(
     """Make one change with a sealed record; None if there is nothing to change. A refusal changes nothing.
 
     The start of `run` is the time of the change. `seen_sha256` is the hash of the pointer file when the candidates were
-    validated.
+    validated. With `dry_run` nothing is written, and the record of the result is the one that would be sealed.
 
     Raises:
         BusyError: another change holds the lock, or the pointer file changed since `seen_sha256` (exit 6).
@@ -75,6 +77,8 @@ def change_pointers(
         WriteError, DurabilityError, PublishError: the disk refused; the message says whether the pointers moved.
     """
     refuse_linked_publish_root(repository)
+    if request.dry_run:
+        return _preview_change(repository, run, seen_sha256, request, make_plan)
     # (1) Lock, and refuse if the pointer file is not the one that the verdicts were made for.
     with pointer_lock(repository.pointer_path, repository.root):
         refuse_changed_file(repository.pointer_path, seen_sha256)
@@ -101,6 +105,25 @@ def change_pointers(
             with suppress(RegistryPipelineError, OSError):
                 _seal_checkpoint(repository, run, request.actor)
     return Activation(plan.record.action, plan.moves, record, plan.record.after_sha256, plan.findings)
+
+
+def _preview_change(
+    repository: Repository, run: BuildRun, seen_sha256: str | None, request: ChangeRequest, make_plan: PlanFunction
+) -> Activation | Refusal | None:
+    """Return what `change_pointers` would return now, without a lock and without writing anything."""
+    state = read_pointer_state(repository, from_checkpoint=True)
+    refuse_changed_file(repository.pointer_path, seen_sha256)
+    data = pointer_file_bytes(empty_pointer_file(utc_text(run.started))) if state.pointers is None else state.pointers
+    plan = _plan_or_refuse(repository, run, request, data, state.chain, make_plan)
+    if isinstance(plan, Refusal):
+        return plan
+    if isinstance(plan, NothingToMove):
+        return None
+    run_id = _find_free_run_id(repository, run)
+    if plan.record.previous is None:
+        run_id = run_id.next()  # the first change seals an `init` record before its own
+    ref = SealedRef(str(run_id), repository.config.publish_root, None, "")
+    return Activation(plan.record.action, plan.moves, ref, plan.record.after_sha256, plan.findings)
 
 
 def _read_or_create_pointers(repository: Repository, run: BuildRun) -> bytes:

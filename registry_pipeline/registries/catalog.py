@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
 from registry_pipeline.errors import NotFoundError
+from registry_pipeline.findings.finding import did_you_mean
 from registry_pipeline.registries import (
     captured,
     delta_log,
@@ -113,6 +115,21 @@ def is_own_run(publish_root: str, run_root: str, run_id: str) -> bool:
     return parsed is not None and parsed.tag in _OWN_TAGS
 
 
+_POSITIONS: Final = {row.tag: number for number, row in enumerate(_TABLE) if row.tag is not None}
+_RECORD_TAGS: Final = frozenset(row.tag for row in _TABLE if row.kind == "record")
+
+
+def make_build_order_key(run_id: RunId) -> tuple[datetime, int, int, str]:
+    """Return a key that sorts runs by time and, within a second, in the order in which builds seal them.
+
+    A later build of the same second has higher numbers; within one build the order is that of the table. A run of no
+    registry comes first.
+    """
+    # Every build writes several activation records or one, so their numbers do not count builds.
+    number = 1 if run_id.tag in _RECORD_TAGS else run_id.number
+    return run_id.stamp, number, _POSITIONS.get(run_id.tag, -1), str(run_id)
+
+
 def select_with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, ...]:
     """Return the named registries and all that are built from or after them, in dependency order.
 
@@ -130,5 +147,9 @@ def spec_of(registry_id: str) -> RegistrySpec:
     """Return the row of a registry; raise NotFoundError if no registry has this id."""
     spec = REGISTRIES.get(registry_id)
     if spec is None:
-        raise NotFoundError(f"no registry is called {registry_id!r}", "`registry-pipeline registries` lists them")
+        suggestion = did_you_mean(registry_id, REGISTRIES)
+        question = f"did you mean {suggestion}? " if suggestion else ""
+        raise NotFoundError(
+            f"no registry is called {registry_id!r}", f"{question}`registry-pipeline registries` lists them"
+        )
     return spec

@@ -34,16 +34,25 @@ _TOP_LEVEL: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 class _PointerFindings:
-    """Collects the findings of one pointer file; `display_path` is its path in the findings."""
+    """Collects the findings of one pointer file.
+
+    `display_path` is its path in the findings, `registry` the registry of the entry that is read, "" outside of one.
+    """
 
     def __init__(self, display_path: str) -> None:
         self.display_path = display_path
+        self.registry = ""
         self.findings: list[Finding] = []
 
     def add(self, code: str, location: str, *, expected: object = None, got: object = None, detail: str = "") -> None:
         """Add a finding at a JSON pointer of the file."""
         path, value = self.display_path, None if got is None else _format_value(got)
-        self.findings.append(finding(code, path, location=location, expected=expected, got=value, detail=detail))
+        registry = self.registry or "a registry without a valid name"
+        if code == "POINTER_SHAPE" and self.registry:
+            detail = f"{detail}, in the entry of {registry}"
+        self.findings.append(
+            finding(code, path, location=location, expected=expected, got=value, detail=detail, registry=registry)
+        )
 
 
 def _format_value(value: object) -> str:
@@ -58,7 +67,7 @@ def _parse_pointer(entry: Mapping[str, Any], location: str, report: _PointerFind
     # Unknown keys of an entry are ignored, because a rewrite keeps them.
     count_before = len(report.findings)
     registry_id = entry.get("registry_id")
-    if not isinstance(registry_id, str) or not _REGISTRY_ID.fullmatch(registry_id):
+    if not _has_valid_registry_id(entry):
         detail = "registry_id is not the name of a registry"
         report.add("POINTER_SHAPE", f"{location}/registry_id", detail=detail, got=registry_id)
     notes = entry.get("notes", "")
@@ -175,6 +184,7 @@ def _parse_pointers(entries: Any, report: _PointerFindings) -> tuple[Pointer, ..
     pointers = []
     for number, entry in enumerate(entries):
         location = f"/pointers/{number}"
+        report.registry = str(entry["registry_id"]) if _has_valid_registry_id(entry) else ""
         if not isinstance(entry, dict):
             report.add("POINTER_SHAPE", location, detail="a pointer is not an object", got=entry)
             continue
@@ -186,6 +196,10 @@ def _parse_pointers(entries: Any, report: _PointerFindings) -> tuple[Pointer, ..
         if pointer is not None and not is_duplicate:
             pointers.append(pointer)
     return tuple(pointers)
+
+
+def _has_valid_registry_id(entry: Any) -> bool:
+    return has_registry_id(entry) and _REGISTRY_ID.fullmatch(entry["registry_id"]) is not None
 
 
 def has_registry_id(entry: Any) -> bool:

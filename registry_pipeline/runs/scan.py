@@ -358,16 +358,23 @@ class RunFolder:
 class RunListing:
     """Run folders by run root and name, and a finding for each run root that cannot be listed.
 
-    `counts` has the number of folders in each seal state by run root, of `folders` or of all run folders.
+    `counts` has the number of folders in each seal state by run root, and `names` their sorted names: of `folders`, or
+    of all run folders.
     """
 
     folders: tuple[RunFolder, ...]
     counts: Mapping[str, Mapping[SealState, int]]
+    names: Mapping[str, Sequence[str]]
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """The number of folders."""
+        return sum(map(len, self.names.values()))
 
     def count_by_root(self) -> dict[str, int]:
         """Return the number of folders in each run root."""
-        return {run_root: sum(counts.values()) for run_root, counts in self.counts.items()}
+        return {run_root: len(names) for run_root, names in self.names.items()}
 
     def count_by_seal(self) -> dict[str, int]:
         """Return the number of folders in each seal state."""
@@ -434,6 +441,7 @@ def list_run_folders(
     """
     folders: list[RunFolder] = []
     counts: dict[str, Mapping[SealState, int]] = {}
+    names_by_root: dict[str, Sequence[str]] = {}
     findings: list[Finding] = []
 
     def report(run_root: str, error: OSError) -> None:
@@ -441,7 +449,8 @@ def list_run_folders(
 
     beginnings = tuple(tags)
     for run_root, all_names in list_run_folder_names(root, run_roots, report):
-        names = [name for name in all_names if count_all or name.startswith(beginnings, TAG_START)]
+        names = all_names if count_all else [name for name in all_names if name.startswith(beginnings, TAG_START)]
+        names_by_root[run_root] = names
         states = list(_read_seal_states(os.fspath(root / run_root), names))
         counts[run_root] = Counter(states)
         folders += [
@@ -449,7 +458,7 @@ def list_run_folders(
             for name, state in zip(names, states, strict=True)
             if name.startswith(beginnings, TAG_START)
         ]
-    return RunListing(tuple(folders), counts, tuple(findings))
+    return RunListing(tuple(folders), counts, names_by_root, tuple(findings))
 
 
 def _read_seal_states(root_path: str, names: Iterable[str]) -> Iterator[SealState]:

@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,7 +177,9 @@ def test_ctrl_c_stops_between_two_days_and_lists_the_sealed_ones(past: Repositor
 
 
 def test_on_a_terminal_the_days_are_counted_while_they_are_built(past: Repository, home: Path) -> None:
-    words = [*PROGRAM, *DAILY, "2026-01-05..2026-02-28", "--now", "2026-03-01T12:00:00Z"]
+    # These days are built within a second, after which progress is drawn.
+    program = "from registry_pipeline.cli import main, reporter; reporter._PROGRESS_DELAY = 0; main.main()"
+    words = [sys.executable, "-c", program, *DAILY, "2026-01-05..2026-02-28", "--now", "2026-03-01T12:00:00Z"]
     main, side = pty.openpty()
     with subprocess.Popen(
         words, cwd=past.root, env=environment(home, TERM="xterm"), stdout=subprocess.DEVNULL, stderr=side

@@ -147,7 +147,7 @@ def test_quiet_prints_errors_only(seen: Repository) -> None:
 
 
 def test_a_pipe_gets_neither_colours_nor_progress_nor_cut_cells(seen: Repository) -> None:
-    result = seen("status")
+    result = seen("status", "--all")
 
     assert "\x1b" not in result.out + result.err
     assert "2026-03-01__120000__seal_expected_versions" in result.out
@@ -183,7 +183,7 @@ def test_a_terminal_is_never_wider_than_it_is_for_tables(seen: Repository) -> No
 @pytest.mark.process
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_run_id_is_never_folded_so_that_it_can_be_copied(seen: Repository, columns: int) -> None:
-    shown = _on_a_terminal(seen, "status", "--no-color", columns=columns)
+    shown = _on_a_terminal(seen, "status", "--all", "--no-color", columns=columns)
 
     assert "2026-03-01__120000__op_status_table_build" in shown
     assert ("    2026-03-01__120000__op_status_table_build" in shown.splitlines()) == (columns < 120)

@@ -26,7 +26,7 @@ def test_rollback_undoes_the_last_activation_and_renders_the_report(built: Repos
     assert built.active("drift_signals") == FIRST
     assert (built.runs / document["report_run_id"]).is_dir()
     assert "rollback by Grace: wrong" in built("log").out
-    assert "a rollback deactivated this run" in built("status", now=LATEST).out
+    assert "a rollback deactivated this run" in built("status", "--all", now=LATEST).out
     assert built("verify", "--active", "--chain", now=LATEST).code == 0
 
 

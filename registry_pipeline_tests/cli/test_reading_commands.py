@@ -69,7 +69,7 @@ def test_status_says_why_a_registry_that_was_built_alone_is_not_active(built: Re
     assert result.code == 0
     assert row["active"]["run_id"] == RUN_REGISTRY
     assert row["newest_run_id"] == "2026-03-02__120000__run_registry_build"
-    assert "would depend on 2026-03-01__120000__run_registry_build" in row["newest_not_active_because"]
+    assert "got 2026-03-01__120000__run_registry_build" in row["newest_not_active_because"]
     assert row["next_command"] == "registry-pipeline build run_registry"
     assert row["next_command"] in built("status").out
 

@@ -30,6 +30,20 @@ def test_the_text_has_one_line_for_each_invalid_folder_and_a_summary(seen: Repos
     assert lines[-1].startswith("FAIL: ")
 
 
+def test_many_unsealed_folders_are_one_line(built: Repository) -> None:
+    for number in range(226):
+        (built.runs / f"2026-03-01__13{number // 60:02}{number % 60:02}__import").mkdir()
+
+    result = built("verify", "--all", "--only", "seal")
+    (folded,) = [line for line in result.out.splitlines() if line.startswith("unsealed")]
+    listed = built("verify", "--all", "--only", "seal", "-v").out.splitlines()
+
+    assert folded.startswith("unsealed  238 folders: .codex/RUNS/")
+    assert folded.endswith(", and 235 more (--verbose lists all)")
+    assert sum(line.startswith("unsealed  ") for line in listed) == 238
+    assert "238 unsealed" in result.out.splitlines()[-1]
+
+
 def test_an_unsealed_folder_fails_if_it_is_named(seen: Repository) -> None:
     for word in ("legacy", ".codex/RUNS/legacy"):
         result = seen("verify", word, "--json")

@@ -233,7 +233,8 @@ def test_a_deleted_active_run_fails_a_check_that_names_it_and_the_next_step(
     assert status == "SUCCESS"  # the job did its work: what it found is in its checks
     assert "active_seals\nFailed" in text
     assert "chain\nSucceeded" in text
-    assert f"fingerprint_index {run_id}: POINTER_RUN_MISSING: the folder of the active run is missing." in text
+    missing = "POINTER_RUN_MISSING: the folder of the active run of fingerprint_index is missing."
+    assert f"fingerprint_index {run_id}: {missing}" in text
     assert "Next: restore the run folder, or run registry-pipeline build" in text
     assert f"(got {served.repository.config.publish_root}/{run_id})" in text
     assert "severity\tcode\twhere\tfinding\tnext step" in text

@@ -87,6 +87,15 @@ def without_ignores(world: World) -> None:
     (world.root / ".gitignore").unlink()
 
 
+def converted(world: World) -> None:
+    (world.runs / "import").mkdir()
+    (world.runs / "import/MANIFEST.sha256").write_bytes(b"ROOT_SHA256  00\r\n")
+
+
+def check_out_again(world: World) -> None:
+    (world.runs / "import/MANIFEST.sha256").write_bytes(b"ROOT_SHA256  00\n")
+
+
 def fix(world: World) -> None:
     pipeline_doctor.repair(world.repository, world.run(90), RepairOptions("Grace"))
 
@@ -116,6 +125,7 @@ CONDITIONS: Mapping[str, tuple[Callable[[World], None], str, str, Callable[[Worl
     "a pending change, to void": (pending, "CHAIN_PENDING", "doctor --fix --void", fix_and_void),
     "an active run that a clone lacks": (missing_run, "POINTER_RUN_MISSING", BUILD, build),
     "line ends that git converts": (without_attributes, "DOCTOR_LINE_ENDS", INIT, initialise),
+    "line ends that git converted": (converted, "DOCTOR_LINE_ENDS_CONVERTED", INIT, check_out_again),
     "state that git does not ignore": (without_ignores, "DOCTOR_NOT_IGNORED", INIT, initialise),
 }
 

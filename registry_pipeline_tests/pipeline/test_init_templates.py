@@ -27,7 +27,7 @@ def test_the_coverage_addendum_states_a_level_for_each_of_them() -> None:
 
 
 def test_line_ends_of_evidence_and_pointers_are_left_alone() -> None:
-    assert list_git_attributes("ev/RUNS", "ev/P.json") == ("ev/RUNS/** -text", "ev/P.json -text")
+    assert list_git_attributes(["ev/RUNS"], "ev/P.json") == ("ev/RUNS/** -text", "ev/P.json -text")
 
 
 @pytest.mark.parametrize("track_runs", [True, False])

@@ -11,6 +11,7 @@ import click
 
 from registry_pipeline.cli.activation_output import exit_code_of_refusal
 from registry_pipeline.cli.actor import find_actor
+from registry_pipeline.cli.completion import complete_registry
 from registry_pipeline.cli.exit_codes import (
     FAIL_ON_CONDITIONS,
     ConditionResult,
@@ -29,6 +30,7 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import list_some
 from registry_pipeline.findings.finding import Finding, Severity, plural, sorted_findings
 from registry_pipeline.git.values import GitState
+from registry_pipeline.pipeline.build_preview import preview_build
 from registry_pipeline.pipeline.daily import DAILY, SealedDay, build_days
 from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, defer_signals, is_change_incomplete, rebuild
 from registry_pipeline.pipeline.status import read_operations
@@ -43,13 +45,15 @@ from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Ve
     ("build", "build, seal, validate and activate every registry, then render the report"),
     ("build op_status_table", "that registry and those that depend on it"),
     ("build run_registry --only", "only that registry, sealed and not activated"),
+    ("build --dry-run", "what would be sealed, and what is wrong with the sources"),
     ("build --no-activate --json", "move no pointer; print what was sealed as JSON"),
     ("build drift_signals_daily --as-of 2026-01-30..2026-02-02", "the state of past days, one folder per day"),
 )
-@click.argument("registries", metavar="[REGISTRY]...", nargs=-1)
+@click.argument("registries", metavar="[REGISTRY]...", nargs=-1, shell_complete=complete_registry)
 @click.option("--only", is_flag=True, help="Build only the named registries, and activate nothing.")
 @click.option("--no-activate", is_flag=True, help="Move no pointer and render no report.")
 @click.option("--force", is_flag=True, help="Seal every registry, day and log even if it is unchanged.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sealed; write nothing.")
 @click.option("--as-of", callback=parse_days, metavar="DAYS", help="For drift_signals_daily: DATE, or FIRST..LAST.")
 @click.option("--reason", default="build", metavar="TEXT", show_default=True, help="Why, for the activation record.")
 @click.option("--actor", metavar="NAME", help="Who, for the activation record; default: git's identity.")
@@ -60,6 +64,7 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     only: bool,
     no_activate: bool,
     force: bool,
+    dry_run: bool,
     as_of: tuple[date, ...] | None,
     reason: str,
     actor: str | None,
@@ -75,6 +80,8 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     active set stays sealed and is not activated (exit 5). Existing run folders are never changed. A build waits up to
     30 seconds for another one to end, then exits 6.
 
+    --dry-run builds in memory what depends on no new run, and prints what would be sealed.
+
     drift_signals_daily describes past days: --as-of names days that are over (UTC). Each is sealed as it was in its
     last second, and no pointer moves. A day with the same content as its sealed folder makes no new folder without
     --force. Ctrl-C stops after the current day (exit 130).
@@ -82,7 +89,11 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     if only and not registries:
         raise click.UsageError("--only needs the registries to build")
     _refuse_wrong_daily_arguments(registries, as_of)
+    if dry_run and as_of is not None:
+        raise click.UsageError("--dry-run contradicts --as-of: whether a day changed is known only when it is built")
     repository = find_repository(reporter.settings.repo)
+    if dry_run:
+        return _print_preview(reporter, repository, registries, only=only, force=force, fail_on=fail_on)
     if as_of is not None:
         return _build_days(reporter, repository, as_of, force=force, fail_on=fail_on)
     with draw_progress(reporter, "wait for other builds") as bar, hold_build_lock(repository):
@@ -110,6 +121,68 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
         checked={ref.path: "" for ref in built.values()},
     )
     return _find_exit_code(result, conditions)
+
+
+_OUTCOMES: Final = {
+    "new": "a new run",
+    "unchanged": "unchanged",
+    "depends": "a new run, after {}",
+    "not_built": "not built",
+    "skipped": "not built, because of {}",
+}
+
+
+def _print_preview(
+    reporter: Reporter,
+    repository: Repository,
+    registries: Sequence[str],
+    *,
+    only: bool,
+    force: bool,
+    fail_on: tuple[str, ...],
+) -> int:
+    """Print what a build would seal, and return the exit code of what is known before anything is sealed."""
+    run = start_build_run(repository, reporter.settings.now)
+    with draw_progress(reporter, "build") as bar:
+        rows = preview_build(repository, run, registries, only=only, force=force, on_step=bar.start_step)
+    findings = sorted_findings(f for row in rows for f in row.findings)
+    document = {
+        "dry_run": True,
+        "built": [],
+        "not_built": [row.registry_id for row in rows if row.outcome in ("not_built", "skipped")],
+        "preview": [
+            {"registry_id": r.registry_id, "outcome": r.outcome, "because_of": list(r.because_of), "records": r.records}
+            for r in rows
+        ],
+        "activation_run_id": None,
+        "report_run_id": None,
+        "interrupted": False,
+        "findings": [finding.to_json() for finding in findings],
+    }
+
+    def print_text(page: Page) -> None:
+        columns = [Column("registry"), Column("records", right=True), Column("result")]
+        cells = [
+            [
+                row.registry_id,
+                "-" if row.records is None else str(row.records),
+                _OUTCOMES[row.outcome].format(list_some(row.because_of, ", ")),
+            ]
+            for row in rows
+        ]
+        page.table(columns, cells)
+        page.findings(f for f in findings if f.code != "CAPTURE_MISSING" or f.severity is not Severity.INFO)
+        if {row.outcome for row in rows} - {"not_built"} == {"unchanged"}:
+            page.line("up to date: nothing has changed")
+        page.line("dry run: nothing was written")
+
+    conditions = check_conditions(fail_on, findings, None, None)
+    reporter.print_result(document, findings, print_text, conditions=conditions)
+    unbuilt = [f for row in rows if row.outcome == "not_built" for f in row.findings if f.severity is Severity.ERROR]
+    is_log_error = {finding.code.startswith("DELTA_") for finding in unbuilt}
+    codes = [ExitCode.INVALID_EVIDENCE * (True in is_log_error or not all(row.is_valid for row in rows))]
+    codes += [ExitCode.NOT_FOUND * (False in is_log_error), ExitCode.FAIL_ON * has_failed(conditions)]
+    return combine_exit_codes(codes)
 
 
 def _find_exit_code(result: RebuildResult, conditions: Sequence[ConditionResult]) -> int:
@@ -178,10 +251,24 @@ def _print_result(page: Page, result: RebuildResult) -> None:
     missing_sources = [f for f in result.findings if f.code == "CAPTURE_MISSING" and f.severity is Severity.INFO]
     if page.settings.verbosity > 0:
         missing_sources = []
-    page.findings(finding for finding in result.findings if finding not in missing_sources)
+    replaced = _find_replaced(result)
+    for finding in replaced:
+        page.line(f"replaced {finding.path}, which {_REPLACED[finding.code]}", style="dim")
+    page.findings(finding for finding in result.findings if finding not in (*missing_sources, *replaced))
     if missing_sources:
         paths = ", ".join(finding.path for finding in missing_sources)
         page.line(f"nothing to capture at {paths} (--verbose shows more)", style="dim")
+
+
+# What was wrong with the previously active run, which the build did not read.
+_REPLACED: Final = {"POINTER_SEAL_INVALID": "did not verify", "POINTER_FOREIGN": "belongs to another repository"}
+
+
+def _find_replaced(result: RebuildResult) -> list[Finding]:
+    """Return the findings about runs that were active before this build and are not any more."""
+    moves = result.activation.moves if isinstance(result.activation, Activation) else ()
+    paths = {move.from_ref.path for move in moves if move.from_ref is not None}
+    return [finding for finding in result.findings if finding.code in _REPLACED and finding.path in paths]
 
 
 def _format_row(row: BuiltRow) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from registry_pipeline.canonical import short
+from registry_pipeline.cli.completion import complete_registry, complete_run
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.cli.run_argument import find_named_run, find_repository_for
@@ -36,9 +37,15 @@ _SIGNS: Final = {"added": "+", "removed": "-", "changed": "~"}
     ("diff 2026-01-14 active", "a run and the active run of its registry"),
     ("diff latest --registry drift_signals --json", "the newest run and the active one, in full"),
 )
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="[B]", required=False)
-@click.option("--registry", "registry_id", metavar="REGISTRY", help="The registry of `active` and `latest`.")
+@click.argument("first", metavar="A", shell_complete=complete_run)
+@click.argument("second", metavar="[B]", required=False, shell_complete=complete_run)
+@click.option(
+    "--registry",
+    "registry_id",
+    metavar="REGISTRY",
+    shell_complete=complete_registry,
+    help="The registry of `active` and `latest`.",
+)
 @click.option("--own", is_flag=True, help="Of a run registry, also the runs of this tool.")
 def diff_command(reporter: Reporter, first: str, second: str | None, registry_id: str | None, own: bool) -> int:
     """Show the differences between two runs.

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from registry_pipeline.canonical import short
+from registry_pipeline.cli.completion import complete_registry, complete_run
 from registry_pipeline.cli.exit_codes import ExitCode
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.param_types import Moment
@@ -98,7 +99,7 @@ _ENVELOPE_KEYS: Final = (
 
 
 @command("show", ("show latest", "the newest run"), ("show latest --json", "the same with all of run.json"))
-@click.argument("word", metavar="RUN|PATH")
+@click.argument("word", metavar="RUN|PATH", shell_complete=complete_run)
 def show_command(reporter: Reporter, word: str) -> int:
     """Show one run and who activated it.
 
@@ -150,7 +151,7 @@ def _list_facts(run: RunDocument) -> Iterator[tuple[str, str]]:
     ("log", "the last activations and builds of all registries"),
     ("log run_registry --limit 0", "all of one registry"),
 )
-@click.argument("registry_id", metavar="[REGISTRY]", required=False)
+@click.argument("registry_id", metavar="[REGISTRY]", required=False, shell_complete=complete_registry)
 @click.option("-n", "--limit", type=click.IntRange(min=0), default=30, show_default=True, help="How many; 0 is all.")
 def log_command(reporter: Reporter, registry_id: str | None, limit: int) -> int:
     """List activations and builds, the newest first.

@@ -6,8 +6,9 @@ from functools import partial
 
 import click
 
-from registry_pipeline.cli.activation_output import print_change, reason_options
+from registry_pipeline.cli.activation_output import dry_run_option, print_change, reason_options
 from registry_pipeline.cli.actor import find_actor
+from registry_pipeline.cli.completion import complete_registry, complete_run
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.cli.run_argument import find_named_run
@@ -23,22 +24,25 @@ from registry_pipeline.runs.sealed_run import Refusal
 @command(
     "activate",
     ("activate run_registry latest --reason 'reviewed'", "the newest run of that registry"),
+    ("activate run_registry latest --reason 'reviewed' --dry-run", "what would change, and what refuses it"),
     ("activate drift_signals 2026-03-01__120000__drift_signals_build --reason 'reviewed'", "a run by its id"),
 )
-@click.argument("registry_id", metavar="REGISTRY")
-@click.argument("word", metavar="RUN")
+@click.argument("registry_id", metavar="REGISTRY", shell_complete=complete_registry)
+@click.argument("word", metavar="RUN", shell_complete=complete_run)
 @reason_options
+@dry_run_option
 @click.option(
     "--allow-mixed", is_flag=True, help="Activate even if active registries then depend on runs that are not active."
 )
 @click.option("--allow-foreign", is_flag=True, help="Activate a run of another repository; the record says so.")
 @click.option("--accept-removed", is_flag=True, help="For run_registry: accept removed runs; the record counts them.")
-def activate_command(
+def activate_command(  # noqa: PLR0913, PLR0917 - the options of a command, which click passes by keyword
     reporter: Reporter,
     registry_id: str,
     word: str,
     reason: str,
     actor: str | None,
+    dry_run: bool,
     allow_mixed: bool,
     allow_foreign: bool,
     accept_removed: bool,
@@ -55,13 +59,20 @@ def activate_command(
     repository = find_repository(reporter.settings.repo)
     named_run = find_named_run(repository, word, registry_id)
     candidate = validate_found_run(repository, registry_id, named_run, accept_losses=accept_removed)
-    finish = partial(print_change, reporter, repository, action="activate")
+    finish = partial(print_change, reporter, repository, action="activate", dry_run=dry_run)
     if isinstance(candidate, Refusal):
         return finish(None, candidate)
     run = start_build_run(repository, reporter.settings.now)
     actor = find_actor(actor, repository.root)
     outcome = activate(
-        repository, run, [candidate], actor=actor, reason=reason, allow_mixed=allow_mixed, allow_foreign=allow_foreign
+        repository,
+        run,
+        [candidate],
+        actor=actor,
+        reason=reason,
+        allow_mixed=allow_mixed,
+        allow_foreign=allow_foreign,
+        dry_run=dry_run,
     )
     findings = candidate[1].findings if isinstance(outcome, Refusal) or accept_removed else ()
     return finish(run, outcome, other_findings=findings)
@@ -74,9 +85,12 @@ def activate_command(
     ("rollback --registry drift_signals --reason 'the drift is wrong' --allow-mixed", "only one registry of it"),
 )
 @click.argument("activation", metavar="[ACTIVATION]", required=False)
-@click.option("--registry", "registry_id", metavar="REGISTRY", help="Move only this registry.")
+@click.option(
+    "--registry", "registry_id", metavar="REGISTRY", shell_complete=complete_registry, help="Move only this registry."
+)
 @click.option("--redo", is_flag=True, help="Undo the last rollback instead of an activation.")
 @reason_options
+@dry_run_option
 @click.option(
     "--allow-mixed", is_flag=True, help="Go back even if active registries then depend on runs that are not active."
 )
@@ -87,6 +101,7 @@ def rollback_command(
     redo: bool,
     reason: str,
     actor: str | None,
+    dry_run: bool,
     allow_mixed: bool,
 ) -> int:
     """Undo an activation.
@@ -101,21 +116,24 @@ def rollback_command(
         raise click.UsageError("--redo chooses the record itself; leave out ACTIVATION")
     repository = find_repository(reporter.settings.repo)
     chain = read_chain_state(repository)
-    finish = partial(print_change, reporter, repository, action="rollback")
+    finish = partial(print_change, reporter, repository, action="rollback", dry_run=dry_run)
     if has_errors(chain.findings):
         return finish(None, Refusal(chain.findings))
     target = select_rollback(chain, activation, registry_id, redo=redo)
     record = target.record.record
-    reporter.note(f"undoing {target.record.ref.run_id}: {record.action} by {record.actor}: {record.reason}")
+    verb = "would undo" if dry_run else "undoing"
+    reporter.note(f"{verb} {target.record.ref.run_id}: {record.action} by {record.actor}: {record.reason}")
     run = start_build_run(repository, reporter.settings.now)
     actor = find_actor(actor, repository.root)
-    return finish(run, rollback(repository, run, target, actor=actor, reason=reason, allow_mixed=allow_mixed))
+    outcome = rollback(repository, run, target, actor=actor, reason=reason, allow_mixed=allow_mixed, dry_run=dry_run)
+    return finish(run, outcome)
 
 
 @command("mark-bad", ("mark-bad 2026-03-01__120000__drift_signals_build --reason 'wrong clock'", "a run by its id"))
-@click.argument("word", metavar="RUN")
+@click.argument("word", metavar="RUN", shell_complete=complete_run)
 @reason_options
-def mark_bad_command(reporter: Reporter, word: str, reason: str, actor: str | None) -> int:
+@dry_run_option
+def mark_bad_command(reporter: Reporter, word: str, reason: str, actor: str | None, dry_run: bool) -> int:
     """Mark a run bad, permanently.
 
     It can never be activated again, nor by a rollback. If it is active, its pointer becomes false, with the reason,
@@ -125,5 +143,6 @@ def mark_bad_command(reporter: Reporter, word: str, reason: str, actor: str | No
     repository = find_repository(reporter.settings.repo)
     bad_run = find_named_run(repository, word)
     run = start_build_run(repository, reporter.settings.now)
-    outcome = mark_bad(repository, run, bad_run, actor=find_actor(actor, repository.root), reason=reason)
-    return print_change(reporter, repository, run, outcome, action="mark_bad")
+    actor = find_actor(actor, repository.root)
+    outcome = mark_bad(repository, run, bad_run, actor=actor, reason=reason, dry_run=dry_run)
+    return print_change(reporter, repository, run, outcome, action="mark_bad", dry_run=dry_run)

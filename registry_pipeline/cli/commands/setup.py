@@ -12,6 +12,7 @@ from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import find_repository
 from registry_pipeline.findings.finding import Severity, plural
+from registry_pipeline.findings.line_ends import fold_line_end_damage
 from registry_pipeline.pipeline.doctor import DoctorDocument, RepairOptions, diagnose, repair
 from registry_pipeline.pipeline.init import InitOutcome, initialize
 from registry_pipeline.pipeline.rebuild import is_change_incomplete
@@ -143,7 +144,7 @@ def _print_result(page: Page, result: DoctorDocument, *, fix: bool) -> None:
     if result.refused:
         page.line("refused: the pending record is unchanged", style="bold red")
     page.findings((*result.refused, *result.findings))
-    wrong = sum(finding.severity is not Severity.INFO for finding in result.findings)
+    wrong = sum(finding.severity is not Severity.INFO for finding in fold_line_end_damage(result.findings))
     if not wrong:
         page.line("nothing is wrong", style="bold green")
     elif not fix:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from registry_pipeline.canonical import short
+import click
+
 from registry_pipeline.cli.exit_codes import (
     FAIL_ON_CONDITIONS,
     ConditionResult,
@@ -18,6 +19,7 @@ from registry_pipeline.cli.exit_codes import (
 )
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.cli.status_output import print_summary
 from registry_pipeline.config import find_repository
 from registry_pipeline.findings.display import list_some
 from registry_pipeline.pipeline.status import Status, read_status
@@ -33,23 +35,27 @@ _HEALTH_STYLES: Final = {"HEALTHY": "bold green", "DEGRADED_NON_BLOCKING": "bold
 
 @command(
     "status",
-    ("status", "the state of the nearest repository"),
+    ("status", "the state of the nearest repository, on one screen"),
+    ("status --all", "every registry, and every finding"),
     ("-C ../other status --json", "another repository's, as JSON"),
     ("status --fail-on drift,stale", "exit 4 if an operation drifts or is stale"),
     ("status --fail-on UNKNOWN", "exit 4 if the health state is UNKNOWN or worse"),
     ("status --format markdown", "for the summary of a GitHub job"),
 )
+@click.option("--all", "all_registries", is_flag=True, help="Print every registry and every finding.")
 @fail_on_option(*FAIL_ON_CONDITIONS, *_STATES, about=" (a health state means that state or a worse one)")
-def status_command(reporter: Reporter, fail_on: tuple[str, ...]) -> int:
+def status_command(reporter: Reporter, all_registries: bool, fail_on: tuple[str, ...]) -> int:
     """Show active runs, whether they verify, and what to do next.
 
-    For each registry: its active run, the state of its seal and schema, its age, and why the newest run is not the
-    active one. Verifies the active runs and the activation chain; every other run is counted by its seal files. Exits
+    The health state, its reasons, what changed last, and the next command, on one screen. With --all, for each
+    registry: its active run, the state of its seal and schema, its age, and why the newest run is not the active one.
+    Verifies the active runs and the activation chain; every other run is counted by its seal files. Exits
     3 if an active run, the pointer file, the chain or the role pack is invalid, or evidence of the commit at HEAD is
     missing; 7 where git cannot read the repository, or the role pack could not be checked.
     """
     repository = find_repository(reporter.settings.repo)
     status = read_status(repository, reporter.settings.now)
+    print_text = _print_status if all_registries or reporter.settings.verbosity > 0 else _print_summary
     operations, drift = status.inspection.operations, status.inspection.drift
     conditions = (
         *check_conditions(fail_on, status.findings, operations, drift),
@@ -59,7 +65,7 @@ def status_command(reporter: Reporter, fail_on: tuple[str, ...]) -> int:
     reporter.print_result(
         status.to_json(),
         status.findings,
-        lambda page: _print_status(page, status),
+        lambda page: print_text(page, status),
         conditions=conditions,
         checked=dict.fromkeys([repository.config.pointers, *verified], ""),
     )
@@ -77,11 +83,18 @@ def _check_health(fail_on: Sequence[str], health: HealthState) -> Iterator[Condi
             yield ConditionResult(state, "failed" if is_reached else "passed", reason)
 
 
+def _print_summary(page: Page, status: Status) -> None:
+    print_summary(page, status, _find_health_style(status))
+
+
+def _find_health_style(status: Status) -> str:
+    return _HEALTH_STYLES.get(status.inspection.health.state, "bold red")
+
+
 def _print_status(page: Page, status: Status) -> None:
-    commit = "no git commit" if status.git.commit is None else f"commit {short(status.git.commit)}"
-    page.line(f"{status.root}  ({commit}, tree {status.git.working_tree_state or 'unknown'})")
+    page.line(status.to_heading())
     health = status.inspection.health
-    page.line(health.state, style=_HEALTH_STYLES.get(health.state, "bold red"))
+    page.line(health.state, style=_find_health_style(status))
     for condition in health.conditions:
         page.line(f"  {condition.reason}")
     page.line()

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from registry_pipeline.canonical import is_sha256
+from registry_pipeline.cli.completion import complete_run
 from registry_pipeline.cli.exit_codes import (
     FAIL_ON_CONDITIONS,
     ConditionResult,
@@ -25,6 +26,7 @@ from registry_pipeline.cli.reporter import Page, Reporter, draw_progress
 from registry_pipeline.cli.run_argument import find_named_run, find_repository_for, is_path
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
+from registry_pipeline.findings.display import list_some
 from registry_pipeline.findings.finding import Finding, plural
 from registry_pipeline.pipeline.inspect import list_evidence_pathspecs
 from registry_pipeline.pipeline.status import inspect_with_git, read_operations
@@ -46,6 +48,8 @@ from registry_pipeline.runs.reference import PointerFile
 from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.values import replace, value_type
 
+_MAX_FOLDERS: Final = 20
+
 
 def _refuse_malformed_hash(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_sha256(value):
@@ -63,7 +67,7 @@ def _refuse_malformed_hash(_ctx: click.Context, _param: click.Parameter, value: 
     ("verify latest --inputs", "the newest run and all its inputs, recursively"),
     ("verify --all --require-sealed --baseline main", "nothing unsealed, altered or removed since main"),
 )
-@click.argument("names", metavar="[RUN|PATH]...", nargs=-1)
+@click.argument("names", metavar="[RUN|PATH]...", nargs=-1, shell_complete=complete_run)
 @click.option("--all", "all_folders", is_flag=True, help="Every run folder; an unsealed one is listed and passes.")
 @click.option("--active", is_flag=True, help="The active runs, and the pointer file and chain that name them.")
 @click.option("--pointers", is_flag=True, help="The pointer file, the chain, and that the runs that they name exist.")
@@ -276,15 +280,32 @@ def _explain_not_checked(result: Verification) -> str:
     return f"not checked, because only a repository shows it: {', '.join(result.not_checked)}"
 
 
+def _print_folders(page: Page, name: str, verdicts: Sequence[Verdict]) -> None:
+    """Print a line for each folder with the verdict `name`, or one line for more than twenty of them."""
+    paths = [verdict.path for verdict in verdicts]
+    if len(paths) > _MAX_FOLDERS and page.settings.verbosity <= 0:
+        paths = [f"{len(paths)} folders: {list_some(paths, ', ')} (--verbose lists all)"]
+    for path in paths:
+        page.line(f"{name:<8}  {path}", style="dim" if name == "unsealed" else "bold")
+
+
+def _select_findings(verdict: Verdict) -> Sequence[Finding]:
+    """Return the findings to print: of an unsealed folder only errors, because its line says the rest."""
+    return verdict.errors() if verdict.verdict == "unsealed" else verdict.findings
+
+
 def _print_result(page: Page, result: Verification, named_count: int, missing: Sequence[str]) -> None:
-    """Print each folder that was named or does not pass, with its findings, then the totals."""
-    for number, verdict in enumerate(result.results):
-        unsealed = verdict.verdict == "unsealed"
-        if number < named_count or verdict.verdict != "pass":
-            page.line(f"{verdict.verdict:<8}  {verdict.path}", style="dim" if unsealed else "bold")
-        if verdict.findings:
-            page.findings(verdict.errors() if unsealed else verdict.findings)
-    page.findings(result.findings)
+    """Print each folder that was named or does not pass, the findings, then the totals.
+
+    A named folder is followed by its findings; those of the others are printed together.
+    """
+    for verdict in result.results[:named_count]:
+        _print_folders(page, verdict.verdict, [verdict])
+        page.findings(_select_findings(verdict))
+    listed = result.results[named_count:]
+    for name in ("unsealed", "partial", "fail"):
+        _print_folders(page, name, [verdict for verdict in listed if verdict.verdict == name])
+    page.findings([*(f for verdict in listed for f in _select_findings(verdict)), *result.findings])
     counts = result.counts()
     if "inputs_walked" in counts:
         page.line(f"inputs    {plural(counts['inputs_walked'], 'run')} followed, recursively")

@@ -158,6 +158,8 @@ class SourceContext:
     chain: ChainFacts | None = None
     # The registry table.
     specs: Mapping[str, RegistrySpec] = field(default_factory=dict)
+    # False for a build that is only previewed.
+    write_caches: bool = True
 
 
 @value_type

@@ -58,7 +58,7 @@ def read_sealed_report(repository: Repository, spec: RegistrySpec, ref: SealedRe
     if report.verdict != "pass":
         codes = ", ".join(sorted({f.code for f in report.findings}))
         raise EvidenceError(
-            f"{registry_id}: the run {ref.run_id} does not verify ({codes}); it is not used",
+            f"{registry_id}: the run {ref.run_id} does not verify: {codes}; it is not used",
             f"see `registry-pipeline verify {ref.run_id}`, then `registry-pipeline build {registry_id}`",
         )
     # A folder that was replaced by another valid one verifies, but is not the run of the reference.

@@ -69,7 +69,7 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
         adapters=repository.config.adapters,
         on_progress=context.on_progress,
     )
-    if context.started is not None and repository.publish_root.is_dir():
+    if context.write_caches and context.started is not None and repository.publish_root.is_dir():
         cache.save(context.started)
     if repository.memo is not None:
         repository.memo[UNCLAIMED] = cache.list_without_claim()
