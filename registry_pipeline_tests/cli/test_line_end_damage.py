@@ -92,6 +92,12 @@ def test_the_remedy_repairs_it(converted: Repository) -> None:
     assert converted("verify", "--active", now=LATER).code == 0
 
 
+def test_a_run_folder_without_a_folder_above_it_is_reported_too() -> None:
+    (folded,) = fold_line_end_damage([finding("WARN_CRLF", "run/MANIFEST.sha256")])
+
+    assert (folded.code, folded.path, folded.severity.value) == (CODE, ".", "warning")
+
+
 def test_findings_without_converted_files_are_returned_as_they_are() -> None:
     findings = [finding("HASH_MISMATCH", "runs/a/x.json"), finding("DOCTOR_LINE_ENDS", "runs", detail="auto")]
 
