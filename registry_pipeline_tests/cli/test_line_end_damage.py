@@ -63,6 +63,7 @@ def test_a_folder_that_was_also_altered_keeps_its_findings(converted: Repository
 
     lines = list_findings(converted("verify", "--all", now=LATER).out)
 
+    assert any("WARN_CRLF" in line for line in lines if run_id in line)
     assert any("HASH_MISMATCH" in line or "SIZE_MISMATCH" in line for line in lines if run_id in line)
     assert any(CODE in line for line in lines)
 
