@@ -49,7 +49,7 @@ def fold_line_end_damage(findings: Iterable[Finding]) -> list[Finding]:
     explained = {f for f in findings if _is_explained(f, folders, run_ids, run_roots | reported, converted)}
     severity = min((f.severity for f in explained), key=SEVERITY_RANK.__getitem__, default=Severity.WARNING)
     counts = Counter(folder.rpartition("/")[0] for folder in folders)
-    new = [make_converted_finding(root, counts[root], severity) for root in sorted(run_roots - reported)]
+    new = [make_converted_finding(root or ".", counts[root], severity) for root in sorted(run_roots - reported)]
     others = (replace(f, severity=severity) if f.code == CODE else f for f in findings if f not in explained)
     return [*new, *others]
 

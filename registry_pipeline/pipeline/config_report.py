@@ -132,7 +132,7 @@ def locate_keys(data: bytes) -> dict[Place, int]:
         texts = data.decode("utf-8").split("\n")
     except UnicodeDecodeError:
         return {}
-    found: dict[Place, int] = {}
+    lines: dict[Place, int] = {}
     table: Place = ()
     start = 0
     while start < len(texts):
@@ -140,17 +140,17 @@ def locate_keys(data: bytes) -> dict[Place, int]:
         end = start + 1
         while (document := _parse("\n".join(texts[start:end]))) is None:
             if end in (len(texts), start + _MAX_LINES):
-                return found
+                return lines
             end += 1
         # (2) A header opens a table; other statements set keys in it.
         place = _find_inner_place(document)
         if texts[start].lstrip().startswith("["):
-            table = _number_table(place, found)
-            found.setdefault(table, start + 1)
+            table = _number_table(place, lines)
+            lines.setdefault(table, start + 1)
         elif document:
-            found[(*table, *place)] = start + 1
+            lines[(*table, *place)] = start + 1
         start = end
-    return found
+    return lines
 
 
 def _parse(text: str) -> dict[str, Any] | None:
@@ -173,10 +173,10 @@ def _find_inner_place(document: Mapping[str, Any]) -> Place:
     return tuple(place)
 
 
-def _number_table(place: Place, found: Mapping[Place, int]) -> Place:
+def _number_table(place: Place, lines: Mapping[Place, int]) -> Place:
     """Return the place of a table; a `[[table]]` has the next number that is not used."""
     number = 0
-    while place[-1] == number and place in found:
+    while place[-1] == number and place in lines:
         number += 1
         place = (*place[:-1], number)
     return place

@@ -63,6 +63,7 @@ def test_a_folder_that_was_also_altered_keeps_its_findings(converted: Repository
 
     lines = list_findings(converted("verify", "--all", now=LATER).out)
 
+    assert any("WARN_CRLF" in line for line in lines if run_id in line)
     assert any("HASH_MISMATCH" in line or "SIZE_MISMATCH" in line for line in lines if run_id in line)
     assert any(CODE in line for line in lines)
 
@@ -90,6 +91,12 @@ def test_the_remedy_repairs_it(converted: Repository) -> None:
 
     assert not [f for f in doctor["findings"] if "LINE_ENDS" in f["code"]]
     assert converted("verify", "--active", now=LATER).code == 0
+
+
+def test_a_run_folder_without_a_folder_above_it_is_reported_too() -> None:
+    (folded,) = fold_line_end_damage([finding("WARN_CRLF", "run/MANIFEST.sha256")])
+
+    assert (folded.code, folded.path, folded.severity.value) == (CODE, ".", "warning")
 
 
 def test_findings_without_converted_files_are_returned_as_they_are() -> None:

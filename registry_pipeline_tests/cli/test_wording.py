@@ -37,8 +37,8 @@ def test_an_annotation_names_file_line_and_code() -> None:
 
 
 def test_a_line_and_column_become_the_position_and_a_json_pointer_stays_text() -> None:
-    placed = finding("POINTER_DUPLICATE", "p.json", location="3:7")
-    pointed = finding("POINTER_TRISTATE", "p.json", location="/pointers/0")
+    placed = finding("POINTER_DUPLICATE", "p.json", location="3:7", registry="run_registry")
+    pointed = finding("POINTER_TRISTATE", "p.json", location="/pointers/0", registry="run_registry")
 
     assert "file=p.json,line=3,col=7,title=" in format_annotation(placed)
     assert "::/pointers/0: active_ref_known" in format_annotation(pointed)
