@@ -37,7 +37,7 @@ def test_it_explains_what_two_rebuilds_changed(example: Repository) -> None:
     assert example("build", now=LATER).code == 0
 
     table = example("diff", "active~1", "active", "--registry", "op_status_table", "--json").document("diff")
-    runs = example("diff", "active~1", "active", "--registry", "run_registry", "--json").document("diff")
+    runs = example("diff", "active~1", "active", "--registry", "run_registry", "--own", "--json").document("diff")
     text = example("diff", "active", "--registry", "op_status_table").out
 
     main = next(a for a in table["artifacts"] if a["relpath"] == "OPERATION_STATUS_TABLE_v0_1.json")

@@ -75,7 +75,7 @@ def test_a_run_that_stays_active_is_still_a_finding(built: Repository) -> None:
 
 
 def test_no_run_id_is_repeated_in_a_refusal(built: Repository) -> None:
-    built("build", "run_registry", "--only", now="2026-03-02T12:00:00Z")
+    built("build", "run_registry", "--only", "--force", now="2026-03-02T12:00:00Z")
 
     text = built("activate", "run_registry", "latest", "--reason", "new").out
     (mixed,) = [line for line in text.splitlines() if "ACTIVATE_MIXED" in line and "op_status_table would" in line]

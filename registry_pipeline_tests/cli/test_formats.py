@@ -310,8 +310,8 @@ def test_sarif_has_a_result_for_each_finding_and_a_rule_for_each_code(damaged: R
 
 
 def test_sarif_locates_a_line_and_names_a_json_pointer() -> None:
-    placed = finding("POINTER_DUPLICATE", "docs/p.json", location="3:7")
-    pointed = finding("POINTER_TRISTATE", "docs/p.json", location="/pointers/0")
+    placed = finding("POINTER_DUPLICATE", "docs/p.json", location="3:7", registry="run_registry")
+    pointed = finding("POINTER_TRISTATE", "docs/p.json", location="/pointers/0", registry="run_registry")
 
     first, second = (r["locations"][0] for r in read_sarif(format_sarif(Report("c", (placed, pointed))))["results"])
 

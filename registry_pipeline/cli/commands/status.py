@@ -55,7 +55,9 @@ def status_command(reporter: Reporter, all_registries: bool, fail_on: tuple[str,
     """
     repository = find_repository(reporter.settings.repo)
     status = read_status(repository, reporter.settings.now)
-    print_text = _print_status if all_registries or reporter.settings.verbosity > 0 else _print_summary
+    # A summary in Markdown is no screen: it has room for every registry.
+    is_whole = all_registries or reporter.settings.verbosity > 0 or reporter.settings.format == "markdown"
+    print_text = _print_status if is_whole else _print_summary
     operations, drift = status.inspection.operations, status.inspection.drift
     conditions = (
         *check_conditions(fail_on, status.findings, operations, drift),
