@@ -27,6 +27,8 @@ class ExitCode(IntEnum):
     BUSY = 6
     NOT_FOUND = 7
     INCOMPLETE = 8
+    # `record` only, because it passes on the exit code of another program; its 126 and 127 are those of a shell.
+    NOT_RECORDED = 125
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 

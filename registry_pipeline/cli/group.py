@@ -28,11 +28,17 @@ class _SuggestingCommand(click.Command):
 
 
 class Command(_SuggestingCommand):
-    """A command: its own options, the global ones, and examples (arguments, what they do) that a test runs."""
+    """A command: its own options, the global ones, and examples (arguments, what they do) that a test runs.
 
-    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **attributes: Any) -> None:
+    A failure of the command has at least the exit code `lowest_failure_code`.
+    """
+
+    def __init__(
+        self, *args: Any, examples: Sequence[tuple[str, str]] = (), lowest_failure_code: int = 0, **attributes: Any
+    ) -> None:
         super().__init__(*args, **attributes)
         self.examples = tuple(examples)
+        self.lowest_failure_code = lowest_failure_code
         self._own_count = len(self.params)
         # An own option replaces the global option of its name.
         own_names = {name for param in self.params for name in param.opts}
@@ -54,11 +60,14 @@ class Command(_SuggestingCommand):
             formatter.write_dl([(f"{PROGRAM} {arguments}", does) for arguments, does in self.examples], col_max=46)
 
 
-def command(name: str, *examples: tuple[str, str]) -> Callable[[Callable[..., int]], Command]:
-    """Make a function a command; its first argument is the reporter, the others are the options."""
+def command(name: str, *examples: tuple[str, str], **attributes: Any) -> Callable[[Callable[..., int]], Command]:
+    """Make a function a command; its first argument is the reporter, the others are the options.
+
+    `attributes` are further arguments of `Command`.
+    """
 
     def decorate(function: Callable[..., int]) -> Command:
-        return click.command(name, cls=Command, examples=examples)(click.pass_obj(function))
+        return click.command(name, cls=Command, examples=examples, **attributes)(click.pass_obj(function))
 
     return decorate
 

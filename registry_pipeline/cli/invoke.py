@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 import click
 
 from registry_pipeline.cli.exit_codes import ExitCode
-from registry_pipeline.cli.group import PROGRAM
+from registry_pipeline.cli.group import PROGRAM, Command
 from registry_pipeline.cli.program import program
 from registry_pipeline.cli.reporter import report_failure
 from registry_pipeline.cli.settings import find_requested_format
@@ -35,6 +35,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _exit_on_signal)
+    context: click.Context | None = None
     try:
         with program.make_context(PROGRAM, [*arguments]) as context:
             code = program.invoke(context)
@@ -45,23 +46,29 @@ def run(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _discard_output()
     except (click.Abort, KeyboardInterrupt):
-        return _report_failure(arguments, "interrupted", _STATUS_HINT, ExitCode.INTERRUPTED)
+        return _report_failure(arguments, context, "interrupted", _STATUS_HINT, ExitCode.INTERRUPTED)
     except click.UsageError as error:
         command_path = error.ctx.command_path if error.ctx is not None else PROGRAM
-        return _report_failure(arguments, error.format_message(), f"see `{command_path} --help`", ExitCode.USAGE)
+        advice = f"see `{command_path} --help`"
+        return _report_failure(arguments, context, error.format_message(), advice, ExitCode.USAGE)
     except click.ClickException as error:
-        return _report_failure(arguments, error.format_message(), "", ExitCode.USAGE)
+        return _report_failure(arguments, context, error.format_message(), "", ExitCode.USAGE)
     except (RegistryPipelineError, OSError) as error:
         _print_traceback_if_verbose(arguments)
         failure = error if isinstance(error, RegistryPipelineError) else _wrap_os_error(error)
-        return _report_failure(arguments, failure.message, failure.advice, failure.exit_code)
+        return _report_failure(arguments, context, failure.message, failure.advice, failure.exit_code)
     except Exception as error:  # noqa: BLE001 - a user never gets a traceback without --verbose
         _print_traceback_if_verbose(arguments)
-        return _report_failure(arguments, f"{type(error).__name__}: {error}", _BUG_HINT, ExitCode.UNEXPECTED)
+        message = f"{type(error).__name__}: {error}"
+        return _report_failure(arguments, context, message, _BUG_HINT, ExitCode.UNEXPECTED)
 
 
-def _report_failure(arguments: list[str], message: str, advice: str, code: int) -> int:
+def _report_failure(arguments: list[str], context: click.Context | None, message: str, advice: str, code: int) -> int:
     """Print a failure and return its exit code; 141 if nobody reads stdout any more."""
+    name = None if context is None else context.invoked_subcommand
+    command = None if context is None or name is None else program.get_command(context, name)
+    if isinstance(command, Command):
+        code = max(code, command.lowest_failure_code)
     try:
         report_failure(message, advice, code, form=find_requested_format(arguments))
         sys.stdout.flush()

@@ -13,6 +13,8 @@ COMMANDS: Final = {
     "example": ("commands.example:example_command", "Make the example repository in DIR."),
     "build": ("commands.build:build_command", "Build, seal, validate and activate registries."),
     "verify": ("commands.verify:verify_command", "Verify sealed runs, byte for byte."),
+    "seal": ("commands.seal:seal_command", "Seal run folders that other programs wrote."),
+    "record": ("commands.record:record_run_command", "Run a command and record it as a sealed run."),
     "activate": ("commands.pointers:activate_command", "Activate a run of a registry."),
     "rollback": ("commands.pointers:rollback_command", "Undo an activation."),
     "mark-bad": ("commands.pointers:mark_bad_command", "Mark a run bad, permanently."),

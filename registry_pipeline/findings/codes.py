@@ -111,6 +111,11 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     # The state of the seal.
     ("UNSEALED", _I, "seal", "Seal states", "the folder has no seal files", "seal runs with this tool, or exclude the folder"),
     ("PARTIAL", _E, "seal", "Seal states", "the folder has only some of the seal files", "sealing was interrupted or a seal file was removed; rebuild the run"),
+    # Sealing existing folders.
+    ("SEAL_OUTSIDE_ROOTS", _E, "sealing", "Sealing existing folders", "the folder is not directly under a run root", "move it to one of `run_roots` in registry-pipeline.toml, or add its parent folder there"),
+    ("SEAL_FILE_EXISTS", _E, "sealing", "Sealing existing folders", "the folder has a seal file already: {detail}", "run `registry-pipeline verify {folder}` to check it; a seal is never replaced"),
+    ("SEAL_REGISTRY_RUN", _E, "sealing", "Sealing existing folders", "run.json names the registry {detail}, and only `build` seals runs of a registry", "run `registry-pipeline build` to make a new run; remove `registry_id` if the run belongs to no registry"),
+    ("SEAL_NOT_WRITTEN", _E, "sealing", "Sealing existing folders", "the seal files could not be written, and the folder is as it was: {detail}", "free some space on the disk, or make the folder writable for you, then seal again"),
     # Envelope, artifact and inputs of a registry run.
     ("ENVELOPE_INVALID", _E, "schema", "run.json", "run.json does not have the envelope of a registry run: {detail}", _REBUILD_REGISTRY),
     ("ARTIFACT_MISSING", _E, "schema", "Schema validation", "the folder does not contain the artifact of the registry", _REBUILD_REGISTRY),

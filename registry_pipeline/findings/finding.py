@@ -56,6 +56,7 @@ class CodeRow:
 # The first word of a text line, by family.
 PREFIXES: Final = {
     "seal": "SEAL_INVALID",
+    "sealing": "SEAL_REFUSED",
     "schema": "SCHEMA_INVALID",
     "pointer": "POINTER_INVALID",
     "chain": "CHAIN_INVALID",

@@ -57,6 +57,15 @@ def _list_entries(folder: int) -> list[os.DirEntry[str]]:
         return sorted(entries, key=attrgetter("name"))
 
 
+# Kind and permissions, inode, size, modification and change time of a file.
+FileStatus = tuple[int, int, int, int, int]
+
+
+def make_file_status(status: os.stat_result) -> FileStatus:
+    """Return what differs if a file was written, replaced or changed in any other way."""
+    return status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 class Tree:
     """One pass over the files of an open folder, with findings for all that differs from what was sealed.
 
@@ -75,6 +84,9 @@ class Tree:
         self._entries: Mapping[str, ManifestEntry] = {}
         self._hashes: Mapping[str, str] | None = None
         self._large_hashes: Mapping[tuple[str, FileState], str] = {}
+        self._read_file: Callable[[int, os.stat_result, str], None] = self._compare_with_entry
+        self._read_entries: list[ManifestEntry] = []
+        self._statuses: dict[str, FileStatus] = {}
         self._holes_left = MAX_HOLE_BYTES
         self._seen: set[str] = set()
         self._unvisited: list[str] = []
@@ -118,8 +130,15 @@ class Tree:
     def compare_hashes(self, hashes: Mapping[str, str]) -> None:
         """Read every file and compare it with a list of hashes by relpath, which states no sizes."""
         self._listed = self._hashes = hashes
+        self._read_file = self._compare_with_hash
         self._walk(self._folder, self.top.values())
         self._report_missing_files()
+
+    def read_entries(self) -> tuple[list[ManifestEntry], dict[str, FileStatus]]:
+        """Read every file, and return its manifest entry and its status before it was read; nothing is compared."""
+        self._read_file = self._make_entry
+        self._walk(self._folder, self.top.values())
+        return self._read_entries, self._statuses
 
     def _walk(self, folder: int, entries: Iterable[os.DirEntry[str]], prefix: str = "", depth: int = 0) -> None:
         """Compare every file below a folder, and report what is neither a regular file nor a directory."""
@@ -134,8 +153,7 @@ class Tree:
                 if not entry.is_file(follow_symlinks=False):
                     self._collector.add("NOT_REGULAR", relpath, detail=describe_kind(name, folder))
                 elif (depth or name not in SEAL_FILES) and self._must_read(relpath):
-                    compare = self._compare_with_entry if self._hashes is None else self._compare_with_hash
-                    self._visit_file(folder, name, relpath, compare)
+                    self._visit_file(folder, name, relpath, self._read_file)
             except OSError as error:
                 self._collector.add("UNREADABLE", relpath, detail=error.strerror)
 
@@ -241,6 +259,17 @@ class Tree:
         if size <= MAX_DOCUMENT_BYTES:
             os.lseek(file, 0, os.SEEK_SET)
             check_line_ends(_read_at_most(file, size), expected, relpath, self._collector)
+
+    def _make_entry(self, file: int, status: os.stat_result, relpath: str) -> None:
+        """Add the entry and the status of a file; keep the bytes of run.json."""
+        self._statuses[relpath] = make_file_status(status)
+        if relpath == "run.json" and status.st_size > MAX_DOCUMENT_BYTES:
+            self._collector.add("RUN_JSON_TOO_LARGE", relpath, got=status.st_size)
+        elif relpath == "run.json":
+            self.kept[relpath] = _read_at_most(file, status.st_size)
+            os.lseek(file, 0, os.SEEK_SET)
+        if not self._has_too_many_holes(file, status, relpath):
+            self._read_entries.append(ManifestEntry(relpath, status.st_size, _hash_open_file(file, status.st_size)))
 
     def _has_too_many_holes(self, file: int, status: os.stat_result, relpath: str) -> bool:
         """Return whether the holes up to and including this file exceed the limit of the folder; report it."""

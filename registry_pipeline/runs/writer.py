@@ -154,7 +154,7 @@ def seal_folders(
                 shutil.rmtree(staging, ignore_errors=True)
         # A faster writer took the name: stage again under the next one, because the files contain their run id.
         pending = {
-            index: (_next_run_id(staged[index].run_id), files_for)
+            index: (next_run_id(staged[index].run_id), files_for)
             for index, (_, files_for) in pending.items()
             if index not in published
         }
@@ -168,17 +168,12 @@ def _stage_all(
     make_folders(staging_root)
     staged = {}
     for index, (requested_id, files_for) in pending.items():
-        run_id = requested_id
-        while os.path.lexists(publish_root / str(run_id)):
-            run_id = _next_run_id(run_id)
+        run_id = find_free_run_id(publish_root, requested_id)
         files = files_for(run_id)
         _refuse_invalid_paths(files)
         # (1) Stage on the file system of the run roots, in a folder that no other process uses.
-        staging = str(staging_root / f"{run_id}.{os.getpid()}.{secrets.token_hex(4)}")
-        os.mkdir(staging)  # noqa: PTH102 -- one spelling for all calls on a staging folder
+        staging = make_staging_folder(staging_root, str(run_id))
         stagings.append(staging)
-        # If this process is killed, `doctor --fix` moves the folder: any member of the group must be able to.
-        share_with_group(staging, staging_root)
         staged[index] = _Staged(staging, run_id, _write_sealed_files(staging, files))
     _sync_staged(stagings)
     # (3) Verify with the strict rules, under the final name.
@@ -187,7 +182,27 @@ def _stage_all(
     return staged
 
 
-def _next_run_id(run_id: RunId) -> RunId:
+def make_staging_folder(staging_root: Path, name: str) -> str:
+    """Make a folder in an existing `staging_root` that no other process uses, and return its path."""
+    staging = str(staging_root / f"{name}.{os.getpid()}.{secrets.token_hex(4)}")
+    os.mkdir(staging)  # noqa: PTH102 -- one spelling for all calls on a staging folder
+    # If this process is killed, `doctor --fix` moves the folder: any member of the group must be able to.
+    try:
+        share_with_group(staging, staging_root)
+    except OSError:
+        os.rmdir(staging)  # noqa: PTH106 -- as above
+        raise
+    return staging
+
+
+def find_free_run_id(publish_root: Path, run_id: RunId) -> RunId:
+    """Return the first id, from this one on, that no folder has; PublishError after number 999."""
+    while os.path.lexists(publish_root / str(run_id)):
+        run_id = next_run_id(run_id)
+    return run_id
+
+
+def next_run_id(run_id: RunId) -> RunId:
     """Return the next id to try; PublishError after number 999."""
     if run_id.number >= _MAX_NUMBER:
         raise PublishError(f"all names up to {run_id} are taken", "publish with another second or tag")
@@ -251,6 +266,20 @@ def _sync_staged(stagings: Sequence[str]) -> None:
     # Files before directories, and directories deepest first.
     for path in [*files, *(folder for folder, _, _ in levels)]:
         sync_path(path)
+
+
+def publish_staged_folder(publish_root: Path, staging: str, run_id: RunId, root_sha256: str) -> PublishedFolder | None:
+    """Verify and publish a staging folder that has its seal files; return None if its name was taken meanwhile.
+
+    Errors are those of `seal_folder`; the staging folder stays if it is not published.
+    """
+    staged = _Staged(staging, run_id, root_sha256)
+    try:
+        _sync_staged([staging])
+        _refuse_unverified(staged)
+        return _publish_all(publish_root, {0: staged}).get(0)
+    except OSError as error:
+        raise _make_publish_error(error) from error
 
 
 def _refuse_unverified(folder: _Staged) -> None:

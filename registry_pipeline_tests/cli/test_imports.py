@@ -67,6 +67,8 @@ COMMANDS: Final[dict[str, tuple[frozenset[str], int]]] = {
     "status --format sarif":     (_SOURCES, 200),
     "status --format markdown":  (_SOURCES, 200),
     "doctor":                    (_SOURCES, 215),
+    "seal .codex/RUNS/2026-02-05__050000__op-d01": (_CLICK, 110),
+    "record -- true":            (_CLICK, 195),
     "activate run_registry {run} --reason again": (_SCHEMA, 195),
     "rollback --reason undo":    (_CLICK, 195),
     "build":                     (_SOURCES, 230),

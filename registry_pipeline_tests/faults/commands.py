@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from registry_pipeline.files.atomic_write import temporary_path
+from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
 from registry_pipeline_tests.cli.conftest import Repository
 from registry_pipeline_tests.entries.small import TYPES
@@ -18,6 +19,7 @@ from registry_pipeline_tests.run_index.values import a_run
 
 LATER, LATEST, LAST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z", "2026-03-04T12:00:00Z"
 FIRST: Final = "2026-03-01__120000__drift_signals_build"
+UNSEALED: Final = "2026-02-05__050000__op-d01"
 _RECORD: Final = json.dumps(a_run(7))
 _VOID: Final = json.dumps(
     {
@@ -101,6 +103,14 @@ COMMANDS: Final[Mapping[str, WritingCommand]] = MappingProxyType(
         "mark-bad": WritingCommand(
             ("mark-bad", FIRST, "--reason", "x", "--now", LATER),
             lambda repository: int(_pointers(repository)["drift_signals"]["active_ref_known"] is False),
+        ),
+        "seal": WritingCommand(
+            ("seal", "--write", f".codex/RUNS/{UNSEALED}", "--now", LATER),
+            lambda repository: int(verify_folder(repository.runs / UNSEALED).verdict == "pass"),
+        ),
+        "record": WritingCommand(
+            ("--now", LATER, "record", "--tag", "recorded", "--", "sh", "-c", "echo 1; echo 2 > $RUN_DIR/two.txt"),
+            lambda repository: len([path for path in repository.runs.iterdir() if path.name.endswith("__recorded")]),
         ),
         "entries add": WritingCommand(
             ("entries", "add", "--type", "module_type", "--entry-json", _ENTRY, "--now", LATER),

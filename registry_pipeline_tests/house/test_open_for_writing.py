@@ -43,6 +43,8 @@ COMMANDS: Final = (
     ("init", "--entries"),
     ("build",),
     ("verify", "--all"),
+    ("seal", "--write", ".codex/RUNS/2026-02-05__050000__op-d01"),
+    ("record", "--", "sh", "-c", "echo 1 > $RUN_DIR/one.txt"),
     ("status",),
     ("rollback", "--reason", "tried"),
     ("mark-bad", "latest", "--reason", "tried"),
@@ -57,6 +59,7 @@ ALLOWED: Final = frozenset(
         "files.atomic_write",
         "files.lock",
         "runs.archive",  # into a temporary folder
+        "runs.staged_run",
         "runs.writer",
     }
 )
