@@ -13,7 +13,7 @@ RUN_REGISTRY = "2026-03-01__120000__run_registry_build"
 
 
 def test_every_line_of_the_active_registry_is_listed(seen: Repository) -> None:
-    result = seen("runs", "--limit", "0", "--order", "registry", "--json")
+    result = seen("runs", "--own", "--limit", "0", "--order", "registry", "--json")
 
     document = result.document("runs")
     artifact = seen.runs / RUN_REGISTRY / "RUN_REGISTRY_v0_1.jsonl"

@@ -48,9 +48,9 @@ _SEAL_STATES: Final = frozenset(STATES[:3])
 @click.option("--own", is_flag=True, help="Also the runs of this tool: its registries and activation records.")
 @click.option("-n", "--limit", type=click.IntRange(min=0), default=30, show_default=True, help="How many; 0 is all.")
 def runs_command(reporter: Reporter, /, **options: Any) -> int:
-    """List runs from the active run registry, without those of this tool.
+    """List runs from the active run registry.
 
-    Verifies and reads the registry, not the folders: `build run_registry` lists them again. An option that is given
+    Verifies and reads the registry, not the folders: `build` lists them again. Runs of this tool itself are left out. An option that is given
     several times matches any of its values. `sealed`, `partial` and `unsealed` say which seal files a folder contains,
     `legacy` that it names no operation, `warned` that its record has warnings. Exits 7 where no registry is active.
     """
