@@ -50,9 +50,10 @@ _SEAL_STATES: Final = frozenset(STATES[:3])
 def runs_command(reporter: Reporter, /, **options: Any) -> int:
     """List runs from the active run registry.
 
-    Verifies and reads the registry, not the folders: `build` lists them again. Runs of this tool itself are left out. An option that is given
-    several times matches any of its values. `sealed`, `partial` and `unsealed` say which seal files a folder contains,
-    `legacy` that it names no operation, `warned` that its record has warnings. Exits 7 where no registry is active.
+    Verifies and reads the registry, not the folders: `build` lists them again. Runs of this tool itself are left out.
+    An option that is given several times matches any of its values. `sealed`, `partial` and `unsealed` say which seal
+    files a folder contains, `legacy` that it names no operation, `warned` that its record has warnings. Exits 7 where
+    no registry is active.
     """
     sets = {name: frozenset(options[name]) for name in ("operations", "options", "run_roots", "states")}
     repository = find_repository(reporter.settings.repo)
