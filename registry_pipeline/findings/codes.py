@@ -28,7 +28,7 @@ _REBUILD: Final = "rebuild the run; never edit a sealed run"
 _NOT_OURS: Final = "the folder was sealed by another tool or was changed; rebuild the run"
 _RENAME: Final = "rename the file before the run is sealed"
 _REBUILD_REGISTRY: Final = "rebuild the registry"
-_FIX_POINTERS: Final = "run `registry-pipeline doctor --fix` to restore the active state of the last record"
+_FIX_POINTERS: Final = "run `registry-pipeline doctor --fix` to restore the active state of the last record, or `registry-pipeline init --adopt` to take over a file of an older tool"
 _ACTIVATE_AGAIN: Final = "activate the run again"
 _ALLOW_FOREIGN: Final = "run `registry-pipeline build {registry}` to make a run of this repository, or `registry-pipeline activate {registry} {run_id} --allow-foreign --reason TEXT` to accept this run"
 _NO_EOL_CONVERSION: Final = "set `<publish_root>/** -text` in .gitattributes and check out the folder again"
@@ -189,11 +189,13 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     # Removed runs, and the scan of the run roots.
     ("RUN_REMOVED", _E, "history", "Run history", "a run that is in {detail} is missing", "restore the folder, or run `registry-pipeline activate run_registry RUN --accept-removed --reason TEXT`"),
     ("RUN_RESEALED", _E, "history", "Run history", "the root hash of a run differs from the one in {detail}", "restore the folder; never rewrite run folders"),
+    ("RUN_EXCLUDED", _E, "history", "Run history", "a run that is in {lister} is excluded by {detail}", "remove the glob from `exclude` in registry-pipeline.toml; if the run shall no longer be registered, run `registry-pipeline activate run_registry latest --accept-removed --reason TEXT` after the build"),
     ("RUN_LEFT_OUT", _E, "history", "Run history", "a run that is in {lister} exists, but is not listed: {detail}", "make the folder readable at its original location, then run `registry-pipeline build run_registry`"),
     ("TRACKED_MISSING", _E, "history", "Working tree state", "the commit at HEAD contains {detail}, but the working tree does not", "run `git restore --source=HEAD --staged --worktree PATH` to restore it; if the removal is intended, commit it"),
     ("RUN_HISTORY_UNKNOWN", _W, "history", "Run history", "the runs were not compared with a previous run registry: {detail}", "no action needed in a first build; otherwise check that no run folder was removed, because the next build compares with the run registry that becomes active now"),
     ("RUN_FOLDER_LINK", _W, "scan", "run_registry", "a run folder that is a link is skipped", "move the real folder into the run root"),
     ("RUN_FOLDER_UNREADABLE", _W, "scan", "run_registry", "a run folder cannot be read: {detail}", "check its permissions"),
+    ("RUN_ROOT_MISSING", _W, "scan", "run_registry", "a run root that registry-pipeline.toml names does not exist", "correct its path in `run_roots`, restore the folder, or remove it from `run_roots`"),
     ("RUN_ROOT_UNREADABLE", _W, "scan", "run_registry", "a run root cannot be read: {detail}", "check its permissions, or configure another run root"),
     # Adapters.
     ("ADAPTER_UNUSED", _W, "adapter", "Adapters", "no run folder in this root has a {detail} and no run.json", "correct `file` of the adapter in registry-pipeline.toml, or remove the adapter"),
@@ -201,6 +203,8 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("ADAPTER_RUN_ID_MISMATCH", _W, "adapter", "Adapters", "the run id in the envelope differs from the folder name", "check whether the folder was copied or renamed; if the field is not a folder name, remove run_id from the adapter"),
     # Configuration.
     ("CONFIG_HISTORY_START", _I, "config", "drift_signals_daily", "history_start is not set, so drift_signals_daily has no partitions", "set history_start in registry-pipeline.toml"),
+    ("CONFIG_REGISTRY_DISABLED", _I, "config", "Configuration", "the registry is disabled in registry-pipeline.toml, so it is not built", "remove it from `disabled`, or add it to `enabled`, to build it"),
+    ("CONFIG_REGISTRY_UNKNOWN", _E, "config", "Configuration", "`{key}` names {name}, which {detail}", "correct the name; `registry-pipeline registries` lists all of them"),
     ("CONFIG_PUBLISH_ROOT_LINK", _W, "config", "Publishing a run folder", "the path of publish_root ({detail}) contains a symbolic link, so no run can be published there", "replace the link with the folder that it points to, or set publish_root to a folder without links"),
     ("CONFIG_GIT_UNREADABLE", _E, "config", "Working tree state", "the commit and the state of the working tree are unknown: {detail}", "install git, or fix the cause that the message names"),
     ("DIAGNOSTICS_NOT_RECORDED", _I, "diagnostics", "Diagnostics", "{detail}", "the verdict is valid without it; see `registry-pipeline roles diagnostics`"),

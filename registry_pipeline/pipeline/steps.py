@@ -20,7 +20,7 @@ from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
 from registry_pipeline.registries.base.reader import ChainFacts, Previous, RegistrySpec, SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root, seal_built
 from registry_pipeline.registries.base.sealed_input import make_sealed_run, read_sealed_report
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import REGISTRIES, is_enabled, spec_of
 from registry_pipeline.registries.delta_log.read import find_log_head
 from registry_pipeline.runs.envelope import COMPARISON, BuildContext, InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
@@ -93,7 +93,7 @@ def build(
     """Build one registry from its sources and from verified runs of the registries that it depends on; write nothing.
 
     `sealed` are the valid runs that this build run has sealed; another upstream registry is read from its active run.
-    NotBuilt has the findings that say why the sources cannot be built.
+    NotBuilt has the findings that say why the sources cannot be built, or that the registry is disabled.
 
     Raises:
         RefusedError: there is no builder, or an upstream registry is neither sealed nor active, or is foreign.
@@ -101,6 +101,8 @@ def build(
     """
     if spec.reader is None or spec.builder is None:
         raise RefusedError(f"{spec.registry_id} is not built", spec.excluded_because)
+    if not is_enabled(repository.config, spec.registry_id):
+        return NotBuilt(spec.registry_id, (finding("CONFIG_REGISTRY_DISABLED", spec.registry_id),))
     # (1) Read: upstream runs, previous runs, sources.
     pointers = read_pointers(repository)
     upstream, upstream_refs = _read_upstream(repository, spec, sealed, pointers)

@@ -23,6 +23,7 @@ from registry_pipeline.pointers.chain import (
 )
 from registry_pipeline.pointers.checkpoint import Checkpoint
 from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.run_registry.build import ACCEPTABLE_LOSSES
 from registry_pipeline.runs.envelope import is_foreign
 from registry_pipeline.runs.reference import (
     Move,
@@ -371,7 +372,7 @@ def _count_verdicts(verdicts: Iterable[Verdict]) -> dict[str, int]:
     """Return the `verdicts` of a record: how many of each, and how many removed runs were accepted, if any."""
     verdicts = list(verdicts)
     counts = Counter(verdict.verdict for verdict in verdicts)
-    accepted = sum(f.code == "RUN_REMOVED" and f.severity is Severity.WARNING for v in verdicts for f in v.findings)
+    accepted = sum(f.code in ACCEPTABLE_LOSSES and f.severity is Severity.WARNING for v in verdicts for f in v.findings)
     return {name: counts[name] for name in get_args(RunVerdict)} | ({ACCEPTED_REMOVED: accepted} if accepted else {})
 
 

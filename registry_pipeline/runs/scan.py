@@ -11,7 +11,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any, Final, Literal
 
-from registry_pipeline.config import Adapter
+from registry_pipeline.config import Adapter, Config, Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.read import read_file_with_status
 from registry_pipeline.findings.codes import finding
@@ -54,6 +54,8 @@ class FolderIdentity:
 SkipFolders = Callable[[str, str, Sequence[str]], Collection[str]]
 # The bytes of run.json and MANIFEST.sha256, or why they cannot be read.
 Documents = Mapping[str, bytes | str]
+# Returns the glob that excludes a run folder (run root, run id), or None.
+FindExclusion = Callable[[str, str], str | None]
 # Is called with each run that was read; the identity is None if it must be read again next time.
 VisitRun = Callable[[ScannedRun, FolderIdentity | None, Documents], None]
 
@@ -75,19 +77,21 @@ def visit_run_folders(
     skip: SkipFolders = lambda _root_path, _run_root, _run_ids: (),
     exclude_dagster_run: str | None = None,
     adapters: Sequence[Adapter] = (),
+    find_exclusion: FindExclusion = lambda _run_root, _run_id: None,
     on_progress: Callable[[int], None] | None = None,
 ) -> tuple[Finding, ...]:
     """Call `visit` with every run folder directly under the run roots; return a finding for each that cannot be read.
 
-    Folders that `skip` names are left out, and those of the caller's Dagster run: a retry must not see what its first
-    attempt sealed. Of the `adapters` of a root, the first whose file exists reads the envelope of a folder without
-    run.json. `on_progress` is called with the number of folders.
+    Left out are folders that `skip` names or `find_exclusion` excludes, and those of the caller's Dagster run: a retry
+    must not see what its first attempt sealed. Of the `adapters` of a root, the first whose file exists reads the
+    envelope of a folder without run.json. `on_progress` is called with the number of folders.
     """
     findings: list[Finding] = []
     check = _AdapterCheck(adapters)
     count = 0
-    for run_root, run_ids in _list_run_ids(root, run_roots, findings):
+    for run_root, names in _list_run_ids(root, run_roots, findings):
         root_path = os.fspath(root / run_root)
+        run_ids = [name for name in names if not find_exclusion(run_root, name)]
         root_adapters = [adapter for adapter in adapters if adapter.root == run_root]
         skipped = skip(root_path, run_root, run_ids)
         for run_id in run_ids:
@@ -401,10 +405,17 @@ def list_run_folder_names(
             yield run_root, names
 
 
-def list_run_folders(root: Path, run_roots: Sequence[str], tags: Collection[str] | None = None) -> RunListing:
+def list_run_folders(
+    root: Path,
+    run_roots: Sequence[str],
+    tags: Collection[str] | None = None,
+    *,
+    find_exclusion: FindExclusion = lambda _run_root, _run_id: None,
+) -> RunListing:
     """Return the run folders of every run root with their seal states; an unreadable run root is a finding.
 
     With `tags` only folders whose names may have one of them are returned: those that `find_dated_runs` looks at.
+    Excluded folders are left out unless they have a seal file.
     """
     findings: list[Finding] = []
 
@@ -413,16 +424,27 @@ def list_run_folders(root: Path, run_roots: Sequence[str], tags: Collection[str]
 
     by_root = {
         run_root: tuple(
-            RunFolder(run_root, name, _find_seal_state(f"{root}/{run_root}/{name}"))
+            folder
             for name in names
             if tags is None or _may_have_tag(name, tags)
+            for folder in (RunFolder(run_root, name, find_seal_state(f"{root}/{run_root}/{name}")),)
+            if folder.seal != "unsealed" or not find_exclusion(run_root, name)
         )
         for run_root, names in list_run_folder_names(root, run_roots, report)
     }
     return RunListing(by_root, tuple(findings))
 
 
-def _find_seal_state(folder: str) -> SealState:
+def find_missing_run_roots(repository: Repository) -> tuple[Finding, ...]:
+    """Return a finding for each run root that the toml names and that does not exist, apart from publish_root."""
+    config = repository.config
+    # A repository that names none need not have all of the defaults. `init` creates publish_root.
+    named = () if config.run_roots == Config().run_roots else config.run_roots
+    missing = (root for root in named if root != config.publish_root and not os.path.lexists(repository.path(root)))
+    return tuple(finding("RUN_ROOT_MISSING", run_root) for run_root in missing)
+
+
+def find_seal_state(folder: str) -> SealState:
     """Return `sealed` if both seal files exist as regular files, `partial` if one does, else `unsealed`."""
     # Two system calls a folder: `status` lists many thousand folders this way.
     return SEAL_STATES[2 - _is_regular(f"{folder}/manifest.json") - _is_regular(f"{folder}/{_HASH_FILE}")]
