@@ -58,7 +58,7 @@ from registry_pipeline.values import asdict, replace
 )
 @click.option("--restart-chain", is_flag=True, help="Seal a new first activation record, because the chain is lost.")
 @click.option("--reason", default="", metavar="TEXT", show_default=False, help="With --restart-chain: why.")
-@click.option("--actor", metavar="NAME", help="With --restart-chain: who; default: git's identity.")
+@click.option("--actor", metavar="NAME", help="With --restart-chain or --adopt: who; default: git's identity.")
 def init_command(
     reporter: Reporter,
     track_runs: bool | None,
