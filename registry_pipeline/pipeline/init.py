@@ -270,9 +270,11 @@ def _list_pointer_file_notes(repository: Repository, search: SearchResult) -> It
         if path != pointers:
             advice = f"set `pointers` in {CONFIG_NAME} to it and run `registry-pipeline init --adopt`"
             yield f"{path} has the name of a pointer file; to take it over, {advice}"
-    _, findings = parse_pointer_file(read_pointer_bytes(repository), pointers)
-    # With records the chain says what the file should be, and `doctor --fix` restores it.
-    if has_errors(findings) and not read_chain(repository).records:
+    data = read_pointer_bytes(repository)
+    if data is None:
+        yield f"{pointers} is missing: run `registry-pipeline doctor --fix` to restore it from the last record"
+    # With records the chain says what the file should be.
+    elif has_errors(parse_pointer_file(data, pointers)[1]) and not read_chain(repository).records:
         yield f"{pointers} has entries that cannot be used: run `registry-pipeline init --adopt` to take it over"
 
 
@@ -311,6 +313,10 @@ def _create_publish_root_and_pointer_file(repository: Repository, now: datetime)
         except OSError as error:
             raise make_write_error(repository.publish_root, error) from None
         created.append(f"{repository.config.publish_root}/")
+    # An empty file must not replace a state that activation records know; `doctor --fix` restores it.
+    is_missing = not os.path.lexists(repository.pointer_path)
+    if not is_missing or read_chain(repository).records:
+        return created
     text = pointer_file_bytes(empty_pointer_file(utc_text(now))).decode("ascii")
     if _create_if_missing(repository.root, repository.config.pointers, text):
         created.append(repository.config.pointers)

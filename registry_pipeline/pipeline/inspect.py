@@ -10,7 +10,7 @@ from registry_pipeline.config import Config, Repository
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.pipeline.registries_in_use import find_unused_registries
 from registry_pipeline.pointers.chain import ChainState
-from registry_pipeline.pointers.check_pointers import check_pointers
+from registry_pipeline.pointers.check_pointers import advise_on_file, check_pointers
 from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.pointers.state import read_pointer_state
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
@@ -70,6 +70,7 @@ def inspect(repository: Repository, run: BuildRun, *, from_checkpoint: bool = Fa
     # (1) Read pointer file and chain together: read at two moments they could contradict each other.
     state = read_pointer_state(repository, from_checkpoint=from_checkpoint)
     pointers, malformed = parse_pointer_file(state.pointers, repository.config.pointers)
+    malformed = advise_on_file(malformed, has_records=bool(state.chain.records))
     # (2) Verify the active runs. Other run roots than those of the configuration are a finding of (3).
     last_moves = {} if state.chain.refuses else state.chain.facts.last_moves
     activated = {registry_id: move.to_ref for registry_id, move in last_moves.items()}

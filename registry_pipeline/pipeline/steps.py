@@ -173,7 +173,7 @@ def _read_upstream(
             # Activation refuses foreign runs, so the pointer file or the repository_id was edited.
             raise RefusedError(
                 f"{spec.registry_id} is built from {name}, but {ref.run_id} belongs to the repository {foreign_id}",
-                f"run `registry-pipeline build {name}`, or accept the run: "
+                "run `registry-pipeline build` to make runs of this repository, or accept this run: "
                 f"`registry-pipeline activate {name} {ref.run_id} --allow-foreign --reason TEXT`",
             )
         files[name] = report.kept

@@ -72,7 +72,7 @@ def find_obstacles(candidate: Candidate, state: ActivationState) -> Iterator[Fin
     run = candidate.run
     # An operator decided against this run, so it is never proposed again automatically.
     if run.ref.run_id in state.rolled_back_runs:
-        yield finding("ACTIVATE_ROLLED_BACK", run.ref.path, registry=run.registry_id)
+        yield finding("ACTIVATE_ROLLED_BACK", run.ref.path, registry=run.registry_id, run_id=run.ref.run_id)
     yield from find_age_obstacle(run, state.active.get(run.registry_id))
 
 

@@ -242,7 +242,9 @@ def _select_voided(chain: ChainState, chosen: Sequence[SealedRecord]) -> tuple[C
         )
     pending = chain.head if chain.state == "pending" else None
     if any(r is not pending for r in _find_followers(voided.values(), leaves[0])):
-        raise RefusedError(f"{names} is in effect and not part of a fork", "undo it with `registry-pipeline rollback`")
+        raise RefusedError(
+            f"{names} is in effect and not part of a fork", "undo it with `registry-pipeline rollback --reason TEXT`"
+        )
     return voided.values(), leaves[0]
 
 
