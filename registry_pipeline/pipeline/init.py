@@ -21,6 +21,7 @@ from registry_pipeline.pipeline.config_text import format_config
 from registry_pipeline.pipeline.run_root_search import RunRoot, SearchResult, find_run_roots
 from registry_pipeline.pointers.state import read_chain
 from registry_pipeline.registries.base.seal_build import STATE_NAMES, list_own_paths, refuse_linked_publish_root
+from registry_pipeline.registries.sources import RUN_ROOTS, SOURCES, find_source_paths
 from registry_pipeline.runs.pointer_file import parse_pointer_file, read_pointer_bytes, read_pointers
 from registry_pipeline.runs.reference import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.values import replace, value_type
@@ -186,7 +187,9 @@ def search_run_roots(repository: Repository) -> SearchResult:
     named = {ref.run_root for ref in read_pointers(repository).active_refs().values()}
     # A pointer file of another tool may name any folder; a configured one contains or is contained in none.
     known = [*config.run_roots, *(path for path in sorted(named) if not _is_nested(path, config.run_roots))]
-    return find_run_roots(repository.root, known, {path.strip("/") for path in list_own_paths(repository)} - {*known})
+    # What a captured registry is made from may look like runs.
+    sources = {path for name in SOURCES if name != RUN_ROOTS for path in find_source_paths(config, name)}
+    return find_run_roots(repository.root, known, {*list_own_paths(repository), *sources} - {*known})
 
 
 def _is_nested(path: str, roots: Collection[str]) -> bool:

@@ -28,7 +28,7 @@ _DATE: Final = re.compile(
 )
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _SKIPPED_NAMES: Final = frozenset({".git", ".hg", "node_modules", "__pycache__"})
-# Files that mark an environment, a cache, or a repository inside the repository.
+# Names that mark an environment, a cache, or a repository inside the repository.
 _SKIPPED_MARKERS: Final = frozenset({"pyvenv.cfg", "CACHEDIR.TAG", ".git"})
 # The names under which tools state a fact of a run, the most specific first.
 _USUAL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -79,6 +79,8 @@ class SearchResult:
 class _Listing:
     folders: tuple[str, ...]
     files: frozenset[str]
+    # Whether the folder contains something else than the repository's own files.
+    is_skipped: bool = False
 
 
 def find_run_roots(root: Path, known: Iterable[str], skipped: Collection[str] = ()) -> SearchResult:
@@ -109,7 +111,7 @@ def find_run_roots(root: Path, known: Iterable[str], skipped: Collection[str] = 
             continue
         if found.is_likely:
             notes.append(f"{path or 'the top folder'} ({found.to_text()}) {_explain_impossible(path, outer)}")
-        queue.extend((paths[name], child) for name, child in children.items() if not _SKIPPED_MARKERS & child.files)
+        queue.extend((paths[name], child) for name, child in children.items() if not child.is_skipped)
     return SearchResult(tuple(sorted(roots, key=lambda r: r.path)), tuple(sorted(pointer_files)), tuple(notes))
 
 
@@ -121,7 +123,8 @@ def _list_folder(path: str) -> _Listing:
     except OSError:
         return _Listing((), frozenset())
     folders = sorted(name for name, is_folder in kinds.items() if is_folder and name not in _SKIPPED_NAMES)
-    return _Listing(tuple(folders), frozenset(name for name, is_folder in kinds.items() if not is_folder))
+    files = frozenset(name for name, is_folder in kinds.items() if not is_folder)
+    return _Listing(tuple(folders), files, not _SKIPPED_MARKERS.isdisjoint(kinds))
 
 
 def _is_pointer_file_name(name: str) -> bool:

@@ -165,7 +165,7 @@ def _read_upstream(
                 continue
             raise RefusedError(
                 f"{spec.registry_id} is built from {name}, but no {name} is active",
-                f"run `registry-pipeline build {name}`, which also builds what depends on it",
+                "run `registry-pipeline build`, which builds all registries",
             )
         report = read_sealed_report(repository, REGISTRIES[name], ref)
         foreign_id = find_foreign_id(repository, report)
