@@ -31,7 +31,7 @@ _REBUILD_REGISTRY: Final = "rebuild the registry"
 _FIX_POINTERS: Final = "run `registry-pipeline doctor --fix` to restore the active state of the last record"
 _RESTORE_RUN: Final = "restore the folder, or accept the loss: `registry-pipeline activate run_registry latest --accept-removed --allow-mixed --reason TEXT`, then `registry-pipeline build`"
 _ACTIVATE_AGAIN: Final = "activate the run again"
-_BUILD_OWN: Final = "run `registry-pipeline build` to make runs of this repository"
+_ALLOW_FOREIGN: Final = "run `registry-pipeline build` to make runs of this repository, or `registry-pipeline activate {registry} {run_id} --allow-foreign --reason TEXT` to accept this run"
 _NO_EOL_CONVERSION: Final = "set `<publish_root>/** -text` in .gitattributes and check out the folder again"
 _CORRECT_LATER: Final = "append a later record of the run with the correct value"
 _REMOVE_LINE: Final = "remove the line, which is not a record, and append its record again"
@@ -147,7 +147,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("POINTER_REGISTRY_RUN_MISMATCH", _E, "pointer", "Pointer file", "the active run belongs to another registry", "activate a run of this registry"),
     ("POINTER_UNKNOWN_REGISTRY", _E, "pointer", "Pointer file", "no registry with this name has a pointer", "run `registry-pipeline registries` to list the registries"),
     ("POINTER_MARKED_BAD", _E, "pointer", "Pointer file", "the active run is marked bad: {detail}", "run `registry-pipeline rollback --reason TEXT`, or activate another run"),
-    ("POINTER_FOREIGN", _E, "pointer", "Pointer file", "the active run belongs to another repository; {detail}", f"{_BUILD_OWN}, or `registry-pipeline activate {{registry}} {{run_id}} --allow-foreign --reason TEXT` to accept this run"),
+    ("POINTER_FOREIGN", _E, "pointer", "Pointer file", "the active run belongs to another repository; {detail}", _ALLOW_FOREIGN),
     ("POINTER_ORIGIN_UNKNOWN", _W, "pointer", "Pointer file", "the active run has a repository_id and this repository has none, so they cannot be compared", "restore the line `repository_id` in registry-pipeline.toml; if it never had one, run `registry-pipeline init` to add it"),
     ("POINTER_INPUTS_MIXED", _W, "pointer", "Consistency", "the run was built from a {detail} run that is not the active one", "run `registry-pipeline build {registry}`, which also builds the registries that depend on it"),
     # The activation chain.
@@ -170,7 +170,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("ACTIVATE_NO_POINTER", _E, "activation", "Activation", "{detail} has no active pointer by design", "run `registry-pipeline registries` to see the reason"),
     ("ACTIVATE_OTHER_REGISTRY", _E, "activation", "Activation", "the run belongs to another registry", "pass the registry of the run"),
     ("ACTIVATE_MARKED_BAD", _E, "activation", "Activation", "the run is marked bad: {detail}", "activate another run"),
-    ("ACTIVATE_FOREIGN", _E, "activation", "Activation", "the run belongs to another repository", f"{_BUILD_OWN}; `activate` accepts a run of another repository with --allow-foreign and a reason"),
+    ("ACTIVATE_FOREIGN", _E, "activation", "Activation", "the run belongs to another repository", _ALLOW_FOREIGN),
     ("ACTIVATE_ORIGIN_UNKNOWN", _W, "activation", "Activation", "cannot check whether the run belongs to this repository: {detail}", "run `registry-pipeline init` to give the repository an id; runs that are built afterwards contain it"),
     ("ACTIVATE_OLDER", _E, "activation", "Activation", "the as-of time of the run is earlier than that of the active run", "use `registry-pipeline rollback --reason TEXT` to go back"),
     ("ACTIVATE_MIXED", _E, "activation", "Consistency", "after this change {detail}", "run `registry-pipeline build {registry}`, which also builds the registries that depend on it, or use --allow-mixed with a reason"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import get_args
+from typing import Final, get_args
 
 from registry_pipeline.canonical import json_document, parse_utc, sha256_hex
 from registry_pipeline.errors import ConfigError
@@ -314,6 +314,9 @@ def plan_activation(request: ActivationRequest) -> PlanResult:
     return _build_plan(request, "activate", moves, findings)
 
 
+_BUILD_OWN: Final = "run `registry-pipeline build` to make runs of this repository"
+
+
 def plan_rollback(request: ActivationRequest, undone: Sequence[Move], *, restores: bool) -> PlanResult:
     """Return the change that undoes moves of one record: each registry returns to the run that its move replaced.
 
@@ -333,7 +336,9 @@ def plan_rollback(request: ActivationRequest, undone: Sequence[Move], *, restore
     moved = frozenset(move.registry_id for move in moves)
     moving = tuple(c for c in request.candidates if c.run.registry_id in moved)
     # A rollback returns to older runs, so age is not checked.
-    findings = [f for candidate in moving for f in find_run_obstacles(candidate, request.state)]
+    obstacles = (f for candidate in moving for f in find_run_obstacles(candidate, request.state))
+    # `activate` would refuse such a run because of its age.
+    findings = [replace(f, hint=_BUILD_OWN) if f.code == "ACTIVATE_FOREIGN" else f for f in obstacles]
     runs = [candidate.run for candidate in moving]
     findings += check_consistency_after(request.state, runs, moved, allow_mixed=request.allow_mixed or restores)
     return _build_plan(replace(request, candidates=moving), "rollback", moves, findings)

@@ -167,6 +167,8 @@ def test_a_disabled_registry_returns_its_active_snapshot_with_a_warning_that_nam
     check = checks_of(result, "expected_versions")["source"]
     assert (check.passed, check.severity) == (False, AssetCheckSeverity.WARN)
     assert "`disabled`" in str(check.description)
+    page = handed_on(result, "expected_versions")
+    assert [row["code"] for row in page["findings"]] == ["CONFIG_REGISTRY_DISABLED"]
 
 
 def test_an_error_of_the_pipeline_is_shown_with_its_advice_and_no_traceback(
