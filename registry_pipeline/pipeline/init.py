@@ -185,8 +185,10 @@ def search_run_roots(repository: Repository) -> SearchResult:
     """Return the run roots that exist: the configured ones, those of the pointer file, and those that look like one."""
     config = repository.config
     named = {ref.run_root for ref in read_pointers(repository).active_refs().values()}
-    # A pointer file of another tool may name any folder; a configured one contains or is contained in none.
-    known = [*config.run_roots, *(path for path in sorted(named) if not _is_nested(path, config.run_roots))]
+    # A pointer file of another tool may name any folder, but no run root contains another.
+    known = [*config.run_roots]
+    for path in sorted(named):
+        known += [] if _is_nested(path, known) else [path]
     # What a captured registry is made from may look like runs.
     sources = {path for name in SOURCES if name != RUN_ROOTS for path in find_source_paths(config, name)}
     return find_run_roots(repository.root, known, {*list_own_paths(repository), *sources} - {*known})
@@ -240,7 +242,8 @@ def initialize(
             f"git tracks {tracked}, so its runs cannot be local",
             f"leave out --local-runs, or first run `git rm -r --cached {tracked}`",
         )
-    track_runs = bool(track_runs or tracked)
+    # Only on request: a line that ignores runs although one is tracked may be the user's.
+    is_requested, track_runs = track_runs is True, bool(track_runs or tracked)
     search = search_run_roots(repository)
     created: list[str] = []
     # (1) The toml file and the addenda that it names.
@@ -255,7 +258,7 @@ def initialize(
     created += _create_publish_root_and_pointer_file(repository, now)
     # (3) Rules of git, in a checkout only.
     if is_checkout:
-        created += _extend_git_rules(repository, track_runs=track_runs)
+        created += _extend_git_rules(repository, track_runs=track_runs, may_remove=is_requested)
     notes = (*search.notes, *_list_pointer_file_notes(repository, search))
     return InitOutcome(
         repository=repository,
@@ -326,8 +329,8 @@ def _create_publish_root_and_pointer_file(repository: Repository, now: datetime)
     return created
 
 
-def _extend_git_rules(repository: Repository, *, track_runs: bool) -> list[str]:
-    """Add the missing lines to git's rule files; if git shall track the runs, remove the lines that ignore them."""
+def _extend_git_rules(repository: Repository, *, track_runs: bool, may_remove: bool) -> list[str]:
+    """Add the missing lines to git's rule files; with `may_remove`, remove those that ignore the runs."""
     config = repository.config
     # Rules for logs that do not exist yet, too: the first append writes no rules of git.
     paths = (config.publish_root, config.pointers, (config.run_index.path, config.run_index.overrides))
@@ -336,7 +339,7 @@ def _extend_git_rules(repository: Repository, *, track_runs: bool) -> list[str]:
         ".gitignore": list_git_ignores(*paths, track_runs=track_runs),
     }
     unwanted = {*list_git_ignores(*paths, track_runs=False)} - {*list_git_ignores(*paths, track_runs=True)}
-    removed = frozenset(unwanted if track_runs else ())
+    removed = frozenset(unwanted if may_remove else ())
     return [name for name, lines in rules.items() if _edit_lines(repository.root / name, lines, removed)]
 
 

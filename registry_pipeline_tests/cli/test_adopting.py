@@ -222,3 +222,19 @@ def test_a_file_outside_the_repository_is_no_file_of_it(known: Repository, tmp_p
 
     assert refused.code == 5
     assert not (known.root / "registry-pipeline.toml").exists()
+
+
+def test_run_roots_of_the_file_that_contain_each_other_do_not_break_the_toml(known: Repository) -> None:
+    for path in ("old/RUNS/r1", "old/RUNS/inner/r2"):
+        (known.root / path).mkdir(parents=True)
+    refs = [LOST | {"run_root": root} for root in ("old/RUNS", "old/RUNS/inner")]
+    write(known, active("run_registry", refs[0]), active("drift_signals", refs[1]))
+
+    adopt(known)
+
+    assert known("status").code == 0
+    assert '"old/RUNS"' in (known.root / "registry-pipeline.toml").read_text(encoding="utf-8")
+
+
+def test_an_adoption_is_no_restart(known: Repository) -> None:
+    assert known("init", "--adopt", "--restart-chain", "--reason", "x").code == 2

@@ -315,3 +315,28 @@ def test_the_default_run_roots_need_not_exist(tmp_path: Path, home: Path) -> Non
     status = run_shell(repository, "registry-pipeline status --json").document("status")
 
     assert status["findings"] == []
+
+
+def test_what_the_user_ignores_is_not_added(tmp_path: Path, home: Path) -> None:
+    repository = make_repository(tmp_path / "theirs", home, make_dated)
+    write(repository.root / ".gitignore", "/docs/\n")
+    git(repository.root, "add", "--all")
+    git(repository.root, "commit", "-q", "-m", "no documents")
+
+    commands, status = follow(repository, "registry-pipeline init")
+
+    assert "docs" not in " ".join(commands)
+    assert "HEALTHY" in status.out
+
+
+def test_a_line_of_the_user_that_ignores_runs_is_removed_on_request_only(tmp_path: Path, home: Path) -> None:
+    repository = make_repository(tmp_path / "theirs", home, make_dated)
+    follow(repository, "registry-pipeline init --track-runs")
+    with (repository.root / ".gitignore").open("a", encoding="utf-8") as file:
+        file.write("/.codex/RUNS/\n")
+    before = repository.files()
+
+    assert run_shell(repository, "registry-pipeline init").code == 0
+    assert repository.files() == before
+    assert run_shell(repository, "registry-pipeline init --track-runs").code == 0
+    assert "/.codex/RUNS/" not in (repository.root / ".gitignore").read_text(encoding="utf-8").splitlines()

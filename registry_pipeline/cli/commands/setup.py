@@ -16,6 +16,7 @@ from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.cli.settings import Settings
 from registry_pipeline.config import CONFIG_NAME, find_repository
 from registry_pipeline.findings.finding import Severity, plural
+from registry_pipeline.git.repository import read_ignored_paths
 from registry_pipeline.pipeline.adoption import Adoption, adopt_pointer_file, find_adoptable_file
 from registry_pipeline.pipeline.doctor import DoctorDocument, RepairOptions, diagnose, repair
 from registry_pipeline.pipeline.init import (
@@ -86,6 +87,8 @@ def init_command(
     --restart-chain is for activation records that are lost permanently: a new first record confirms the pointer file,
     states the loss and your reason, and retires the remaining records.
     """
+    if restart_chain and adopt is not None:
+        raise click.UsageError("--adopt contradicts --restart-chain")
     if restart_chain:
         return _restart_chain(reporter, reason, actor)
     if reason or (actor and adopt is None):
@@ -130,11 +133,13 @@ def _list_next_commands(settings: Settings, outcome: InitOutcome) -> tuple[str, 
     if not outcome.created:
         return (settings.format_command("status"),)
     config = outcome.repository.config
-    # Git cannot add an empty folder, and refuses to add what it ignores.
+    # Git cannot add an empty folder, and refuses to add what it ignores, by our rules or by the user's.
     files = [path for path in outcome.created if not path.endswith("/") and path != config.pointers]
     if outcome.track_runs:
         files += [config.pointers]
         files += [config.publish_root] if any(outcome.repository.publish_root.iterdir()) else []
+    ignored = read_ignored_paths(outcome.repository.root, files) or frozenset()
+    files = [path for path in files if path not in ignored]
     build = settings.format_command("build")
     if outcome.track_runs is None or not files:
         return (build,)
