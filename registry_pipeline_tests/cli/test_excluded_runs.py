@@ -50,8 +50,11 @@ def test_an_excluded_folder_is_not_registered_not_counted_and_not_listed(built: 
 
 
 def test_a_sealed_folder_is_verified_although_it_is_excluded(built: Repository) -> None:
-    run = built.active("migration_ledger")
-    built.tamper(run, "applied_migrations_snapshot.json")
+    run = built.active("drift_signals")
+    add_run(built, "x")
+    assert built("build", now=LATER).code == 0
+    assert built.active("drift_signals") != run
+    built.tamper(run, "DRIFT_SIGNALS_v0_1.json")
     exclude(built, "*")
 
     result = built("verify", "--all", now=LATER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import pytest
 from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline_tests.cli.conftest import PlainRepository, Repository
 from registry_pipeline_tests.cli.test_six_commands import make_dated
+from registry_pipeline_tests.copies import make_removable
 
 LEDGER: Final = "schema/applied_migrations.json"
 LATER: Final = "2026-03-02T12:00:00Z"
@@ -69,6 +71,20 @@ def test_a_source_that_appears_counts_at_once_and_stays_counted_when_it_is_gone(
     assert empty("rollback", "--reason", "not yet", now=LATER).code == 0
     ledger.unlink()
     assert "it is not known what is active of migration_ledger" in json.dumps(status(empty)["health_conditions"])
+
+
+def test_a_pointer_that_once_moved_is_a_trace_although_nothing_else_is_left(empty: Repository) -> None:
+    ledger = empty.root / LEDGER
+    ledger.parent.mkdir(exist_ok=True)
+    ledger.write_text('{"migrations": ["0001"]}', encoding="utf-8")
+    assert empty("build").code == 0
+    assert empty("rollback", "--reason", "not yet", now=LATER).code == 0
+    ledger.unlink()
+    (folder,) = empty.runs.glob("*migration_ledger*")
+    make_removable(folder)
+    shutil.rmtree(folder)
+
+    assert "migration_ledger" in in_use(empty)
 
 
 def test_a_run_that_was_never_activated_is_a_trace(empty: Repository) -> None:
