@@ -28,6 +28,7 @@ from registry_pipeline.pipeline.init import (
     prepare,
 )
 from registry_pipeline.pipeline.rebuild import is_change_incomplete
+from registry_pipeline.pipeline.run_root_search import SearchResult
 from registry_pipeline.pointers import recovery
 from registry_pipeline.pointers.recovery import PENDING
 from registry_pipeline.registries.base.seal_build import start_build_run
@@ -148,7 +149,7 @@ def _list_next_commands(settings: Settings, outcome: InitOutcome) -> tuple[str, 
 
 
 def _outcome_to_json(outcome: InitOutcome, adoption: Adoption | None, commands: Sequence[str]) -> dict[str, Any]:
-    document: dict[str, Any] = {
+    return {
         "root": str(outcome.repository.root),
         "created": list(outcome.created),
         "run_roots": [asdict(root) for root in outcome.search.roots],
@@ -156,8 +157,8 @@ def _outcome_to_json(outcome: InitOutcome, adoption: Adoption | None, commands: 
         "notes": list(outcome.notes),
         "track_runs": outcome.track_runs,
         "next_commands": list(commands),
+        "adopted": None if adoption is None else adoption.to_json(),
     }
-    return document if adoption is None else document | {"adopted": adoption.to_json()}
 
 
 def _restart_chain(reporter: Reporter, reason: str, actor: str | None) -> int:
@@ -172,7 +173,9 @@ def _restart_chain(reporter: Reporter, reason: str, actor: str | None) -> int:
         page.line(f"the activation chain starts again with {path}")
         page.line("next: registry-pipeline verify --active, then registry-pipeline build")
 
-    reporter.print_result({"root": str(repository.root), "created": [path]}, (), print_text)
+    commands = (reporter.settings.format_command("verify", "--active"), reporter.settings.format_command("build"))
+    nothing_searched = InitOutcome(repository, (path,), SearchResult(), notes=(), track_runs=None)
+    reporter.print_result(_outcome_to_json(nothing_searched, None, commands), (), print_text)
     return 0
 
 
