@@ -41,7 +41,7 @@ def governed_folder(root: Path) -> Repository:
     document.parent.mkdir(parents=True)
     text = json.dumps({"version": "0.1", "expected": {"schema_version": "0.1"}}, indent=2)
     document.write_text(text + "\n", encoding="utf-8")
-    initialize(root, track_runs=False, now=FIRST)
+    initialize(root, track_runs=None, now=FIRST)
     return load_repository(root)
 
 

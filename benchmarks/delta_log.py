@@ -73,7 +73,7 @@ def write_snapshot(root: Path, number: int) -> None:
 def prepare(root: Path, count: int) -> Repository:
     """Make N snapshots, log them in two logs, and let one more come."""
     root.mkdir()
-    initialize(root, track_runs=False, now=BEGUN)
+    initialize(root, track_runs=None, now=BEGUN)
     repository = load_repository(root)
     for number in range(count - 1):
         write_snapshot(root, number)

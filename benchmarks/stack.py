@@ -48,7 +48,7 @@ def make_repository(root: Path, count: int, *options: str) -> None:
     expected = root / "docs" / "governance" / "EXPECTED_VERSIONS_v0_1.json"
     expected.parent.mkdir(parents=True)
     expected.write_text('{"version": "0.1", "expected": {"schema_version": "0.1"}}\n', encoding="utf-8")
-    initialize(root, track_runs=False, now=AS_OF)
+    initialize(root, track_runs=None, now=AS_OF)
 
 
 def run_dagster(root: Path) -> None:

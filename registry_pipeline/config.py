@@ -7,6 +7,7 @@ import os
 import tomllib
 from collections.abc import Mapping, MutableMapping
 from datetime import date
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
@@ -64,6 +65,12 @@ def _check_keys(text: str) -> str:
     return text
 
 
+def _check_glob(text: str) -> str:
+    if check_path(text) != text:
+        raise ValueError("must be a glob for a name, or for a path inside the repository")
+    return text
+
+
 def check_pack_path(text: str) -> str:
     """Return the path of a role pack in its shortest form; raise ValueError if no role pack can have that path."""
     path = check_path(text)
@@ -76,6 +83,7 @@ def check_pack_path(text: str) -> str:
 Rebuild = Literal["schedule", "on_cron", "eager"]
 _paths: Final = list_of(repo_path)
 _texts: Final = list_of(text)
+_globs: Final = list_of(checked_text(_check_glob))
 _keys: Final = checked_text(_check_keys)
 _LAST_DAY: Final = date(2999, 12, 31)  # Dagster makes a partition of each day, and fails near the last day of Python
 
@@ -155,7 +163,8 @@ class Config:
     """The toml file, parsed."""
 
     repository_id: str | None = option_row(None, checked_text(_check_repository_id), "distinguishes runs of this repository from runs of others; 8 to 64 of `a-z`, `0-9` and `-`; `init` writes a random UUID")
-    run_roots: tuple[str, ...] = option_row((DEFAULT_RUNS, "reports/runs", "reports/path1/evidence/runs"), _paths, "where run folders are looked for, in this order; a missing one is skipped")
+    run_roots: tuple[str, ...] = option_row((DEFAULT_RUNS, "reports/runs", "reports/path1/evidence/runs"), _paths, "where run folders are looked for, in this order; one that is named here and missing is a warning")
+    exclude: tuple[str, ...] = option_row((), _globs, "run folders that are not registered: globs such as `scratch-*` for a name in any run root, or `runs/scratch-*` for a path; `*` also matches `/`")
     publish_root: str = option_row(DEFAULT_RUNS, repo_path, "where sealed run folders are written; one of `run_roots`, in a folder of its own")
     pointers: str = option_row(POINTERS_DEFAULT, repo_path, f"the pointer file; `{POINTERS_SEED}` if that exists")
     operations_catalog: tuple[str, ...] = option_row(("OVC_ALLOWED_OPERATIONS_CATALOG_v0.1.md",), _paths, "documents that define operations: Markdown, JSON or YAML by suffix, merged in order")
@@ -169,6 +178,8 @@ class Config:
         "docs/runbooks/option_threshold_registry_runbook.md",
     ), _paths, "searched in order for a version")
     envelope_standard: str = option_row("docs/governance/RUN_ENVELOPE_STANDARD_v0_1.md", repo_path, "if it exists, the observed envelope version is 0.1")
+    enabled: tuple[str, ...] | None = option_row(None, _texts, "registries that are built, beside those that the health state is made from; without this key all are")
+    disabled: tuple[str, ...] = option_row((), _texts, "registries that are not built and do not count for the health state")
     captured: Mapping[str, Captured] = option_row(dict, tables(Captured), "`[captured.<registry_id>]`: a registry that is a copy")
     adapters: tuple[Adapter, ...] = option_row((), list_of(table(Adapter)), "`[[adapters]]`: run folders whose envelope is not run.json")
     roles: Roles = option_row(Roles(), table(Roles), "the table `[roles]`")
@@ -178,6 +189,11 @@ class Config:
     stale_days: int = option_row(2, between(0, 1_000_000), "an operation is stale at this age in days; at most 1000000")
     history_start: date | None = option_row(None, between(date(1970, 1, 1), _LAST_DAY), "first day of the history of drift signals, from 1970-01-01 to 2999-12-31; `init` writes it")
     op_drift: Literal["commit", "paths"] = option_row("commit", choice("commit", "paths"), "how an operation's drift is found; `paths`: only commits that changed its bound executables count")
+
+    def find_exclusion(self, run_root: str, run_id: str) -> str | None:
+        """Return the first glob of `exclude` that matches a run folder, or None; one without a slash matches its name."""
+        path = f"{run_root}/{run_id}"
+        return next((glob for glob in self.exclude if fnmatchcase(path if "/" in glob else run_id, glob)), None)
 
 
 # fmt: on
@@ -328,6 +344,9 @@ def _check_roots_and_options(config: Config) -> None:
         raise ConfigError("publish_root must be in a folder of its own, as `.codex/RUNS` is", "state is kept beside it")
     if config.publish_root not in config.run_roots:
         raise ConfigError("publish_root must be one of run_roots", f"add {config.publish_root!r} to run_roots")
+    contradiction = next((name for name in config.disabled if name in (config.enabled or ())), None)
+    if contradiction is not None:
+        raise ConfigError(f"enabled and disabled both name {contradiction!r}", "remove it from one of them")
     for inner in config.run_roots:
         outer = next((str(parent) for parent in PurePosixPath(inner).parents if str(parent) in config.run_roots), None)
         if outer is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -30,6 +31,11 @@ class Settings:
     verbosity: int  # how often -v was given, minus how often -q was
     now: datetime  # the clock of the whole command, in whole seconds UTC
     color: bool
+
+    def format_command(self, *arguments: str, program: str = "registry-pipeline") -> str:
+        """Return a command for a shell that acts on the same repository: with the `-C` that was given."""
+        folder = () if self.repo is None else ("-C", str(self.repo))
+        return shlex.join((program, *folder, *arguments))
 
     @property
     def quiet(self) -> bool:

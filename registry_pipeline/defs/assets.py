@@ -66,6 +66,7 @@ _NOT_READ: Final = frozenset(
         "POINTER_RUN_MISSING",
         "POINTER_SEAL_INVALID",
         "RUN_FOLDER_UNREADABLE",
+        "RUN_ROOT_MISSING",
         "RUN_ROOT_UNREADABLE",
     }
 )
@@ -155,6 +156,8 @@ def _hand_on_active_run(
     )
     is_missing = all(finding.code == "CAPTURE_MISSING" for finding in not_built.findings)
     severity = AssetCheckSeverity.WARN if is_first and is_missing else AssetCheckSeverity.ERROR
+    if any(finding.code == "CONFIG_REGISTRY_DISABLED" for finding in not_built.findings):
+        severity = AssetCheckSeverity.WARN
     source = _make_source_result(not_built.findings, passed=False, severity=severity)
     return MaterializeResult(value=not_built, metadata=event_log.NO_MATERIALIZATION, check_results=[source])
 

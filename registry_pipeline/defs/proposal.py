@@ -145,7 +145,11 @@ def _consider_attempts(instance: DagsterInstance, repository: Repository, propos
             return replace(_decline(proposal, refused, _read_refusal(run)), refused_in=run.run_id)
         if run.status is DagsterRunStatus.SUCCESS:
             return _decline(
-                proposal, Obstacle(f"was active and was replaced: {names}", "use `registry-pipeline activate`")
+                proposal,
+                Obstacle(
+                    f"was active and was replaced: {names}",
+                    "use `registry-pipeline activate REGISTRY RUN --reason TEXT`",
+                ),
             )
     if len(runs) >= TRIES:
         reason = f"given up after {len(runs)} failed runs: {names}"

@@ -121,7 +121,7 @@ def make_activation_sensor(*, on: bool) -> SensorDefinition:
         description=(
             "Activates builds whose blocking checks all passed: the largest set that is consistent. A tick that "
             "requests nothing says why, and so does the check `active` of each registry. While it is off, builds stay "
-            "sealed and inactive until `registry-pipeline activate`."
+            "sealed and inactive until `registry-pipeline activate REGISTRY RUN --reason TEXT`."
         ),
     )(activation_sensor)
 

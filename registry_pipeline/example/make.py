@@ -156,7 +156,7 @@ def make_example(
     """
     example = describe_example(seed, now)
     commit_ids = write_commits(target, example)
-    repository = initialize(target, track_runs=False, now=now).repository
+    repository = initialize(target, track_runs=None, now=now).repository
     ours: list[tuple[RunId, FilesFor]] = []
     done = 0
     for run in describe_runs(example, commit_ids):

@@ -30,8 +30,9 @@ _NOT_OURS: Final = "the folder was sealed by another tool or was changed; rebuil
 _RENAME: Final = "rename the file before the run is sealed"
 _REBUILD_REGISTRY: Final = "rebuild the registry"
 _FIX_POINTERS: Final = "run `registry-pipeline doctor --fix` to restore the active state of the last record"
+_RESTORE_RUN: Final = "restore the folder, or accept the loss: `registry-pipeline activate run_registry latest --accept-removed --allow-mixed --reason TEXT`, then `registry-pipeline build`"
 _ACTIVATE_AGAIN: Final = "activate the run again"
-_ALLOW_FOREIGN: Final = "run `registry-pipeline build {registry}` to make a run of this repository, or `registry-pipeline activate {registry} {run_id} --allow-foreign --reason TEXT` to accept this run"
+_ALLOW_FOREIGN: Final = "run `registry-pipeline build` to make runs of this repository, or `registry-pipeline activate {registry} {run_id} --allow-foreign --reason TEXT` to accept this run"
 _NO_EOL_CONVERSION: Final = "run `registry-pipeline init` to add `-text` for each run root to .gitattributes; then delete the folder and restore it with `git checkout -- FOLDER`"
 _CORRECT_LATER: Final = "append a later record of the run with the correct value"
 _REMOVE_LINE: Final = "remove the line, which is not a record, and append its record again"
@@ -136,7 +137,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("DELTA_HEAD_NOT_VERIFIED", _E, "delta", "registry_delta_log", "the log to continue does not verify: {detail}", "restore its folder, or run `registry-pipeline mark-bad {run_id} --reason TEXT` to continue the previous log"),
     ("DELTA_SNAPSHOT_NOT_VERIFIED", _W, "delta", "registry_delta_log", "a run of a registry does not verify and is not logged: {detail}", "run `registry-pipeline verify {run_id}` for the details"),
     ("DELTA_SNAPSHOT_UNKNOWN", _W, "delta", "registry_delta_log", "a snapshot that {detail} names cannot be read, so its changes are unknown", "restore the folder from a backup or another clone; logged edges do not change"),
-    ("DELTA_FOREIGN", _W, "delta", "registry_delta_log", "a run of another repository is not logged: {detail}", "move the folder out of the run roots, or run `registry-pipeline activate REGISTRY RUN --allow-foreign --reason TEXT` to accept it"),
+    ("DELTA_FOREIGN", _W, "delta", "registry_delta_log", "a run of another repository is not logged: {detail}", "move the folder out of the run roots, or run `registry-pipeline activate {registry} {run_id} --allow-foreign --allow-mixed --reason TEXT` to accept it"),
     ("DELTA_LATE", _W, "delta", "registry_delta_log", "the run arrived after the newer run {detail} was logged; its edge starts at the last logged snapshot", "no action needed: the log records the order of arrival"),
     # The pointer file.
     ("POINTER_FILE_MISSING", _W, "pointer", "Pointer file", "the pointer file is missing", "run `registry-pipeline init`"),
@@ -185,7 +186,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("ACTIVATE_OLDER", _E, "activation", "Activation", "the as-of time of the run is earlier than that of the active run", "use `registry-pipeline rollback --reason TEXT` to go back"),
     ("ACTIVATE_MIXED", _E, "activation", "Consistency", "after this change {registry} would depend on a run of {upstream} that is not active", "run `registry-pipeline build {rebuilt}`, which also builds the registries that depend on it, or use --allow-mixed with a reason"),
     ("ACTIVATE_VERDICT_STALE", _E, "activation", "Activation", "the folder changed after the run was verified", "verify the run again"),
-    ("ACTIVATE_ROLLED_BACK", _W, "proposal", "Activation", "a rollback deactivated this run, so it is not activated automatically", "run `registry-pipeline build {registry}` to make a new run, or `registry-pipeline activate` to activate this one again"),
+    ("ACTIVATE_ROLLED_BACK", _W, "proposal", "Activation", "a rollback deactivated this run, so it is not activated automatically", "run `registry-pipeline build {registry}` to make a new run, or `registry-pipeline activate {registry} {run_id} --reason TEXT` to activate this one again"),
     # Other results of commands, and what doctor finds.
     ("REPORT_NOT_RENDERED", _W, "render", "system_health_report", "the pointers moved, but the health report could not be rendered: {detail}", "do not repeat the command: the change is complete and only the report is missing; fix the cause, and the next build renders the report"),
     ("LOG_NOT_EXTENDED", _W, "render", "registry_delta_log", "the delta log could not be extended: {detail}", "do not repeat the command: pointers that it moved stay moved; fix the cause, and the next build extends the log"),
@@ -199,13 +200,15 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("DOCTOR_LINE_ENDS_CONVERTED", _E, "doctor", "Line endings and ignored files", "the line endings of {detail} were converted, as by a git checkout, so the seals do not match", "run `registry-pipeline init` to protect them; then delete the converted folders that git tracks and restore them with `git checkout -- FOLDER`; rebuild nothing"),
     ("DOCTOR_NOT_IGNORED", _W, "doctor", "Line endings and ignored files", "git does not ignore this path, which contains temporary state and no evidence", "run `registry-pipeline init` to add the missing lines to .gitignore"),
     # Removed runs, and the scan of the run roots.
-    ("RUN_REMOVED", _E, "history", "Run history", "a run that is in {detail} is missing", "restore the folder, or run `registry-pipeline activate run_registry RUN --accept-removed --reason TEXT`"),
+    ("RUN_REMOVED", _E, "history", "Run history", "a run that is in {detail} is missing", _RESTORE_RUN),
     ("RUN_RESEALED", _E, "history", "Run history", "the root hash of a run differs from the one in {detail}", "restore the folder; never rewrite run folders"),
+    ("RUN_EXCLUDED", _E, "history", "Run history", "a run that is in {lister} is excluded by {detail}", "remove the glob from `exclude` in registry-pipeline.toml, or accept the loss: `registry-pipeline activate run_registry latest --accept-removed --allow-mixed --reason TEXT`, then `registry-pipeline build`"),
     ("RUN_LEFT_OUT", _E, "history", "Run history", "a run that is in {lister} exists, but is not listed: {detail}", "make the folder readable at its original location, then run `registry-pipeline build run_registry`"),
-    ("TRACKED_MISSING", _E, "history", "Working tree state", "the commit at HEAD contains {detail}, but the working tree does not", "run `git restore --source=HEAD --staged --worktree PATH` to restore it; if the removal is intended, commit it"),
+    ("TRACKED_MISSING", _E, "history", "Working tree state", "the commit at HEAD contains {detail}, but the working tree does not", "run `git restore --source=HEAD --staged --worktree {path}` to restore it; if the removal is intended, commit it"),
     ("RUN_HISTORY_UNKNOWN", _W, "history", "Run history", "the runs were not compared with a previous run registry: {detail}", "no action needed in a first build; otherwise check that no run folder was removed, because the next build compares with the run registry that becomes active now"),
     ("RUN_FOLDER_LINK", _W, "scan", "run_registry", "a run folder that is a link is skipped", "move the real folder into the run root"),
     ("RUN_FOLDER_UNREADABLE", _W, "scan", "run_registry", "a run folder cannot be read: {detail}", "check its permissions"),
+    ("RUN_ROOT_MISSING", _W, "scan", "run_registry", "a run root that registry-pipeline.toml names does not exist", "correct its path in `run_roots`, restore the folder, or remove it from `run_roots`"),
     ("RUN_ROOT_UNREADABLE", _W, "scan", "run_registry", "a run root cannot be read: {detail}", "check its permissions, or configure another run root"),
     # Adapters.
     ("ADAPTER_UNUSED", _W, "adapter", "Adapters", "no run folder in this root has a {detail} and no run.json", "correct `file` of the adapter in registry-pipeline.toml, or remove the adapter"),
@@ -213,6 +216,8 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("ADAPTER_RUN_ID_MISMATCH", _W, "adapter", "Adapters", "the run id in the envelope differs from the folder name", "check whether the folder was copied or renamed; if the field is not a folder name, remove run_id from the adapter"),
     # Configuration.
     ("CONFIG_HISTORY_START", _I, "config", "drift_signals_daily", "history_start is not set, so drift_signals_daily has no partitions", "set history_start in registry-pipeline.toml"),
+    ("CONFIG_REGISTRY_DISABLED", _I, "config", "Registries in use", "the registry is disabled in registry-pipeline.toml, so it is not built", "remove it from `disabled`, or add it to `enabled`, to build it"),
+    ("CONFIG_REGISTRY_UNKNOWN", _E, "config", "Registries in use", "`{key}` names {name}, which {detail}", "correct the name; `registry-pipeline registries` lists all of them"),
     ("CONFIG_PUBLISH_ROOT_LINK", _W, "config", "Publishing a run folder", "the path of publish_root ({detail}) contains a symbolic link, so no run can be published there", "replace the link with the folder that it points to, or set publish_root to a folder without links"),
     ("CONFIG_GIT_UNREADABLE", _E, "config", "Working tree state", "the commit and the state of the working tree are unknown: {detail}", "install git, or fix the cause that the message names"),
     ("DIAGNOSTICS_NOT_RECORDED", _I, "diagnostics", "Diagnostics", "{detail}", "the verdict is valid without it; see `registry-pipeline roles diagnostics`"),
@@ -373,7 +378,7 @@ def finding(
     severity: Severity | None = None,
     **words: str,
 ) -> Finding:
-    """Return a finding of a code about `path`; `words` fill the placeholders of its message and hint.
+    """Return a finding of a code about `path`; `words` fill the placeholders of message and hint, `path` of the hint.
 
     Raises:
         KeyError: the table does not have the code, or a placeholder has no word (a bug of the caller).
@@ -388,5 +393,5 @@ def finding(
         expected=None if expected is None else str(expected),
         got=None if got is None else str(got),
         clause=row.clause,
-        hint=row.hint.format(**words),
+        hint=row.hint.format(**words, path=path),
     )

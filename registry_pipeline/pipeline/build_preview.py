@@ -49,7 +49,7 @@ def preview_build(
     """
     repository = replace(repository, memo={})
     run = add_chain_head(repository, run)
-    selected = select_registries(registry_ids, only=only)
+    selected = select_registries(repository.config, registry_ids, only=only)
     with_pointer = [spec for spec in selected if spec.pointer]
     unchanged = None if force else find_unchanged(repository, run, with_pointer, write_caches=False)
     rows = [_make_kept_row(row) for row in unchanged or ()]

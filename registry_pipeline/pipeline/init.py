@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from registry_pipeline.canonical import sha256_hex, utc_text
-from registry_pipeline.config import CONFIG_NAME, Config, Repository, load_repository
-from registry_pipeline.errors import BusyError, NotFoundError
+from registry_pipeline.config import CONFIG_NAME, Repository, load_repository
+from registry_pipeline.errors import BusyError, NotFoundError, RefusedError
 from registry_pipeline.files.atomic_write import create_file, overwrite_file, read_own_file, replace_file
 from registry_pipeline.files.durable import make_folders, make_write_error
+from registry_pipeline.findings.finding import has_errors
 from registry_pipeline.git.first_parent import read_first_commit_day
 from registry_pipeline.git.repository import TEMPORARY_HOMES, is_tracked, read_top_level
-from registry_pipeline.registries.base.seal_build import STATE_NAMES, refuse_linked_publish_root
+from registry_pipeline.pipeline.config_text import format_config
+from registry_pipeline.pipeline.run_root_search import RunRoot, SearchResult, find_run_roots
+from registry_pipeline.pointers.state import read_chain
+from registry_pipeline.registries.base.seal_build import STATE_NAMES, list_own_paths, refuse_linked_publish_root
+from registry_pipeline.registries.sources import RUN_ROOTS, SOURCES, find_source_paths
+from registry_pipeline.runs.pointer_file import parse_pointer_file, read_pointer_bytes, read_pointers
 from registry_pipeline.runs.reference import empty_pointer_file, pointer_file_bytes
-from registry_pipeline.values import value_type
+from registry_pipeline.values import replace, value_type
 
 OPERATIONS_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_OPERATIONS_ADDENDUM_v0_1.md"
 COVERAGE_ADDENDUM_PATH: Final = "docs/governance/REGISTRY_LAYER_COVERAGE_ADDENDUM_v0_1.md"
@@ -143,46 +149,112 @@ def list_git_ignores(
     return (*state, *change_files, *runs, *log_files)
 
 
-_CONFIG_HEAD: Final = """\
-# What registry-pipeline reads and writes here. Every key is optional; paths are relative to this file.
-# Run folders are looked for in .codex/RUNS, reports/runs and reports/path1/evidence/runs; to name others:
-# run_roots = [".codex/RUNS", "runs"]
-"""
-
-
 @value_type
 class InitOutcome:
     """The files that `init` created or extended, relative to the repository, in the order of writing."""
 
     repository: Repository
     created: tuple[str, ...]
+    search: SearchResult
+    notes: tuple[str, ...]
+    # Whether git tracks run folders and the pointer file, once they are committed; None outside git.
+    track_runs: bool | None
+
+    def find_unlisted_roots(self) -> tuple[RunRoot, ...]:
+        """Return the run roots that were found and that the configuration does not name."""
+        return tuple(root for root in self.search.roots if root.path not in self.repository.config.run_roots)
 
 
-def initialize(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
-    """Create the toml file, the addenda, publish_root and the pointer file, and extend git's rule files.
-
-    Existing files are kept; only missing lines of git's rule files and a missing `repository_id` are added. The addenda
-    are created together with the toml file only. `track_runs` counts as given if git tracks run folders already.
+def prepare(root: Path, pointers: str | None = None) -> Repository:
+    """Return the repository that `init` would set up, without writing anything; `pointers` is its pointer file.
 
     Raises:
-        NotFoundError: `root` is not a folder, or git cannot read it (exit 7).
-        BusyError: a rule file of git was edited meanwhile (exit 6).
-        RefusedError: publish_root is behind a link, or a rule file of git is a link (exit 5).
+        NotFoundError: `root` is not a folder (exit 7).
+        ConfigError: its toml file is invalid (exit 2).
+        RefusedError: publish_root is behind a link, or the toml file names another pointer file (exit 5).
     """
     if not root.is_dir():
         raise NotFoundError(f"{root} is not a folder", "create it first, or name another folder with -C")
     repository = load_repository(root)
     refuse_linked_publish_root(repository)
+    if pointers is None or pointers == repository.config.pointers:
+        return repository
+    if (root / CONFIG_NAME).exists():
+        raise RefusedError(
+            f"{CONFIG_NAME} names the pointer file {repository.config.pointers}",
+            f"set `pointers` in {CONFIG_NAME} to {pointers!r} first",
+        )
+    return replace(repository, config=replace(repository.config, pointers=pointers))
+
+
+def search_run_roots(repository: Repository) -> SearchResult:
+    """Return the run roots that exist: the configured ones, those of the pointer file, and those that look like one."""
+    config = repository.config
+    named = {ref.run_root for ref in read_pointers(repository).active_refs().values()}
+    # A pointer file of another tool may name any folder, but no run root contains another.
+    known = [*config.run_roots]
+    for path in sorted(named):
+        known += [] if _is_nested(path, known) else [path]
+    # What a captured registry is made from may look like runs.
+    sources = {path for name in SOURCES if name != RUN_ROOTS for path in find_source_paths(config, name)}
+    return find_run_roots(repository.root, known, {*list_own_paths(repository), *sources} - {*known})
+
+
+def _is_nested(path: str, roots: Collection[str]) -> bool:
+    return any(PurePosixPath(a).is_relative_to(b) for root in roots for a, b in ((path, root), (root, path)))
+
+
+def find_tracked_evidence(repository: Repository) -> str | None:
+    """Return publish_root or the pointer file if git tracks it, else None; NotFoundError if git cannot be asked."""
+    evidence = (repository.config.publish_root, repository.config.pointers)
+    return next((path for path in evidence if is_tracked(repository.root, path)), None)
+
+
+def is_tracking_undecided(repository: Repository) -> bool:
+    """Return whether the user has to decide if git tracks the runs: a checkout that is not set up and tracks none."""
+    if (repository.root / CONFIG_NAME).exists() or read_top_level(repository.root) is None:
+        return False
+    return find_tracked_evidence(repository) is None
+
+
+def initialize(
+    root: Path,
+    *,
+    track_runs: bool | None,
+    now: datetime,
+    pointers: str | None = None,
+) -> InitOutcome:
+    """Create the toml file, the addenda, publish_root and the pointer file, and extend git's rule files.
+
+    Existing files are kept; only missing lines of git's rule files and a missing `repository_id` are added. The addenda
+    are created together with the toml file only. It names the run roots that `search_run_roots` finds, and `pointers`
+    as the pointer file. If `track_runs` is None, git tracks the runs if it does so already. If it is True, the lines
+    that ignore them are removed from .gitignore.
+
+    Raises:
+        NotFoundError: `root` is not a folder, or git cannot read it (exit 7).
+        BusyError: a rule file of git was edited meanwhile (exit 6).
+        RefusedError: publish_root is behind a link, a rule file of git is a link, or git tracks runs that shall be
+            ignored (exit 5).
+    """
+    repository = prepare(root, pointers)
     # Ask git before writing: if git cannot read the repository, nothing is written.
     is_checkout = read_top_level(repository.root) is not None
     first_day = read_first_commit_day(repository.root)
     # Track both or none: a clone with one of them has pointers without evidence, or evidence without pointers.
-    evidence = (repository.config.publish_root, repository.config.pointers)
-    track_runs = track_runs or any(is_tracked(repository.root, path) for path in evidence)
+    tracked = find_tracked_evidence(repository)
+    if tracked is not None and track_runs is False:
+        raise RefusedError(
+            f"git tracks {tracked}, so its runs cannot be local",
+            f"leave out --local-runs, or first run `git rm -r --cached {tracked}`",
+        )
+    # Only on request: a line that ignores runs although one is tracked may be the user's.
+    is_requested, track_runs = track_runs is True, bool(track_runs or tracked)
+    search = search_run_roots(repository)
     created: list[str] = []
     # (1) The toml file and the addenda that it names.
     if not (root / CONFIG_NAME).exists():
-        created += _write_addenda_and_config(root.resolve(), repository.config, first_day)
+        created += _write_addenda_and_config(repository, first_day, search)
         repository = load_repository(root)
     if repository.config.repository_id is None:
         _add_repository_id(repository.root / CONFIG_NAME)
@@ -192,49 +264,44 @@ def initialize(root: Path, *, track_runs: bool, now: datetime) -> InitOutcome:
     created += _create_publish_root_and_pointer_file(repository, now)
     # (3) Rules of git, in a checkout only.
     if is_checkout:
-        created += _extend_git_rules(repository, track_runs=track_runs)
-    return InitOutcome(repository, tuple(dict.fromkeys(created)))
+        created += _extend_git_rules(repository, track_runs=track_runs, may_remove=is_requested)
+    notes = (*search.notes, *_list_pointer_file_notes(repository, search))
+    return InitOutcome(
+        repository=repository,
+        created=tuple(dict.fromkeys(created)),
+        search=search,
+        notes=notes,
+        track_runs=track_runs if is_checkout else None,
+    )
 
 
-def _write_addenda_and_config(root: Path, default: Config, first_day: date | None) -> list[str]:
+def _list_pointer_file_notes(repository: Repository, search: SearchResult) -> Iterator[str]:
+    """Yield what to do about pointer files of older tools: those that are not configured, and one with errors."""
+    pointers = repository.config.pointers
+    for path in search.pointer_files:
+        if path != pointers:
+            advice = f"set `pointers` in {CONFIG_NAME} to it and run `registry-pipeline init --adopt`"
+            yield f"{path} has the name of a pointer file; to take it over, {advice}"
+    data = read_pointer_bytes(repository)
+    if data is None:
+        yield f"{pointers} is missing: run `registry-pipeline doctor --fix` to restore it from the last record"
+    # With records the chain says what the file should be.
+    elif has_errors(parse_pointer_file(data, pointers)[1]) and not read_chain(repository).records:
+        yield f"{pointers} has entries that cannot be used: run `registry-pipeline init --adopt` to take it over"
+
+
+def _write_addenda_and_config(repository: Repository, first_day: date | None, search: SearchResult) -> list[str]:
+    root = repository.root
     # The toml file comes last: after an interruption the next `init` starts over.
     addenda = {
         OPERATIONS_ADDENDUM_PATH: format_operations_addendum(),
         COVERAGE_ADDENDUM_PATH: format_coverage_addendum(),
     }
     created = [path for path, text in addenda.items() if _create_if_missing(root, path, text)]
-    _create_if_missing(root, CONFIG_NAME, _format_config(root, default, first_day))
+    paths = (OPERATIONS_ADDENDUM_PATH, COVERAGE_ADDENDUM_PATH)
+    text = format_config(repository, _make_repository_id_line(), paths, search.roots, first_day)
+    _create_if_missing(root, CONFIG_NAME, text)
     return [CONFIG_NAME, *created]
-
-
-def _format_config(root: Path, default: Config, first_day: date | None) -> str:
-    """Return the text of a toml file that names the addenda and, of the default documents, those that exist."""
-
-    def existing(*paths: str) -> tuple[str, ...]:
-        return tuple(path for path in paths if (root / path).exists())
-
-    catalog = (*existing(*default.operations_catalog), OPERATIONS_ADDENDUM_PATH)
-    matrix = (*existing(*default.coverage_matrix), COVERAGE_ADDENDUM_PATH)
-    lines = [
-        _CONFIG_HEAD,
-        _make_repository_id_line(),
-        f'publish_root = "{default.publish_root}"',
-        f'pointers = "{default.pointers}"',
-        f"operations_catalog = {_format_toml_array(catalog)}",
-        f"coverage_matrix = {_format_toml_array(matrix)}",
-    ]
-    lines += [f'expected_versions = "{path}"' for path in existing(default.expected_versions)]
-    lines += [f'envelope_standard = "{path}"' for path in existing(default.envelope_standard)]
-    thresholds = existing(*default.threshold_sources)
-    if thresholds:
-        lines.append(f"threshold_sources = {_format_toml_array(thresholds)}")
-    if first_day is not None:
-        lines.append(f"history_start = {first_day.isoformat()}")
-    return "\n".join(lines) + "\n"
-
-
-def _format_toml_array(values: Iterable[str]) -> str:
-    return "[" + ", ".join(f'"{value}"' for value in values) + "]"
 
 
 def _make_repository_id_line() -> str:
@@ -258,13 +325,18 @@ def _create_publish_root_and_pointer_file(repository: Repository, now: datetime)
         except OSError as error:
             raise make_write_error(repository.publish_root, error) from None
         created.append(f"{repository.config.publish_root}/")
+    # An empty file must not replace a state that activation records know; `doctor --fix` restores it.
+    is_missing = not os.path.lexists(repository.pointer_path)
+    if not is_missing or read_chain(repository).records:
+        return created
     text = pointer_file_bytes(empty_pointer_file(utc_text(now))).decode("ascii")
     if _create_if_missing(repository.root, repository.config.pointers, text):
         created.append(repository.config.pointers)
     return created
 
 
-def _extend_git_rules(repository: Repository, *, track_runs: bool) -> list[str]:
+def _extend_git_rules(repository: Repository, *, track_runs: bool, may_remove: bool) -> list[str]:
+    """Add the missing lines to git's rule files; with `may_remove`, remove those that ignore the runs."""
     config = repository.config
     # Rules for logs that do not exist yet, too: the first append writes no rules of git.
     paths = (config.publish_root, config.pointers, (config.run_index.path, config.run_index.overrides))
@@ -272,19 +344,25 @@ def _extend_git_rules(repository: Repository, *, track_runs: bool) -> list[str]:
         ".gitattributes": list_git_attributes(list_used_run_roots(repository), *paths[1:]),
         ".gitignore": list_git_ignores(*paths, track_runs=track_runs),
     }
-    return [name for name, lines in rules.items() if _append_missing_lines(repository.root / name, lines)]
+    unwanted = {*list_git_ignores(*paths, track_runs=False)} - {*list_git_ignores(*paths, track_runs=True)}
+    removed = frozenset(unwanted if may_remove else ())
+    return [name for name, lines in rules.items() if _edit_lines(repository.root / name, lines, removed)]
 
 
-def _append_missing_lines(path: Path, lines: Iterable[str]) -> bool:
-    """Append the lines that a file lacks, in their order; return whether the file changed. Creates a missing file."""
+def _edit_lines(path: Path, lines: Iterable[str], removed: Collection[str]) -> bool:
+    """Append the lines that a file lacks, in their order, and remove others; return whether the file changed.
+
+    Every other line keeps its bytes. A missing file is created.
+    """
     before = read_own_file(path)
-    data = before or b""
-    present = {line.strip() for line in data.decode("utf-8", "surrogateescape").splitlines()}
-    missing = [line for line in lines if line not in present]
-    if not missing:
+    old_lines = (before or b"").splitlines(keepends=True)
+    texts = [line.decode("utf-8", "surrogateescape").strip() for line in old_lines]
+    kept = b"".join(line for line, text in zip(old_lines, texts, strict=True) if text not in removed)
+    missing = [line for line in lines if line not in texts]
+    if not missing and len(kept) == len(before or b""):
         return False
-    separator = b"" if not data or data.endswith(b"\n") else b"\n"
-    after = data + separator + "".join(f"{line}\n" for line in missing).encode()
+    separator = b"" if not kept or kept.endswith(b"\n") else b"\n"
+    after = kept + separator + "".join(f"{line}\n" for line in missing).encode()
     replace_file(path, after, None if before is None else sha256_hex(before))
     return True
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
+from registry_pipeline.pipeline.registries_in_use import find_unused_registries
 from registry_pipeline.pointers.chain import ChainState
-from registry_pipeline.pointers.check_pointers import check_pointers
+from registry_pipeline.pointers.check_pointers import advise_on_file, check_pointers
 from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.pointers.state import read_pointer_state
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
@@ -57,6 +58,8 @@ class Inspection:
     drift: SystemDrift | None
     # An error of the pointer file or of the chain refuses every change of pointers.
     refuses: bool
+    # The registries that the repository does not use, which do not count for the health state.
+    unused: frozenset[str]
 
 
 def inspect(repository: Repository, run: BuildRun, *, from_checkpoint: bool = False) -> Inspection:
@@ -67,6 +70,7 @@ def inspect(repository: Repository, run: BuildRun, *, from_checkpoint: bool = Fa
     # (1) Read pointer file and chain together: read at two moments they could contradict each other.
     state = read_pointer_state(repository, from_checkpoint=from_checkpoint)
     pointers, malformed = parse_pointer_file(state.pointers, repository.config.pointers)
+    malformed = advise_on_file(malformed, has_records=bool(state.chain.records))
     # (2) Verify the active runs. Other run roots than those of the configuration are a finding of (3).
     last_moves = {} if state.chain.refuses else state.chain.facts.last_moves
     activated = {registry_id: move.to_ref for registry_id, move in last_moves.items()}
@@ -92,8 +96,18 @@ def inspect(repository: Repository, run: BuildRun, *, from_checkpoint: bool = Fa
     # (4) Derive the health state.
     rows, signals = _parse_main_artifact(active, "op_status_table"), _parse_main_artifact(active, "drift_signals")
     operations, drift = summarize_operations(repository.config, rows, signals)
-    unknown = tuple(name for name, spec in REGISTRIES.items() if can_be_active(spec) and name not in active)
-    facts = HealthFacts(findings, unknown, drift, operations, run.git.working_tree_state)
+    unused = find_unused_registries(repository, pointers, state.chain.facts.last_moves)
+    unknown = tuple(
+        name for name, spec in REGISTRIES.items() if can_be_active(spec) and name not in active and name not in unused
+    )
+    facts = HealthFacts(
+        findings=findings,
+        unknown_pointers=unknown,
+        system_drift=drift,
+        operations=operations,
+        working_tree_state=run.git.working_tree_state,
+        expects_versions="expected_versions" not in unused,
+    )
     return Inspection(
         pointer_file=pointers,
         chain=state.chain,
@@ -105,6 +119,7 @@ def inspect(repository: Repository, run: BuildRun, *, from_checkpoint: bool = Fa
         drift_signals=signals,
         drift=drift,
         refuses=has_errors(malformed) or state.chain.refuses,
+        unused=unused,
     )
 
 

@@ -16,8 +16,8 @@ from types import FrameType
 from typing import Literal
 
 from registry_pipeline.canonical import utc_text
-from registry_pipeline.config import Repository
-from registry_pipeline.errors import EvidenceError, HeadMovedError, RefusedError, RegistryPipelineError
+from registry_pipeline.config import Config, Repository
+from registry_pipeline.errors import ConfigError, EvidenceError, HeadMovedError, RefusedError, RegistryPipelineError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.pipeline.inspect import Inspection, inspect
@@ -27,7 +27,15 @@ from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
-from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, select_with_dependants, spec_of
+from registry_pipeline.registries.catalog import (
+    BUILD_ORDER,
+    REGISTRIES,
+    check_registry_names,
+    is_enabled,
+    refuse_disabled,
+    select_with_dependants,
+    spec_of,
+)
 from registry_pipeline.registries.system_health.build import HealthInputs, render_health_report
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.envelope import BuildContext, InputRegistry, Inputs
@@ -92,6 +100,12 @@ class BuiltRow:
         """Whether the content had not changed, so that `run` is an earlier run."""
         return self.run is not None and self.run.reused
 
+    @property
+    def has_no_source(self) -> bool:
+        """Whether nothing was built only because the sources never existed."""
+        missing = (f.code == "CAPTURE_MISSING" and f.severity is Severity.INFO for f in self.findings)
+        return self.run is None and bool(self.findings) and all(missing)
+
 
 @value_type
 class RebuildResult:
@@ -110,23 +124,28 @@ class RebuildResult:
         return bool(runs) and all(run.reused for run in runs)
 
 
-def select_registries(registry_ids: Sequence[str], *, only: bool) -> tuple[RegistrySpec, ...]:
-    """Return the registries to build, in dependency order.
+def select_registries(config: Config, registry_ids: Sequence[str], *, only: bool) -> tuple[RegistrySpec, ...]:
+    """Return the registries to build, in dependency order, without those that the configuration disables.
 
-    These are the named ones and, unless `only`, those that are built from or after them; without names, all. Raises
-    NotFoundError for an unknown id, RefusedError for a registry that is built by day or has no builder.
+    These are the named ones and, unless `only`, those that are built from or after them; without names, all.
+
+    Raises:
+        ConfigError: `enabled` or `disabled` has a name that is no registry.
+        NotFoundError: an id is unknown.
+        RefusedError: a named registry is disabled, is built by day or has no builder.
     """
+    for problem in check_registry_names(config):
+        raise ConfigError(f"{problem.path}: {problem.message}", problem.hint or "")
     for registry_id in registry_ids:
         spec = spec_of(registry_id)
         if spec.partitioned:
             raise RefusedError(f"{registry_id} is built by day", "name the days: --as-of DATE or --as-of FIRST..LAST")
         if spec.builder is None:
             raise RefusedError(f"{registry_id} is not built by itself", spec.excluded_because)
-    if not registry_ids:
-        return BUILD_ORDER
-    if only:
-        return tuple(spec for spec in BUILD_ORDER if spec.registry_id in registry_ids)
-    return select_with_dependants(registry_ids)
+        refuse_disabled(config, registry_id)
+    selected = BUILD_ORDER if not registry_ids or only else select_with_dependants(registry_ids)
+    selected = tuple(spec for spec in selected if is_enabled(config, spec.registry_id))
+    return tuple(spec for spec in selected if spec.registry_id in registry_ids) if only else selected
 
 
 def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
@@ -154,7 +173,7 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     moves = move and not only
     make = _Builds(repository, run, force=force, on_step=on_step, on_progress=on_progress)
     build_one = partial(_build_registry, make)
-    selected = select_registries(registry_ids, only=only)
+    selected = select_registries(repository.config, registry_ids, only=only)
     # (1) Build. The delta log has no pointer: it does not delay the activation, and a damaged log does not prevent it.
     first = [spec for spec in selected if spec.pointer or not moves]
     rows = (None if force else _find_unchanged(make, first)) or _build_registries(first, build_one)

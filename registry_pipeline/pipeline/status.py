@@ -30,10 +30,11 @@ from registry_pipeline.registries.base.reader import Previous, RegistrySpec, Sou
 from registry_pipeline.registries.base.seal_build import BuildRun, check_publish_root, list_own_paths
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import REGISTRIES, check_registry_names, is_enabled, spec_of
+from registry_pipeline.registries.run_registry.read import find_excluded_runs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.scan import RunFolder, RunListing, list_run_folders
+from registry_pipeline.runs.scan import RunFolder, RunListing, find_missing_run_roots, list_run_folders
 from registry_pipeline.runs.sealed_run import SealedRun
 from registry_pipeline.values import asdict, fields, value_type
 
@@ -82,8 +83,8 @@ def inspect_with_git(
 ) -> tuple[BuildRun, Inspection, tuple[Finding, ...]]:
     """Inspect the repository; return the build run with the git state, the inspection and the findings.
 
-    The findings are those of the inspection, and those about publish_root and about evidence that git tracks. A
-    repository that git cannot read is a finding; its git state is unknown then.
+    The findings are those of the inspection, and those about run roots, `enabled` and `disabled`, and evidence that git
+    tracks. A repository that git cannot read is a finding; its git state is unknown then.
 
     Raises:
         NotFoundError: a run root or the pointer file exists and cannot be read.
@@ -98,16 +99,21 @@ def inspect_with_git(
         git, tracked = GitState(None, None), (make_git_unreadable_finding(error),)
     run = BuildRun(now, git)
     inspection = inspect(repository, run, from_checkpoint=from_checkpoint)
-    return run, inspection, sorted_findings((*check_publish_root(repository), *tracked, *inspection.findings))
+    folders = (*check_publish_root(repository), *find_missing_run_roots(repository))
+    names = check_registry_names(repository.config)
+    return run, inspection, sorted_findings((*folders, *names, *tracked, *inspection.findings))
 
 
 def read_status(repository: Repository, now: datetime) -> Status:
     """Return the state of the repository; only active runs and the chain are verified; raises as `inspect_with_git`."""
     # (1) Active runs, pointer file and chain, verified; then all run folders by name, and the sources.
     run, inspection, findings = inspect_with_git(repository, now, from_checkpoint=True)
+    config = repository.config
     tags = [spec.tag for spec in REGISTRIES.values() if spec.tag]
-    listing = list_run_folders(repository.root, repository.config.run_roots, tags, count_all=True)
-    sources = _check_sources(repository, inspection, now)
+    listing = list_run_folders(
+        repository.root, config.run_roots, tags, count_all=True, find_exclusion=config.find_exclusion
+    )
+    sources = (*_check_sources(repository, inspection, now), *_find_excluded_runs(repository, inspection))
     # (2) The newest run of each registry, and why it is not active.
     newest = find_newest_runs(listing, REGISTRIES)
     obstacles = _explain_inactive(repository, inspection, newest)
@@ -130,6 +136,7 @@ def _registry_to_json(
     return {
         "registry_id": name,
         "kind": spec.kind,
+        "in_use": name not in inspection.unused,
         "active": None if ref is None else _active_run_to_json(inspection, name, ref),
         "seal": None if ref is None else _find_check_state(snapshot, "seal"),
         "schema": None if ref is None else _find_check_state(snapshot, "schema"),
@@ -198,7 +205,7 @@ def _explain_inactive(
 def _check_sources(repository: Repository, inspection: Inspection, now: datetime) -> Iterator[Finding]:
     """Yield what prevents a new capture of each captured registry; a source that never existed is no finding."""
     for registry_id, spec in REGISTRIES.items():
-        if spec.kind != "captured" or spec.reader is None:
+        if spec.kind != "captured" or spec.reader is None or not is_enabled(repository.config, registry_id):
             continue
         snapshot = inspection.active.get(registry_id)
         previous = {} if snapshot is None else {registry_id: Previous(snapshot.ref.run_id, snapshot.files)}
@@ -209,6 +216,20 @@ def _check_sources(repository: Repository, inspection: Inspection, now: datetime
         reported = set() if verdict is None else {_make_comparison_key(f) for f in verdict.findings}
         new = (f for f in checked if _make_comparison_key(f) not in reported)
         yield from (f for f in (*gathered.findings, *new) if f.severity is not Severity.INFO)
+
+
+def _find_excluded_runs(repository: Repository, inspection: Inspection) -> tuple[Finding, ...]:
+    """Return a warning for each run that the active run registry lists and `exclude` now leaves out."""
+    snapshot = inspection.active.get("run_registry")
+    if snapshot is None or not repository.config.exclude:
+        return ()
+    # Only then the lines are needed, of which there may be a hundred thousand. A run that is damaged is reported.
+    try:
+        report = read_sealed_report(repository, spec_of("run_registry"), snapshot.ref)
+    except EvidenceError:
+        return ()
+    lister = f"the active run registry {snapshot.ref.run_id}"
+    return find_excluded_runs(repository, report, lister, Severity.WARNING)
 
 
 def _make_comparison_key(reported: Finding) -> tuple[str, str, str]:

@@ -26,7 +26,7 @@ from registry_pipeline.registries.base.seal_build import (
     seal_built,
 )
 from registry_pipeline.registries.base.sealed_input import make_sealed_run, read_sealed_report
-from registry_pipeline.registries.catalog import REGISTRIES, is_own_run, spec_of
+from registry_pipeline.registries.catalog import REGISTRIES, is_enabled, is_own_run, spec_of
 from registry_pipeline.registries.delta_log.read import find_log_head
 from registry_pipeline.runs.envelope import COMPARISON, BuildContext, InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
@@ -102,7 +102,7 @@ def build(
 
     `sealed` are the valid runs that this build run has sealed; another upstream registry is read from its active run.
     Without `write_caches` not even a cache is written. NotBuilt has the findings that say why the sources cannot be
-    built.
+    built, or that the registry is disabled.
 
     Raises:
         RefusedError: there is no builder, or an upstream registry is neither sealed nor active, or is foreign.
@@ -110,6 +110,8 @@ def build(
     """
     if spec.reader is None or spec.builder is None:
         raise RefusedError(f"{spec.registry_id} is not built", spec.excluded_because)
+    if not is_enabled(repository.config, spec.registry_id):
+        return NotBuilt(spec.registry_id, (finding("CONFIG_REGISTRY_DISABLED", spec.registry_id),))
     # (1) Read: upstream runs, previous runs, sources.
     pointers = read_pointers(repository)
     upstream, upstream_refs = _read_upstream(repository, spec, sealed, pointers)
@@ -173,7 +175,7 @@ def _read_upstream(
                 continue
             raise RefusedError(
                 f"{spec.registry_id} is built from {name}, but no {name} is active",
-                f"run `registry-pipeline build {name}`, which also builds what depends on it",
+                "run `registry-pipeline build`, which builds all registries",
             )
         report = read_sealed_report(repository, REGISTRIES[name], ref)
         foreign_id = find_foreign_id(repository, report)
@@ -181,7 +183,7 @@ def _read_upstream(
             # Activation refuses foreign runs, so the pointer file or the repository_id was edited.
             raise RefusedError(
                 f"{spec.registry_id} is built from {name}, but {ref.run_id} belongs to the repository {foreign_id}",
-                f"run `registry-pipeline build {name}`, or accept the run: "
+                "run `registry-pipeline build` to make runs of this repository, or accept this run: "
                 f"`registry-pipeline activate {name} {ref.run_id} --allow-foreign --reason TEXT`",
             )
         files[name] = report.kept

@@ -30,7 +30,7 @@ from registry_pipeline.pointers.transaction import ChangeRequest, change_pointer
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import find_main_artifact, make_sealed_run
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import select_with_dependants, spec_of
 from registry_pipeline.registries.run_registry.build import accept_removed
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.envelope import Inputs, stated_repository_id
@@ -218,7 +218,7 @@ def _explain_by_itself(claim: Candidate, state: ActivationState, *, pointers_val
         return Obstacle("run.json or the root hash of the run cannot be read", f"{_PROGRAM} verify {run_id}")
     if first.code == "ACTIVATE_FOREIGN":
         return Obstacle(first.message, f"{_PROGRAM} activate {name} {run_id} --allow-foreign --reason TEXT")
-    return Obstacle(first.message, f"{_PROGRAM} build {name}")
+    return Obstacle(first.message, _name_build(name, state))
 
 
 def _explain_by_inputs(claim: Candidate, edge: InconsistentInput | None, state: ActivationState) -> Obstacle:
@@ -231,4 +231,13 @@ def _explain_by_inputs(claim: Candidate, edge: InconsistentInput | None, state: 
     if edge is None:
         because = "it was built with --only or --no-activate, or a check stopped its activation"
         return Obstacle(because, f"{_PROGRAM} activate {name} {ref.run_id} --reason TEXT")
-    return Obstacle(make_mixed_finding(edge, ref).full_message, f"{_PROGRAM} build {edge.upstream_id}")
+    return Obstacle(make_mixed_finding(edge, ref).full_message, _name_build(edge.upstream_id, state))
+
+
+def _name_build(registry_id: str, state: ActivationState) -> str:
+    """Return the command that builds a registry and all that depends on it; all registries if it would be refused."""
+    rows = select_with_dependants([registry_id])
+    # A captured registry without a run is left out by what is built from it.
+    needed = {name for row in rows for name in row.depends_on if state.specs[name].kind != "captured"}
+    is_possible = needed <= {*state.active, *(row.registry_id for row in rows)}
+    return f"{_PROGRAM} build {registry_id}" if is_possible else f"{_PROGRAM} build"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from registry_pipeline.canonical import parse_utc
 from registry_pipeline.config import Repository
 from registry_pipeline.files.path_policy import SEAL_FILES
-from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.codes import CODES, finding
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.pointers.plan import (
     can_be_active,
@@ -20,7 +20,9 @@ from registry_pipeline.runs.envelope import Inputs, is_foreign
 from registry_pipeline.runs.pointer_file import has_registry_id
 from registry_pipeline.runs.reference import Pointer, PointerFile, RunIdentity, SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, Verdict
-from registry_pipeline.values import value_type
+from registry_pipeline.values import replace, value_type
+
+_ADOPT: Final = "run `registry-pipeline init --adopt` to take over the file of an older tool, or correct it"
 
 
 @value_type
@@ -83,6 +85,15 @@ def _list_entries(pointer_file: PointerFile, path: str) -> dict[str, _Entry]:
     if isinstance(document, list):
         numbers |= {entry["registry_id"]: number for number, entry in enumerate(document) if has_registry_id(entry)}
     return {p.registry_id: _Entry(path, f"/pointers/{numbers[p.registry_id]}", p) for p in pointer_file.pointers}
+
+
+def advise_on_file(findings: Iterable[Finding], *, has_records: bool) -> tuple[Finding, ...]:
+    """Return findings of `parse_pointer_file` with the advice for a file with or without activation records."""
+    # The last record can only restore a file that has one. An empty file must not replace a recorded state.
+    restorable = CODES["POINTER_SHAPE"].hint
+    if has_records:
+        return tuple(replace(f, hint=restorable) if f.code == "POINTER_FILE_MISSING" else f for f in findings)
+    return tuple(replace(f, hint=_ADOPT) if f.hint == restorable else f for f in findings)
 
 
 def _check_registry_and_time(entry: _Entry, spec: RegistrySpec | None, now: datetime) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.catalog import make_build_order_key, spec_of
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.reference import RunId, SealedRef
-from registry_pipeline.runs.scan import list_run_folder_names, read_run_folders
+from registry_pipeline.runs.scan import find_seal_state, list_run_folder_names, read_run_folders
 from registry_pipeline.values import value_type
 
 _SHORTEST_ROOT: Final = 6
@@ -32,7 +32,10 @@ class FoundRun:
 
 
 def list_all_runs(repository: Repository) -> list[FoundRun]:
-    """Return every run folder by run root and name, without links; NotFoundError if a run root cannot be listed."""
+    """Return every run folder by run root and name, without links; NotFoundError if a run root cannot be listed.
+
+    Folders that `exclude` of the toml matches are left out unless they have a seal file.
+    """
 
     def refuse(run_root: str, error: OSError) -> None:
         raise NotFoundError(f"{run_root} cannot be read: {error.strerror}", "check its permissions") from None
@@ -43,6 +46,8 @@ def list_all_runs(repository: Repository) -> list[FoundRun]:
         FoundRun(f"{paths[run_root]}/{name}", f"{run_root}/{name}", run_root, name)
         for run_root, names in listing
         for name in names
+        # A seal is evidence, which no configuration may hide from a verification.
+        if not repository.config.find_exclusion(run_root, name) or find_seal_state(paths[run_root], name) != "unsealed"
     ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import get_args
+from typing import Final, get_args
 
 from registry_pipeline.canonical import json_document, parse_utc, sha256_hex
 from registry_pipeline.errors import ConfigError
@@ -23,6 +23,7 @@ from registry_pipeline.pointers.chain import (
 )
 from registry_pipeline.pointers.checkpoint import Checkpoint
 from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.run_registry.build import ACCEPTABLE_LOSSES
 from registry_pipeline.runs.envelope import is_foreign
 from registry_pipeline.runs.reference import (
     Move,
@@ -71,7 +72,7 @@ def find_obstacles(candidate: Candidate, state: ActivationState) -> Iterator[Fin
     run = candidate.run
     # An operator decided against this run, so it is never proposed again automatically.
     if run.ref.run_id in state.rolled_back_runs:
-        yield finding("ACTIVATE_ROLLED_BACK", run.ref.path, registry=run.registry_id)
+        yield finding("ACTIVATE_ROLLED_BACK", run.ref.path, registry=run.registry_id, run_id=run.ref.run_id)
     yield from find_age_obstacle(run, state.active.get(run.registry_id))
 
 
@@ -311,6 +312,9 @@ def plan_activation(request: ActivationRequest) -> PlanResult:
     return _build_plan(request, "activate", moves, findings)
 
 
+_BUILD_OWN: Final = "run `registry-pipeline build` to make runs of this repository"
+
+
 def plan_rollback(request: ActivationRequest, undone: Sequence[Move], *, restores: bool) -> PlanResult:
     """Return the change that undoes moves of one record: each registry returns to the run that its move replaced.
 
@@ -330,7 +334,9 @@ def plan_rollback(request: ActivationRequest, undone: Sequence[Move], *, restore
     moved = frozenset(move.registry_id for move in moves)
     moving = tuple(c for c in request.candidates if c.run.registry_id in moved)
     # A rollback returns to older runs, so age is not checked.
-    findings = [f for candidate in moving for f in find_run_obstacles(candidate, request.state)]
+    obstacles = (f for candidate in moving for f in find_run_obstacles(candidate, request.state))
+    # `activate` would refuse such a run because of its age.
+    findings = [replace(f, hint=_BUILD_OWN) if f.code == "ACTIVATE_FOREIGN" else f for f in obstacles]
     runs = [candidate.run for candidate in moving]
     findings += check_consistency_after(request.state, runs, moved, allow_mixed=request.allow_mixed or restores)
     return _build_plan(replace(request, candidates=moving), "rollback", moves, findings)
@@ -369,7 +375,7 @@ def _count_verdicts(verdicts: Iterable[Verdict]) -> dict[str, int]:
     """Return the `verdicts` of a record: how many of each, and how many removed runs were accepted, if any."""
     verdicts = list(verdicts)
     counts = Counter(verdict.verdict for verdict in verdicts)
-    accepted = sum(f.code == "RUN_REMOVED" and f.severity is Severity.WARNING for v in verdicts for f in v.findings)
+    accepted = sum(f.code in ACCEPTABLE_LOSSES and f.severity is Severity.WARNING for v in verdicts for f in v.findings)
     return {name: counts[name] for name in get_args(RunVerdict)} | ({ACCEPTED_REMOVED: accepted} if accepted else {})
 
 

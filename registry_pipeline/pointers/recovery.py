@@ -1,7 +1,7 @@
-"""Repair the chain on request: complete or void a pending record, restart the chain, restore the pointer file.
+"""Repair the chain on request: complete or void a record, start or restart the chain, restore the pointer file.
 
-`doctor --fix` and `init --restart-chain` call these functions. Each takes the lock of every change, and raises
-BusyError (exit 6) if another one holds it.
+`doctor --fix`, `init --restart-chain` and `init --adopt` call these functions. Each takes the lock of every change,
+and raises BusyError (exit 6) if another one holds it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,15 @@ from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
-from registry_pipeline.errors import EvidenceError, RefusedError
-from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file, replace_file, temporary_path
+from registry_pipeline.errors import BusyError, EvidenceError, RefusedError
+from registry_pipeline.files.atomic_write import (
+    create_file,
+    read_own_file,
+    refuse_changed_file,
+    remove_file,
+    replace_file,
+    temporary_path,
+)
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.pointers.chain import AFTER_FILE, RECORD_FILE, RESTART_PREFIX, ChainState, SealedRecord
 from registry_pipeline.pointers.plan import ActivationPlan, find_run_obstacles, plan_init, plan_void, require_reason
@@ -116,6 +123,38 @@ def restart_chain(repository: Repository, run: BuildRun, *, actor: str, reason: 
         return _seal_without_move(repository, run, plan)
 
 
+def start_chain(
+    repository: Repository,
+    run: BuildRun,
+    data: bytes | None,
+    seen_sha256: str | None,
+    quarantine: Path,
+    *,
+    actor: str,
+    reason: str,
+) -> tuple[Activation, Path | None]:
+    """Seal the first `init` record of a pointer file that another tool wrote; first replace the file by `data`.
+
+    Returns the record, and where the replaced bytes are kept, None without `data`. `seen_sha256` is the hash of the
+    file that `data` was made from.
+
+    Raises:
+        BusyError: the file changed since, or the chain was started meanwhile (exit 6).
+    """
+    with pointer_lock(repository.pointer_path, repository.root):
+        refuse_changed_file(repository.pointer_path, seen_sha256)
+        state = read_locked_state(repository)
+        if state.chain.state != "not_chained" or state.pointers is None:
+            raise BusyError("another process started the activation chain", "run `registry-pipeline status`")
+        copy = None
+        # Killed after this, a repeat finds a file without errors and seals the record.
+        if data is not None:
+            copy = _keep_copy(quarantine, repository.pointer_path, state.pointers)
+            replace_file(repository.pointer_path, data, seen_sha256)
+        plan = plan_init(state.pointers if data is None else data, actor=actor, reason=reason)
+        return _seal_without_move(repository, run, plan), copy
+
+
 def _seal_without_move(repository: Repository, run: BuildRun, plan: ActivationPlan) -> Activation:
     """Seal the record of a change that moves no pointer, then remove the intent."""
     # No intent is written: sealing the record completes the change. The intent of a voided record stays until then.
@@ -167,13 +206,14 @@ def restore_pointer_file(repository: Repository, quarantine: Path) -> bytes | No
     return replaced or b""
 
 
-def _keep_copy(quarantine: Path, pointer_path: Path, data: bytes) -> None:
-    """Write the bytes to quarantine, in a file whose name contains their hash."""
+def _keep_copy(quarantine: Path, pointer_path: Path, data: bytes) -> Path:
+    """Write the bytes to quarantine, in a file whose name contains their hash; return its path."""
     # The name contains the hash, so an interrupted copy is found and replaced.
     copy = quarantine / f"{pointer_path.stem}.{sha256_hex(data)}{pointer_path.suffix}"
     if read_own_file(copy) != data:
         remove_file(copy)
         create_file(copy, data)
+    return copy
 
 
 def remove_leftovers(repository: Repository) -> bool:
@@ -202,7 +242,9 @@ def _select_voided(chain: ChainState, chosen: Sequence[SealedRecord]) -> tuple[C
         )
     pending = chain.head if chain.state == "pending" else None
     if any(r is not pending for r in _find_followers(voided.values(), leaves[0])):
-        raise RefusedError(f"{names} is in effect and not part of a fork", "undo it with `registry-pipeline rollback`")
+        raise RefusedError(
+            f"{names} is in effect and not part of a fork", "undo it with `registry-pipeline rollback --reason TEXT`"
+        )
     return voided.values(), leaves[0]
 
 

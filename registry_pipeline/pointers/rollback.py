@@ -232,7 +232,8 @@ def _find_ref_to_mark(repository: Repository, found: FoundRun) -> SealedRef:
     if (report.run_json or {}).get("registry_id") == ACTIVATION_TAG:
         raise RefusedError(
             f"{found.run_id} is an activation record",
-            "use `registry-pipeline rollback` to undo its moves, or `registry-pipeline doctor` to repair the chain",
+            "use `registry-pipeline rollback --reason TEXT` to undo its moves, "
+            "or `registry-pipeline doctor` to repair the chain",
         )
     # An altered run can be marked too: without its hash file, manifest.json still gives its root.
     root = report.root_sha256 or read_stated_root(Path(found.path))

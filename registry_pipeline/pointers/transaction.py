@@ -15,6 +15,7 @@ from registry_pipeline.errors import DurabilityError, NotFoundError, RegistryPip
 from registry_pipeline.files.atomic_write import refuse_changed_file, replace_file
 from registry_pipeline.findings.finding import Severity, sorted_findings
 from registry_pipeline.pointers.chain import ACTIVATION_TAG, ChainState
+from registry_pipeline.pointers.check_pointers import advise_on_file
 from registry_pipeline.pointers.checkpoint import CHECKPOINT_EVERY, make_checkpoint
 from registry_pipeline.pointers.plan import (
     ActivationPlan,
@@ -150,6 +151,7 @@ def _plan_or_refuse(
 ) -> PlanResult:
     """Return what `make_plan` returns, or a refusal if the pointer file or the chain has an error."""
     pointers, malformed = parse_pointer_file(data, repository.config.pointers)
+    malformed = advise_on_file(malformed, has_records=bool(chain.records))
     # Any error of the pointer file or the chain refuses every change, whatever is requested.
     errors = sorted_findings(f for f in (*malformed, *chain.findings) if f.severity is Severity.ERROR)
     if errors:

@@ -7,8 +7,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from registry_pipeline.errors import NotFoundError
-from registry_pipeline.findings.finding import did_you_mean
+from registry_pipeline.config import CONFIG_NAME, Config
+from registry_pipeline.errors import NotFoundError, RefusedError
+from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.display import printable
+from registry_pipeline.findings.finding import Finding, did_you_mean, sorted_findings
 from registry_pipeline.registries import (
     captured,
     delta_log,
@@ -25,6 +28,8 @@ from registry_pipeline.registries import (
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.values import replace
+
+_MAX_SHOWN: Final = 80
 
 
 def _make_collection_spec(
@@ -141,6 +146,44 @@ def select_with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, .
         if chosen.intersection((*row.depends_on, *row.after)):
             chosen.add(row.registry_id)
     return tuple(row for row in BUILD_ORDER if row.registry_id in chosen)
+
+
+# The health state and the report are made from these, and the chain consists of the last.
+_ALWAYS_ENABLED: Final = frozenset(
+    {"run_registry", "op_status_table", "drift_signals", "system_health_report", "pointer_activation"}
+)
+
+
+def is_enabled(config: Config, registry_id: str) -> bool:
+    """Return whether the configuration allows to build a registry: `enabled` and `disabled` of the toml."""
+    if registry_id in _ALWAYS_ENABLED:
+        return True
+    return registry_id not in config.disabled and (config.enabled is None or registry_id in config.enabled)
+
+
+def check_registry_names(config: Config) -> tuple[Finding, ...]:
+    """Return a finding for each name in `enabled` and `disabled` that is no registry, or that cannot be disabled."""
+    findings: list[Finding] = []
+    for key, names in (("enabled", config.enabled or ()), ("disabled", config.disabled)):
+        for name in names:
+            detail = None
+            if name not in REGISTRIES:
+                suggestion = did_you_mean(name, REGISTRIES)
+                detail = f"is no registry{f'; did you mean {suggestion}?' if suggestion else ''}"
+            elif key == "disabled" and name in _ALWAYS_ENABLED:
+                detail = "cannot be disabled, because the health state is made from it"
+            if detail is not None:
+                shown = printable(repr(name[:_MAX_SHOWN]))
+                findings.append(finding("CONFIG_REGISTRY_UNKNOWN", CONFIG_NAME, key=key, name=shown, detail=detail))
+    return sorted_findings(findings)
+
+
+def refuse_disabled(config: Config, registry_id: str) -> None:
+    """Raise RefusedError if the configuration disables a registry."""
+    if not is_enabled(config, registry_id):
+        key = "disabled" if registry_id in config.disabled else "enabled"
+        where = f"remove it from `{key}`" if key == "disabled" else f"add it to `{key}`"
+        raise RefusedError(f"{registry_id} is disabled in {CONFIG_NAME}", f"{where} to build it")
 
 
 def spec_of(registry_id: str) -> RegistrySpec:

@@ -107,6 +107,8 @@ def _list_run_folders(repository: Repository) -> Iterator[str]:
     for run_root, names in list_run_folder_names(repository.root, repository.config.run_roots, fail):
         for name in names:
             run_id = RunId.parse(name)
+            if repository.config.find_exclusion(run_root, name):
+                continue
             if run_id is None or run_id.tag not in _OWN_TAGS:
                 yield f"{run_root}/{name}\n"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any, Final, Literal, TypeVar
 
-from registry_pipeline.config import Adapter
+from registry_pipeline.config import Adapter, Config, Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.read import read_file_with_status
 from registry_pipeline.findings.codes import finding
@@ -56,6 +56,8 @@ class FolderIdentity:
 SkipFolders = Callable[[str, str, Sequence[str]], Collection[str]]
 # The bytes of run.json and MANIFEST.sha256, or why they cannot be read.
 Documents = Mapping[str, bytes | str]
+# Returns the glob that excludes a run folder (run root, run id), or None.
+FindExclusion = Callable[[str, str], str | None]
 # Is called with each run that was read; the identity is None if it must be read again next time.
 VisitRun = Callable[[ScannedRun, FolderIdentity | None, Documents], None]
 
@@ -77,19 +79,21 @@ def visit_run_folders(
     skip: SkipFolders = lambda _root_path, _run_root, _run_ids: (),
     exclude_dagster_run: str | None = None,
     adapters: Sequence[Adapter] = (),
+    find_exclusion: FindExclusion = lambda _run_root, _run_id: None,
     on_progress: Callable[[int], None] | None = None,
 ) -> tuple[Finding, ...]:
     """Call `visit` with every run folder directly under the run roots; return a finding for each that cannot be read.
 
-    Folders that `skip` names are left out, and those of the caller's Dagster run: a retry must not see what its first
-    attempt sealed. Of the `adapters` of a root, the first whose file exists reads the envelope of a folder without
-    run.json. `on_progress` is called with the number of folders.
+    Left out are folders that `skip` names or `find_exclusion` excludes, and those of the caller's Dagster run: a retry
+    must not see what its first attempt sealed. Of the `adapters` of a root, the first whose file exists reads the
+    envelope of a folder without run.json. `on_progress` is called with the number of folders.
     """
     findings: list[Finding] = []
     check = _AdapterCheck(adapters)
     count = 0
-    for run_root, run_ids in _list_run_ids(root, run_roots, findings):
+    for run_root, names in _list_run_ids(root, run_roots, findings):
         root_path = os.fspath(root / run_root)
+        run_ids = [name for name in names if not find_exclusion(run_root, name)]
         root_adapters = [adapter for adapter in adapters if adapter.root == run_root]
         skipped = skip(root_path, run_root, run_ids)
         for run_id in run_ids:
@@ -433,11 +437,17 @@ def _list_run_roots(
 
 
 def list_run_folders(
-    root: Path, run_roots: Sequence[str], tags: Collection[str], *, count_all: bool = False
+    root: Path,
+    run_roots: Sequence[str],
+    tags: Collection[str],
+    *,
+    count_all: bool = False,
+    find_exclusion: FindExclusion = lambda _run_root, _run_id: None,
 ) -> RunListing:
     """Return the run folders whose names may have one of the tags; an unreadable run root is a finding.
 
-    `find_dated_runs` decides which of them have one. With `count_all`, `counts` are those of all run folders.
+    `find_dated_runs` decides which of them have one. With `count_all`, `counts` are those of all run folders. Excluded
+    folders are left out unless they have a seal file.
     """
     folders: list[RunFolder] = []
     counts: dict[str, Mapping[SealState, int]] = {}
@@ -450,19 +460,36 @@ def list_run_folders(
     beginnings = tuple(tags)
     for run_root, all_names in list_run_folder_names(root, run_roots, report):
         names = all_names if count_all else [name for name in all_names if name.startswith(beginnings, TAG_START)]
-        names_by_root[run_root] = names
         states = list(_read_seal_states(os.fspath(root / run_root), names))
-        counts[run_root] = Counter(states)
-        folders += [
-            RunFolder(run_root, name, state)
+        listed = [
+            (name, state)
             for name, state in zip(names, states, strict=True)
-            if name.startswith(beginnings, TAG_START)
+            if state != "unsealed" or not find_exclusion(run_root, name)
+        ]
+        names_by_root[run_root] = [name for name, _ in listed]
+        counts[run_root] = Counter([state for _, state in listed])
+        folders += [
+            RunFolder(run_root, name, state) for name, state in listed if name.startswith(beginnings, TAG_START)
         ]
     return RunListing(tuple(folders), counts, names_by_root, tuple(findings))
 
 
+def find_missing_run_roots(repository: Repository) -> tuple[Finding, ...]:
+    """Return a finding for each run root that the toml names and that does not exist, apart from publish_root."""
+    config = repository.config
+    # A repository that names none need not have all of the defaults. `init` creates publish_root.
+    named = () if config.run_roots == Config().run_roots else config.run_roots
+    missing = (root for root in named if root != config.publish_root and not os.path.lexists(repository.path(root)))
+    return tuple(finding("RUN_ROOT_MISSING", run_root) for run_root in missing)
+
+
+def find_seal_state(root_path: str, name: str) -> SealState:
+    """Return `sealed` if both seal files of a folder exist as regular files, `partial` if one does, else `unsealed`."""
+    return next(_read_seal_states(root_path, [name]))
+
+
 def _read_seal_states(root_path: str, names: Iterable[str]) -> Iterator[SealState]:
-    """Yield `sealed` if both seal files of a folder exist as regular files, `partial` if one does, else `unsealed`."""
+    """Yield the seal state of each folder of a run root."""
     # Two system calls a folder, with short paths: `status` looks at many thousand folders.
     lstat = os.lstat
     try:

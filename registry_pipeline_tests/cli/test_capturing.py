@@ -192,10 +192,11 @@ def test_sources_that_never_existed_are_one_line_unless_verbose(known: Repositor
 
     in_short, at_length = known("build"), known("build", "--force", "-v", now=LATER)
 
-    assert f"nothing to capture at {INDEX}, {LEDGER} (--verbose shows more)" in in_short.out
+    assert "nothing to capture for migration_ledger, fingerprint_index (--verbose shows more)" in in_short.out
+    assert "(not built)" not in in_short.out
     assert "CAPTURE_MISSING" not in in_short.out
     assert at_length.out.count("CAPTURE_MISSING") == 2
-    assert "nothing to capture at" not in at_length.out
+    assert "nothing to capture for" not in at_length.out
 
 
 def test_packs_are_checked_by_the_shipped_schema_not_by_a_copy_in_their_folder(built: Repository) -> None:

@@ -152,6 +152,25 @@ def test_a_capture_that_lost_its_source_returns_the_active_snapshot_and_does_not
     assert newest(activated, "expected_versions") == before
 
 
+def test_a_disabled_registry_returns_its_active_snapshot_with_a_warning_that_names_the_key(
+    activated: DagsterRepo,
+) -> None:
+    toml = activated.repository.root / "registry-pipeline.toml"
+    text = toml.read_text(encoding="utf-8") if toml.exists() else ""
+    toml.write_text(f'disabled = ["expected_versions"]\n{text}', encoding="utf-8")
+
+    result = activated.rebuild()
+
+    assert result.success, troubles(result)
+    assert handed_on(result, "expected_versions")["run_id"] == activated.active()["expected_versions"].run_id
+    assert page_of(result, "drift_signals")["state"] == "sealed"
+    check = checks_of(result, "expected_versions")["source"]
+    assert (check.passed, check.severity) == (False, AssetCheckSeverity.WARN)
+    assert "`disabled`" in str(check.description)
+    page = handed_on(result, "expected_versions")
+    assert [row["code"] for row in page["findings"]] == ["CONFIG_REGISTRY_DISABLED"]
+
+
 def test_an_error_of_the_pipeline_is_shown_with_its_advice_and_no_traceback(
     fresh: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,9 @@ _DAY: Final = "2026-03-01"
 _SHA: Final = "0123456789abcdef" * 4
 
 CODE: Final[Mapping[str, Worst]] = {
+    "pipeline.adoption:_ENTRY": Worst("/pointers/12/", "a", "\n"),
+    "pipeline.run_root_search:_COMMIT": Worst("", "0", "x"),
+    "pipeline.run_root_search:_DATE": Worst("", "2026-03-0", ""),
     "canonical:_INSTANT": Worst(f"{_DAY}T10:00:00.", "0", "x"),
     "example.history:_MOMENT": Worst("{{", "1", "d"),
     "canonical:_UTC": Worst(f"{_DAY}T10:00:00", "0", "Z"),

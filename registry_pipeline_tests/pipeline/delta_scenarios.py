@@ -44,7 +44,7 @@ class Scenario:
     @classmethod
     def begin(cls, root: Path) -> Scenario:
         root.mkdir()
-        initialize(root, track_runs=False, now=NOON)
+        initialize(root, track_runs=None, now=NOON)
         return cls(load_repository(root))
 
     def folder(self, run_id: str) -> Path:

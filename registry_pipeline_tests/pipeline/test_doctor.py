@@ -27,7 +27,7 @@ PENDING = STEPS["after the record"]
 
 def initialise(world: World) -> None:
     """Do what `registry-pipeline init` does."""
-    pipeline_init.initialize(world.root, track_runs=False, now=NOON)
+    pipeline_init.initialize(world.root, track_runs=None, now=NOON)
 
 
 def staging_leftover(world: World) -> None:
@@ -264,7 +264,7 @@ def test_a_read_only_tree_can_be_looked_at(sound: World) -> None:
 
 
 def test_outside_git_nothing_is_said_of_its_rules(tmp_path: Path) -> None:
-    initialised = pipeline_init.initialize(tmp_path, track_runs=False, now=NOON)
+    initialised = pipeline_init.initialize(tmp_path, track_runs=None, now=NOON)
 
     assert [f.code for f in diagnosed(World(initialised.repository))] == ["CHAIN_NOT_STARTED"]
 

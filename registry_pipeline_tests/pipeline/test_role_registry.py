@@ -45,7 +45,7 @@ def studio(tmp_path: Path) -> Iterator[World]:
     """A repository whose main has the small pack, published twice over; nothing was ever built."""
     root = repository(tmp_path / "studio")
     commit(root, {PACK: SMALL})
-    initialize(root, track_runs=False, now=NOON)
+    initialize(root, track_runs=None, now=NOON)
     commit(root, {})
     yield World(load_repository(root))
     make_removable(root)
@@ -138,7 +138,7 @@ def test_a_change_on_a_branch_is_compared_with_its_merge_base(studio: World) -> 
 def test_a_first_publish_is_reported_and_can_be_active(tmp_path: Path) -> None:
     root = repository(tmp_path / "new")
     write(root, {PACK: SMALL})
-    initialize(root, track_runs=False, now=NOON)
+    initialize(root, track_runs=None, now=NOON)
     world = World(load_repository(root))
 
     row = build(world)
@@ -149,7 +149,7 @@ def test_a_first_publish_is_reported_and_can_be_active(tmp_path: Path) -> None:
 
 def test_outside_git_the_snapshot_before_it_speaks_alone(tmp_path: Path) -> None:
     write(tmp_path, {PACK: SMALL})
-    initialize(tmp_path, track_runs=False, now=NOON)
+    initialize(tmp_path, track_runs=None, now=NOON)
     world = World(load_repository(tmp_path))
     first = build(world)
     write(tmp_path, {PACK: DRIFTED})
@@ -188,7 +188,7 @@ def test_an_active_snapshot_that_was_altered_leaves_the_decision_to_git(studio: 
 
 def test_outside_git_an_altered_snapshot_is_no_first_publish(tmp_path: Path) -> None:
     write(tmp_path, {PACK: SMALL})
-    initialize(tmp_path, track_runs=False, now=NOON)
+    initialize(tmp_path, track_runs=None, now=NOON)
     world = World(load_repository(tmp_path))
     build(world)
     world.tamper(world.active(ROLE_REGISTRY), Path(PACK).name)

@@ -25,7 +25,7 @@ def snapshot(root: Path) -> dict[str, bytes]:
 
 
 def test_init_of_an_empty_folder_makes_all_that_a_build_needs(tmp_path: Path) -> None:
-    outcome = initialize(tmp_path, track_runs=False, now=NOON)
+    outcome = initialize(tmp_path, track_runs=None, now=NOON)
 
     built = rebuild(outcome.repository, start_build_run(outcome.repository, NOON), actor="Ada", reason="first")
 
@@ -38,10 +38,10 @@ def test_init_of_an_empty_folder_makes_all_that_a_build_needs(tmp_path: Path) ->
 
 
 def test_init_a_second_time_changes_nothing(world: World) -> None:
-    initialize(world.root, track_runs=False, now=NOON)
+    initialize(world.root, track_runs=None, now=NOON)
     before = snapshot(world.root)
 
-    again = initialize(world.root, track_runs=False, now=NOON)
+    again = initialize(world.root, track_runs=None, now=NOON)
 
     assert again.created == ()
     assert snapshot(world.root) == before
@@ -51,7 +51,7 @@ def test_init_gives_each_repository_an_id_of_its_own(tmp_path: Path) -> None:
     ids = set()
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        ids.add(initialize(tmp_path / name, track_runs=False, now=NOON).repository.config.repository_id)
+        ids.add(initialize(tmp_path / name, track_runs=None, now=NOON).repository.config.repository_id)
 
     assert len(ids) == 2
     assert all(is_repository_id(each) for each in ids)
@@ -69,7 +69,7 @@ def test_init_adds_the_id_to_an_existing_toml_as_its_first_line_and_keeps_every_
     path.write_bytes(toml)
     path.chmod(0o640)
 
-    outcome = initialize(tmp_path, track_runs=False, now=NOON)
+    outcome = initialize(tmp_path, track_runs=None, now=NOON)
 
     first, line_end, rest = path.read_bytes().partition(b"\r\n" if b"\r" in toml else b"\n")
     assert (rest, line_end) == (toml, b"\r\n" if b"\r" in toml else b"\n")
@@ -78,7 +78,7 @@ def test_init_adds_the_id_to_an_existing_toml_as_its_first_line_and_keeps_every_
     assert outcome.created[0] == "registry-pipeline.toml"
     assert path.stat().st_mode & 0o777 == 0o640
     before = snapshot(tmp_path)
-    assert initialize(tmp_path, track_runs=False, now=NOON).created == ()
+    assert initialize(tmp_path, track_runs=None, now=NOON).created == ()
     assert snapshot(tmp_path) == before
 
 
@@ -87,7 +87,7 @@ def test_init_keeps_an_id_that_is_there(tmp_path: Path) -> None:
     path.write_text('stale_days = 3\nrepository_id = "a-fork-of-shop"\n', encoding="utf-8")
     before = path.read_bytes()
 
-    outcome = initialize(tmp_path, track_runs=False, now=NOON)
+    outcome = initialize(tmp_path, track_runs=None, now=NOON)
 
     assert path.read_bytes() == before
     assert outcome.repository.config.repository_id == "a-fork-of-shop"
@@ -100,7 +100,7 @@ def test_init_changes_a_linked_toml_where_it_lies(tmp_path: Path) -> None:
     link = tmp_path / "shop" / "registry-pipeline.toml"
     link.symlink_to(shared)
 
-    initialize(tmp_path / "shop", track_runs=False, now=NOON)
+    initialize(tmp_path / "shop", track_runs=None, now=NOON)
 
     assert link.is_symlink()
     assert shared.read_text(encoding="utf-8").endswith('"\nstale_days = 3\n')
@@ -111,13 +111,13 @@ def test_a_toml_that_cannot_be_parsed_is_not_changed_by_init(tmp_path: Path) -> 
     path.write_text("run_roots = [", encoding="utf-8")
 
     with pytest.raises(ConfigError):
-        initialize(tmp_path, track_runs=False, now=NOON)
+        initialize(tmp_path, track_runs=None, now=NOON)
 
     assert path.read_text(encoding="utf-8") == "run_roots = ["
 
 
 def test_init_lists_only_documents_that_exist_and_the_day_of_the_first_commit(world: World) -> None:
-    initialize(world.root, track_runs=False, now=NOON)
+    initialize(world.root, track_runs=None, now=NOON)
 
     config = load_repository(world.root).config
 
@@ -134,7 +134,7 @@ def test_init_keeps_the_lines_that_gitignore_has(world: World) -> None:
     path = world.root / ".gitignore"
     path.write_text("*.log", encoding="utf-8")
 
-    initialize(world.root, track_runs=False, now=NOON)
+    initialize(world.root, track_runs=None, now=NOON)
 
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "*.log"
@@ -147,7 +147,7 @@ def test_a_pointer_file_that_git_tracks_takes_the_runs_along(world: World) -> No
     )
     assert world.repository.config.pointers in tracked.stdout.decode()
 
-    initialize(world.root, track_runs=False, now=NOON)
+    initialize(world.root, track_runs=None, now=NOON)
 
     lines = (world.root / ".gitignore").read_text(encoding="utf-8").splitlines()
     assert not {"/.codex/RUNS/", f"/{world.repository.config.pointers}"} & set(lines)
@@ -156,7 +156,7 @@ def test_a_pointer_file_that_git_tracks_takes_the_runs_along(world: World) -> No
 def test_without_a_tracked_one_git_ignores_both_runs_and_pointers(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
 
-    initialize(tmp_path, track_runs=False, now=NOON)
+    initialize(tmp_path, track_runs=None, now=NOON)
 
     lines = (tmp_path / ".gitignore").read_text(encoding="utf-8").splitlines()
     assert {"/.codex/RUNS/", "/.codex/ACTIVE_REGISTRY_POINTERS_v0_1.json"} <= set(lines)
@@ -171,7 +171,7 @@ def test_runs_that_are_tracked_are_not_ignored(tmp_path: Path) -> None:
 
 
 def test_git_sees_nothing_of_what_builds_write(built: World) -> None:
-    initialize(built.root, track_runs=False, now=NOON)
+    initialize(built.root, track_runs=None, now=NOON)
     subprocess.run(["git", "add", "-A"], cwd=built.root, check=True)
     subprocess.run(
         ["git", "-c", "user.name=a", "-c", "user.email=a@example.invalid", "commit", "-qm", "init"],
@@ -188,7 +188,7 @@ def test_git_sees_nothing_of_what_builds_write(built: World) -> None:
 
 def test_init_of_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
-        initialize(tmp_path / "nowhere", track_runs=False, now=NOON)
+        initialize(tmp_path / "nowhere", track_runs=None, now=NOON)
 
 
 def test_the_example_has_the_id_of_its_seed(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, defer_si
 from registry_pipeline.pipeline.status import read_operations
 from registry_pipeline.pipeline.steps import hold_build_lock
 from registry_pipeline.registries.base.seal_build import BuildRun, start_build_run
+from registry_pipeline.registries.catalog import refuse_disabled
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Verdict
 
@@ -95,6 +96,7 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     if dry_run:
         return _print_preview(reporter, repository, registries, only=only, force=force, fail_on=fail_on)
     if as_of is not None:
+        refuse_disabled(repository.config, DAILY)
         return _build_days(reporter, repository, as_of, force=force, fail_on=fail_on)
     with draw_progress(reporter, "wait for other builds") as bar, hold_build_lock(repository):
         result = rebuild(
@@ -236,7 +238,11 @@ def _built_to_json(
 def _print_result(page: Page, result: RebuildResult) -> None:
     columns = [Column("registry"), Column("verdict"), Column("pointer"), Column("records", right=True)]
     columns += [Column("seconds", right=True), Column("run", below=True)]
-    page.table(columns, (_format_row(row) for row in result.built))
+    # Most repositories have few of the sources that can be captured: one line for all of them is enough.
+    unused = [row.registry_id for row in result.built if row.has_no_source]
+    if page.settings.verbosity > 0:
+        unused = []
+    page.table(columns, (_format_row(row) for row in result.built if row.registry_id not in unused))
     if isinstance(result.activation, Activation):
         page.line(f"activated {len(result.activation.moves)} in {result.activation.record.run_id}")
     elif isinstance(result.activation, Refusal):
@@ -247,17 +253,15 @@ def _print_result(page: Page, result: RebuildResult) -> None:
         page.line("sealed, not activated: no pointer moved", style="bold yellow")
     if result.report is not None:
         page.line(f"rendered {result.report.ref.path}")
-    # Most repositories have few of the sources that can be captured: one line for all of them is enough.
-    missing_sources = [f for f in result.findings if f.code == "CAPTURE_MISSING" and f.severity is Severity.INFO]
-    if page.settings.verbosity > 0:
-        missing_sources = []
     replaced = _find_replaced(result)
     for finding in replaced:
         page.line(f"replaced {finding.path}, which {_REPLACED[finding.code]}", style="dim")
-    page.findings(finding for finding in result.findings if finding not in (*missing_sources, *replaced))
-    if missing_sources:
-        paths = ", ".join(finding.path for finding in missing_sources)
-        page.line(f"nothing to capture at {paths} (--verbose shows more)", style="dim")
+    missing_sources = {f for row in result.built if row.registry_id in unused for f in row.findings}
+    page.findings(finding for finding in result.findings if finding not in missing_sources.union(replaced))
+    if unused:
+        page.line(f"nothing to capture for {', '.join(unused)} (--verbose shows more)", style="dim")
+    if isinstance(result.activation, Activation):
+        page.line(f"next: {page.settings.format_command('status')}")
 
 
 # What was wrong with the previously active run, which the build did not read.

@@ -101,7 +101,10 @@ def _print_status(page: Page, status: Status) -> None:
         page.line(f"  {condition.reason}")
     page.line()
     columns = [Column("registry"), Column("seal"), Column("schema"), Column("age", right=True)]
-    page.table([*columns, Column("active run", below=True)], map(_format_row, status.registries))
+    page.table([*columns, Column("active run", below=True)], (_format_row(r) for r in status.registries if r["in_use"]))
+    unused = [registry["registry_id"] for registry in status.registries if not registry["in_use"]]
+    if unused:
+        page.line(f"not in use  {', '.join(unused)}", style="dim")
     _print_newest_inactive(page, status)
     _print_counts(page, status)
     if status.findings:

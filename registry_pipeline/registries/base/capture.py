@@ -15,7 +15,7 @@ from typing import Final
 
 from registry_pipeline.canonical import sha256_hex, try_parse_strict_json
 from registry_pipeline.capture_table import CAPTURES, explain_unusable_name
-from registry_pipeline.config import Captured, Repository, RunIndex
+from registry_pipeline.config import Captured, Config, Repository, RunIndex
 from registry_pipeline.files.path_policy import find_collisions
 from registry_pipeline.files.read import MAX_BYTES, read_regular_file
 from registry_pipeline.findings.codes import finding
@@ -28,7 +28,11 @@ from registry_pipeline.schema import PROBLEM_LIMIT, Validator, check_bytes, chec
 
 LATEST: Final = "LATEST.txt"
 # Another key of the toml names these sources, and a repository need not have them.
-_DEFAULT_LOGS: Final = {"run_index": RunIndex().path, "overrides_log": RunIndex().overrides}
+_DEFAULT_SOURCES: Final = {
+    "expected_versions": Config().expected_versions,
+    "run_index": RunIndex().path,
+    "overrides_log": RunIndex().overrides,
+}
 
 
 class CaptureReader:
@@ -67,7 +71,7 @@ class CaptureReader:
     def refuse_missing(self, path: str, error: OSError | str) -> None:
         """Refuse because a source cannot be read; for a default source that was never captured it is an info."""
         # A source that is not configured and was never captured may simply not exist: that is no warning.
-        default = self._row.source or _DEFAULT_LOGS.get(self._registry_id)
+        default = self._row.source or _DEFAULT_SOURCES.get(self._registry_id)
         is_default = not self.is_active and path in (default, f"{default}/{LATEST}")
         is_absent = isinstance(error, FileNotFoundError | NotADirectoryError)
         severity = Severity.INFO if is_default and is_absent else None

@@ -100,7 +100,14 @@ def _find_foreign(repository: Repository, report: SealReport, chain: ChainFacts)
     if report.verdict != "pass":
         return None
     foreign_id = find_foreign_repository_id(report, repository.config.repository_id, chain.accepted_foreign)
-    return None if foreign_id is None else finding("DELTA_FOREIGN", report.path, got=foreign_id, detail=report.run_id)
+    if foreign_id is None:
+        return None
+    registry_id = str((report.run_json or {}).get("registry_id"))
+    found = finding(
+        "DELTA_FOREIGN", report.path, got=foreign_id, detail=report.run_id, registry=registry_id, run_id=report.run_id
+    )
+    # A log has no pointer, so that it cannot be accepted by an activation.
+    return replace(found, hint="move the folder out of the run roots") if registry_id == "registry_delta_log" else found
 
 
 def _verify_head(repository: Repository, log: Claim, chain: ChainFacts) -> DeltaHead | Finding:

@@ -155,6 +155,10 @@ ClaimedRoots = Mapping[tuple[str, str], str | None]
 """The ROOT_SHA256 that each run folder claims, by (run root, run id); None if it claims none."""
 ExplainMissing = Callable[[str, str], str | None]
 """Returns why a run folder (run root, run id) exists but is not listed, or None if it does not exist."""
+FindExclusion = Callable[[str, str], str | None]
+"""Returns the glob that excludes an existing run folder (run root, run id), or None."""
+ACCEPTABLE_LOSSES: Final = frozenset({"RUN_REMOVED", "RUN_EXCLUDED"})
+"""The codes of lost runs that `activate --accept-removed` accepts."""
 
 
 def compare_with_previous(
@@ -164,6 +168,7 @@ def compare_with_previous(
     *,
     baseline_name: str = "the previous run registry",
     explain_missing: ExplainMissing = lambda _run_root, _run_id: None,
+    find_exclusion: FindExclusion = lambda _run_root, _run_id: None,
 ) -> tuple[Finding, ...]:
     """Return the findings about runs that the previous run registry lists and the current one lacks or has resealed.
 
@@ -173,7 +178,13 @@ def compare_with_previous(
     """
     if previous_rows is None:
         return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail="none was active, or its folder is missing"),)
-    compare = partial(_compare_lines, run_roots=run_roots, name=baseline_name, explain_missing=explain_missing)
+    compare = partial(
+        _compare_lines,
+        run_roots=run_roots,
+        name=baseline_name,
+        explain_missing=explain_missing,
+        find_exclusion=find_exclusion,
+    )
     parts = find_differing_lines(previous_rows, current_rows)
     old, new = b"".join([part.old for part in parts]), b"".join([part.new for part in parts])
     # A run that looks lost may have moved or be there twice: it is looked up in the whole files.
@@ -181,7 +192,13 @@ def compare_with_previous(
 
 
 def _compare_lines(
-    previous_rows: bytes, current_rows: bytes, *, run_roots: Collection[str], name: str, explain_missing: ExplainMissing
+    previous_rows: bytes,
+    current_rows: bytes,
+    *,
+    run_roots: Collection[str],
+    name: str,
+    explain_missing: ExplainMissing,
+    find_exclusion: FindExclusion,
 ) -> tuple[Finding, ...]:
     previous_lines, current_lines = previous_rows.splitlines(), current_rows.splitlines()
     # Nearly all lines are the same bytes in both; only the others need to be parsed.
@@ -195,15 +212,20 @@ def _compare_lines(
     except StrictJsonError as error:
         return (finding("RUN_HISTORY_UNKNOWN", "run_registry", detail=f"it cannot be parsed: {error}"),)
     configured = {key: root for key, root in previous.items() if key[0] in run_roots}
-    return compare_runs_with_baseline(configured, current, name, explain_missing)
+    return compare_runs_with_baseline(configured, current, name, explain_missing, find_exclusion)
 
 
 def compare_runs_with_baseline(
-    baseline: ClaimedRoots, current: ClaimedRoots, baseline_name: str, explain_missing: ExplainMissing
+    baseline: ClaimedRoots,
+    current: ClaimedRoots,
+    baseline_name: str,
+    explain_missing: ExplainMissing,
+    find_exclusion: FindExclusion = lambda _run_root, _run_id: None,
 ) -> tuple[Finding, ...]:
     """Return sorted findings about the runs of a baseline that are not in `current` or have another root there.
 
-    A run that is not in `current` is RUN_LEFT_OUT if `explain_missing` returns a reason, else RUN_REMOVED. Another root
+    A run that is not in `current` is RUN_EXCLUDED if `find_exclusion` returns a glob, RUN_LEFT_OUT if `explain_missing`
+    returns a reason, else RUN_REMOVED. Another root
     is RUN_RESEALED, unless the baseline has none. All are errors. Roots are as the folders claim them; the seal check
     proves them.
     """
@@ -216,6 +238,10 @@ def compare_runs_with_baseline(
             if expected not in (None, got):
                 findings.append(finding("RUN_RESEALED", path, expected=expected, got=got, detail=baseline_name))
             continue
+        glob = find_exclusion(run_root, run_id)
+        if glob is not None:
+            findings.append(finding("RUN_EXCLUDED", path, lister=baseline_name, detail=f"`{glob}`"))
+            continue
         # A folder that exists but cannot be listed is not lost: making it readable is enough.
         reason = explain_missing(run_root, run_id)
         if reason is None:
@@ -226,9 +252,11 @@ def compare_runs_with_baseline(
 
 
 def accept_removed(verdict: Verdict) -> Verdict:
-    """Return a verdict in which RUN_REMOVED is a warning; it is a pass then if nothing else made it fail."""
+    """Return a verdict in which ACCEPTABLE_LOSSES are warnings; it is a pass then if nothing else made it fail."""
     # A resealed run stays an error: its name now refers to other content.
-    findings = tuple(replace(f, severity=Severity.WARNING) if f.code == "RUN_REMOVED" else f for f in verdict.findings)
+    findings = tuple(
+        replace(f, severity=Severity.WARNING) if f.code in ACCEPTABLE_LOSSES else f for f in verdict.findings
+    )
     passed = verdict.verdict == "fail" and findings != verdict.findings and not has_errors(findings)
     return replace(verdict, findings=sorted_findings(findings), verdict="pass" if passed else verdict.verdict)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
 from registry_pipeline.config import Repository
-from registry_pipeline.findings.finding import Finding
+from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.base.sealed_input import (
     UNCLAIMED,
@@ -29,6 +31,7 @@ from registry_pipeline.runs.scan import (
     Documents,
     FolderIdentity,
     explain_missing_run,
+    find_missing_run_roots,
     visit_run_folders,
 )
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
@@ -67,13 +70,14 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
         skip=skip,
         exclude_dagster_run=context.exclude_dagster_run,
         adapters=repository.config.adapters,
+        find_exclusion=repository.config.find_exclusion,
         on_progress=context.on_progress,
     )
     if context.write_caches and context.started is not None and repository.publish_root.is_dir():
         cache.save(context.started)
     if repository.memo is not None:
         repository.memo[UNCLAIMED] = cache.list_without_claim()
-    return BuildInputs(cache.lines(), (), findings)
+    return BuildInputs(cache.lines(), (), (*findings, *find_missing_run_roots(repository)))
 
 
 def check_run_registry(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
@@ -98,4 +102,23 @@ def check_run_registry(repository: Repository, sealed: SealedRun, report: SealRe
         repository.config.run_roots,
         baseline_name=f"the run registry {'' if previous is None else previous.run_id}",
         explain_missing=partial(explain_missing_run, repository.root),
+        find_exclusion=partial(_find_exclusion, repository),
+    )
+
+
+def _find_exclusion(repository: Repository, run_root: str, run_id: str) -> str | None:
+    """Return the glob that excludes an existing run folder; None for one that is missing, which is another matter."""
+    glob = repository.config.find_exclusion(run_root, run_id)
+    return glob if glob is not None and repository.path(f"{run_root}/{run_id}").is_dir() else None
+
+
+def find_excluded_runs(
+    repository: Repository, report: SealReport, lister: str, severity: Severity
+) -> tuple[Finding, ...]:
+    """Return a finding for each existing run that a verified run registry lists and `exclude` of the toml matches."""
+    rows = map(json.loads, report.kept[ARTIFACT].splitlines())
+    runs = [(row["run_root"], row["run_id"]) for row in rows]
+    excluded = [(f"{root}/{name}", glob) for root, name in runs if (glob := _find_exclusion(repository, root, name))]
+    return tuple(
+        finding("RUN_EXCLUDED", path, severity=severity, lister=lister, detail=f"`{glob}`") for path, glob in excluded
     )

@@ -56,13 +56,15 @@ class HealthFacts:
 
     # About the active runs, their schemas, the pointer file and the chain.
     findings: tuple[Finding, ...]
-    # The registries that can be active and of which no run is known to be.
+    # The registries that are in use, can be active, and of which no run is known to be.
     unknown_pointers: tuple[str, ...]
     # None if no drift_signals are active.
     system_drift: SystemDrift | None
     # None if no op_status_table is active.
     operations: OperationCounts | None
     working_tree_state: str | None
+    # Whether the repository states the versions that it expects; a version that nobody expects cannot drift.
+    expects_versions: bool = True
 
 
 @value_type
@@ -112,7 +114,7 @@ def _check_drift(facts: HealthFacts) -> Iterator[HealthCondition]:
         yield HealthCondition("UNKNOWN", "no drift_signals are active")
         return
     for version, drifts in (("schema", drift.schema_drift), ("threshold", drift.threshold_drift)):
-        if drifts is None:
+        if drifts is None and facts.expects_versions:
             yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known whether the {version} version drifts")
         elif drifts:
             yield HealthCondition("DEGRADED_NON_BLOCKING", f"the {version} version drifts")
