@@ -111,11 +111,11 @@ def _describe_active(status: Status) -> str:
     if not active:
         return "active      nothing"
     failing = [r["registry_id"] for r in active if (r["seal"], r["schema"]) != ("pass", "pass")]
-    possible = sum(can_be_active(REGISTRIES[r["registry_id"]]) for r in status.registries)
+    in_use = sum(r["in_use"] and can_be_active(REGISTRIES[r["registry_id"]]) for r in status.registries)
     ages = [r["age_days"] for r in active if r["age_days"] is not None]
     oldest = f", the oldest {plural(max(ages), 'day')} old" if ages else ""
     verified = f"failing: {list_some(failing, ', ')}" if failing else f"all verify{oldest}"
-    return f"active      {len(active)} of {possible} registries; {verified}"
+    return f"active      {len(active)} of {in_use} registries in use; {verified}"
 
 
 def _describe_last_change(status: Status) -> Iterator[str]:
