@@ -66,6 +66,7 @@ def print_change(
     report, missing = (None, ()) if activation is None or run is None else render_after_change(repository, run)
     findings = tuple(dict.fromkeys((*(outcome.findings if outcome is not None else ()), *other_findings, *missing)))
     document: dict[str, Any] = {
+        "dry_run": dry_run,
         "action": action,
         "moves": [] if planned is None else [move.to_json() for move in planned.moves],
         "activation_run_id": None if activation is None else activation.record.run_id,
@@ -73,8 +74,6 @@ def print_change(
         "report_run_id": None if report is None else report.ref.run_id,
         "findings": [finding.to_json() for finding in findings],
     }
-    if dry_run:
-        document["dry_run"] = True
 
     def print_text(page: Page) -> None:
         if outcome is None:

@@ -14,7 +14,7 @@ from registry_pipeline.findings.line_ends import fold_line_end_damage
 from registry_pipeline.pipeline.status import Status
 from registry_pipeline.pointers.chain import SealedRecord
 from registry_pipeline.pointers.plan import can_be_active
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import REGISTRIES, is_own_run, spec_of
 
 # A terminal of 80x24, without the line of the next prompt.
 _COLUMNS: Final = 80
@@ -134,14 +134,20 @@ def _describe_last_change(status: Status) -> Iterator[str]:
 
 
 def _count_newer_runs(status: Status, created_utc: str) -> int:
-    """Return the number of run folders whose names have a later time."""
+    """Return the number of run folders whose names have a later time, without the runs of this tool."""
     created = parse_utc(created_utc)
     if created is None:
         return 0
     # Names are compared as texts: parsing those of a hundred thousand folders would take a second.
     stamp = created.strftime("%Y-%m-%d__%H%M%S")
-    later = (name for names in status.listing.names.values() for name in names[bisect_right(names, stamp) :])
-    return sum(name[: len(stamp)] > stamp and name[:4].isdigit() and name[10:12] == "__" for name in later)
+    return sum(
+        name[:4].isdigit()
+        and name[10:12] == "__"
+        and name[: len(stamp)] > stamp
+        and not is_own_run(status.publish_root, run_root, name)
+        for run_root, names in status.listing.names.items()
+        for name in names[bisect_right(names, stamp) :]
+    )
 
 
 def _find_last_change(status: Status) -> SealedRecord | None:

@@ -110,7 +110,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("HASHFILE_ORDER", _E, "seal", "MANIFEST.sha256 and the root hash", "the lines are not in one of the three known orders", _NOT_OURS),
     ("ROOT_MISMATCH", _E, "seal", "MANIFEST.sha256 and the root hash", "ROOT_SHA256 is not the hash of the file lines", _REBUILD),
     # The state of the seal.
-    ("UNSEALED", _I, "seal", "Seal states", "the folder has no seal files", "seal runs with this tool, or exclude the folder"),
+    ("UNSEALED", _I, "seal", "Seal states", "the folder has no seal files", "seal the folder with the command `seal`, or exclude it"),
     ("PARTIAL", _E, "seal", "Seal states", "the folder has only some of the seal files", "sealing was interrupted or a seal file was removed; rebuild the run"),
     # Sealing existing folders.
     ("SEAL_OUTSIDE_ROOTS", _E, "sealing", "Sealing existing folders", "the folder is not directly under a run root", "move it to one of `run_roots` in registry-pipeline.toml, or add its parent folder there"),

@@ -228,6 +228,8 @@ def read_text_attributes(root: Path, paths: Sequence[str]) -> dict[str, str] | N
 
 def read_ignored_paths(root: Path, paths: Sequence[str]) -> frozenset[str] | None:
     """Return those of the paths, which need not exist, that git's rules ignore; None outside git."""
+    if not paths:
+        return frozenset()
     arguments = ("-c", "core.quotePath=false", "check-ignore", "--no-index", "--", *paths)
     answer = ask_git(root, *arguments, none_found=1)
     return None if answer is None else frozenset(answer.decode("utf-8", "surrogateescape").splitlines())

@@ -44,6 +44,7 @@ class Status:
     """The state of a repository; `registries` has the JSON object of each registry."""
 
     root: Path
+    publish_root: str
     git: GitState
     listing: RunListing
     inspection: Inspection
@@ -123,7 +124,7 @@ def read_status(repository: Repository, now: datetime) -> Status:
         if name != ACTIVATION_TAG
     )
     all_findings = sorted_findings((*findings, *listing.findings, *sources))
-    return Status(repository.root, run.git, listing, inspection, all_findings, registries)
+    return Status(repository.root, config.publish_root, run.git, listing, inspection, all_findings, registries)
 
 
 def _registry_to_json(

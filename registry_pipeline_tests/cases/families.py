@@ -199,12 +199,13 @@ def run_history(case: Case, _: Path) -> Any:
     arguments, files = case.arguments, case.files()
     if "missing" in arguments:
         return describe(make_missing_findings(arguments["missing"], RUN_ROOTS), "code", "severity", "path")
-    left_out = arguments.get("left_out", {})
+    left_out, excluded = arguments.get("left_out", {}), arguments.get("excluded", {})
     findings = compare_with_previous(
         files.get("previous.jsonl"),
         files["current.jsonl"],
         RUN_ROOTS,
         explain_missing=lambda run_root, run_id: left_out.get(f"{run_root}/{run_id}"),
+        find_exclusion=lambda run_root, run_id: excluded.get(f"{run_root}/{run_id}"),
     )
     return describe(findings, "code", "severity", "path")
 

@@ -50,7 +50,7 @@ def test_a_dry_run_names_the_moves_and_the_record_of_the_change(changeable: Repo
     assert (dry["dry_run"], dry["activation_run_id"], dry["report_run_id"]) == (True, None, None)
     assert dry["moves"] == real["moves"]
     assert f"would be recorded in {real['activation_run_id']}\n" in shown
-    assert "dry_run" not in real
+    assert real["dry_run"] is False
 
 
 def test_the_first_change_of_a_repository_is_previewed_too(known: Repository) -> None:

@@ -54,7 +54,7 @@ def test_a_registry_without_any_source_does_not_count_and_is_one_line(empty: Rep
     assert [line for line in build.out.splitlines() if "(not built)" in line] == []
     document = status(empty)
     assert document["health_state"] == "HEALTHY", document["health_conditions"]
-    lines = [line for line in empty("status", now=LATER).out.splitlines() if "migration_ledger" in line]
+    lines = [line for line in empty("status", "--all", now=LATER).out.splitlines() if "migration_ledger" in line]
     assert len(lines) == 1
     assert lines[0].startswith("not in use")
 

@@ -209,6 +209,8 @@ def _result_to_json(result: RebuildResult) -> dict[str, Any]:
             if row.run is not None
         ],
         "not_built": [row.registry_id for row in result.built if row.run is None],
+        "dry_run": False,
+        "preview": [],
         "activation_run_id": None if activation is None else activation.record.run_id,
         "report_run_id": None if result.report is None else result.report.ref.run_id,
         "interrupted": False,
@@ -329,6 +331,8 @@ def _build_days(
     document = {
         "built": [_day_to_json(day, verdict) for day, verdict in sealed],
         "not_built": [],
+        "dry_run": False,
+        "preview": [],
         "activation_run_id": None,
         "report_run_id": None,
         "interrupted": is_interrupted,

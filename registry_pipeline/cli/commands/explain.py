@@ -55,7 +55,7 @@ def explain_command(reporter: Reporter, word: tuple[str, ...]) -> int:
 
 
 def _print_codes(reporter: Reporter, rows: list[CodeRow], print_rows: Callable[[Page, list[CodeRow]], None]) -> None:
-    document = {"codes": [{name: getattr(row, name) for name in _MEMBERS} for row in rows]}
+    document = {"codes": [{name: getattr(row, name) for name in _MEMBERS} for row in rows], "words": []}
     reporter.print_result(document, (), lambda page: print_rows(page, rows))
 
 
