@@ -171,12 +171,12 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     repository = replace(repository, memo={})
     run = add_chain_head(repository, run)
     moves = move and not only
-    make = _Builds(repository, run, force=force, on_step=on_step, on_progress=on_progress)
-    build_one = partial(_build_registry, make)
+    builds = _Builds(repository, run, force=force, on_step=on_step, on_progress=on_progress)
+    build_one = partial(_build_registry, builds)
     selected = select_registries(repository.config, registry_ids, only=only)
     # (1) Build. The delta log has no pointer: it does not delay the activation, and a damaged log does not prevent it.
     first = [spec for spec in selected if spec.pointer or not moves]
-    rows = (None if force else _find_unchanged(make, first)) or _build_registries(first, build_one)
+    rows = (None if force else _find_unchanged(builds, first)) or _build_registries(first, build_one)
     findings = [finding for row in rows for finding in row.findings]
     if not moves:
         return RebuildResult(tuple(rows), sorted_findings(findings))

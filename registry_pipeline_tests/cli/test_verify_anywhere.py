@@ -6,6 +6,7 @@ import shutil
 import tarfile
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -122,6 +123,15 @@ def test_what_is_not_checked_is_in_json_and_beside_annotations(seen: Repository,
     assert document["not_checked"] == ["pointer file", "activation chain", "marks of bad runs", "recorded inputs"]
     assert (annotated.out, annotated.err.startswith(_LEFT_OUT)) == ("", True)
     assert seen("verify", RUN, "--json").document("verify")["not_checked"] == []
+
+
+def test_what_is_not_checked_is_skipped_in_junit(seen: Repository, nowhere: Repository) -> None:
+    report = _verify(nowhere, str(seen.runs / RUN), "--format", "junit")
+
+    cases = ET.fromstring(report.out).iter("testcase")  # noqa: S314 - written by the command
+    skipped = [case.get("name") for case in cases if case.find("skipped") is not None]
+    assert report.code == 0
+    assert skipped == ["pointer file", "activation chain", "marks of bad runs", "recorded inputs"]
 
 
 def test_inside_a_repository_a_run_comes_before_a_folder_of_the_same_name(built: Repository) -> None:

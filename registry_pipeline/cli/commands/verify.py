@@ -268,7 +268,7 @@ def _list_checked(repository: Repository | None, request: _VerifyOptions, result
         checked[repository.config.pointers] = ""
     if request.baseline is not None:
         checked[f"--baseline {request.baseline}"] = ""
-    return checked
+    return checked | dict.fromkeys(result.not_checked, "only a repository shows it")
 
 
 def _explain_nothing_verified(missing: Sequence[str]) -> str:
