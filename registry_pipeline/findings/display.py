@@ -21,6 +21,8 @@ _LINE_BREAKS: Final = re.compile("[\t\n\v\f\r\x85\u2028\u2029]+")
 _MARKUP: Final = re.compile(r"[\\`*\[\]<>|&]")
 _BACKTICKS: Final = re.compile("(`+)")
 MAX_LISTED: Final = 3
+# Underscores that begin or end emphasis; inside a word, as in a run id, they do not.
+_EMPHASIS: Final = re.compile(r"(?<!\w)_+|(?<!_)_+(?!\w)")
 _HEADING: Final = re.compile(r"\A *#")
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA: Final = re.compile("[\t\r\n]|[\\s\"'\u2018\u2019\u201c\u201d]*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
@@ -56,7 +58,8 @@ def _escape(character: str) -> str:
 
 def markdown_text(text: str) -> str:
     """Return text that Markdown shows as it is, in a line or a cell; line breaks and tabs become blanks."""
-    return _HEADING.sub(r"\#", _MARKUP.sub(r"\\\g<0>", _one_line(text)))
+    line = _EMPHASIS.sub(lambda match: r"\_" * len(match[0]), _MARKUP.sub(r"\\\g<0>", _one_line(text)))
+    return _HEADING.sub(r"\#", line)
 
 
 def _one_line(text: str) -> str:

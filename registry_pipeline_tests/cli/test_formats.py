@@ -397,6 +397,7 @@ def test_markdown_shows_markup_of_a_name_as_text(capsys: pytest.CaptureFixture[s
 @given(path=ANY_TEXT, got=ANY_TEXT)
 @example(path="a|b`c", got="<img src=x> [a](b) **b** | `c` \\|")
 @example(path="|", got="\\")
+@example(path="0", got="_0_ __a__ b_ 1__2 é_ü")
 def test_any_text_is_one_cell_of_a_markdown_table_and_no_markup(path: str, got: str) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as out:
         make_page().findings([finding("UNLISTED_FILE", path, got=got)])

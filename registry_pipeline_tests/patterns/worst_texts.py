@@ -60,6 +60,7 @@ CODE: Final[Mapping[str, Worst]] = {
     "findings.display:_HIDDEN_OTHERS": Worst("", "\u034f", "a"),
     "findings.display:_LINE_BREAKS": Worst("", "\n", "a"),
     "findings.display:_MARKUP": Worst("", "*", "a"),
+    "findings.display:_EMPHASIS": Worst("a", "_", "a"),
     "findings.finding:_NUMBER": Worst("", "1", "x"),
     "findings.finding:_POSITION": Worst("line ", "1", ":x"),
     "canonical:_REPOSITORY_ID": Worst("", "a", "_"),
