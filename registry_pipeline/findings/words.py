@@ -37,7 +37,10 @@ _ROWS: Final = (
     ("warned", "the run registry has a warning about the run", "run_registry"),
     # The table and the lines of `build`.
     ("moved", "the registry has a new run, and its pointer was moved to it", "Activation"),
-    ("unchanged", "the content is that of an earlier run, so no new run was sealed", "Captured registries"),
+    ("unchanged", "the content is that of an earlier run, so no new run was sealed", "Unchanged registries"),
+    ("up", "up to date: no registry has changed since its active run, so nothing was sealed", "Unchanged registries"),
+    ("dry", "the command printed what it would do, and wrote nothing", "Files that commands write"),
+    ("would", "what the command would do without --dry-run", "Files that commands write"),
     ("stays", "a run was sealed, and no pointer was moved to it", "Activation"),
     ("activated", "the number of pointers that moved, and the activation record that says so", "Activation"),
     ("replaced", "a run that was active before this build and that did not verify, or belongs to another repository", "Activation"),
@@ -77,6 +80,12 @@ _ROWS: Final = (
     ("files", "the number of files that differ between the two compared runs", "Inputs"),
     ("nothing", "there is nothing to report or to change; the rest of the line says what was looked for", "Recovery"),
     ("fixed", "a repair that `doctor --fix` made", "Recovery"),
+    ("--fail-on", "whether a condition of this option failed, passed, or is unknown", "Exit codes"),
+    # The lines of `seal` and `init`.
+    ("sealable", "the folder can be sealed; nothing was written", "Sealing existing folders"),
+    ("found", "the run roots that a search of the repository found", "Repository"),
+    ("written", "the files that the command made or changed", "Files that commands write"),
+    ("adopted", "the pointer file of an older tool now has an activation record", "Recovery"),
     # The states of pointer file and chain.
     ("committed", "the pointer file has the state of the last activation record", "Chain"),
     ("pending", "an activation record was sealed, and the pointer file was not replaced yet", "Chain"),

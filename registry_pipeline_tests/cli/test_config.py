@@ -102,7 +102,7 @@ def test_check_names_file_and_line_of_a_problem(folder: Path, old: str, new: str
 
     assert result.code == 2
     assert result.out.splitlines()[0].startswith(expected)
-    assert result.out.splitlines()[-1] == "FAIL: registry-pipeline.toml: 1 problem"
+    assert result.out.splitlines()[-1] == "fail: registry-pipeline.toml: 1 problem"
     assert run(folder, "config", "check", "-q").out.startswith(expected)
 
 

@@ -62,7 +62,7 @@ def check_command(reporter: Reporter, /) -> int:
         if data is None:
             page.line(f"none: {root} has no {CONFIG_NAME}; the defaults are used -> registry-pipeline init")
         else:
-            page.line(f"{'FAIL' if problems else 'pass'}: {CONFIG_NAME}: {plural(len(problems), 'problem')}")
+            page.line(f"{'fail' if problems else 'pass'}: {CONFIG_NAME}: {plural(len(problems), 'problem')}")
 
     reporter.print_result(document, (), print_text)
     if data is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,13 +52,7 @@ def seal_command(reporter: Reporter, paths: tuple[Path, ...], write: bool) -> in
             **count_findings(findings),
         },
     }
-    words = [
-        *(["-C", str(reporter.settings.repo)] if reporter.settings.repo else []),
-        "seal",
-        "--write",
-        *map(str, paths),
-    ]
-    next_command = shlex.join(["registry-pipeline", *words])
+    next_command = reporter.settings.format_command("seal", "--write", *map(str, paths))
     reporter.print_result(document, findings, lambda page: _print_results(page, request, results, next_command))
     codes = {finding.code for finding in findings}
     return combine_exit_codes(
@@ -89,7 +82,7 @@ def _print_results(page: Page, request: SealRequest, results: Sequence[SealResul
     if states["sealable"]:
         page.line(f"next: {next_command}")
     elif states["sealed"]:
-        page.line("next: registry-pipeline build")
+        page.line(f"next: {page.settings.format_command('build')}")
 
 
 def _format_row(result: SealResult) -> list[str]:
