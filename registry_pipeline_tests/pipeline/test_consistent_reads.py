@@ -11,7 +11,7 @@ from registry_pipeline.errors import BusyError
 from registry_pipeline.pipeline.inspect import inspect
 from registry_pipeline.pointers import state
 from registry_pipeline.pointers.recovery import complete_pending
-from registry_pipeline.pointers.state import pointer_lock, read_chain, read_chain_state
+from registry_pipeline.pointers.state import pointer_lock, read_chain_state
 from registry_pipeline_tests.pipeline.conftest import World, all_active
 from registry_pipeline_tests.pipeline.crash_changes import STEPS, kill
 
@@ -33,19 +33,22 @@ def once(real: Callable[..., Any], before: Callable[[], object] | None, after: C
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("call", ["read_chain", "read_pointer_bytes", "read_intent"])
+@pytest.mark.parametrize("call", ["_read_all_records", "read_pointer_bytes", "read_intent"])
 def test_an_activation_between_two_reads_is_no_edited_pointer_file(
     built: World, monkeypatch: pytest.MonkeyPatch, call: str, moment: str
 ) -> None:
+    activated: list[bool] = []
+
     def other_process() -> None:
         monkeypatch.undo()
-        assert all_active(built.build(minutes=10))
+        activated.append(all_active(built.build(minutes=10)))
 
     acts = {"before": None, "after": None} | {moment: other_process}
     monkeypatch.setattr(state, call, once(getattr(state, call), acts["before"], acts["after"]))
 
     chain = read_chain_state(built.repository)
 
+    assert activated == [True]
     assert (chain.state, chain.findings) == ("committed", ())
 
 
@@ -53,19 +56,23 @@ def test_a_reader_that_meets_one_change_reads_again_and_takes_no_lock(
     built: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A shared lock would make a change that begins meanwhile wait."""
+    activated: list[bool] = []
+    read_all_records = state._read_all_records
 
     def other_process() -> None:
         with monkeypatch.context() as undone:
-            undone.setattr(state, "read_chain", read_chain)
-            built.build(minutes=10)
+            undone.setattr(state, "_read_all_records", read_all_records)
+            undone.setattr(state, "pointer_lock", pointer_lock)
+            activated.append(all_active(built.build(minutes=10)))
 
     def refused(*_args: Any, **_kwargs: Any) -> Any:
         raise AssertionError("the reader takes the lock")
 
-    monkeypatch.setattr(state, "read_chain", once(read_chain, None, other_process))
+    monkeypatch.setattr(state, "_read_all_records", once(read_all_records, None, other_process))
     monkeypatch.setattr(state, "pointer_lock", refused)
 
     assert read_chain_state(built.repository).state == "committed"
+    assert activated == [True]
 
 
 def test_a_change_waits_for_a_reader_that_shares_the_lock(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,14 +94,17 @@ def test_a_change_waits_for_a_reader_that_shares_the_lock(built: World, monkeypa
 def test_an_inspection_reads_pointer_file_and_chain_of_one_moment(
     built: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    activated: list[bool] = []
+
     def other_process() -> None:
         monkeypatch.undo()
-        built.build(minutes=10)
+        activated.append(all_active(built.build(minutes=10)))
 
-    monkeypatch.setattr(state, "read_chain", once(read_chain, None, other_process))
+    monkeypatch.setattr(state, "_read_all_records", once(state._read_all_records, None, other_process))
 
     seen = inspect(built.repository, built.run(20))
 
+    assert activated == [True]
     assert seen.findings == ()
     assert seen.active["drift_signals"].ref.run_id == built.active("drift_signals")
 
