@@ -10,7 +10,7 @@ from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import REGISTRIES, is_enabled
 from registry_pipeline.registries.sources import find_source_paths
 from registry_pipeline.runs.reference import PointerFile, RunId
-from registry_pipeline.runs.scan import list_run_folder_names
+from registry_pipeline.runs.scan import list_tagged_entries
 
 
 def find_unused_registries(
@@ -64,11 +64,10 @@ def _find_registries_with_runs(repository: Repository, specs: Mapping[str, Regis
     """Return the registries that have a run folder in any run root, by the tag in its name."""
     by_tag = {spec.tag: name for name, spec in specs.items() if spec.tag is not None}
     found: set[str] = set()
-    # One listing of each root, and only names with such a tag are parsed: a root may have a hundred thousand folders.
-    for _, names in list_run_folder_names(repository.root, repository.config.run_roots, lambda _root, _error: None):
-        for name in names:
-            parts = name.split("__", 3)
-            if len(parts) > 2 and parts[2] in by_tag:
-                run_id = RunId.parse(name)
-                found.update(() if run_id is None or run_id.tag not in by_tag else {by_tag[run_id.tag]})
+    run_roots = repository.config.run_roots
+    for _, entries in list_tagged_entries(repository.root, run_roots, lambda _root, _error: None, by_tag):
+        for entry in entries:
+            run_id = RunId.parse(entry.name)
+            if run_id is not None and run_id.tag in by_tag and entry.is_dir(follow_symlinks=False):
+                found.add(by_tag[run_id.tag])
     return found
