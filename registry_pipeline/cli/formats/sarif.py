@@ -82,6 +82,6 @@ def _make_uri(path: str) -> str:
     """Return a path as a URI: relative to the repository, or a file URI if it is absolute."""
     try:
         name = path.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a surrogate that stands for no byte, from a file that was parsed
+    except UnicodeEncodeError:  # a surrogate without a byte, from a file that was parsed
         name = path.encode("utf-8", "backslashreplace")
     return f"file://{quote(name)}" if path.startswith("/") else quote(name)
