@@ -7,8 +7,8 @@ from typing import Literal
 
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.finding import Finding, has_errors
-from registry_pipeline.pipeline.rebuild import BuiltRow, find_unchanged, select_registries
-from registry_pipeline.pipeline.steps import add_chain_head, build, keep_unchanged
+from registry_pipeline.pipeline.rebuild import Builds, BuiltRow, select_registries
+from registry_pipeline.pipeline.steps import add_chain_head, keep_unchanged
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.runs.sealed_run import NotBuilt
@@ -48,16 +48,20 @@ def preview_build(
     `select_registries` and `build`.
     """
     repository = replace(repository, memo={})
-    run = add_chain_head(repository, run)
+    builds = Builds(
+        repository,
+        add_chain_head(repository, run),
+        on_step=lambda _step, registry_id: on_step(registry_id),
+        write_caches=False,
+    )
     selected = select_registries(repository.config, registry_ids, only=only)
     with_pointer = [spec for spec in selected if spec.pointer]
-    unchanged = None if force else find_unchanged(repository, run, with_pointer, write_caches=False)
+    unchanged = None if force else builds.find_unchanged(with_pointer)
     rows = [_make_kept_row(row) for row in unchanged or ()]
     failed: set[str] = set()
     changed: set[str] = set()
     for spec in selected if unchanged is None else selected[len(rows) :]:
         name = spec.registry_id
-        on_step(name)
         blocked = tuple(upstream for upstream in spec.depends_on if upstream in failed)
         pending = tuple(upstream for upstream in (*spec.depends_on, *spec.after) if upstream in changed)
         if blocked:
@@ -65,7 +69,7 @@ def preview_build(
         elif pending:
             row = PreviewRow(name, "depends", because_of=pending)
         else:
-            row = _preview_registry(repository, run, spec, force=force)
+            row = _preview_registry(builds, spec, force=force)
         rows.append(row)
         # A missing source of a capture is no error: its dependants are built without it.
         has_failed = row.outcome == "skipped" or (row.outcome == "not_built" and has_errors(row.findings))
@@ -81,14 +85,14 @@ def _make_kept_row(row: BuiltRow) -> PreviewRow:
     return PreviewRow(row.registry_id, outcome, row.records, findings=row.findings)
 
 
-def _preview_registry(repository: Repository, run: BuildRun, spec: RegistrySpec, *, force: bool) -> PreviewRow:
+def _preview_registry(builds: Builds, spec: RegistrySpec, *, force: bool) -> PreviewRow:
     name = spec.registry_id
-    built = build(repository, run, spec, {}, write_caches=False)
+    built, _ = builds.build(spec, {})
     if isinstance(built, NotBuilt):
         return PreviewRow(name, "not_built", findings=built.findings)
     checked = () if built.check is None else built.check.findings
     # What is built from several sources is kept only if all of it is, and that is known by now.
-    kept = keep_unchanged(repository, run, built).kept if spec.is_kept_alone and not force else None
+    kept = keep_unchanged(builds.repository, builds.run, built).kept if spec.is_kept_alone and not force else None
     return PreviewRow(
         name,
         "new" if kept is None else "unchanged",

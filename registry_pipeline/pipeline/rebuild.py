@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from functools import partial
 from types import FrameType
 from typing import Literal
@@ -22,7 +21,7 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.pipeline.inspect import Inspection, inspect
 from registry_pipeline.pipeline.steps import add_chain_head, build, keep_unchanged, list_head_inputs, seal
-from registry_pipeline.pointers.activation import activate, select_activatable
+from registry_pipeline.pointers.activation import activate, find_newest_runs, select_activatable
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
@@ -40,7 +39,7 @@ from registry_pipeline.registries.system_health.build import HealthInputs, rende
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.envelope import BuildContext, InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers
-from registry_pipeline.runs.scan import find_dated_runs, list_run_folders
+from registry_pipeline.runs.scan import list_run_folders
 from registry_pipeline.runs.sealed_run import Activation, Built, NotBuilt, Refusal, SealedRun, Verdict
 from registry_pipeline.values import field, replace, value_type
 
@@ -171,28 +170,35 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     repository = replace(repository, memo={})
     run = add_chain_head(repository, run)
     moves = move and not only
-    builds = _Builds(repository, run, force=force, on_step=on_step, on_progress=on_progress)
+    builds = Builds(repository, run, force=force, on_step=on_step, on_progress=on_progress)
     build_one = partial(_build_registry, builds)
     selected = select_registries(repository.config, registry_ids, only=only)
+    logs = [spec for spec in selected if not spec.pointer]
     # (1) Build. The delta log has no pointer: it does not delay the activation, and a damaged log does not prevent it.
-    first = [spec for spec in selected if spec.pointer or not moves]
-    rows = (None if force else _find_unchanged(builds, first)) or _build_registries(first, build_one)
-    findings = [finding for row in rows for finding in row.findings]
+    with_pointer = [spec for spec in selected if spec.pointer]
+    rows = None if force else builds.find_unchanged(with_pointer)
+    if rows is None:
+        rows = _build_registries(with_pointer, build_one)
     if not moves:
-        return RebuildResult(tuple(rows), sorted_findings(findings))
+        rows += _build_registries(logs, build_one)
+        return RebuildResult(tuple(rows), _collect_findings(rows))
     # (2) Activate and render.
-    result = _activate_and_render(repository, run, rows, findings, actor=actor, reason=reason, on_step=on_step)
+    result = _activate_and_render(repository, run, rows, actor=actor, reason=reason, on_step=on_step)
     # (3) Extend the log, whatever became of the activation.
     try:
-        logs = _build_registries([spec for spec in selected if not spec.pointer], build_one)
+        log_rows = _build_registries(logs, build_one)
     except (RegistryPipelineError, OSError, KeyboardInterrupt, SystemExit) as error:
         if result.activation is None:
             raise
         detail = _describe_error(error)
         missing = finding("LOG_NOT_EXTENDED", repository.config.publish_root, detail=detail)
         return replace(result, findings=sorted_findings([*result.findings, missing]))
-    log_findings = [finding for row in logs for finding in row.findings]
-    return replace(result, built=(*result.built, *logs), findings=sorted_findings([*result.findings, *log_findings]))
+    findings = sorted_findings([*result.findings, *_collect_findings(log_rows)])
+    return replace(result, built=(*result.built, *log_rows), findings=findings)
+
+
+def _collect_findings(rows: Iterable[BuiltRow]) -> tuple[Finding, ...]:
+    return sorted_findings(finding for row in rows for finding in row.findings)
 
 
 def _build_registries(
@@ -219,13 +225,13 @@ def _build_registries(
 
 
 @value_type
-class _Builds:
+class Builds:
     """The builds of one rebuild, and what the comparison with the active runs left for the build that seals."""
 
     repository: Repository
     run: BuildRun
-    force: bool
-    on_step: Callable[[Step, str], None]
+    force: bool = False
+    on_step: Callable[[Step, str], None] = lambda _step, _registry: None
     on_progress: Callable[[int], None] | None = None
     write_caches: bool = True
     # What was built from no other registry, with the seconds that it took: it can still be sealed, once.
@@ -248,70 +254,54 @@ class _Builds:
         self.on_step("validate", run.registry_id)
         return validate(self.repository, run, activated=self.run.activated.get(run.registry_id))
 
+    def find_unchanged(self, specs: Sequence[RegistrySpec]) -> list[BuiltRow] | None:
+        """Return the rows of a build in which every registry keeps its active run; None if one has to be sealed.
 
-def find_unchanged(
-    repository: Repository, run: BuildRun, specs: Sequence[RegistrySpec], *, write_caches: bool = True
-) -> list[BuiltRow] | None:
-    """Return the rows of a build of these registries if it would keep the active run of each, else None.
-
-    Nothing is sealed; without `write_caches` nothing at all is written.
-    """
-    builds = _Builds(replace(repository, memo={}), run, False, lambda _step, _registry: None, write_caches=write_caches)
-    return _find_unchanged(builds, specs)
+        None also if a source or an active run has an error: then the build that seals reports it.
+        """
+        # A build that seals would be refused: it reports why.
+        if read_chain_state(self.repository, from_checkpoint=True).refuses:
+            return None
+        built_specs = {spec.registry_id: spec for spec in specs if not spec.is_kept_alone}
+        tags = [spec.tag for spec in built_specs.values() if spec.tag]
+        listing = list_run_folders(self.repository.root, self.repository.config.run_roots, tags)
+        newest = find_newest_runs(listing, built_specs, not_after=self.run.started)
+        rows: list[BuiltRow] = []
+        unchanged: dict[str, SealedRun] = {}
+        for spec in specs:
+            try:
+                built, seconds = self.build(spec, unchanged)
+            except (RefusedError, EvidenceError):
+                return None
+            if not spec.depends_on:
+                self.compared[spec.registry_id] = built, seconds
+            if isinstance(built, NotBuilt):
+                if has_errors(built.findings):
+                    return None
+                rows.append(BuiltRow(spec.registry_id, round(seconds, 3), built.findings))
+                continue
+            started = time.perf_counter()
+            built = keep_unchanged(self.repository, self.run, built)
+            verdict = None if built.kept is None else self.validate(built.kept)
+            if built.kept is None or verdict is None or not verdict.passed:
+                return None
+            # A newer run waits to become active: sealing all of them lets the whole set move.
+            if spec.registry_id in newest and newest[spec.registry_id].run_id != built.kept.ref.run_id:
+                return None
+            unchanged[spec.registry_id] = built.kept
+            rows.append(_make_row(built, built.kept, verdict, seconds + time.perf_counter() - started))
+            if spec.is_kept_alone:
+                self.kept[spec.registry_id] = rows[-1]
+        return rows
 
 
 def is_up_to_date(repository: Repository, run: BuildRun) -> bool:
     """Return whether a rebuild of all registries with a pointer would seal nothing; writes no run folder."""
-    return find_unchanged(repository, run, [spec for spec in BUILD_ORDER if spec.pointer]) is not None
+    builds = Builds(replace(repository, memo={}), run)
+    return builds.find_unchanged([spec for spec in BUILD_ORDER if spec.pointer]) is not None
 
 
-def _find_unchanged(builds: _Builds, specs: Sequence[RegistrySpec]) -> list[BuiltRow] | None:
-    """Return the rows of a build in which every registry keeps its active run; None if one has to be sealed.
-
-    None also if a source or an active run has an error: then the build that seals reports it.
-    """
-    # A build that seals would be refused: it reports why.
-    if read_chain_state(builds.repository, from_checkpoint=True).refuses:
-        return None
-    newest = _find_newest(builds.repository, builds.run.started, [spec for spec in specs if not spec.is_kept_alone])
-    rows: list[BuiltRow] = []
-    unchanged: dict[str, SealedRun] = {}
-    for spec in specs:
-        try:
-            built, seconds = builds.build(spec, unchanged)
-        except (RefusedError, EvidenceError):
-            return None
-        if not spec.depends_on:
-            builds.compared[spec.registry_id] = built, seconds
-        if isinstance(built, NotBuilt):
-            if has_errors(built.findings):
-                return None
-            rows.append(BuiltRow(spec.registry_id, round(seconds, 3), built.findings))
-            continue
-        started = time.perf_counter()
-        built = keep_unchanged(builds.repository, builds.run, built)
-        verdict = None if built.kept is None else builds.validate(built.kept)
-        if built.kept is None or verdict is None or not verdict.passed:
-            return None
-        # A newer run waits to become active: sealing all of them lets the whole set move.
-        if newest.get(spec.registry_id, built.kept.ref.run_id) != built.kept.ref.run_id:
-            return None
-        unchanged[spec.registry_id] = built.kept
-        rows.append(_make_row(built, built.kept, verdict, seconds + time.perf_counter() - started))
-        if spec.is_kept_alone:
-            builds.kept[spec.registry_id] = rows[-1]
-    return rows
-
-
-def _find_newest(repository: Repository, moment: datetime, specs: Iterable[RegistrySpec]) -> dict[str, str]:
-    """Return the newest run id of each registry, by its name, of the run folders that are not dated after a moment."""
-    by_tag = {spec.tag: spec.registry_id for spec in specs if spec.tag}
-    listing = list_run_folders(repository.root, repository.config.run_roots, by_tag)
-    dated = find_dated_runs(listing, by_tag)
-    return {by_tag[run_id.tag]: folder.run_id for run_id, folder in dated if run_id.stamp <= moment}
-
-
-def _build_registry(builds: _Builds, spec: RegistrySpec, sealed: Mapping[str, SealedRun]) -> BuiltRow:
+def _build_registry(builds: Builds, spec: RegistrySpec, sealed: Mapping[str, SealedRun]) -> BuiltRow:
     """Build, seal and validate one registry; without `force` an unchanged capture or log keeps its run."""
     if spec.registry_id in builds.kept:
         return builds.kept[spec.registry_id]
@@ -342,7 +332,6 @@ def _activate_and_render(
     repository: Repository,
     run: BuildRun,
     rows: Sequence[BuiltRow],
-    findings: list[Finding],
     *,
     actor: str,
     reason: str,
@@ -353,7 +342,7 @@ def _activate_and_render(
     new_rows = [row for row in rows if not row.reused and REGISTRIES[row.registry_id].pointer]
     passed = [(row.run, row.verdict) for row in new_rows if row.run and row.verdict and row.verdict.passed]
     selected, obstacles = select_activatable(repository, passed)
-    findings = [*findings, *obstacles]
+    findings = [*_collect_findings(rows), *obstacles]
     # (2) Activate them with one record.
     activation: Activation | Refusal | None = None
     if selected:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -157,10 +158,13 @@ class Obstacle:
     next_command: str = ""
 
 
-def find_newest_runs(listing: RunListing, specs: Mapping[str, RegistrySpec]) -> dict[str, RunFolder]:
-    """Return the newest run folder of each registry, by the time and the tag in its name."""
+def find_newest_runs(
+    listing: RunListing, specs: Mapping[str, RegistrySpec], *, not_after: datetime | None = None
+) -> dict[str, RunFolder]:
+    """Return the newest run folder of each registry, by the time and the tag in its name, if not after a moment."""
     by_tag = {spec.tag: name for name, spec in specs.items() if spec.tag}
-    return {by_tag[run_id.tag]: folder for run_id, folder in find_dated_runs(listing, by_tag)}
+    dated = find_dated_runs(listing, by_tag)
+    return {by_tag[run_id.tag]: folder for run_id, folder in dated if not_after is None or run_id.stamp <= not_after}
 
 
 def read_claims(root: Path, folders: Mapping[str, RunFolder]) -> dict[str, Candidate]:

@@ -89,6 +89,17 @@ def test_force_seals_what_has_not_changed(world: World) -> None:
     assert all(row.activated for row in result.built if row.registry_id != "registry_delta_log")
 
 
+def test_a_log_that_is_behind_is_extended_and_no_other_registry_is_sealed(world: World) -> None:
+    last_log = max(name for name in world.names() if "registry_delta_log" in name)
+    lines = (world.runs / last_log / "REGISTRY_DELTA_LOG_v0_1.jsonl").read_bytes().splitlines()
+    shutil.rmtree(world.runs / last_log)
+
+    result = rebuild(world.repository, world.run(10), move=False, actor="Ada", reason="a test")
+
+    (log,) = [row for row in result.built if not row.reused and row.run is not None]
+    assert (log.registry_id, log.records) == ("registry_delta_log", len(lines))
+
+
 def add_foreign_run(world: World) -> None:
     add_run_folder(world.runs / "some_work")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from signal import SIGINT
 from typing import Any, Final
@@ -180,21 +180,23 @@ def _print_preview(
 
     conditions = check_conditions(fail_on, findings, None, None)
     reporter.print_result(document, findings, print_text, conditions=conditions)
-    unbuilt = [f for row in rows if row.outcome == "not_built" for f in row.findings if f.severity is Severity.ERROR]
-    is_log_error = {finding.code.startswith("DELTA_") for finding in unbuilt}
-    codes = [ExitCode.INVALID_EVIDENCE * (True in is_log_error or not all(row.is_valid for row in rows))]
-    codes += [ExitCode.NOT_FOUND * (False in is_log_error), ExitCode.FAIL_ON * has_failed(conditions)]
-    return combine_exit_codes(codes)
+    codes = _find_codes_of_unbuilt(f for row in rows if row.outcome == "not_built" for f in row.findings)
+    codes += [ExitCode.INVALID_EVIDENCE * any(not row.is_valid for row in rows)]
+    return combine_exit_codes([*codes, ExitCode.FAIL_ON * has_failed(conditions)])
+
+
+def _find_codes_of_unbuilt(findings: Iterable[Finding]) -> list[int]:
+    """Return the exit codes of the errors because of which registries were not built."""
+    # A log that cannot be continued exists and is invalid evidence (3). An unreadable source is missing (7).
+    is_log_error = {f.code.startswith("DELTA_") for f in findings if f.severity is Severity.ERROR}
+    return [ExitCode.INVALID_EVIDENCE * (True in is_log_error), ExitCode.NOT_FOUND * (False in is_log_error)]
 
 
 def _find_exit_code(result: RebuildResult, conditions: Sequence[ConditionResult]) -> int:
     """Return the exit code of a build: of its verdicts, missing sources, activation, report and `--fail-on`."""
     failed = [row.verdict for row in result.built if row.verdict is not None and not row.verdict.passed]
     codes = [exit_code_of(verdict.errors()) or ExitCode.INVALID_EVIDENCE for verdict in failed]
-    # A log that cannot be continued exists and is invalid evidence (3). An unreadable source is missing (7).
-    errors = [f for row in result.built if row.run is None for f in row.findings if f.severity is Severity.ERROR]
-    is_log_error = {finding.code.startswith("DELTA_") for finding in errors}
-    codes += [ExitCode.INVALID_EVIDENCE * (True in is_log_error), ExitCode.NOT_FOUND * (False in is_log_error)]
+    codes += _find_codes_of_unbuilt(f for row in result.built if row.run is None for f in row.findings)
     codes += [ExitCode.REFUSED * result.waiting, ExitCode.INCOMPLETE * is_change_incomplete(result.findings)]
     codes += [exit_code_of_refusal(result.activation)] if isinstance(result.activation, Refusal) else []
     return combine_exit_codes([*codes, ExitCode.FAIL_ON * has_failed(conditions)])
