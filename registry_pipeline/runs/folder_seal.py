@@ -21,13 +21,12 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.collector import FindingCollector
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.runs.check_manifest import check_run_json
+from registry_pipeline.runs.large_files import FileState, state_of
 from registry_pipeline.runs.manifest import Manifest, build_manifest
 from registry_pipeline.runs.tree import (
     MAX_DOCUMENT_BYTES,
-    FileStatus,
     Tree,
     describe_kind,
-    make_file_status,
     open_directory,
 )
 from registry_pipeline.runs.verify import verify_folder
@@ -67,7 +66,7 @@ class FolderSeal:
     """
 
     manifest: Manifest | None
-    statuses: Mapping[str, FileStatus]
+    statuses: Mapping[str, FileState]
     run_json: Mapping[str, Any] | None
     has_manifest: bool
     findings: tuple[Finding, ...]
@@ -185,12 +184,12 @@ def write_seal(folder: Path, shown: str, seal: FolderSeal, staging_root: Path) -
 
 def _find_changes(folder: Path, shown: str, seal: FolderSeal) -> tuple[Finding, ...]:
     """Return a finding for each file that was changed, added or removed since the seal was computed."""
-    statuses: dict[str, FileStatus] = {}
+    statuses: dict[str, FileState] = {}
     for parent, _, names, descriptor in os.fwalk(folder):
         prefix = f"{os.path.relpath(parent, folder)}/".removeprefix("./")
         for name in names:
             if prefix or name not in SEAL_FILES:
-                statuses[prefix + name] = make_file_status(os.stat(name, dir_fd=descriptor, follow_symlinks=False))
+                statuses[prefix + name] = state_of(os.stat(name, dir_fd=descriptor, follow_symlinks=False))
     collector = FindingCollector(shown)
     for relpath in sorted({path for path, _ in statuses.items() ^ seal.statuses.items()}):
         collector.add("FILE_CHANGED_WHILE_READING", relpath)

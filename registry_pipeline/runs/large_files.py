@@ -14,13 +14,14 @@ FILE_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _LARGE_BYTES: Final = 4 * 2**20
 _BUFFER_BYTES: Final = 2**18
 _THREADS: Final = 2
-FileState = tuple[int, int, int, int, int]
-"""The part of a file's status that differs after every change."""
+FileState = tuple[int, int, int, int, int, int]
+"""Device, kind and permissions, inode, size, change and modification time of a file."""
 
 
 def state_of(status: os.stat_result) -> FileState:
-    """Return the part of a status that differs if the file has changed or was replaced."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns, status.st_mtime_ns
+    """Return the part of a status that differs if the file was written, replaced or changed in any other way."""
+    times = status.st_ctime_ns, status.st_mtime_ns
+    return status.st_dev, status.st_mode, status.st_ino, status.st_size, *times
 
 
 def hash_large_files(folder: int, sizes: Mapping[str, int]) -> dict[tuple[str, FileState], str]:

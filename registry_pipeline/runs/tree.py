@@ -57,15 +57,6 @@ def _list_entries(folder: int) -> list[os.DirEntry[str]]:
         return sorted(entries, key=attrgetter("name"))
 
 
-# Kind and permissions, inode, size, modification and change time of a file.
-FileStatus = tuple[int, int, int, int, int]
-
-
-def make_file_status(status: os.stat_result) -> FileStatus:
-    """Return what differs if a file was written, replaced or changed in any other way."""
-    return status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
 class Tree:
     """One pass over the files of an open folder, with findings for all that differs from what was sealed.
 
@@ -86,7 +77,7 @@ class Tree:
         self._large_hashes: Mapping[tuple[str, FileState], str] = {}
         self._read_file: Callable[[int, os.stat_result, str], None] = self._compare_with_entry
         self._read_entries: list[ManifestEntry] = []
-        self._statuses: dict[str, FileStatus] = {}
+        self._statuses: dict[str, FileState] = {}
         self._holes_left = MAX_HOLE_BYTES
         self._seen: set[str] = set()
         self._unvisited: list[str] = []
@@ -134,7 +125,7 @@ class Tree:
         self._walk(self._folder, self.top.values())
         self._report_missing_files()
 
-    def read_entries(self) -> tuple[list[ManifestEntry], dict[str, FileStatus]]:
+    def read_entries(self) -> tuple[list[ManifestEntry], dict[str, FileState]]:
         """Read every file, and return its manifest entry and its status before it was read; nothing is compared."""
         self._read_file = self._make_entry
         self._walk(self._folder, self.top.values())
@@ -262,7 +253,7 @@ class Tree:
 
     def _make_entry(self, file: int, status: os.stat_result, relpath: str) -> None:
         """Add the entry and the status of a file; keep the bytes of run.json."""
-        self._statuses[relpath] = make_file_status(status)
+        self._statuses[relpath] = state_of(status)
         if relpath == "run.json" and status.st_size > MAX_DOCUMENT_BYTES:
             self._collector.add("RUN_JSON_TOO_LARGE", relpath, got=status.st_size)
         elif relpath == "run.json":
