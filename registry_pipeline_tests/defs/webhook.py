@@ -21,9 +21,9 @@ class Webhook:
     status: int = 204
     location: str | None = None
 
-    def find(self, dagster_run_id: str) -> dict[str, Any] | None:
-        """Return the first document about a Dagster run."""
-        return next((document for document in self.documents if document["dagster_run_id"] == dagster_run_id), None)
+    def find(self, text: str) -> dict[str, Any] | None:
+        """Return the first document whose text contains this one."""
+        return next((document for document in self.documents if text in document["text"]), None)
 
 
 @contextmanager

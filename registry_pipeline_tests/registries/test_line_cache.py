@@ -117,6 +117,26 @@ def test_only_a_new_folder_is_read(repository: Repository, folders_read: list[st
     assert with_cache == build_without_cache(repository)
 
 
+def test_few_new_folders_are_read_again_until_they_are_a_hundredth_of_all(
+    tmp_path: Path, folders_read: list[str]
+) -> None:
+    for number in range(200):
+        put(tmp_path / ROOT / f"run-{number}", "notes.txt", b"")
+    repository = repository_at(tmp_path)
+    build(repository)
+    read = []
+    for name in ("a", "b", "c"):
+        put(tmp_path / ROOT / name, "notes.txt", b"")
+        folders_read.clear()
+        build(repository)
+        read.append(sorted(folders_read))
+    folders_read.clear()
+    build(repository)
+
+    assert read == [["a"], ["a", "b"], ["a", "b", "c"]]
+    assert folders_read == [], "with the third folder the file was written"
+
+
 def test_a_folder_that_changed_shortly_before_the_build_is_read_again(
     repository: Repository, folders_read: list[str]
 ) -> None:

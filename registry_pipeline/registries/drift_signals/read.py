@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 from registry_pipeline.config import Repository
 from registry_pipeline.git.repository import read_tracked_digests
 from registry_pipeline.git.tree import WorkingTree
@@ -25,7 +27,8 @@ def read_drift_signals_inputs(repository: Repository, context: SourceContext) ->
     tree, config = WorkingTree(repository.root), repository.config
     # (1) The versions of the registries that this one is built on: each record states one, so the first is enough.
     run_registry = read_upstream_artifact(context, "run_registry")
-    first_line = run_registry.split(b"\n", 1)[0] or b"null"
+    # BytesIO shares the bytes, of which `split` would copy all.
+    first_line = BytesIO(run_registry).readline().strip() or b"null"
     run_record = parse_upstream_json(first_line, "run_registry")
     rows = parse_upstream_json(read_upstream_artifact(context, "op_status_table"), "op_status_table")
     first_row = rows[0] if isinstance(rows, list) and rows else None

@@ -33,6 +33,8 @@ _CLAIMS_NOTHING: Final = 1 << 8
 _FOLDER_NUMBERS: Final = 2
 _FILE_NUMBERS: Final = 3
 _MAX_SIZES_BYTES: Final = 4096
+# Writing a line costs a hundredth of reading its folder.
+_LINES_PER_CHANGE: Final = 100
 
 
 class LineCache:
@@ -118,7 +120,7 @@ class LineCache:
         return ids
 
     def save(self, started: datetime) -> None:
-        """Replace the file if a line is new or gone; `started` is a time before the first folder was read.
+        """Replace the file if enough lines are new or gone; `started` is a time before the first folder was read.
 
         A folder that changed shortly before `started`, or since, is left out.
         """
@@ -131,7 +133,9 @@ class LineCache:
             ),
             key=itemgetter(0),
         )
-        if new or len(self._kept) != self._entries.count:
+        changes = len(new) + self._entries.count - len(self._kept)
+        # To read a few folders again takes less than to write all lines.
+        if changes * _LINES_PER_CHANGE > self._entries.count:
             write_cache_file(self._path, self._first_line, self._entries.merge(self._kept, new))
 
 
