@@ -285,7 +285,7 @@ class FileEdits:
             advice = "`entries add --update` replaces it; --dry-run --diff shows how"
             self.findings.append(finding("EN002", path, location=location, got=key, detail=collision, advice=advice))
             return
-        if not documents and self._library.has_one_ability_a_file(new.type):
+        if not documents and self._library.has_single_abilities(new.type):
             documents = [value]
         try:
             self._documents[path] = _PUT.get(new.type.family, put_in_list)(new.type, documents, value)

@@ -56,7 +56,8 @@ $ registry_add_entry --type modules --entry-file entry.yaml
 |---|---|---|---|---|
 """
 _AGENTS_TAIL = """
-A schema may be extended by keys that start with `x-`. A further file `<type>.schema.yaml` defines a type of this
+A schema may be extended by keys that start with `x-`. Its `additionalProperties` and `required` decide how strict it
+is. A file of abilities contains a list, or a single ability. A further file `<type>.schema.yaml` defines a type of this
 repository; it states where the entries are: `x-key`, `x-content`, `x-list`, `x-purpose`.
 `registry_coordination.md` lists the rules between the registries.
 """

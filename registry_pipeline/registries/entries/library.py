@@ -100,17 +100,20 @@ class Library:
             path = existing.path
         else:
             name = key
-            if entry_type.family == "abilities" and not self.has_one_ability_a_file(entry_type):
+            if entry_type.family == "abilities" and not self.has_single_abilities(entry_type):
                 # The domain of an ability is the part of its id before the first dot or colon.
                 domain, separator, _ = key.replace(":", ".").partition(".")
                 name = domain if separator and domain else "general"
             path = f"{folder_of(self.config, entry_type)}/{name}.yaml"
         return Entry(entry_type, key, value, path)
 
-    def has_one_ability_a_file(self, entry_type: EntryType) -> bool:
+    def has_single_abilities(self, entry_type: EntryType) -> bool:
         """Return whether a level has files of abilities, and each contains one ability instead of a list."""
-        files = [nodes for path, nodes in self.documents.items() if is_content_file(self.config, entry_type, path)]
-        return bool(files) and all(nodes and is_single_ability(entry_type, nodes[0].value) for nodes in files)
+        if entry_type.family != "abilities":
+            return False
+        files = (nodes for path, nodes in self.documents.items() if is_content_file(self.config, entry_type, path))
+        are_single = (bool(nodes) and is_single_ability(entry_type, nodes[0].value) for nodes in files)
+        return next(are_single, False) and all(are_single)
 
 
 def read_library(repository: Repository) -> Library:

@@ -143,7 +143,7 @@ def _explain_path_problem(library: Library, path: str) -> str:
     A `/` at the start is the root of the repository; a `#` starts a position inside the document.
     """
     file_path = path.partition("#")[0]
-    parts = file_path.removeprefix("/").split("/")
+    parts = file_path.split("/")  # the empty part before a `/` at the start adds nothing to the root
     # Backslashes and two slashes at the start would lead elsewhere on other systems.
     if not file_path or file_path.startswith("//") or "\\" in file_path or "\0" in file_path or ".." in parts:
         return "does not stay inside the repository"
