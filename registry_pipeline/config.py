@@ -136,7 +136,8 @@ class Entries:
     abilities_low: str = option_row(".system/registry/low-level", repo_path, "folder of the low-level abilities")
     abilities_high: str = option_row(".system/registry/high-level", repo_path, "folder of the high-level abilities")
     hooks: str = option_row(".system/hooks", repo_path, "folder of the hooks")
-    stages: tuple[str, ...] = option_row(("understand", "plan", "act", "review"), _texts, "the stages that a hook may name")
+    stages: tuple[str, ...] = option_row(("understand", "plan", "act", "review"), _texts, "the stages that a hook or a related document may name")
+    maturity: tuple[str, ...] = option_row(("SCAFFOLDED", "IN_PROGRESS", "DESIGNED", "MOCKED", "IMPLEMENTED", "FUNCTIONAL", "QA_VERIFIED", "READY_FOR_INTEGRATION", "READY_FOR_RELEASE", "DEPRECATED"), _texts, "the values that the maturity of a module may have")
 
 
 @value_type

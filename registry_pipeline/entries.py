@@ -1,10 +1,12 @@
 """Change registry entries (modules, routes, abilities and hooks in YAML files) from Python.
 
-    from registry_pipeline.entries import dump_yaml, insert_or_update_entry, load_yaml
+    from registry_pipeline.entries import add_module, update_hook
 
-    data = load_yaml("modules/overview/type_registry.yaml")
-    insert_or_update_entry(data["types"], "id", {"id": "gauge", "description": "Reads one gauge."})
-    dump_yaml("modules/overview/type_registry.yaml", data)
+    add_module({"id": "gauge", "description": "Reads one gauge."})
+    update_hook({"id": "tidy", "summary": "Tidies up.", "event_type": "SessionStop"})
+
+These functions check and write as the command `entries add`. `load_yaml`, `insert_or_update_entry` and `dump_yaml` edit
+a file without checks or lock.
 
 The code is in `registry_pipeline.registries.entries`; this module keeps the public import path.
 """
@@ -12,6 +14,19 @@ The code is in `registry_pipeline.registries.entries`; this module keeps the pub
 from __future__ import annotations
 
 from registry_pipeline.findings.finding import Finding as Problem
+from registry_pipeline.registries.entries.families import (
+    AbilityType,
+    InvalidEntriesError,
+    ModuleType,
+    add_ability,
+    add_hook,
+    add_module,
+    add_route,
+    update_ability,
+    update_hook,
+    update_module,
+    update_route,
+)
 from registry_pipeline.registries.entries.modules import (
     check_ability_addition_consistency,
     check_hook_addition_consistency,
@@ -20,11 +35,20 @@ from registry_pipeline.registries.entries.modules import (
 from registry_pipeline.registries.entries.references import insert_or_update_entry
 from registry_pipeline.registries.entries.routes import check_route_addition_consistency
 from registry_pipeline.registries.entries.schemas import validate_entry
+from registry_pipeline.registries.entries.service import WriteResult
 from registry_pipeline.yaml.document import YamlDocuments, dump_yaml, load_yaml
 
 __all__ = [
+    "AbilityType",
+    "InvalidEntriesError",
+    "ModuleType",
     "Problem",
+    "WriteResult",
     "YamlDocuments",
+    "add_ability",
+    "add_hook",
+    "add_module",
+    "add_route",
     "check_ability_addition_consistency",
     "check_hook_addition_consistency",
     "check_module_instance_consistency",
@@ -32,5 +56,9 @@ __all__ = [
     "dump_yaml",
     "insert_or_update_entry",
     "load_yaml",
+    "update_ability",
+    "update_hook",
+    "update_module",
+    "update_route",
     "validate_entry",
 ]

@@ -267,14 +267,15 @@ class _Validator:
         if self._lister is None:
             self._objects, without_required = _separate_required(self._schema)
             self._lister = _compile(without_required)
-        errors = [_find_deepest(error) for error in islice(self._lister.iter_errors(value), PROBLEM_LIMIT)]
+        errors = list(islice(self._lister.iter_errors(value), PROBLEM_LIMIT))
         missing = dict(islice(_find_missing_keys(self._objects, value, ()), PROBLEM_LIMIT))
         described: list[SchemaProblem] = []
         for error in errors:
-            if error.kind.name == "required":
-                missing.setdefault(tuple(error.instance_path), []).append(str(error.kind.as_dict()["property"]))
+            deepest = _find_deepest(error)
+            if deepest.kind.name == "required":
+                missing.setdefault(tuple(deepest.instance_path), []).append(_format_missing_key(error, deepest))
             else:
-                described.append(_describe_error(error, self._objects or self._schema))
+                described.append(_describe_error(deepest, self._objects or self._schema))
         described += [_describe_missing_keys(path, names) for path, names in missing.items()]
         # An invalid value always has a problem, even if the library names no reason.
         if not described:
@@ -402,6 +403,14 @@ def _find_deepest(error: ValidationError) -> ValidationError:
     # An alternative that fails by the value's own type is the least meant one.
     best = max(branches, key=lambda branch: min((len(e.instance_path), e.kind.name != "type") for e in branch))
     return _find_deepest(max(best, key=lambda inner: len(inner.instance_path)))
+
+
+def _format_missing_key(error: ValidationError, deepest: ValidationError) -> str:
+    """Return the key that is missing, or "a or b" if the alternatives of the error are different keys."""
+    branches = getattr(error.kind, "context", ())
+    if any([inner.kind.name for inner in branch] != ["required"] for branch in branches):
+        branches = ()
+    return " or ".join(str(inner.kind.as_dict()["property"]) for (inner,) in branches or [(deepest,)])
 
 
 def _sort_key(problem: SchemaProblem) -> list[tuple[int, int, str]]:

@@ -280,6 +280,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("EN013", _W, "entries", "Entry rules", "the edge {edge} is declared on one side only", "declare it as outbound of the first type and as inbound of the second"),
     ("EN014", _E, "entries", "Entry rules", "the module instance {name} is not registered{meant}", _ADD_INSTANCE),
     ("EN015", _E, "entries", "Entry rules", "the lifecycle {name} is not approved", "run `registry-pipeline entries add --update --approved-by NAME` to record who approved it"),
+    ("EN016", _E, "entries", "Entry rules", "the maturity {name} is not configured{meant}", "use a value of `[entries] maturity` in registry-pipeline.toml, or add it there"),
     ("EN020", _E, "entries", "Entry rules", "{other} has the same scope and topic {name}, and no priority decides which comes first", "give each of them a different priority, or another topic"),
     ("EN021", _E, "entries", "Entry rules", "the related document {detail}", "name a file of this repository by its path from the root"),
     ("EN022", _W, "entries", "Entry rules", "the owner {detail}", "correct module_id, or move the file"),
@@ -295,6 +296,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("EN050", _W, "entries", "Entry rules", "the file name does not match the key of its entry", "rename the file; nothing else refers to its name"),
     ("EN060", _E, "entries", "Entry rules", "{referrer} still refers to {name}", "remove or change the reference first or in the same call"),
     ("EN070", _W, "entries", "Entry rules", "the document differs from the one that this version generates", "run `registry-pipeline init --entries` to write it again; first move away a file of your own"),
+    ("EN080", _I, "entries", "Entry rules", "{name} names no module, so the rules about its modules had nothing to check", "name the module in {field} if one owns it; otherwise no action is needed"),
     ("EN090", _W, "entries", "Entry rules", "an override by --no-check is active: {detail}", "fix what it names, then write the entry again without --no-check"),
     # Run index and overrides log: lines.
     ("RI001", _E, "run-index", "Run index", "the line is not valid JSON: {detail}", _REMOVE_LINE),

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -70,7 +70,7 @@ def dump_yaml(path: str | os.PathLike[str], data: Any) -> None:
     """
     file = Path(path)
     before = read_own_file(file, MAX_BYTES)
-    values = [_to_plain(document) for document in (data if isinstance(data, YamlDocuments) else [data])]
+    values = [to_plain(document) for document in (data if isinstance(data, YamlDocuments) else [data])]
     after = edit_yaml(before or b"", values, str(file))
     # The hash detects a change of the file since it was read.
     if after != before:
@@ -167,15 +167,15 @@ def _merge_value(old: Any, new: Any) -> Any:
     return new
 
 
-def _to_plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Return a copy of a value in plain dicts, lists and scalars; raise RefusedError if JSON cannot represent it."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         for name in value:
             if not isinstance(name, str):
                 raise RefusedError(f"the key {name!r} is not a text", "use a text as key")
-        return {str(name): _to_plain(member) for name, member in value.items()}
+        return {str(name): to_plain(member) for name, member in value.items()}
     if isinstance(value, list | tuple):
-        return [_to_plain(item) for item in value]
+        return [to_plain(item) for item in value]
     if isinstance(value, bool) or value is None:
         return value
     if type(value).__name__ == "ScalarBoolean":  # ruamel.yaml's boolean is an int

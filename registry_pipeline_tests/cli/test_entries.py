@@ -13,6 +13,8 @@ from registry_pipeline.cli.main import add_entry
 from registry_pipeline.yaml.compose import parse_yaml_values
 from registry_pipeline_tests.cli.conftest import CommandResult, Repository, environment
 from registry_pipeline_tests.command_line import run_command, run_process
+from registry_pipeline_tests.entries.harbour import HARBOUR, LEDGER, MATURITY
+from registry_pipeline_tests.entries.harbour import ROUTE as NIGHT_ROUTE
 from registry_pipeline_tests.entries.small import INSTANCES, TYPES
 
 GAUGE = '{"id": "gauge", "description": "Reads one gauge."}'
@@ -37,6 +39,15 @@ def two(empty: Repository) -> Repository:
     assert empty("entries", "add", "--type", "module_type", "--entry-json", GAUGE).code == 0
     assert empty("entries", "add", "--type", "module_instance", "--entry-json", HERON).code == 0
     return empty
+
+
+@pytest.fixture
+def harbour(tmp_path: Path, home: Path) -> Repository:
+    """A repository whose entries have the shapes that architecture documents print."""
+    root = tmp_path / "harbour"
+    shutil.copytree(HARBOUR, root)
+    (root / ".codex/RUNS").mkdir(parents=True)
+    return Repository(root, home)
 
 
 def add(repository: Repository, *words: str) -> CommandResult:
@@ -306,3 +317,109 @@ def test_a_copy_of_a_repository_has_the_same_findings(two: Repository, tmp_path:
     )
 
     assert first.out == second.out
+
+
+def test_entries_in_the_words_of_the_architecture_pass_and_say_what_was_not_checked(harbour: Repository) -> None:
+    result = harbour("entries", "check", "--all", "--fail-on", "warning")
+
+    assert result.code == 0
+    assert "pass: 13 entries in 9 files; 0 failures, 0 warnings, 2 recorded only" in result.out
+    assert result.out.count("EN080") == 2
+    assert "storm_drill names no module, so the rules about its modules had nothing to check" in result.out
+
+
+def test_the_list_shows_a_summary_or_the_first_situation_where_there_is_no_description(harbour: Repository) -> None:
+    result = harbour("entries", "list", COLUMNS="240")
+
+    assert "Count each call. Calls that take long also go to a log of their own." in result.out
+    assert "A ship has to leave its berth at night, and nobody of the day shift can be asked." in result.out
+    assert "The board at the pier." in result.out
+
+
+TALLY = '{"id": "tally", "event_type": "PostAbilityCall", "summary": "Counts.", %s}'
+PILOTS = (
+    '{"scope": "traffic.night_watch", "topic": "pilots", "routes": '
+    '[{"when_to_use": "A pilot is late", "related_docs": [{"path": "/docs/storm.md"}]}]}'
+)
+REAL = {
+    "a hook for every ability": ("hook", TALLY % '"match": {"ability_scope": "*"}', ".system/hooks/tally.yaml"),
+    "a hook for a list of globs": (
+        "hooks",
+        TALLY % '"match": {"ability_scope": ["berth.*", "*"]}',
+        ".system/hooks/tally.yaml",
+    ),
+    "effects with targets": (
+        "hooks",
+        TALLY % '"effects": [{"append_to": "calls.log"}, "count"]',
+        ".system/hooks/tally.yaml",
+    ),
+    "a route of a scope with dots": ("route", PILOTS, "modules/routes/traffic.night_watch.pilots.yaml"),
+    "an ability without kind": (
+        "abilities",
+        '{"operation_key": "tug.call", "summary": "Calls a tug.", "version": "0.3"}',
+        ".system/registry/low-level/tug.call.yaml",
+    ),
+    "a maturity of the configured list": (
+        "module_maturity",
+        '{"module_id": "drill/storms", "module_type": "display", "maturity": "IN_PROGRESS"}',
+        MATURITY,
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "entry", "path"), REAL.values(), ids=REAL)
+def test_an_entry_in_the_words_of_the_architecture_is_added_and_passes(
+    harbour: Repository, name: str, entry: str, path: str
+) -> None:
+    document = add(harbour, "--type", name, "--entry-json", entry).document("entries-add")
+
+    assert document["changed_files"] == [path]
+    assert document["counts"]["errors"] == 0
+    assert harbour("entries", "check", "--fail-on", "warning").code == 0
+
+
+BROKEN: dict[str, tuple[str, str, str, str, int]] = {
+    "a document that is missing": (
+        NIGHT_ROUTE,
+        "path: /docs/policy/berths.md",
+        "path: /docs/policy/piers.md",
+        "EN021",
+        3,
+    ),
+    "a document outside": (NIGHT_ROUTE, "path: /docs/policy/berths.md", "path: /../berths.md", "EN021", 3),
+    "a maturity that is not configured": (MATURITY, "FUNCTIONAL", "FUNCTIONNAL", "EN016", 3),
+    "an unknown ability": (LEDGER, 'ability_scope: "*"', "ability_scope: storm_dril", "EN041", 3),
+    "neither summary nor description": (LEDGER, "summary: >", "x-summary: >", "EN001", 3),
+}
+
+
+@pytest.mark.parametrize(("path", "old", "new", "code", "exit_code"), BROKEN.values(), ids=BROKEN)
+def test_the_rules_find_what_is_wrong_in_these_shapes(
+    harbour: Repository, path: str, old: str, new: str, code: str, exit_code: int
+) -> None:
+    text = (harbour.root / path).read_text()
+    assert text.count(old) == 1
+    (harbour.root / path).write_text(text.replace(old, new))
+
+    result = harbour("entries", "check")
+
+    assert result.code == exit_code
+    assert f" {code} {path}:" in result.out
+
+
+def test_the_copied_schema_decides_how_strict_it_is(harbour: Repository) -> None:
+    entry = '{"id": "tally", "event_type": "SessionStop", "summary": "Counts.", "owner": "the watch"}'
+    assert harbour("init", "--entries").code == 0
+    schema = harbour.root / ".system/registry/schemas/hook.schema.yaml"
+
+    strict = add(harbour, "--type", "hook", "--entry-json", entry)
+    schema.write_text(schema.read_text().replace("\nadditionalProperties: false\n$defs", "\n$defs"))
+    lenient = add(harbour, "--type", "hook", "--entry-json", entry)
+    schema.write_text(schema.read_text().replace("required: [id, event_type]", "required: [id, event_type, handler]"))
+    stricter = harbour("entries", "check")
+
+    assert strict.code == 5
+    assert "unknown keys: owner" in strict.out
+    assert lenient.document("entries-add")["changed_files"] == [".system/hooks/tally.yaml"]
+    assert stricter.code == 3
+    assert "missing keys: handler" in stricter.out

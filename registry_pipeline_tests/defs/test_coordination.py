@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from dagster import AssetCheckKey, AssetKey
 
 from registry_pipeline.registries.entries.schemas import FAMILY_OF
 from registry_pipeline_tests.defs.conftest import DagsterRepo, FirstRebuild, checks_of, page_of, troubles, verdicts_of
+from registry_pipeline_tests.entries.harbour import HARBOUR, MATURITY
 
 PASSED = {"seal": True, "schema": True, "coordination": True}
 DAMAGES = {
@@ -67,3 +70,29 @@ def test_an_overridden_failure_is_a_warning_and_passes(activated: DagsterRepo) -
     assert verdicts_of(result, "module_registry") == PASSED
     (evaluation,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "coordination"]
     assert "EN090" in (evaluation.description or "")
+
+
+def test_entries_in_the_words_of_the_architecture_are_sealed_and_pass(activated: DagsterRepo) -> None:
+    root = activated.repository.root
+    for folder in ("modules", ".system", "docs"):
+        if folder != "docs":
+            shutil.rmtree(root / folder)
+        shutil.copytree(HARBOUR / folder, root / folder, dirs_exist_ok=True)
+
+    result = activated.materialize(*FAMILY_OF)
+
+    assert result.success, troubles(result)
+    assert {name: verdicts_of(result, name) for name in FAMILY_OF} == dict.fromkeys(FAMILY_OF, PASSED)
+    assert "| .system/hooks/call_ledger.yaml |" in page_of(result, "hook_registry")["sealed_files"]
+
+
+def test_a_maturity_that_is_not_configured_fails_the_check(activated: DagsterRepo) -> None:
+    path = activated.repository.root / MATURITY
+    text = path.read_text()
+    path.write_text(text.replace("maturity: IMPLEMENTED", "maturity: IMPLEMENTD", 1))
+    assert path.read_text() != text
+
+    result = activated.materialize("module_registry")
+
+    assert verdicts_of(result, "module_registry") == {**PASSED, "coordination": False}
+    assert "EN016" in (checks_of(result, "module_registry")["coordination"].description or "")

@@ -42,7 +42,12 @@ ENTRIES: dict[str, tuple[Check, dict[str, Any], dict[str, Any], list[str]]] = {
     ),
     "ability": (
         check_ability_addition_consistency,
-        {"ability_id": "tides.new", "ability_ids": ["tides.read"], "hooks": {"pre_call": ["tracker"]}},
+        {
+            "ability_id": "tides.read",
+            "ability_ids": ["tides.report"],
+            "scope": {"modules": ["tide_service"]},
+            "hooks": {"pre_call": ["tracker"]},
+        },
         {
             "ability_id": "tides.new",
             "ability_ids": ["no"],

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 
 from registry_pipeline.registries.entries.references import insert_or_update_entry
 from registry_pipeline.yaml.compose import is_same_value, parse_yaml_values
-from registry_pipeline.yaml.document import _make_round_trip_parser, _to_plain
+from registry_pipeline.yaml.document import _make_round_trip_parser, to_plain
 from registry_pipeline_tests.entries.test_law_idempotent import inserted
 from registry_pipeline_tests.entries.yaml_texts import entries, files
 
@@ -29,11 +29,11 @@ def test_both_ways_of_writing_give_the_same_values(
     yaml = _make_round_trip_parser()
     document = yaml.load(file[0])
     assume(
-        is_same_value(_to_plain(yaml.load(dumped(document))), _to_plain(document))
+        is_same_value(to_plain(yaml.load(dumped(document))), to_plain(document))
     )  # it does not keep every number and key
     insert_or_update_entry(document["types"], "id", entry)
     text = dumped(document)
 
-    assume(is_same_value(_to_plain(yaml.load(text)), _to_plain(document)))  # nor those of the entry
-    assert is_same_value(parse_yaml_values(spliced), [_to_plain(document)])
+    assume(is_same_value(to_plain(yaml.load(text)), to_plain(document)))  # nor those of the entry
+    assert is_same_value(parse_yaml_values(spliced), [to_plain(document)])
     assert is_same_value(parse_yaml_values(spliced), parse_yaml_values(text.encode()))

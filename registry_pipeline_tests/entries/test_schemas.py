@@ -34,15 +34,17 @@ FIELDS = {
     "module_interface": {"module_id", "path", "method", "lifecycle", "quality", "contracts", "x-approval"},
     "route": {"scope", "topic", "module_id", "routes", "priority"},
     "ability_low": {
-        "operation_key", "version", "summary", "kind", "scope", "input_schema", "output_schema", "routing_hints",
+        "operation_key", "version", "kind", "scope", "input_schema", "output_schema", "routing_hints",
         "hooks",
     },
     "ability_high": {
-        "id", "type", "ability_ids", "version", "summary", "scope", "input_schema", "output_schema", "routing_hints",
+        "id", "type", "ability_ids", "version", "scope", "input_schema", "output_schema", "routing_hints",
         "hooks",
     },
-    "hook": {"stage", "event_type", "enabled", "blocking", "summary", "match", "handler", "effects"},
+    "hook": {"stage", "event_type", "enabled", "blocking", "match", "handler", "effects"},
 }  # fmt: skip
+WITHOUT_TEXT = {"route", "module_maturity"}
+"""The types whose entries need neither description nor summary: their other fields say what they are."""
 
 
 def schema_of(entry_type: EntryType) -> dict[str, Any]:
@@ -56,10 +58,11 @@ def test_a_schema_has_every_field_of_the_specification_and_no_other(entry_type: 
     schema = schema_of(entry_type)
     keys = {"scope", "topic"} if entry_type.name == "route" else {entry_type.key_field}
 
-    assert set(schema["properties"]) == FIELDS[entry_type.name] | keys | {"description", "status", "tags"}
+    assert set(schema["properties"]) == FIELDS[entry_type.name] | keys | {"description", "summary", "status", "tags"}
     assert schema["additionalProperties"] is False
     assert schema["patternProperties"] == {"^x-": True}
-    assert {"description"} <= set(schema["required"])
+    texts = None if entry_type.name in WITHOUT_TEXT else [{"required": ["description"]}, {"required": ["summary"]}]
+    assert schema.get("anyOf") == texts
     assert all("description" in each or "$ref" in each for each in schema["properties"].values())
 
 
@@ -78,6 +81,14 @@ def test_the_enumerations_of_the_schemas_are_those_of_the_tables() -> None:
     assert tuple(hook["properties"]["event_type"]["enum"]) == EVENTS
     assert set(interface["properties"]["lifecycle"]["enum"]) > NEEDS_APPROVAL
     assert set(interface["properties"]["x-approval"]["properties"]["lifecycle"]["enum"]) == NEEDS_APPROVAL
+
+
+def test_the_shipped_schema_leaves_the_values_of_a_maturity_to_the_configuration(tmp_path: Path) -> None:
+    maturity = schema_of(ENTRY_TYPES["module_maturity"])["properties"]["maturity"]
+
+    assert maturity["x-configured"] == "maturity"
+    assert "enum" not in maturity
+    assert read_entry_schemas(make_small(tmp_path)).maturity_is_configured
 
 
 def test_every_shipped_schema_belongs_to_a_type() -> None:

@@ -12,6 +12,7 @@ from registry_pipeline.example.sources import read_commit_files
 from registry_pipeline.registries.base.reader import BuildInputs, Previous, SourceContext
 from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.entries.schemas import FAMILY_OF
+from registry_pipeline_tests.entries.harbour import make_harbour
 
 INSTANCES = "modules/overview/instance_registry.yaml"
 
@@ -44,6 +45,14 @@ def test_files_are_captured_as_they_are_under_the_paths_that_they_have(
     assert (len(gathered.inputs.files), gathered.inputs.records) == (files, records)
     assert {path: (root / path).read_bytes() for path in gathered.inputs.files} == dict(gathered.inputs.files)
     assert [file.path for file in gathered.files] == sorted(gathered.inputs.files)
+
+
+def test_single_abilities_and_split_routes_are_counted_once(tmp_path: Path) -> None:
+    make_harbour(tmp_path / "harbour")
+
+    counts = {name: read(tmp_path / "harbour", name).inputs.records for name in FAMILY_OF}
+
+    assert counts == {"module_registry": 8, "route_registry": 1, "ability_registry": 2, "hook_registry": 2}
 
 
 def test_routes_in_folders_below_are_captured_and_what_is_no_entry_is_not(root: Path) -> None:

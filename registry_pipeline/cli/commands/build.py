@@ -261,7 +261,9 @@ def _print_result(page: Page, result: RebuildResult) -> None:
     for finding in replaced:
         page.line(f"replaced {finding.path}, which {_REPLACED[finding.code]}", style="dim")
     missing_sources = {f for row in result.built if row.registry_id in unused for f in row.findings}
-    page.findings(finding for finding in result.findings if finding not in missing_sources.union(replaced))
+    # An entry without module is no news of a build: `entries check --all` lists them.
+    hidden = {*missing_sources, *replaced, *(f for f in result.findings if f.code == "EN080")}
+    page.findings(finding for finding in result.findings if finding not in hidden)
     if unused:
         page.line(f"nothing to capture for {', '.join(unused)} (--verbose shows more)", style="dim")
     if isinstance(result.activation, Activation):

@@ -137,8 +137,8 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
 
 
 def _format_row(entry: Entry) -> list[str]:
-    status, description = (str(entry.value.get(name, "")) for name in ("status", "description"))
-    return [entry.type.name, entry.key, status, f"{entry.path}:{entry.location()}", description]
+    status = str(entry.value.get("status", ""))
+    return [entry.type.name, entry.key, status, f"{entry.path}:{entry.location()}", entry.text]
 
 
 @command(

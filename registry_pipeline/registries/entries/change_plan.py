@@ -18,6 +18,7 @@ from registry_pipeline.registries.entries.library import (
     Entry,
     Library,
     is_content_file,
+    is_single_ability,
     is_split_route,
     make_library,
 )
@@ -57,6 +58,7 @@ class ChangeRequest:
     update: bool = False
     no_check: bool = False
     approved_by: str | None = None
+    existing_only: bool = False  # with `update`: an entry that does not exist yet is an error
 
 
 @value_type
@@ -77,11 +79,17 @@ def plan_addition(library: Library, new_entries: Sequence[Entry], request: Chang
     """Return the plan that adds all entries; with `request.update` it replaces those that exist, else they are EN002.
 
     With `no_check` they get an override of their other errors. Approvals and overrides in an entry are dropped.
+
+    Raises:
+        NotFoundError: with `request.existing_only`, an entry does not exist.
     """
     # (1) An entry without shape or key cannot be put into a file at all.
     unusable = [f for new in new_entries for f in _check_shape(library, new)] or [*_check_contradictions(new_entries)]
     if unusable:
         return Change({}, sorted_findings(unusable), len(new_entries))
+    for new in new_entries if request.existing_only else ():
+        if library.find_existing(new.type, new.value) is None:
+            raise _make_missing_error(library, new.type, new.key)
     # (2) The findings are those of the state after the change.
     changes = [(new, _with_approval(library, new, request)) for new in new_entries]
     edits = _edit_files(library, changes, update=request.update)
@@ -201,14 +209,21 @@ def _find_entry(library: Library, entry_type: EntryType, key: str) -> Entry:
     """Return the entry of a key; raise NotFoundError if there is none, RefusedError if there are several."""
     entries = library.of(entry_type.name)
     if key not in entries:
-        raise NotFoundError(
-            f"there is no {entry_type.name} {key}{format_suggestion(key, entries)}",
-            f"`registry-pipeline entries list --type {entry_type.name}` lists the entries",
-        )
+        raise _make_missing_error(library, entry_type, key)
     if len(entries[key]) > 1:
         paths = ", ".join(entry.path for entry in entries[key])
         raise RefusedError(f"{entry_type.name} {key} is duplicated: {paths}", "remove one by hand")
     return entries[key][0]
+
+
+def _make_missing_error(library: Library, entry_type: EntryType, key: str) -> NotFoundError:
+    entries = library.of(entry_type.name)
+    # Only routes can have the key and be another entry, that of another owner.
+    difference = f" with this module_id; {entries[key][0].path} has another" if key in entries else ""
+    return NotFoundError(
+        f"there is no {entry_type.name} {key}{difference or format_suggestion(key, entries)}",
+        f"`registry-pipeline entries list --type {entry_type.name}` lists the entries",
+    )
 
 
 def _check_change(before: Library, edits: FileEdits) -> tuple[Finding, ...]:
@@ -270,6 +285,8 @@ class FileEdits:
             advice = "`entries add --update` replaces it; --dry-run --diff shows how"
             self.findings.append(finding("EN002", path, location=location, got=key, detail=collision, advice=advice))
             return
+        if not documents and self._library.has_single_abilities(new.type):
+            documents = [value]
         try:
             self._documents[path] = _PUT.get(new.type.family, put_in_list)(new.type, documents, value)
         except RefusedError as error:
@@ -287,6 +304,9 @@ class FileEdits:
             self._documents[entry.path] = [d for d in documents if not split and not _is_same_entry(entry, d)]
             return
         document = documents[0]
+        if is_single_ability(entry.type, document):
+            self._documents[entry.path] = []
+            return
         items = document if isinstance(document, list) else document[list_key]
         kept = [item for item in items if not _is_same_entry(entry, item)]
         self._documents[entry.path] = [kept if isinstance(document, list) else {**document, list_key: kept}]
@@ -351,7 +371,7 @@ def _find_values(entry_type: EntryType, documents: list[Any]) -> Iterator[Any]:
     for document in documents:
         if isinstance(document, list):
             yield from document
-        elif isinstance(document, dict) and entry_type.list_key:
+        elif isinstance(document, dict) and entry_type.list_key and not is_single_ability(entry_type, document):
             yield from document.get(entry_type.list_key) or []
         else:
             yield document

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import partial
+from typing import Final
 
 from registry_pipeline.config import Entries, Repository
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
@@ -55,7 +56,8 @@ $ registry_add_entry --type modules --entry-file entry.yaml
 |---|---|---|---|---|
 """
 _AGENTS_TAIL = """
-A schema may be extended by keys that start with `x-`. A further file `<type>.schema.yaml` defines a type of this
+A schema may be extended by keys that start with `x-`. Its `additionalProperties` and `required` decide how strict it
+is. A file of abilities contains a list, or a single ability. A further file `<type>.schema.yaml` defines a type of this
 repository; it states where the entries are: `x-key`, `x-content`, `x-list`, `x-purpose`.
 `registry_coordination.md` lists the rules between the registries.
 """
@@ -76,9 +78,10 @@ _COORDINATION_TAIL = f"""
 `entries check` reports it (EN090) until the entry is written again without it. `--approved-by` records who approved
 the lifecycle of an interface as `{APPROVAL}`; the approval is valid for that lifecycle only.
 
-Effects of a hook that start with `ai_` address the agent (EN043). Related documents are files of the working tree
-(EN021). An edge of the type graph is declared in `outbound` of the type that depends and in `inbound` of the other
-type; for EN012 one side is enough.
+Effects of a hook that start with `ai_` address the agent (EN043). Related documents are files of the working tree; a
+`/` at the start of a path is the root of the repository (EN021). Routes without `module_id` are for the whole
+repository (EN080). An edge of the type graph is declared in `outbound` of the type that depends and in `inbound` of
+the other type; for EN012 one side is enough.
 """
 
 
@@ -162,6 +165,9 @@ def _explain_path_problem(repository: Repository, path: str) -> str:
     return "" if repository.path(path).is_file() else "it is not a regular file"
 
 
+_SINGLE_KEYS: Final = frozenset({"scope", "id", "ability_id", "operation_key"})
+
+
 def _count_entries(data: bytes) -> int:
     """Return the number of entries in a content file of any shipped type."""
     count = 0
@@ -171,5 +177,6 @@ def _count_entries(data: bytes) -> int:
             count += len(document)
         elif isinstance(document, Mapping):
             key = next((key for key in list_keys if key in document), None)
-            count += len(document[key] or ()) if key is not None else bool({"scope", "id"} & document.keys())
+            # Without a list it is one entry, or the routes of an entry whose head is a document of its own.
+            count += len(document[key] or ()) if key is not None else bool(_SINGLE_KEYS & document.keys())
     return count

@@ -27,6 +27,8 @@ from registry_pipeline.yaml.document import read_yaml_file
 # Findings that start with this are about a file into which no entry can be inserted.
 NO_LIST: Final = "the file is not one list"
 _ADVICE: Final = "correct the file, then run `registry-pipeline entries check`"
+# The key of the routes without module_id, which are for the whole repository. No module has it.
+NO_MODULE: Final = ""
 
 
 @value_type
@@ -43,6 +45,14 @@ class Entry:
     def name(self) -> str:
         """The name in messages."""
         return f"{self.type.name} {self.key}"
+
+    @property
+    def text(self) -> str:
+        """What it is, on one line: its description, else its summary, else the first situation of a route, else ""."""
+        routes = self.value.get("routes")
+        route = routes[0] if isinstance(routes, list) and routes and isinstance(routes[0], dict) else {}
+        texts = (self.value.get("description"), self.value.get("summary"), route.get("when_to_use"))
+        return " ".join(next((text for text in texts if isinstance(text, str)), "").split())
 
     def location(self, *steps: str | int) -> str | None:
         """Return `line:column` of the value at a path inside the entry."""
@@ -64,7 +74,7 @@ class Library:
     documents: Mapping[str, tuple[YamlNode, ...]]  # by path
     entries: tuple[Entry, ...]
     findings: tuple[Finding, ...]  # about schemas, and about files that could not be read completely
-    route_texts: Mapping[str, str]  # the text of all routes of a module, by module id
+    route_texts: Mapping[str, str]  # the text of all routes of a module, by module id or NO_MODULE
     _by_key: Mapping[str, Mapping[str, tuple[Entry, ...]]]
 
     def of(self, type_name: str) -> Mapping[str, tuple[Entry, ...]]:
@@ -79,8 +89,9 @@ class Library:
     def make_entry(self, entry_type: EntryType, value: Mapping[str, Any]) -> Entry:
         """Return a new value as an entry without a node, at the path to which it would be written; nothing is written.
 
-        That is the one file of its type, else the file of the entry that it replaces, else a file named after its key
-        (of an ability: after its domain), which may exist. A value without a key has the key "".
+        That is the one file of its type, else the file of the entry that it replaces, else a file named after its key,
+        which may exist. An ability goes to the file of its domain, except if each file contains one ability. A value
+        without a key has the key "".
         """
         existing, key = self.find_existing(entry_type, value), entry_type.key_of(value) or ""
         if entry_type.one_file:
@@ -89,12 +100,20 @@ class Library:
             path = existing.path
         else:
             name = key
-            if entry_type.family == "abilities":
+            if entry_type.family == "abilities" and not self.has_single_abilities(entry_type):
                 # The domain of an ability is the part of its id before the first dot or colon.
                 domain, separator, _ = key.replace(":", ".").partition(".")
                 name = domain if separator and domain else "general"
             path = f"{folder_of(self.config, entry_type)}/{name}.yaml"
         return Entry(entry_type, key, value, path)
+
+    def has_single_abilities(self, entry_type: EntryType) -> bool:
+        """Return whether a level has files of abilities, and each contains one ability instead of a list."""
+        if entry_type.family != "abilities":
+            return False
+        files = (nodes for path, nodes in self.documents.items() if is_content_file(self.config, entry_type, path))
+        are_single = (bool(nodes) and is_single_ability(entry_type, nodes[0].value) for nodes in files)
+        return next(are_single, False) and all(are_single)
 
 
 def read_library(repository: Repository) -> Library:
@@ -198,7 +217,8 @@ def make_library(
             same_type = by_key.setdefault(name, {})
             same_type[entry.key] = (*same_type.get(entry.key, ()), entry)
         if entry.type.name == "route":
-            owner = str(entry.value.get("module_id"))
+            module_id = entry.value.get("module_id")
+            owner = module_id if isinstance(module_id, str) else NO_MODULE
             route_texts[owner] = route_texts.get(owner, "") + json.dumps(entry.value, ensure_ascii=False)
     return Library(
         repository, config, schemas, files, documents, tuple(entries), tuple(all_findings), route_texts, by_key
@@ -239,7 +259,13 @@ def _find_list_items(
     key = str(entry_type.list_key)
     for node in nodes[:1]:
         value, list_node = node.value, node
+        if is_single_ability(entry_type, value):
+            yield node, value
+            continue
         if isinstance(value, dict):
+            if entry_type.family == "abilities" and entry_type.key_of(value) is not None:
+                detail = f"{NO_LIST} of {entry_type.name} entries: it also has the fields of one"
+                findings.append(_make_file_finding(path, node, detail))
             list_node = node.find_nearest([key])
             # An empty mapping and an empty value are an empty list; a mapping with other keys is another file.
             value = value.get(key) if value else []
@@ -262,6 +288,13 @@ def _find_entry_documents(
     detail = f"a {entry_type.name} file has at most {limit} YAML document(s)"
     findings += [_make_file_finding(path, node, detail) for node in nodes[limit:]]
     yield from ((node, node.value) for node in nodes[:limit])
+
+
+def is_single_ability(entry_type: EntryType, value: Any) -> bool:
+    """Return whether a document is one ability, in a file of its own, instead of a list of abilities."""
+    if entry_type.family != "abilities" or not isinstance(value, dict) or entry_type.list_key in value:
+        return False
+    return entry_type.key_of(value) is not None
 
 
 def is_split_route(entry_type: EntryType, values: list[Any]) -> bool:

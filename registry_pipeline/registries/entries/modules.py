@@ -8,13 +8,20 @@ from typing import Any, Final
 
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.registries.entries.library import Entry, Library, check_new_entry
+from registry_pipeline.registries.entries.library import (
+    NO_MODULE,
+    Entry,
+    Library,
+    check_new_entry,
+    is_single_ability,
+)
 from registry_pipeline.registries.entries.references import (
-    GLOB_SIGNS,
     check_references,
     find_references,
+    find_texts,
     find_value,
     format_known_names,
+    is_glob,
     put_entry,
     select_items,
 )
@@ -29,8 +36,17 @@ from registry_pipeline.registries.entries.schemas import (
 
 
 def put_in_list(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]) -> list[Any]:
-    """Return the document of a file with an entry inserted or updated in its list; a missing list is created."""
+    """Return the document of a file with an entry inserted or updated in its list; a missing list is created.
+
+    Raises:
+        RefusedError: the file is that of another, single ability.
+    """
     document = documents[0] if documents and documents[0] is not None else {}
+    if is_single_ability(entry_type, document):
+        known = entry_type.key_of(document)
+        if known != entry_type.key_of(entry):
+            raise RefusedError(f"its file contains one ability, {known}", "rename that file by its own id first")
+        return [entry]
     key = str(entry_type.list_key)
     entries = list(document if isinstance(document, list) else document.get(key) or [])
     put_entry(entries, entry, entry_type.key_of)
@@ -60,6 +76,16 @@ def check_interface_approval(entry: Entry, library: Library) -> Iterator[Finding
     if isinstance(lifecycle, str) and lifecycle in NEEDS_APPROVAL and not is_approved(entry.value):
         expected = f"{APPROVAL} with this lifecycle"
         yield entry.finding("EN015", "lifecycle", expected=expected, got=lifecycle, name=lifecycle)
+
+
+def check_maturity(entry: Entry, library: Library) -> Iterator[Finding]:
+    """Yield the findings about the type and the module of a maturity, and about a value that is not configured."""
+    yield from check_references(entry, library)
+    maturity, allowed = entry.value.get("maturity"), library.config.maturity
+    if library.schemas.maturity_is_configured and isinstance(maturity, str) and maturity not in allowed:
+        meant = format_suggestion(maturity, allowed) or format_suggestion(maturity.upper(), allowed)
+        details = {"name": maturity, "meant": meant}
+        yield entry.finding("EN016", "maturity", expected=", ".join(allowed), got=maturity, **details)
 
 
 def is_approved(value: Mapping[str, Any]) -> bool:
@@ -150,10 +176,10 @@ def check_hook_addition_consistency(new_hook_entry: Mapping[str, Any], library: 
 def check_hook(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the findings about the abilities, the event, the stage and the effects of a hook."""
     yield from check_references(entry, library)
-    for at, name in select_items(str, find_value(entry.value, "match", "ability_scope")):
-        # A pattern that matches nothing is a warning, because abilities may be added later.
-        if GLOB_SIGNS.intersection(name) and not any(fnmatchcase(key, name) for key in library.of("abilities")):
-            yield entry.finding("EN040", "match", "ability_scope", at, got=name, name=repr(name))
+    for steps, name in find_texts(entry.value, "match", "ability_scope"):
+        # A pattern that matches nothing is a warning, because abilities may be added later. `*` means these too.
+        if is_glob(name) and name != "*" and not any(fnmatchcase(key, name) for key in library.of("abilities")):
+            yield entry.finding("EN040", *steps, got=name, name=repr(name))
     for field, allowed in (("event_type", EVENTS), ("stage", library.config.stages)):
         value = entry.value.get(field)
         if isinstance(value, str) and value not in allowed:
@@ -164,9 +190,11 @@ def check_hook(entry: Entry, library: Library) -> Iterator[Finding]:
         return
     if entry.value.get("blocking") is True:
         yield entry.finding("EN043", "blocking", got="true", field="blocking", event=event)
-    for at, effect in select_items(str, entry.value.get("effects")):
-        if effect.startswith(_AI_FACING):
-            yield entry.finding("EN043", "effects", at, got=effect, field=f"the effect {effect}", event=event)
+    for at, effect in select_items(object, entry.value.get("effects")):
+        # An effect is its name, or a mapping of names to what they apply to.
+        for name in map(str, effect if isinstance(effect, dict) else (effect,)):
+            if name.startswith(_AI_FACING):
+                yield entry.finding("EN043", "effects", at, got=name, field=f"the effect {name}", event=event)
 
 
 def check_ability_addition_consistency(
@@ -181,8 +209,9 @@ def check_ability_addition_consistency(
 def check_ability(entry: Entry, library: Library) -> Iterator[Finding]:
     """Yield the findings about the names in an ability, the events of its hooks, and modules that do not mention it.
 
-    EN032 means that no route of any of its modules contains the key of the ability. Each of them that has routes gets
-    the finding, or the ability if none has. An ability without modules gets none.
+    EN032 means that no route of any of its modules, and no route of the whole repository, contains the key of the
+    ability. Each of the modules that has routes gets the finding, or the ability if none has. An ability without
+    modules gets EN080 instead.
     """
     yield from check_references(entry, library)
     yield from _check_mentions(entry, library)
@@ -197,10 +226,13 @@ def check_ability(entry: Entry, library: Library) -> Iterator[Finding]:
 
 
 def _check_mentions(entry: Entry, library: Library) -> Iterator[Finding]:
-    """Yield findings if no route of its modules mentions an ability; an ability without modules needs none (EN032)."""
+    """Yield findings if no route of its modules mentions an ability (EN032), or one if it names none (EN080)."""
     modules = {reference.name for reference in find_references(entry, "module_instance")}
     owners = sorted(modules & library.route_texts.keys())
-    if not modules or any(entry.key in library.route_texts[owner] for owner in owners):
+    if not modules:
+        yield entry.finding("EN080", name=entry.key, field="scope.modules")
+        return
+    if any(entry.key in library.route_texts.get(owner, "") for owner in (*owners, NO_MODULE)):
         return
     if not owners:
         yield entry.finding("EN032", detail=f"no route of its modules leads to {entry.key}")

@@ -15,33 +15,31 @@ from registry_pipeline.values import value_type
 from registry_pipeline.yaml.compose import is_same_value
 
 _T = TypeVar("_T")
-GLOB_SIGNS: Final = frozenset("*?[")
+_GLOB_SIGNS: Final = frozenset("*?[")
 _Row = tuple[str, tuple[str, ...], str | None]
 _MODULE_TYPE: Final[_Row] = ("module_type", ("module_type",), "EN010")
 _OWNER: Final[_Row] = ("module_instance", ("module_id",), "EN014")
 _ABILITY: Final[tuple[_Row, ...]] = (
-    ("module_instance", ("scope", "modules", "*"), "EN030"),
-    ("abilities", ("ability_ids", "*"), "EN031"),
-    # An ability binds hooks by a list or by a single text.
-    *(("hook", ("hooks", binding, "*"), "EN033") for binding in BINDINGS),
+    ("module_instance", ("scope", "modules"), "EN030"),
+    ("abilities", ("ability_ids",), "EN031"),
     *(("hook", ("hooks", binding), "EN033") for binding in BINDINGS),
 )
 # What each type of entry refers to: the type of the other entry, or the family `abilities` for both levels; the keys
-# that lead to its name (`*`: each item of a list); and the code if the name is not registered, None if a rule of its
-# own decides.
+# that lead to its name or to a list of names; and the code if a name is not registered, None if a rule of its own
+# decides.
 _REFERENCES: Final[Mapping[str, tuple[_Row, ...]]] = {
-    "module_type": (("module_type", ("inbound", "*"), None), ("module_type", ("outbound", "*"), None)),
+    "module_type": (("module_type", ("inbound",), None), ("module_type", ("outbound",), None)),
     "module_instance": (
         _MODULE_TYPE,
         ("module_instance", ("parent_module",), None),
-        ("module_instance", ("dependencies", "modules", "*"), None),
+        ("module_instance", ("dependencies", "modules"), None),
     ),
     "module_maturity": (_MODULE_TYPE, _OWNER),
     "module_interface": (("module_type", ("module_type",), None), _OWNER),
     "route": (("module_type", ("module_type",), None), ("module_instance", ("module_id",), None)),
     "ability_low": _ABILITY,
     "ability_high": _ABILITY,
-    "hook": (("abilities", ("match", "ability_scope", "*"), "EN041"),),
+    "hook": (("abilities", ("match", "ability_scope"), "EN041"),),
 }
 
 
@@ -68,19 +66,28 @@ def select_items(kind: type[_T], value: Any) -> list[tuple[int, _T]]:
     return [(at, item) for at, item in enumerate(value) if isinstance(item, kind)] if isinstance(value, list) else []
 
 
+def find_texts(value: Mapping[str, Any], *keys: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the text at a path of keys, or each text of the list there, with the path to it."""
+    found = find_value(value, *keys)
+    if isinstance(found, str):
+        yield keys, found
+    for at, text in select_items(str, found):
+        yield (*keys, at), text
+
+
+def is_glob(name: str) -> bool:
+    """Return whether a name in the ability_scope of a hook is a pattern."""
+    return not _GLOB_SIGNS.isdisjoint(name)
+
+
 def find_references(entry: Entry, target: str | None = None) -> Iterator[Reference]:
     """Yield the references of an entry, all or those to one target; a pattern in a hook is not a reference."""
     for row_target, keys, code in _REFERENCES.get(entry.type.name, ()):
         if target not in (None, row_target):
             continue
-        if keys[-1] == "*":
-            for at, name in select_items(str, find_value(entry.value, *keys[:-1])):
-                if entry.type.name != "hook" or not GLOB_SIGNS.intersection(name):
-                    yield Reference(row_target, name, (*keys[:-1], at), code)
-        else:
-            name = find_value(entry.value, *keys)
-            if isinstance(name, str):
-                yield Reference(row_target, name, keys, code)
+        for steps, name in find_texts(entry.value, *keys):
+            if entry.type.name != "hook" or not is_glob(name):
+                yield Reference(row_target, name, steps, code)
 
 
 def check_references(entry: Entry, library: Library) -> Iterator[Finding]:

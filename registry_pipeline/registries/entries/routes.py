@@ -29,7 +29,10 @@ def put_route(entry_type: EntryType, documents: list[Any], entry: dict[str, Any]
         RefusedError: the file would contain a third document.
     """
     if is_split_route(entry_type, documents):
-        merged = _merge_route({**documents[0], **documents[1]}, entry)
+        before = {**documents[0], **documents[1]}
+        if not entry_type.is_same_entry(before, entry):
+            raise RefusedError("its file has the head and the routes of another entry", "give this route another topic")
+        merged = _merge_route(before, entry)
         head = {name: merged[name] for name in merged if name != "routes" and name not in documents[1]}
         return [head, {name: merged[name] for name in merged if name not in head}]
     for at, document in enumerate(documents):
@@ -63,6 +66,7 @@ def check_route(entry: Entry, library: Library) -> Iterator[Finding]:
 
     A route conflicts with another entry of the same scope and topic, unless their priorities differ. Its owner must be
     a module instance, its related documents must be files of the repository, and their stages must be configured.
+    An entry without owner is for the whole repository (EN080).
     """
     yield from _check_conflict(entry, library)
     yield from _check_owner(entry, library)
@@ -92,13 +96,19 @@ def _check_conflict(entry: Entry, library: Library) -> Iterator[Finding]:
         # An entry without a node is not written yet: the one that it replaces is no conflict.
         if other is entry or (entry.node is None and other.path == entry.path and owner == other_owner):
             continue
+        # A key is ambiguous where a schema of the repository allows dots in topics.
+        if any(entry.value.get(name) != other.value.get(name) for name in ("scope", "topic")):
+            continue
         if isinstance(priority, int) and isinstance(other_priority, int) and priority != other_priority:
             continue
-        yield entry.finding("EN020", "topic", got=priority, name=entry.key, other=f"{other.path} ({other_owner})")
+        name = other.path if other_owner is None else f"{other.path} ({other_owner})"
+        yield entry.finding("EN020", "topic", got=priority, name=entry.key, other=name)
 
 
 def _check_owner(entry: Entry, library: Library) -> Iterator[Finding]:
     instances, owner = library.of("module_instance"), entry.value.get("module_id")
+    if owner is None:
+        yield entry.finding("EN080", name=entry.key, field="module_id")
     if not isinstance(owner, str):
         return
     if owner not in instances:
@@ -107,7 +117,7 @@ def _check_owner(entry: Entry, library: Library) -> Iterator[Finding]:
     # A folder that is named by a module contains routes of that module.
     folder = PurePosixPath(folder_of(library.config, entry.type))
     for module in PurePosixPath(entry.path).parts[len(folder.parts) : -1]:
-        if module in instances and module != owner:
+        if module in instances and module != owner and not owner.startswith(f"{module}/"):
             detail = f"{owner} does not own {module}, whose folder contains the file"
             yield entry.finding("EN022", "module_id", expected=module, got=owner, detail=detail)
 
@@ -128,12 +138,17 @@ def _check_document(
 
 
 def _explain_path_problem(library: Library, path: str) -> str:
-    """Return the problem of the path of a related document, or ""; a `#` starts a position inside the document."""
+    """Return the problem of the path of a related document, or "".
+
+    A `/` at the start is the root of the repository; a `#` starts a position inside the document.
+    """
     file_path = path.partition("#")[0]
-    parts = file_path.split("/")
-    # Backslashes and absolute paths would lead elsewhere on other systems.
-    if not file_path or file_path.startswith("/") or "\\" in file_path or "\0" in file_path or ".." in parts:
+    parts = file_path.split("/")  # the empty part before a `/` at the start adds nothing to the root
+    # Backslashes and two slashes at the start would lead elsewhere on other systems.
+    if not file_path or file_path.startswith("//") or "\\" in file_path or "\0" in file_path or ".." in parts:
         return "does not stay inside the repository"
+    if "//" in file_path:
+        return "has two slashes in a row"
     target = library.repository.root
     try:
         for part in parts:

@@ -74,8 +74,9 @@ class EntryType:
 
     def is_same_entry(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
         """Return whether two values are versions of one entry: they have one key and, for routes, one owner."""
-        is_same_owner = self.name != "route" or left.get("module_id") == right.get("module_id")
-        return self.key_of(left) == self.key_of(right) and is_same_owner
+        # The key alone does not say where a scope with dots ends.
+        fields = ("scope", "topic", "module_id") if self.name == "route" else ()
+        return self.key_of(left) == self.key_of(right) and all(left.get(name) == right.get(name) for name in fields)
 
 
 _T = EntryType
@@ -131,6 +132,7 @@ class EntrySchemas:
     paths: Mapping[str, str]
     validators: Mapping[str, Validator]
     findings: tuple[Finding, ...] = ()
+    maturity_is_configured: bool = True  # the schema leaves the values of a maturity to `[entries] maturity`
 
     def check(self, entry_type: EntryType, value: Mapping[str, Any], path: str, node: YamlNode | None) -> list[Finding]:
         """Return the violations of its schema by an entry in the file `path` (EN001)."""
@@ -164,6 +166,7 @@ def read_entry_schemas(repository: Repository) -> EntrySchemas:
     paths = {name: f"schemas/entries/{entry_type.schema_name}" for name, entry_type in types.items()}
     validators = {name: _read_shipped_validator(entry_type.schema_name) for name, entry_type in types.items()}
     findings: list[Finding] = []
+    maturity_is_configured = True  # by the shipped schema
     try:
         files = sorted(repository.path(SCHEMA_FOLDER).iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -183,7 +186,17 @@ def read_entry_schemas(repository: Repository) -> EntrySchemas:
             findings.append(finding("EN003", path, severity=severity, detail=detail))
         else:
             types[name], paths[name], validators[name] = entry_type, path, validator
-    return EntrySchemas(types, paths, validators, tuple(findings))
+            if name == "module_maturity":
+                maturity_is_configured = _is_maturity_configured(data)
+    return EntrySchemas(types, paths, validators, tuple(findings), maturity_is_configured)
+
+
+def _is_maturity_configured(schema: bytes) -> bool:
+    """Return whether a valid schema of maturities has `x-configured: maturity` in its field `maturity`."""
+    # A copy without the key says by itself which values are allowed, as copies of earlier versions do.
+    (document,) = parse_yaml_values(schema)
+    field = document.get("properties", {}).get("maturity")
+    return isinstance(field, dict) and field.get("x-configured") == "maturity"
 
 
 def _read_own_type(name: str, data: bytes) -> EntryType:

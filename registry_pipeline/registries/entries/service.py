@@ -83,7 +83,7 @@ def add_entries(
     """Add or update entries as one change; a refused plan and a dry run write nothing.
 
     Raises:
-        NotFoundError: there is no such type (exit 7).
+        NotFoundError: there is no such type or, with `request.existing_only`, no such entry (exit 7).
         BusyError: another change took longer than `WAIT_SECONDS`, or a file changed meanwhile (exit 6).
         RefusedError: a file cannot be changed with a verified result (exit 5).
         WriteError: writing failed; nothing changed (exit 1).
