@@ -170,6 +170,12 @@ SCHEMAS: Final[Mapping[str, Worst]] = {
             ("OVR", "OVR"),
         )
     },
-    r"^(SCR-[0-9]{8}-[0-9]{4}-[A-Z0-9]{4}|SPK_[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*)(?!\n)$": Worst("SPK_a", ".a", "-"),
+    **{
+        rf"^({dash}-[0-9]{{8}}-[0-9]{{4}}-[A-Z0-9]{{4}}|{ulid}_[0-7][0-9A-HJKMNP-TV-Z]{{25}}|VOID)(?!\n)$": Worst(
+            f"{ulid}_0", "A", ""
+        )
+        for dash, ulid in (("WORK", "WRK"), ("VER", "VER"), ("SCN", "SCN"))
+    },
+    r"^(SCR-[0-9]{8}-[0-9]{4}-[A-Z0-9]{4}|SPK_[A-Za-z0-9]+((__|[-_.])[A-Za-z0-9]+)*)(?!\n)$": Worst("SPK_a", "__a", "_"),
 }
 """By the pattern itself, for those of the JSON Schemas."""
