@@ -88,6 +88,8 @@ CODE: Final[Mapping[str, Worst]] = {
     "registries.run_index.scan:_ESCAPED": Worst("", "\\u00", "\\u005"),
     "registries.run_index.scan:_KEYS": Worst("", '"run_id":"', "a"),
     "canonical:_STAMP": Worst(f"{_DAY}T10:00", "0", "Z"),
+    "path_pattern:OPERATION_ID": Worst("OP-", "A", "-"),
+    "path_pattern:_PART": Worst("", "{a", "}"),
     "pointers.find_runs:_ACTIVE": Worst("active~", "1", ""),
     "runs.hash_file:_FILE_LINE": Worst(f"{_SHA}  ", "a\n", ""),
     "runs.hash_file:_ROOT_LINE": Worst("ROOT_SHA256  ", "0", ""),
@@ -176,6 +178,8 @@ SCHEMAS: Final[Mapping[str, Worst]] = {
         )
         for dash, ulid in (("WORK", "WRK"), ("VER", "VER"), ("SCN", "SCN"))
     },
-    r"^(SCR-[0-9]{8}-[0-9]{4}-[A-Z0-9]{4}|SPK_[A-Za-z0-9]+((__|[-_.])[A-Za-z0-9]+)*)(?!\n)$": Worst("SPK_a", "__a", "_"),
+    r"^(SCR-[0-9]{8}-[0-9]{4}-[A-Z0-9]{4}|SPK_[A-Za-z0-9]+((__|[-_.])[A-Za-z0-9]+)*)(?!\n)$": Worst(
+        "SPK_a", "__a", "_"
+    ),
 }
 """By the pattern itself, for those of the JSON Schemas."""
