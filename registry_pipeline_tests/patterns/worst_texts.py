@@ -70,6 +70,7 @@ CODE: Final[Mapping[str, Worst]] = {
     "registries.roles.strict_json:_LONE_SURROGATE": Worst("", "\ud7ff", ""),
     "registries.roles.strict_json:_NUMBER": Worst("-1.", "0", "e"),
     "registries.roles.snapshot:CONTRACT_ID": Worst("ROLE:", "a", ":X:1"),
+    "registries.roles.snapshot:_SURFACE_HASH": Worst("", "0", "x"),
     "registries.roles.snapshot:SAFE_ID": Worst("", "a", "-"),
     "registries.roles.json_text:_PLAIN_ID": Worst("", "a", "é"),
     "registries.roles.json_text:_BLANKS": Worst("", " \n", "x"),

@@ -8,14 +8,15 @@ from typing import Any
 from registry_pipeline.canonical import json_document, sha256_hex
 from registry_pipeline.capture_table import ROLE_ARTIFACT
 from registry_pipeline.findings.codes import CODES
-from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.findings.finding import Severity
 from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.registries.roles.json_text import format_id
 from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, find_pack_problems, parse_pack
 from registry_pipeline.registries.roles.report import (
     PackIndex,
     PublishedPack,
-    Violation,
+    RoleRegistryViolation,
+    make_unlocated_violation,
     make_violation,
     make_violations,
     sort_violations,
@@ -35,7 +36,7 @@ from registry_pipeline.values import replace, value_type
 _EMPTY = RoleRegistrySnapshot((), ())
 
 
-def check_against_baseline(current: ParsedPack, baseline: PublishedPack | None) -> tuple[Violation, ...]:
+def check_against_baseline(current: ParsedPack, baseline: PublishedPack | None) -> tuple[RoleRegistryViolation, ...]:
     """Return the violations of a pack compared with a baseline; None means a first publish (RR031).
 
     An error of the pack itself that the baseline has too is a warning. A baseline without an array `roles` is RR030.
@@ -58,7 +59,7 @@ def find_baseline_problems(current: ParsedPack, baseline: PublishedPack | None) 
 
 def make_baseline_violations(
     problems: Sequence[Problem], current: ParsedPack, baseline: PublishedPack | None
-) -> tuple[Violation, ...]:
+) -> tuple[RoleRegistryViolation, ...]:
     """Return the result of `find_baseline_problems` as violations, with RR030 or RR031 where it applies."""
     if baseline is None:
         return sort_violations([*make_violations(problems, current, None), make_violation("RR031", current.path)])
@@ -69,24 +70,26 @@ def make_baseline_violations(
     return sort_violations(make_violations(problems, current, baseline))
 
 
-def validate(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> list[Finding]:
-    """Return the findings of a snapshot compared with a published one, by code and id.
+class RoleRegistryAppendOnlyValidator:
+    """Compares a snapshot with a published one: what was published must stay, as it was."""
 
-    These findings have no path and no location; `check_against_baseline` reports both.
-    """
-    known = {problem.identity for problem in find_pack_problems(baseline)}
-    problems = [_lower_if_known(problem, known) for problem in find_pack_problems(current)]
-    problems += _compare(current, baseline)
-    problems.sort(key=lambda problem: (problem.code, problem.ids[::-1], problem.key))
-    return [problem.to_finding("") for problem in problems]
+    @staticmethod
+    def validate(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> tuple[RoleRegistryViolation, ...]:
+        """Return the violations of a snapshot compared with a published one, by code and id; () if it may replace it.
+
+        They have no path and no location; `check_against_baseline` reports both.
+        """
+        known = {problem.identity for problem in find_pack_problems(baseline)}
+        problems = [_lower_if_known(problem, known) for problem in find_pack_problems(current)]
+        return sort_violations(map(make_unlocated_violation, [*problems, *_compare(current, baseline)]))
 
 
-def find_pack_violations(pack: ParsedPack) -> tuple[Violation, ...]:
+def find_pack_violations(pack: ParsedPack) -> tuple[RoleRegistryViolation, ...]:
     """Return the violations of a pack by itself, sorted and at their full severity, whatever was published before."""
     return sort_violations(make_violations(pack.problems, pack, None))
 
 
-def make_not_checked(path: str, reason: str) -> Violation:
+def make_not_checked(path: str, reason: str) -> RoleRegistryViolation:
     """Return the violation RR030: a pack or its baseline could not be checked (exit 7 on the command line)."""
     return make_violation("RR030", path, key=reason, detail=reason)
 
@@ -149,7 +152,7 @@ class _RoleState:
     removed: Mapping[str, tuple[RoleSpecEntry, int]]
 
 
-def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tuple[Violation, ...]:
+def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tuple[RoleRegistryViolation, ...]:
     """Return the violations RR001 to RR003, RR010, RR011, RR014 and RR035 of a pack compared with all commits.
 
     Commits come oldest first, parents before children; the pack follows the last. Each violation names the first commit
@@ -172,7 +175,7 @@ def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tu
     # (3) locate all problems of the current pack at once, and format
     index = PackIndex(current)
     index.locate(index.find_current_path(problem) for group in problems.values() for problem in group)
-    violations: list[Violation] = []
+    violations: list[RoleRegistryViolation] = []
     for number, group in problems.items():
         past = commits[number].pack
         if past is not None:

@@ -37,7 +37,7 @@ from registry_pipeline.registries.roles.check import (
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, Diagnostic, record_diagnostics
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.registries.roles.read import make_comparison_record, read_sealed_check, read_waivers_file
-from registry_pipeline.registries.roles.report import PublishedPack, Violation, as_warning, sort_violations
+from registry_pipeline.registries.roles.report import PublishedPack, RoleRegistryViolation, as_warning, sort_violations
 from registry_pipeline.registries.roles.waivers import apply_waivers, parse_waivers
 from registry_pipeline.runs.envelope import CaptureCheck
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
@@ -47,14 +47,14 @@ from registry_pipeline.values import value_type
 NOT_CHECKED: Final = "RR030"
 
 
-def make_not_checked_for_error(path: str, error: NotFoundError | EvidenceError) -> Violation:
+def make_not_checked_for_error(path: str, error: NotFoundError | EvidenceError) -> RoleRegistryViolation:
     """Return the violation RR030 with the message and the advice of an error."""
     return make_not_checked(path, f"{error.message}; {error.advice}" if error.advice else error.message)
 
 
 def apply_pack_waivers(
-    repository: Repository, violations: tuple[Violation, ...], now: datetime, *, is_usual: bool
-) -> tuple[tuple[Violation, ...], tuple[Violation, ...]]:
+    repository: Repository, violations: tuple[RoleRegistryViolation, ...], now: datetime, *, is_usual: bool
+) -> tuple[tuple[RoleRegistryViolation, ...], tuple[RoleRegistryViolation, ...]]:
     """Return the violations that remain after the repository's waivers, and the waived ones.
 
     Problems of the waivers themselves are added to the first; an unused one (RR032) only if `is_usual`. If the file
@@ -74,8 +74,8 @@ def apply_pack_waivers(
 
 def record_violations(
     repository: Repository,
-    violations: Iterable[Violation],
-    waived: Iterable[Violation],
+    violations: Iterable[RoleRegistryViolation],
+    waived: Iterable[RoleRegistryViolation],
     now: datetime,
     *,
     tool: str,
@@ -98,7 +98,7 @@ def record_violations(
     return None
 
 
-def _make_diagnostic(violation: Violation, status: str, tool: str, job_id: str | None) -> Diagnostic:
+def _make_diagnostic(violation: RoleRegistryViolation, status: str, tool: str, job_id: str | None) -> Diagnostic:
     located = violation.finding
     location = located.path if located.location is None else f"{located.path}:{located.location}"
     return Diagnostic(
@@ -121,7 +121,7 @@ class Comparison:
 
     baselines: tuple[PublishedPack, ...]
     tip: str | None
-    violations: tuple[Violation, ...]
+    violations: tuple[RoleRegistryViolation, ...]
 
 
 def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str], folder: Path) -> Comparison:
@@ -130,7 +130,7 @@ def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str],
     A baseline that cannot be found or read is RR030; then errors of the pack itself are warnings. A file is searched in
     `folder`. RR031 (first publish) is left out if any baseline was found.
     """
-    groups: list[tuple[Violation, ...]] = []
+    groups: list[tuple[RoleRegistryViolation, ...]] = []
     baselines: list[PublishedPack] = []
     tip: str | None = None
     for name in names:
@@ -153,7 +153,7 @@ def compare_pack(repository: Repository, pack: ParsedPack, names: Sequence[str],
     return Comparison(tuple(baselines), tip, violations)
 
 
-def _compare(repository: Repository, pack: ParsedPack, baseline: Baseline) -> tuple[Violation, ...]:
+def _compare(repository: Repository, pack: ParsedPack, baseline: Baseline) -> tuple[RoleRegistryViolation, ...]:
     """Return the violations against one baseline, with the commits that published the ids as far as git shows them."""
     problems = find_baseline_problems(pack, baseline.published)
     # The history is only read for problems: their findings name the commit that published the id.
@@ -218,7 +218,7 @@ def check_role_registry(repository: Repository, sealed: SealedRun, report: SealR
 
 def _compare_without_record(
     repository: Repository, sealed: SealedRun, report: SealReport, pack: ParsedPack
-) -> tuple[Violation, ...]:
+) -> tuple[RoleRegistryViolation, ...]:
     """Return the violations of a sealed pack whose run.json records no comparison.
 
     The baselines are the previous snapshot that run.json names, and the pack published before the sealed one, as of
@@ -226,8 +226,8 @@ def _compare_without_record(
     read is RR030: a warning if another one was compared, else an error and the only result. A baseline without an array
     `roles` is always an error RR030.
     """
-    groups: list[tuple[Violation, ...]] = []
-    unknown: list[Violation] = []
+    groups: list[tuple[RoleRegistryViolation, ...]] = []
+    unknown: list[RoleRegistryViolation] = []
     ref = sealed.inputs.previous(ROLE_REGISTRY)
     if ref is not None:
         try:

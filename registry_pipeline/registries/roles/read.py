@@ -22,7 +22,7 @@ from registry_pipeline.registries.roles.check import find_pack_violations, make_
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.registries.roles.report import (
     PublishedPack,
-    Violation,
+    RoleRegistryViolation,
     as_warning,
     make_violation,
     sort_violations,
@@ -159,8 +159,8 @@ class SealedCheck:
     """The check of a sealed pack; `pack` is None if the folder contains none."""
 
     pack: ParsedPack | None
-    violations: tuple[Violation, ...]
-    waived: tuple[Violation, ...] = ()
+    violations: tuple[RoleRegistryViolation, ...]
+    waived: tuple[RoleRegistryViolation, ...] = ()
     # False for a run of a version that kept no record
     recorded: bool = True
 
@@ -172,7 +172,10 @@ def find_sealed_pack(files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
 
 
 def make_comparison_record(
-    pack: ParsedPack, baselines: Iterable[PublishedPack], violations: Sequence[Violation], waived: Iterable[Violation]
+    pack: ParsedPack,
+    baselines: Iterable[PublishedPack],
+    violations: Sequence[RoleRegistryViolation],
+    waived: Iterable[RoleRegistryViolation],
 ) -> dict[str, Any]:
     """Return the object `comparison` of run.json; the pack's own violations are in it only if tolerated or waived."""
     own = {violation.fingerprint for violation in find_pack_violations(pack)}
@@ -226,7 +229,7 @@ def read_sealed_check(report: SealReport) -> SealedCheck:
     return SealedCheck(pack, violations, waived)
 
 
-def _check_document(report: SealReport, pack: ParsedPack) -> tuple[Violation, ...]:
+def _check_document(report: SealReport, pack: ParsedPack) -> tuple[RoleRegistryViolation, ...]:
     """Return RR036 if ROLE_REGISTRY_v0_1.json differs from what the pack beside it declares."""
     try:
         document = parse_strict_json(report.kept[ROLE_ARTIFACT])
@@ -237,17 +240,17 @@ def _check_document(report: SealReport, pack: ParsedPack) -> tuple[Violation, ..
     return (make_violation("RR036", pack.path),)
 
 
-def _read_recorded_violations(record: Mapping[str, Any], key: str, path: str) -> tuple[Violation, ...]:
+def _read_recorded_violations(record: Mapping[str, Any], key: str, path: str) -> tuple[RoleRegistryViolation, ...]:
     """Return the violations that run.json records under a key of its comparison.
 
     Those of the pack get `path`, the path of its sealed copy. Malformed items are skipped: the schema of run.json
     reports them.
     """
     rows = record.get(key)
-    violations: list[Violation] = []
+    violations: list[RoleRegistryViolation] = []
     for row in rows if isinstance(rows, Sequence) and not isinstance(rows, str) else ():
         try:
-            violation = Violation.from_json(row)
+            violation = RoleRegistryViolation.from_json(row)
         except ValueError:
             continue  # the schema of run.json reports it
         if violation.finding.path == record.get("pack"):

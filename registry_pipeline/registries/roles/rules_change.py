@@ -134,12 +134,8 @@ def _find_changed_aliases(current: RoleRegistrySnapshot, published: PublishedIds
                 continue
             if new_owners:
                 detail = f"now belongs to role {format_id(new_owners[0])}"
-            elif alias in role_ids:
-                detail = "is now a role_id"
-            elif owner in role_ids:
-                detail = "is missing"
             else:
-                continue  # the missing role is reported
+                detail = "is now a role_id" if alias in role_ids else "is missing"
             fillers = {"id": format_id(alias), "role": format_id(owner), "detail": detail}
             subject = Subject(owner, member="aliases", item=alias)
             yield number, Problem("RR011", (owner, alias), fillers, subject=subject)

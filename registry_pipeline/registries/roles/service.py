@@ -33,7 +33,7 @@ from registry_pipeline.registries.roles.comparison import (
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
 from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack, without_collection
 from registry_pipeline.registries.roles.read import read_pack_file, read_staged_pack
-from registry_pipeline.registries.roles.report import Violation, sort_violations
+from registry_pipeline.registries.roles.report import RoleRegistryViolation, sort_violations
 from registry_pipeline.registries.roles.snapshot import RoleContractKind
 from registry_pipeline.values import value_type
 
@@ -59,8 +59,8 @@ class RolesCheckResult:
     pack: str
     # the source of the pack that was compared with, None if there was none
     baseline: str | None
-    violations: tuple[Violation, ...]
-    waived: tuple[Violation, ...]
+    violations: tuple[RoleRegistryViolation, ...]
+    waived: tuple[RoleRegistryViolation, ...]
     roles: int
     contracts: int
     commits: int
@@ -145,7 +145,9 @@ def _read_current(repository: Repository, options: RolesCheckOptions, path: str)
     return read_pack_file(repository.path(path), path, repository.root)
 
 
-def _check_history(repository: Repository, pack: ParsedPack, tip: str | None) -> tuple[tuple[Violation, ...], int]:
+def _check_history(
+    repository: Repository, pack: ParsedPack, tip: str | None
+) -> tuple[tuple[RoleRegistryViolation, ...], int]:
     """Return the violations against the history up to `tip`, and the number of commits that changed the pack."""
     try:
         commits = read_pack_commits(repository.root, tip, repository.config.roles.pack)
