@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from registry_pipeline.canonical import json_document, sha256_hex
 from registry_pipeline.capture_table import ROLE_ARTIFACT
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.registries.roles.json_text import format_id
 from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, find_pack_problems, parse_pack
 from registry_pipeline.registries.roles.report import (
@@ -21,6 +20,7 @@ from registry_pipeline.registries.roles.report import (
     make_violations,
     sort_violations,
 )
+from registry_pipeline.registries.roles.retired import NO_RETIRED_IDS, RetiredIds, format_contract
 from registry_pipeline.registries.roles.rules_change import (
     PublishedIds,
     find_append_only_violations,
@@ -50,7 +50,7 @@ def find_baseline_problems(current: ParsedPack, baseline: PublishedPack | None) 
     if baseline is None or published is None:
         return [*current.problems, *_compare(current.snapshot, _EMPTY)]
     known = {problem.identity for problem in baseline.pack.problems}
-    problems = [_lower_if_known(problem, known) for problem in current.problems]
+    problems = [lower_if_known(problem, known) for problem in current.problems]
     if current.data != baseline.pack.data:
         problems += _compare(current.snapshot, published)
         problems += _compare_texts(current, baseline.pack)
@@ -80,7 +80,7 @@ class RoleRegistryAppendOnlyValidator:
         They have no path and no location; `check_against_baseline` reports both.
         """
         known = {problem.identity for problem in find_pack_problems(baseline)}
-        problems = [_lower_if_known(problem, known) for problem in find_pack_problems(current)]
+        problems = [lower_if_known(problem, known) for problem in find_pack_problems(current)]
         return sort_violations(map(make_unlocated_violation, [*problems, *_compare(current, baseline)]))
 
 
@@ -105,7 +105,8 @@ def _compare(current: RoleRegistrySnapshot | None, published: RoleRegistrySnapsh
     return [*append_only, *find_changes(current, published)]
 
 
-def _lower_if_known(problem: Problem, known: set[tuple[str, tuple[str, ...], str, str | None]]) -> Problem:
+def lower_if_known(problem: Problem, known: Collection[tuple[str, tuple[str, ...], str, str | None]]) -> Problem:
+    """Return a problem as a warning if it is an error that the baselines have too."""
     # A change is not refused for an error that was published before it.
     if CODES[problem.code].severity is Severity.ERROR and problem.identity in known:
         return replace(problem, severity=Severity.WARNING)
@@ -236,8 +237,11 @@ def _next_state(
     return _RoleState(number, roles, removed)
 
 
-def make_registry_document(pack: ParsedPack) -> dict[str, Any]:
-    """Return the roles of a pack and its contracts with the sha256 of their surfaces, in the order of the pack."""
+def make_registry_document(pack: ParsedPack, retired: RetiredIds = NO_RETIRED_IDS) -> dict[str, Any]:
+    """Return the roles of a pack and its contracts with the sha256 of their surfaces, in the order of the pack.
+
+    A registry without retired ids has no `retired`, as those of earlier versions.
+    """
     snapshot = pack.snapshot
     # The reader refuses to capture such a pack.
     if snapshot is None:
@@ -258,24 +262,24 @@ def make_registry_document(pack: ParsedPack) -> dict[str, Any]:
             }
             for role in snapshot.roles
         ],
-        "contracts": [
-            {
-                "contract_id": contract.contract_id,
-                "role_id": contract.role_id,
-                "kind": contract.kind.value,
-                "version": contract.version,
-                "surface_sha256": contract.schema_hash,
-            }
-            for contract in snapshot.contracts
-        ],
+        "contracts": [format_contract(contract) for contract in snapshot.contracts],
+        **({"retired": retired.to_json()} if retired.count else {}),
     }
 
 
-def build_role_registry(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
+@value_type
+class RoleRegistryInputs:
+    """A role pack by its file name, and the ids that were published and that it does not declare."""
+
+    files: Mapping[str, bytes]
+    retired: RetiredIds = NO_RETIRED_IDS
+
+
+def build_role_registry(inputs: RoleRegistryInputs, context: BuildContext) -> Artifacts:
     """Return the captured pack under its own name, and ROLE_REGISTRY_v0_1.json; a record is a role."""
     del context  # a pack has no time of its own
     ((name, data),) = inputs.files.items()
-    document = make_registry_document(parse_pack(data, name))
+    document = make_registry_document(parse_pack(data, name), inputs.retired)
     roles, contracts = len(document["roles"]), len(document["contracts"])
     files = {ROLE_ARTIFACT: json_document(document), name: data}
     return Artifacts(files, roles, sha256_hex(data), {"roles": roles, "contracts": contracts, "bytes": len(data)})

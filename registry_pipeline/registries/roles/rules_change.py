@@ -63,6 +63,14 @@ def find_append_only_violations(current: RoleRegistrySnapshot, published: Publis
     ]
 
 
+def find_misused_ids(current: RoleRegistrySnapshot, retired: PublishedIds) -> list[Problem]:
+    """Return RR003, RR010 and RR011 for published ids that may be missing, where the current snapshot uses them."""
+    names = {role.role_id for role in current.roles}.union(*(role.aliases for role in current.roles))
+    changed = [problem for _, problem in _find_changed_aliases(current, retired) if problem.ids[-1] in names]
+    found = (*_find_changed_surfaces(current, retired), *_find_reused_role_ids(current, retired))
+    return [*(problem for _, problem in found), *changed]
+
+
 def _find_removed(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
     role_ids = {role.role_id for role in current.roles}
     for role_id, number in published.roles.items():
