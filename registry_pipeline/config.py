@@ -416,7 +416,7 @@ def _check_adapters(config: Config) -> None:
         twice = next((name for name in constants if pattern is not None and name in pattern.fields), None)
         if twice is not None:
             raise ConfigError(
-                f"{place}.constants.{twice}: every path that matches path_pattern states another {twice}",
+                f"{place}.constants.{twice}: path_pattern states {twice} for each folder, so the constant is never used",
                 "remove it, or write `*` in path_pattern",
             )
         if "option" in constants and constants["option"] not in config.options:

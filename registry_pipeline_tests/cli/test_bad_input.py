@@ -99,7 +99,7 @@ ADAPTER = '[[adapters]]\nroot = "reports/runs"\nfile = "m.json"\n'
         ),
         (
             ADAPTER + 'path_pattern = "{option}_*"\nconstants = {option = "A"}\n',
-            "adapters.0.constants.option: every path that matches path_pattern states another option",
+            "adapters.0.constants.option: path_pattern states option for each folder, so the constant is never used",
         ),
         (
             f'{ADAPTER}constants = {{option = "A"}}\n{ADAPTER}path_pattern = "p1_*"\noption = "a"\n',

@@ -158,7 +158,7 @@ def test_a_pack_of_which_no_role_can_be_read_is_not_captured(tmp_path: Path, mon
     write(tmp_path, {PACK: "["})
     bad = finding("CAPTURE_MALFORMED", PACK, detail="cut")
     check = CaptureCheck((bad, bad)), NO_RETIRED_IDS
-    monkeypatch.setattr(comparison, "check_capture", lambda *_args, read_history: check)
+    monkeypatch.setattr(comparison, "check_capture", lambda *_args, **_options: check)
     context = SourceContext(started=datetime(2026, 1, 1, tzinfo=UTC))
 
     gathered = read_role_registry_inputs(repository_at(tmp_path, PACK), context)
