@@ -64,7 +64,7 @@ def test_a_changed_surface_fails_with_both_hashes() -> None:
 @pytest.mark.parametrize("kind", [RoleId, DepartmentId])
 def test_an_id_of_a_role_or_department_is_its_text(kind: type[RoleId | DepartmentId], text: str) -> None:
     assert kind(text) == text
-    assert repr(kind(text)) == f"{kind.__name__}({text!r})"
+    assert isinstance(kind(text), kind)
 
 
 @pytest.mark.parametrize("text", ["", "Producer", "a-b", "a" * 65, "a\n", "\u0661"])

@@ -41,9 +41,6 @@ class _CheckedText(str):
             raise ValueError(f"{truncate(repr(text), 80)} is not {cls.noun}: it does not match {cls.form.pattern}")
         return super().__new__(cls, text)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self)!r})"
-
 
 class RoleId(_CheckedText):
     """The id of a role, which is stable and never used again: 1 to 64 of `a-z`, `0-9` and `_`."""
