@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -32,6 +32,7 @@ from registry_pipeline.config_types import (
 )
 from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.files.read import read_regular_file
+from registry_pipeline.path_pattern import OPERATION_ID, PATH_FIELDS, parse_path_pattern
 from registry_pipeline.values import field, value_type
 
 CONFIG_NAME: Final = "registry-pipeline.toml"
@@ -71,6 +72,19 @@ def _check_glob(text: str) -> str:
     return text
 
 
+def _check_path_pattern(text: str) -> str:
+    if check_path(text) != text:
+        raise ValueError("must be a pattern for a name, or for a path inside the repository")
+    parse_path_pattern(text)
+    return text
+
+
+def _check_operation_id(text: str) -> str:
+    if OPERATION_ID.fullmatch(text) is None:
+        raise ValueError("must be the id of an operation, as OP-A01; no catalog lists another form")
+    return text
+
+
 def check_pack_path(text: str) -> str:
     """Return the path of a role pack in its shortest form; raise ValueError if no role pack can have that path."""
     path = check_path(text)
@@ -102,21 +116,45 @@ class Captured:
 
 
 @value_type
+class AdapterConstants:
+    """What is known of all runs that an adapter reads, for those whose file does not state it."""
+
+    operation_id: str | None = option_row(None, checked_text(_check_operation_id), "the operation of the runs whose file does not state one")
+    option: str | None = option_row(None, nonempty_text, "likewise; one of `options`")
+    run_type: str | None = option_row(None, nonempty_text, "likewise")
+
+    def fields(self) -> dict[str, str]:
+        """Return the fields that are stated, with their values."""
+        return {name: value for name in PATH_FIELDS if (value := getattr(self, name)) is not None}
+
+
+@value_type
 class Adapter:
     """How to read run folders whose envelope is not run.json (decision 7)."""
 
     root: str = option_row(REQUIRED, repo_path, "the run root that the adapter reads")
-    file: str = option_row(REQUIRED, checked_text(_check_file_name), "the envelope file in a folder without a run.json")
+    file: str = option_row(REQUIRED, checked_text(_check_file_name), "the envelope file in a folder without a run.json; not parsed if no key below is given")
     run_id: str | None = option_row(None, _keys, "where the file has the run id: a key, or nested keys with dots")
     created_utc: str | None = option_row(None, _keys, "likewise")
-    operation_id: str | None = option_row(None, _keys, "likewise")
+    run_type: str | None = option_row(None, _keys, "likewise")
     option: str | None = option_row(None, _keys, "likewise")
+    operation_id: str | None = option_row(None, _keys, "likewise")
     git_commit: str | None = option_row(None, _keys, "likewise")
+    path_pattern: str | None = option_row(None, checked_text(_check_path_pattern), "only folders that match: a name such as `p1_*`, or a path; `{operation_id}`, `{option}` and `{run_type}` are what the path states")
+    constants: AdapterConstants = option_row(AdapterConstants(), table(AdapterConstants), "`operation_id`, `option` and `run_type` of the runs whose file and path do not state them")
 
     def fields(self) -> dict[str, str]:
         """Return the keys in the file by field of the envelope, in the order of run.json; fields without keys are left out."""
-        names = ("run_id", "created_utc", "option", "operation_id", "git_commit")
+        names = ("run_id", "created_utc", "run_type", "option", "operation_id", "git_commit")
         return {name: keys for name in names if (keys := getattr(self, name)) is not None}
+
+    def read_path(self, run_id: str) -> dict[str, str] | None:
+        """Return the fields that the constants and the path of a run folder state; None if the path does not match."""
+        constants = self.constants.fields()
+        if self.path_pattern is None:
+            return constants
+        stated = parse_path_pattern(self.path_pattern).match(self.root, run_id)
+        return None if stated is None else {**constants, **stated}
 
 
 @value_type
@@ -357,21 +395,49 @@ def _check_roots_and_options(config: Config) -> None:
 
 
 def _check_adapters(config: Config) -> None:
-    """Raise ConfigError for an adapter of an unknown run root, without a field, or of a file that has one already."""
-    files: set[tuple[str, str]] = set()
+    """Raise ConfigError for an adapter that reads nothing: of an unknown run root, without a field, or behind another."""
+    others: list[Adapter] = []
     for number, adapter in enumerate(config.adapters):
         place = f"adapters.{number}"
         if adapter.root not in config.run_roots:
-            near = difflib.get_close_matches(adapter.root, config.run_roots, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
+            meant = _suggest(adapter.root, config.run_roots)
             raise ConfigError(f"{place}.root: {adapter.root!r} is not one of run_roots{meant}", f"fix {CONFIG_NAME}")
-        if not adapter.fields():
+        pattern = None if adapter.path_pattern is None else parse_path_pattern(adapter.path_pattern)
+        constants = adapter.constants.fields()
+        if not (adapter.fields() or constants or (pattern is not None and pattern.fields)):
             raise ConfigError(
                 f"{place} names no field that it reads from {adapter.file}",
-                'say where the envelope has it, as in `operation_id = "job.operation"`',
+                'say where the envelope has it, as in `operation_id = "job.operation"`, or state it in `constants`',
             )
-        if (adapter.root, adapter.file) in files:
+        if pattern is not None and not pattern.can_match_root(adapter.root):
+            raise ConfigError(
+                f"{place}.path_pattern: no folder in {adapter.root} has the path {adapter.path_pattern!r}",
+                "give the name of the folder, or its whole path in the repository",
+            )
+        twice = next((name for name in constants if pattern is not None and name in pattern.fields), None)
+        if twice is not None:
+            raise ConfigError(
+                f"{place}.constants.{twice}: path_pattern states {twice} for each folder, so the constant is never used",
+                "remove it, or write `*` in path_pattern",
+            )
+        if "option" in constants and constants["option"] not in config.options:
+            option, meant = constants["option"], _suggest(constants["option"], config.options)
+            raise ConfigError(
+                f"{place}.constants.option: {option!r} is not one of options{meant}", f"fix {CONFIG_NAME}"
+            )
+        if any(_reads_all_of(other, adapter) for other in others):
             raise ConfigError(
                 f"{place}: a second adapter reads {adapter.file} under {adapter.root}", "keep one of them"
             )
-        files.add((adapter.root, adapter.file))
+        others.append(adapter)
+
+
+def _reads_all_of(other: Adapter, adapter: Adapter) -> bool:
+    """Return whether an earlier adapter leaves nothing to a later one."""
+    same_file = (other.root, other.file) == (adapter.root, adapter.file)
+    return same_file and other.path_pattern in (None, adapter.path_pattern)
+
+
+def _suggest(text: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(text, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

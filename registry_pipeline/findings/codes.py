@@ -211,7 +211,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("RUN_ROOT_MISSING", _W, "scan", "run_registry", "a run root that registry-pipeline.toml names does not exist", "correct its path in `run_roots`, restore the folder, or remove it from `run_roots`"),
     ("RUN_ROOT_UNREADABLE", _W, "scan", "run_registry", "a run root cannot be read: {detail}", "check its permissions, or configure another run root"),
     # Adapters.
-    ("ADAPTER_UNUSED", _W, "adapter", "Adapters", "no run folder in this root has a {detail} and no run.json", "correct `file` of the adapter in registry-pipeline.toml, or remove the adapter"),
+    ("ADAPTER_UNUSED", _W, "adapter", "Adapters", "no run folder in this root has a {detail} and no run.json", "correct `file` of the adapter in registry-pipeline.toml, or its `path_pattern`, or remove the adapter"),
     ("ADAPTER_FIELD_NOT_FOUND", _W, "adapter", "Adapters", "no envelope has the field that the adapter reads ({detail})", "correct the field of the adapter in registry-pipeline.toml, or remove the field"),
     ("ADAPTER_RUN_ID_MISMATCH", _W, "adapter", "Adapters", "the run id in the envelope differs from the folder name", "check whether the folder was copied or renamed; if the field is not a folder name, remove run_id from the adapter"),
     # Configuration.

@@ -35,6 +35,7 @@ _USUAL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "run_id": ("run_id", "runid", "id", "run", "name"),
     "created_utc": ("created_utc", "created_at", "created", "started_at", "started", "start_time", "timestamp", "date"),
     "operation_id": ("operation_id", "operation", "op_id", "op", "job_id", "job", "task"),
+    "run_type": ("run_type",),
     "option": ("option",),
     "git_commit": ("git_commit", "git_sha", "commit_sha", "commit", "revision", "sha"),
 }
@@ -162,7 +163,7 @@ def _with_adapter(root: Path, found: RunRoot, children: Mapping[str, _Listing]) 
     """Return the run root with an adapter for its meta.json files, if one of the usual keys has usable values."""
     names = [name for name, child in children.items() if META_JSON in child.files and RUN_JSON not in child.files]
     documents = dict(_read_samples(f"{root}/{found.path}", names[:_MOST_SAMPLES]))
-    fields = {field: _find_key(field, documents) for field in _USUAL_KEYS}
+    fields: dict[str, Any] = {field: _find_key(field, documents) for field in _USUAL_KEYS}
     if not any(fields.values()):
         return found
     adapter = Adapter(found.path, META_JSON, **fields)

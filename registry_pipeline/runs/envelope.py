@@ -125,12 +125,15 @@ ADAPTED: Final = "envelope read by adapter "
 class AdaptedBy:
     """The adapter that read the envelope of a run folder without run.json.
 
-    `fields` are its dotted keys in `file` by envelope field; `problem` is the warning text if that cannot be read.
+    `fields` are its dotted keys in `file` by envelope field, and `found` are those that the file states; `problem` is
+    the warning text if the file cannot be read. `path_pattern` distinguishes adapters of one file.
     """
 
     file: str
     fields: Mapping[str, str]
     problem: str | None
+    found: frozenset[str] = frozenset()
+    path_pattern: str | None = None
 
 
 @value_type

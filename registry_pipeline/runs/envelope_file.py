@@ -72,9 +72,10 @@ def parse_adapted_file(data: bytes | str, adapter: Adapter) -> tuple[Mapping[str
     fields = adapter.fields()
     value, problem = _parse_json(data, adapter.file)
     if not isinstance(value, dict):
-        return {}, AdaptedBy(adapter.file, fields, problem or f"{adapter.file} top-level is not an object")
+        problem = problem or f"{adapter.file} top-level is not an object"
+        return {}, AdaptedBy(adapter.file, fields, problem, path_pattern=adapter.path_pattern)
     envelope = {name: field for name, path in fields.items() if (field := _get_nested(value, path)) is not None}
-    return envelope, AdaptedBy(adapter.file, fields, None)
+    return envelope, AdaptedBy(adapter.file, fields, None, frozenset(envelope), adapter.path_pattern)
 
 
 def _get_nested(value: Any, dotted_keys: str) -> Any:

@@ -20,7 +20,7 @@ from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.process import ObjectPipe
 from registry_pipeline.git.repository import read_commit_id, read_committed_files
-from registry_pipeline.runs.envelope import ScannedRun
+from registry_pipeline.runs.envelope import AdaptedBy, ScannedRun
 from registry_pipeline.runs.envelope_file import decode_text, parse_adapted_file, parse_run_json
 from registry_pipeline.runs.reference import TAG_START, RunId
 from registry_pipeline.values import replace, value_type
@@ -210,16 +210,27 @@ def _read_run(
 def _read_adapted_envelope(
     run: ScannedRun, folder: str, adapters: Sequence[Adapter], findings: list[Finding]
 ) -> ScannedRun:
-    """Return a run with the envelope of the first adapter whose file exists, if any; report another run_id in it."""
+    """Return a run with the envelope of the first adapter whose file exists and whose pattern matches, if any.
+
+    A field of the file counts before one of the path, and that before a constant. Another run_id is reported.
+    """
     names = {name for name, _ in run.files}
-    adapter = next((adapter for adapter in adapters if adapter.file in names), None)
+    candidates = ((adapter, adapter.read_path(run.run_id)) for adapter in adapters if adapter.file in names)
+    adapter, stated = next(((adapter, stated) for adapter, stated in candidates if stated is not None), (None, {}))
     if adapter is None:
         return run
+    if not adapter.fields():
+        # The file only marks the folders, so it may be of any format.
+        adapted_by = AdaptedBy(adapter.file, {}, None, path_pattern=adapter.path_pattern)
+        return replace(run, envelope=stated, adapted_by=adapted_by)
     try:
         _, _, data = _read_document(f"{folder}/{adapter.file}", adapter.file)
     except FileNotFoundError:
         return run
     envelope, adapted_by = parse_adapted_file(data, adapter)
+    if adapted_by.problem is None:
+        # An empty text states nothing. A value of another type stays: its warning is in the line of the run.
+        envelope = {**stated, **{name: value for name, value in envelope.items() if value != "" or name not in stated}}
     stated_id = envelope.get("run_id", run.run_id)
     if stated_id != run.run_id:
         name = _display_name(run.run_id)
@@ -236,8 +247,8 @@ class _AdapterCheck:
     def __init__(self, adapters: Sequence[Adapter]) -> None:
         self._adapters = adapters
         self._roots: set[str] = set()
-        # The fields of all envelopes that an adapter parsed, by root and file; None if it only failed to parse.
-        self._fields: dict[tuple[str, str], set[str] | None] = {}
+        # The fields in all files that an adapter parsed, by root, file and pattern; None if it only failed to parse.
+        self._fields: dict[tuple[str, str, str | None], set[str] | None] = {}
 
     def add(self, run: ScannedRun) -> None:
         """Take note of a run."""
@@ -245,17 +256,18 @@ class _AdapterCheck:
             return
         self._roots.add(run.run_root)
         if run.adapted_by is not None:
-            key = run.run_root, run.adapted_by.file
+            key = run.run_root, run.adapted_by.file, run.adapted_by.path_pattern
             known = self._fields.setdefault(key, None)
             if run.adapted_by.problem is None:
-                self._fields[key] = (known or set()) | set(run.envelope)
+                self._fields[key] = (known or set()) | run.adapted_by.found
 
     def findings(self) -> Iterator[Finding]:
         """Yield a finding for each adapter and each field that was not found."""
         for adapter in self._adapters:
-            key = adapter.root, adapter.file
+            key = adapter.root, adapter.file, adapter.path_pattern
             if adapter.root in self._roots and key not in self._fields:
-                yield finding("ADAPTER_UNUSED", adapter.root, detail=adapter.file)
+                pattern = f", a path like {adapter.path_pattern}" if adapter.path_pattern is not None else ""
+                yield finding("ADAPTER_UNUSED", adapter.root, detail=f"{adapter.file}{pattern}")
             found_fields = self._fields.get(key)
             if found_fields is None:
                 continue

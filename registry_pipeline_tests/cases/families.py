@@ -131,7 +131,7 @@ def run_adapters(case: Case, folder: Path) -> Any:
     gathered = read_run_registry_inputs(load_repository(root), SourceContext())
     records = [json.loads(line) for line in build_run_registry(gathered.inputs, CONTEXT).files[ARTIFACT].splitlines()]
     assert [check_value("REGISTRY_run_registry_v0_1.schema.json", record) for record in records] == [[]] * len(records)
-    keys = ("run_key", "created_utc", "option", "operation_id", "git_commit", "has_run_json", "warnings")
+    keys = ("run_key", "created_utc", "run_type", "option", "operation_id", "git_commit", "has_run_json", "warnings")
     return {
         "runs": [{key: record[key] for key in keys} for record in records],
         "findings": describe(gathered.findings, "code", "severity", "path", "message", "expected", "got"),

@@ -22,6 +22,9 @@ def _sound(result: CommandResult) -> CommandResult:
     return result
 
 
+ADAPTER = '[[adapters]]\nroot = "reports/runs"\nfile = "m.json"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -40,6 +43,68 @@ def _sound(result: CommandResult) -> CommandResult:
         ('[[adapters]]\nroot = "reports/runs"\nfile = "a/m.json"\noption = "o"\n', "adapters.0.file"),
         ('[[adapters]]\nroot = "reports/runs"\nfile = "run.json"\noption = "o"\n', "none of the seal's own"),
         ('[[adapters]]\nroot = "reports/runs"\nfile = "m.json"\noption = "a..b"\n', "adapters.0.option"),
+        (ADAPTER + "constants = {}\n", "adapters.0 names no field"),
+        (ADAPTER + 'path_pattern = "p1_*"\n', "adapters.0 names no field"),
+        (
+            ADAPTER + 'constants = {operation = "OP-A01"}\n',
+            "unknown key adapters.0.constants.operation; did you mean 'operation_id'?",
+        ),
+        (
+            ADAPTER + 'constants = {operation_id = "A01"}\n',
+            "adapters.0.constants.operation_id: Value error, must be the id of an operation, as OP-A01",
+        ),
+        (
+            ADAPTER + 'constants = {option = "AQ"}\n',
+            "adapters.0.constants.option: 'AQ' is not one of options; did you mean 'A'?",
+        ),
+        (
+            ADAPTER + 'constants = {run_type = ""}\n',
+            "adapters.0.constants.run_type",
+        ),
+        (
+            ADAPTER + 'path_patern = "{option}_*"\n',
+            "did you mean 'path_pattern'?",
+        ),
+        (
+            ADAPTER + 'path_pattern = "{operation}_*"\n',
+            "names the unknown field 'operation'; did you mean 'operation_id'?",
+        ),
+        (
+            ADAPTER + 'path_pattern = "{date}_*"\n',
+            "names the unknown field 'date'; it can name operation_id, option, run_type",
+        ),
+        (
+            ADAPTER + 'path_pattern = "{option}_{option}"\n',
+            "names option twice",
+        ),
+        (
+            ADAPTER + 'path_pattern = "{operation_id}_{operation_id}"\n',
+            "names operation_id twice",
+        ),
+        (
+            ADAPTER + 'path_pattern = "{option}*"\n',
+            "has two parts next to each other",
+        ),
+        (
+            ADAPTER + 'path_pattern = "{option_*"\n',
+            "has a brace without its other half",
+        ),
+        (
+            ADAPTER + 'path_pattern = "../{option}"\n',
+            "adapters.0.path_pattern",
+        ),
+        (
+            ADAPTER + 'path_pattern = "runs/{option}"\n',
+            "adapters.0.path_pattern: no folder in reports/runs has the path 'runs/{option}'",
+        ),
+        (
+            ADAPTER + 'path_pattern = "{option}_*"\nconstants = {option = "A"}\n',
+            "adapters.0.constants.option: path_pattern states option for each folder, so the constant is never used",
+        ),
+        (
+            f'{ADAPTER}constants = {{option = "A"}}\n{ADAPTER}path_pattern = "p1_*"\noption = "a"\n',
+            "adapters.1: a second adapter reads m.json under reports/runs",
+        ),
         (
             '[[adapters]]\nroot = "reports/runs"\nfile = "m.json"\noption = "a"\n' * 2,
             "adapters.1: a second adapter reads m.json under reports/runs",

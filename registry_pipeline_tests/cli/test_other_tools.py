@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,57 @@ def test_one_changed_byte_in_a_listed_folder_fails(rig: Repository) -> None:
     by_run = {each["run_id"]: each for each in result.document("verify")["results"]}
     assert (result.code, by_run["b1"]["verdict"]) == (3, "fail")
     assert [f["code"] for f in by_run["b1"]["findings"]] == ["HASH_MISMATCH"]
+
+
+def test_older_runs_count_for_the_operation_that_the_configuration_or_their_name_states(rig: Repository) -> None:
+    for name in ("p1_20260120_001", "p1_20260120_002", "OP-B01__replay__7"):
+        folder = rig.root / "rig/runs" / name
+        folder.mkdir()
+        (folder / "RUN.md").write_text("# An evidence run\n")
+    make_removable(rig.root / "rig/runs/b1")
+    shutil.rmtree(rig.root / "rig/runs/b1")
+    shutil.rmtree(rig.runs / "a1")
+    assert {row["run_evidence_state"] for row in status_rows(rig).values()} == {"LEGACY_ONLY"}
+
+    # The cache of lines was written without these adapters.
+    adapters = """
+[[adapters]]
+root = "rig/runs"
+file = "RUN.md"
+path_pattern = "p1_*"
+constants = {operation_id = "OP-A01", option = "A", run_type = "evidence"}
+
+[[adapters]]
+root = "rig/runs"
+file = "RUN.md"
+path_pattern = "{operation_id}__{run_type}__*"
+"""
+    with (rig.root / "registry-pipeline.toml").open("a") as file:
+        file.write(adapters)
+    rows = status_rows(rig)
+
+    latest = {name: (row["run_evidence_state"], row["last_run_id"]) for name, row in rows.items()}
+    assert latest == {"OP-A01": ("OBSERVED", "p1_20260120_002"), "OP-B01": ("OBSERVED", "OP-B01__replay__7")}
+    registry = max(rig.runs.glob("*__run_registry_build*/RUN_REGISTRY_v0_1.jsonl")).read_text()
+    lines = [line for line in map(json.loads, registry.splitlines()) if line["operation_id"] == "OP-A01"]
+    assert [(line["run_type"], line["option"], line["warnings"][-1]) for line in lines] == [
+        ("evidence", "A", "envelope read by adapter RUN.md")
+    ] * 2
+
+
+def test_a_past_day_is_built_again_when_an_adapter_states_another_operation(rig: Repository) -> None:
+    toml = rig.root / "registry-pipeline.toml"
+    text = toml.read_text().replace('operation_id = "job"', 'constants = {operation_id = "OP-B01"}')
+    toml.write_text(text.replace('op_drift = "paths"', "history_start = 2026-02-28"))
+
+    def observed() -> dict[str, str | None]:
+        built = rig("build", "drift_signals_daily", "--as-of", "2026-02-28", "--json").document("build")["built"]
+        table = json.loads((rig.runs / built[0]["run_id"] / "OPERATION_STATUS_TABLE_v0_1.json").read_bytes())
+        return {row["operation_id"]: row["last_run_id"] for row in table}
+
+    assert observed() == {"OP-A01": "a1", "OP-B01": "b1"}
+    toml.write_text(toml.read_text().replace('"OP-B01"', '"OP-A01"'))
+    assert observed() == {"OP-A01": "b1", "OP-B01": None}
 
 
 def test_the_build_reports_what_an_adapter_cannot_read_and_continues(rig: Repository) -> None:

@@ -23,13 +23,16 @@ from registry_pipeline_tests.defs.conftest import DagsterRepo, open_dagster_repo
 from registry_pipeline_tests.old_role_pack import (
     DEFECTS,
     OLD,
+    ROLES,
     WITH_NEW_DEFECT,
     WITH_VALID_ROLE,
     WITHOUT_A_ROLE,
+    old_roles,
+    pack_of,
     publish,
 )
 from registry_pipeline_tests.registries.repositories import commit, git, repository, write
-from registry_pipeline_tests.role_packs import PACK
+from registry_pipeline_tests.role_packs import PACK, role
 
 LATER = "2026-03-01T13:00:00Z"
 AGAIN = "2026-03-01T14:00:00Z"
@@ -107,6 +110,17 @@ def commit_on_main(root: Path) -> Path:
     return root
 
 
+def remove_on_main(root: Path) -> Path:
+    """Make a repository whose main removed the last role, which a later commit does not show."""
+    publish(root)
+    commit(root, {PACK: WITHOUT_A_ROLE})
+    commit(root, {"README.md": "tidy\n"})
+    return root
+
+
+REUSED = pack_of([*old_roles()[:-1], role(f"role_{ROLES - 1}", X=(1,), department_id="post")])
+"""Another role under the id of the removed one."""
+
 CASES = [
     Case("published_before_the_rules", publish, OLD, False, [], DEFECTS, 0),
     Case("rebuilt_unchanged", publish, OLD, True, [], DEFECTS, 0),
@@ -116,6 +130,7 @@ CASES = [
     Case("committed_on_main", commit_on_main, WITH_NEW_DEFECT, False, ["RR020"], DEFECTS, 3),
     Case("role_removed", publish, WITHOUT_A_ROLE, True, ["RR001", "RR002", "RR002"], DEFECTS - 2, 3),
     Case("role_removed_at_first", publish, WITHOUT_A_ROLE, False, ["RR001", "RR002", "RR002"], DEFECTS - 2, 3),
+    Case("removed_id_used_again", remove_on_main, REUSED, True, ["RR035"], DEFECTS - 2, 3, baselines=False),
     Case("nothing_is_published", publish_nothing, OLD, False, ["RR020"] * DEFECTS, 0, 3, baselines=False),
     Case("baseline_is_unknown", publish_in_a_shallow_clone, OLD, False, ["RR030"], DEFECTS, 7, baselines=False),
 ]

@@ -70,6 +70,7 @@ CODE: Final[Mapping[str, Worst]] = {
     "registries.roles.strict_json:_LONE_SURROGATE": Worst("", "\ud7ff", ""),
     "registries.roles.strict_json:_NUMBER": Worst("-1.", "0", "e"),
     "registries.roles.snapshot:CONTRACT_ID": Worst("ROLE:", "a", ":X:1"),
+    "registries.roles.snapshot:_SURFACE_HASH": Worst("", "0", "x"),
     "registries.roles.snapshot:SAFE_ID": Worst("", "a", "-"),
     "registries.roles.json_text:_PLAIN_ID": Worst("", "a", "é"),
     "registries.roles.json_text:_BLANKS": Worst("", " \n", "x"),
@@ -88,6 +89,8 @@ CODE: Final[Mapping[str, Worst]] = {
     "registries.run_index.scan:_ESCAPED": Worst("", "\\u00", "\\u005"),
     "registries.run_index.scan:_KEYS": Worst("", '"run_id":"', "a"),
     "canonical:_STAMP": Worst(f"{_DAY}T10:00", "0", "Z"),
+    "path_pattern:OPERATION_ID": Worst("OP-", "A", "-"),
+    "path_pattern:_PART": Worst("", "{a", "}"),
     "pointers.find_runs:_ACTIVE": Worst("active~", "1", ""),
     "runs.hash_file:_FILE_LINE": Worst(f"{_SHA}  ", "a\n", ""),
     "runs.hash_file:_ROOT_LINE": Worst("ROOT_SHA256  ", "0", ""),
@@ -172,6 +175,14 @@ SCHEMAS: Final[Mapping[str, Worst]] = {
             ("OVR", "OVR"),
         )
     },
-    r"^(SCR-[0-9]{8}-[0-9]{4}-[A-Z0-9]{4}|SPK_[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*)(?!\n)$": Worst("SPK_a", ".a", "-"),
+    **{
+        rf"^({dash}-[0-9]{{8}}-[0-9]{{4}}-[A-Z0-9]{{4}}|{ulid}_[0-7][0-9A-HJKMNP-TV-Z]{{25}}|VOID)(?!\n)$": Worst(
+            f"{ulid}_0", "A", ""
+        )
+        for dash, ulid in (("WORK", "WRK"), ("VER", "VER"), ("SCN", "SCN"))
+    },
+    r"^(SCR-[0-9]{8}-[0-9]{4}-[A-Z0-9]{4}|SPK_[A-Za-z0-9]+((__|[-_.])[A-Za-z0-9]+)*)(?!\n)$": Worst(
+        "SPK_a", "__a", "_"
+    ),
 }
 """By the pattern itself, for those of the JSON Schemas."""

@@ -21,9 +21,8 @@ from registry_pipeline.pipeline.steps import seal
 from registry_pipeline.pointers.activation import activate
 from registry_pipeline.pointers.rollback import rollback, select_rollback
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.registries.catalog import SHIPPED
-from registry_pipeline.registries.roles.check import build_role_registry
+from registry_pipeline.registries.roles.check import RoleRegistryInputs, build_role_registry
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
 from registry_pipeline.registries.roles.service import RolesCheckOptions, check_roles
 from registry_pipeline.registries.validation import validate
@@ -306,7 +305,7 @@ def test_a_store_that_cannot_be_used_is_mentioned_and_changes_no_verdict(studio:
 
 
 def test_a_document_that_does_not_match_its_pack_fails(studio: World) -> None:
-    def lying(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
+    def lying(inputs: RoleRegistryInputs, context: BuildContext) -> Artifacts:
         made = build_role_registry(inputs, context)
         document = json.loads(made.files[ROLE_ARTIFACT])
         document["contracts"][0]["surface_sha256"] = "0" * 64
@@ -322,7 +321,7 @@ def test_a_document_that_does_not_match_its_pack_fails(studio: World) -> None:
 
 
 def test_a_folder_without_a_pack_cannot_be_checked_and_fails(studio: World) -> None:
-    def forgetful(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
+    def forgetful(inputs: RoleRegistryInputs, context: BuildContext) -> Artifacts:
         made = build_role_registry(inputs, context)
         return replace(made, files={ROLE_ARTIFACT: made.files[ROLE_ARTIFACT]})
 
@@ -406,7 +405,7 @@ def test_an_id_is_traced_to_the_commit_that_brought_it_whatever_came_between(stu
     }
 
 
-def test_a_role_that_comes_back_as_another_is_found_in_the_history_alone(studio: World) -> None:
+def test_without_a_snapshot_a_role_that_comes_back_as_another_is_found_in_the_history_alone(studio: World) -> None:
     commit(studio.root, {PACK: SHRUNK})
     git(studio.root, "checkout", "-q", "-b", "work")
     write(studio.root, {PACK: SMALL.replace('"department_id": "studio"', '"department_id": "other"')})

@@ -115,11 +115,12 @@ def test_a_search_that_ends_early_says_so(tmp_path: Path, monkeypatch: pytest.Mo
         ({"r1": {"commit": "a" * 40}, "r2": {"commit": None}, "r3": {"commit": "b" * 40}}, {"git_commit": "commit"}),
         ({"r1": {"commit": "main"}, "r2": {"commit": "main"}}, {}),
         ({"r1": {"a.b": {"option": "X"}}, "r2": {"a.b": {"option": "X"}}}, {}),
+        ({"r1": {"run_type": "a"}, "r2": {"run_type": "b"}}, {"run_type": "run_type"}),
         ({"r1": [], "r2": 3}, {}),
     ],
 )
 def test_an_adapter_has_only_keys_with_usable_values(
-    tmp_path: Path, documents: dict[str, Any], expected: dict[str, str]
+    tmp_path: Path, documents: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     for name, document in documents.items():
         write(tmp_path, f"runs/{name}/meta.json", content=document)

@@ -18,6 +18,7 @@ from registry_pipeline.findings.finding import Severity
 from registry_pipeline.registries.base.reader import Previous, SourceContext
 from registry_pipeline.registries.roles import comparison
 from registry_pipeline.registries.roles.read import read_pack_file, read_role_registry_inputs, read_staged_pack
+from registry_pipeline.registries.roles.retired import NO_RETIRED_IDS
 from registry_pipeline.runs.envelope import CaptureCheck
 from registry_pipeline_tests.registries.repositories import commit, git, repository, write
 
@@ -156,7 +157,8 @@ def test_a_pack_that_never_was_there_is_only_mentioned_and_one_that_is_gone_is_a
 def test_a_pack_of_which_no_role_can_be_read_is_not_captured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {PACK: "["})
     bad = finding("CAPTURE_MALFORMED", PACK, detail="cut")
-    monkeypatch.setattr(comparison, "check_capture", lambda *_args: CaptureCheck((bad, bad)))
+    check = CaptureCheck((bad, bad)), NO_RETIRED_IDS
+    monkeypatch.setattr(comparison, "check_capture", lambda *_args, **_options: check)
     context = SourceContext(started=datetime(2026, 1, 1, tzinfo=UTC))
 
     gathered = read_role_registry_inputs(repository_at(tmp_path, PACK), context)

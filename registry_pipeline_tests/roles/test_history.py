@@ -6,7 +6,7 @@ from typing import Any
 
 from registry_pipeline.registries.roles.check import PublishedCommit, check_history
 from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack
-from registry_pipeline.registries.roles.report import Violation
+from registry_pipeline.registries.roles.report import RoleRegistryViolation
 from registry_pipeline.values import replace
 from registry_pipeline_tests.roles.base_pack import (
     EDITOR,
@@ -33,7 +33,7 @@ def commits(*packs: ParsedPack | None) -> list[PublishedCommit]:
     return [PublishedCommit(f"c{number}", each) for number, each in enumerate(packs)]
 
 
-def describe_violations(violations: tuple[Violation, ...]) -> list[tuple[Any, ...]]:
+def describe_violations(violations: tuple[RoleRegistryViolation, ...]) -> list[tuple[Any, ...]]:
     return [(v.finding.code, v.finding.severity.value, v.ids[-1], v.published_by) for v in violations]
 
 

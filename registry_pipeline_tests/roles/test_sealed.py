@@ -15,7 +15,7 @@ from registry_pipeline.findings.finding import Severity
 from registry_pipeline.registries.roles.check import check_against_baseline, make_registry_document
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.registries.roles.read import check_sealed_run, make_comparison_record, read_sealed_check
-from registry_pipeline.registries.roles.report import PublishedPack, Violation
+from registry_pipeline.registries.roles.report import PublishedPack, RoleRegistryViolation
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.schema import check_value
 from registry_pipeline_tests.cases.layout import Case, find_cases
@@ -38,14 +38,16 @@ def sealed(pack: ParsedPack, record: Any = None, document: Any = None) -> SealRe
     return SealReport(FOLDER, FOLDER.rpartition("/")[2], "pass", "0" * 64, (), run_json, (), files)
 
 
-def content(violations: tuple[Violation, ...]) -> set[tuple[str, str, str | None, str, tuple[str, ...], str]]:
+def content(
+    violations: tuple[RoleRegistryViolation, ...],
+) -> set[tuple[str, str, str | None, str, tuple[str, ...], str]]:
     return {
         (v.finding.code, v.finding.severity, v.finding.location, v.finding.message, v.ids, v.fingerprint)
         for v in violations
     }
 
 
-def compared(case: Case) -> tuple[ParsedPack, PublishedPack | None, tuple[Violation, ...]] | None:
+def compared(case: Case) -> tuple[ParsedPack, PublishedPack | None, tuple[RoleRegistryViolation, ...]] | None:
     """Return the packs of a case and the violations of their comparison, None where no role can be read."""
     files = case.files()
     pack = pack_of(files["current.json"])

@@ -8,7 +8,7 @@ from registry_pipeline.findings.finding import Severity
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import parse_pack
 from registry_pipeline.registries.roles.pack_reader import MAX_PROBLEMS
-from registry_pipeline.registries.roles.report import PublishedPack, Violation
+from registry_pipeline.registries.roles.report import PublishedPack, RoleRegistryViolation
 
 FIELDS = 13
 ENOUGH = MAX_PROBLEMS // FIELDS + 10
@@ -21,7 +21,7 @@ def pack(last: str = "{}", count: int = ENOUGH) -> bytes:
     return json.dumps({"pack_id": "p", "pack_version": "1", "spec_id": "s", "roles": roles}).encode()
 
 
-def errors(current: bytes, baseline: bytes) -> list[Violation]:
+def errors(current: bytes, baseline: bytes) -> list[RoleRegistryViolation]:
     violations = check_against_baseline(parse_pack(current, "p"), PublishedPack(parse_pack(baseline, "b"), "main:p"))
     return [each for each in violations if each.finding.severity is Severity.ERROR]
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 
-from registry_pipeline.findings.finding import Severity
+import pytest
+
+from registry_pipeline import roles
+from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.roles.check import (
+    RoleRegistryAppendOnlyValidator,
     check_against_baseline,
     make_not_checked,
     make_registry_document,
-    validate,
 )
 from registry_pipeline.registries.roles.pack import parse_pack
 from registry_pipeline.registries.roles.pack_reader import canonical_json_sha256
 from registry_pipeline.registries.roles.report import PublishedPack
 from registry_pipeline.registries.roles.snapshot import (
+    ContractSurfaceHash,
+    DepartmentId,
     RoleContractKind,
     RoleContractSurface,
+    RoleId,
     RoleRegistrySnapshot,
     RoleSpecEntry,
 )
@@ -28,6 +34,10 @@ from registry_pipeline_tests.roles.text_positions import place_of
 HASH = canonical_json_sha256({"title": "Cut"})
 SURFACE = RoleContractSurface("ROLE:editor:X:1", "editor", RoleContractKind.EXTRACT, 1, HASH)
 BASE = RoleRegistrySnapshot((RoleSpecEntry("editor"), RoleSpecEntry("producer")), (SURFACE,))
+
+
+def validate(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> list[Finding]:
+    return [violation.finding for violation in RoleRegistryAppendOnlyValidator.validate(current, baseline)]
 
 
 def codes(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot = BASE) -> list[str]:
@@ -48,6 +58,37 @@ def test_a_changed_surface_fails_with_both_hashes() -> None:
 
     assert (finding.code, finding.expected, finding.got) == ("RR003", HASH, other)
     assert finding.hint == "add ROLE:editor:X:2 with the new surface and restore X:1"
+
+
+@pytest.mark.parametrize("text", ["producer", "role_2", "a" * 64])
+@pytest.mark.parametrize("kind", [RoleId, DepartmentId])
+def test_an_id_of_a_role_or_department_is_its_text(kind: type[RoleId | DepartmentId], text: str) -> None:
+    assert kind(text) == text
+    assert isinstance(kind(text), kind)
+
+
+@pytest.mark.parametrize("text", ["", "Producer", "a-b", "a" * 65, "a\n", "\u0661"])
+@pytest.mark.parametrize("kind", [RoleId, DepartmentId])
+def test_an_id_of_another_form_is_refused(kind: type[RoleId | DepartmentId], text: str) -> None:
+    with pytest.raises(ValueError, match="does not match"):
+        kind(text)
+
+
+def test_a_surface_hash_is_64_digits_of_32_bytes() -> None:
+    assert isinstance(HASH, ContractSurfaceHash)
+    assert HASH.digest.hex() == HASH
+    for text in (HASH[:-1], HASH.upper(), f"{HASH}\n"):
+        with pytest.raises(ValueError, match="is not a sha256"):
+            ContractSurfaceHash(text)
+
+
+def test_the_names_of_the_public_import_path_are_the_types_that_are_used() -> None:
+    (violation,) = roles.RoleRegistryAppendOnlyValidator.validate(replace(BASE, roles=BASE.roles[:1]), BASE)
+
+    assert isinstance(violation, roles.RoleRegistryViolation)
+    assert (violation.ids, len(violation.fingerprint)) == (("producer",), 64)
+    assert roles.RoleRegistryAppendOnlyValidator.validate(BASE, BASE) == ()
+    assert all(getattr(roles, name).__doc__ for name in roles.__all__)
 
 
 def test_a_new_role_with_a_new_contract_passes() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import parse_pack
-from registry_pipeline.registries.roles.report import PublishedPack, Violation
+from registry_pipeline.registries.roles.report import PublishedPack, RoleRegistryViolation
 from registry_pipeline.registries.roles.waivers import NEVER_WAIVED, Waivers, apply_waivers, parse_waivers
 from registry_pipeline_tests.roles.base_pack import EDITOR, Change, base_pack, extract, role, written
 
@@ -20,7 +20,7 @@ PATH = "docs/governance/ROLE_WAIVERS_v0_1.json"
 TODAY = date(2026, 3, 1)
 
 
-def found(change: Change) -> tuple[Violation, ...]:
+def found(change: Change) -> tuple[RoleRegistryViolation, ...]:
     made = base_pack()
     change(made)
     before = parse_pack(written(base_pack()), "p")
@@ -39,7 +39,7 @@ def waivers(*rows: Any) -> Waivers:
     return parse_waivers(json.dumps({"waivers_version": "0.1", "waivers": rows}, indent=1).encode(), PATH)
 
 
-def codes(violations: tuple[Violation, ...]) -> list[str]:
+def codes(violations: tuple[RoleRegistryViolation, ...]) -> list[str]:
     return [each.finding.code for each in violations]
 
 

@@ -98,6 +98,8 @@ def _print_check(page: Page, result: RolesCheckResult) -> None:
     verdict = result.verdict if result.verdict in ("pass", "warn") else result.verdict.upper()
     compared = f"against {result.baseline}" if result.baseline is not None else "with nothing to compare with"
     past = f" and {plural(result.commits, 'commit')} of its history" if result.commits else ""
+    retired = 0 if result.active is None else result.active.retired.count
+    past += f" and {plural(retired, 'retired id')}" if retired else ""
     page.line(
         f"{verdict}: {result.pack}: "
         f"{plural(result.roles, 'role')}, {plural(result.contracts, 'contract')} {compared}{past}; "

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from registry_pipeline.capture_table import ACTIVE_BASELINE, DEFAULT_BASELINE, ROLE_REGISTRY
+from registry_pipeline.canonical import StrictJsonError, parse_strict_json
+from registry_pipeline.capture_table import ACTIVE_BASELINE, DEFAULT_BASELINE, ROLE_ARTIFACT, ROLE_REGISTRY
 from registry_pipeline.config import CONFIG_NAME, Repository, Roles, check_pack_path, parse_toml
 from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.files.read import MAX_BYTES
+from registry_pipeline.findings.finding import has_errors
 from registry_pipeline.git.process import ObjectPipe, ask_git
 from registry_pipeline.git.repository import find_commit
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.roles import ROLE_REGISTRY_SPEC
-from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
+from registry_pipeline.registries.roles.check import PublishedCommit
+from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack
 from registry_pipeline.registries.roles.read import LINK, REGULAR, find_sealed_pack, read_pack_file
 from registry_pipeline.registries.roles.report import PublishedPack
-from registry_pipeline.runs.pointer_file import read_pointers, run_folder
+from registry_pipeline.registries.roles.retired import RetiredIds
+from registry_pipeline.runs.envelope import COMPARISON
+from registry_pipeline.runs.pointer_file import parse_pointer_file, read_pointer_bytes, read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import replace, value_type
 
@@ -100,8 +106,10 @@ def read_commit_baseline(root: Path, path: str, commit: str, current: bytes, nam
     return Baseline(previous, base)
 
 
-def read_pack_commits(root: Path, tip: str | None, path: str) -> tuple[PackCommit, ...]:
+def read_pack_commits(root: Path, tip: str | None, path: str, since: str | None = None) -> tuple[PackCommit, ...]:
     """Return every commit up to `tip` (None: HEAD) that changed the pack, oldest first.
+
+    Commits in the history of `since` are left out, if git knows that commit.
 
     Raises:
         NotFoundError: there is no history, or not all of it.
@@ -110,9 +118,10 @@ def read_pack_commits(root: Path, tip: str | None, path: str) -> tuple[PackCommi
     if start is None:
         raise NotFoundError("the repository has no git history", "run the command without --history")
     _refuse_shallow(root)
+    known = [] if since is None or find_commit(root, since) is None else [f"^{since}"]
     # --simplify-merges leaves out merges that contribute no change of the pack.
     command = ("rev-list", "--reverse", "--topo-order", "--simplify-merges", "--parents")
-    output = ask_git(root, *command, start, "--", f":(literal){path}") or b""
+    output = ask_git(root, *command, start, *known, "--", f":(literal){path}") or b""
     lines = [line.decode("ascii").split(" ") for line in output.splitlines()]
     blobs = _find_blobs(root, [line[0] for line in lines], path)
     return tuple(PackCommit(line[0], tuple(line[1:]), blob) for line, blob in zip(lines, blobs, strict=True))
@@ -122,6 +131,26 @@ def read_pack_blobs(root: Path, blob_ids: Sequence[str]) -> Iterator[tuple[str, 
     """Yield the blob id and the bytes of each pack in the given order; an id that is given twice is yielded once."""
     with ObjectPipe(root) as pipe:
         yield from pipe.read_each(list(dict.fromkeys(blob_ids)))
+
+
+def read_published_packs(repository: Repository, tip: str | None, since: str | None = None) -> list[PublishedCommit]:
+    """Return the pack in each commit that `read_pack_commits` returns; raises as it does."""
+    root, path = repository.root, repository.config.roles.pack
+    commits = read_pack_commits(root, tip, path, since)
+    # Only the snapshots are kept: the text of most packs is never needed.
+    blob_ids = [commit.blob_id for commit in commits if commit.blob_id is not None]
+    packs = {
+        blob_id: PastPack(parse_pack(data, path).snapshot, partial(_read_pack_blob, root, path, blob_id))
+        for blob_id, data in read_pack_blobs(root, blob_ids)
+    }
+    return [
+        PublishedCommit(commit.commit, None if commit.blob_id is None else packs[commit.blob_id], commit.parents)
+        for commit in commits
+    ]
+
+
+def _read_pack_blob(root: Path, path: str, blob_id: str) -> ParsedPack:
+    return parse_pack(next(data for _, data in read_pack_blobs(root, [blob_id])), path)
 
 
 def _find_tips(root: Path, name: str) -> list[tuple[str, str]]:
@@ -261,6 +290,56 @@ def read_baseline(repository: Repository, name: str, pack: ParsedPack, folder: P
     if not (folder / name).exists():
         raise NotFoundError(f"{name!r} is neither a git revision nor a file", "name another with --baseline")
     return Baseline(PublishedPack(parse_pack(read_pack_file(folder / name, name), name), name))
+
+
+@value_type
+class ActiveIds:
+    """What the active role registry says was published; `source` is its document.
+
+    The git history of the pack was read through the commit `history`, None if it could not be read.
+    """
+
+    source: str
+    declared: frozenset[str]
+    retired: RetiredIds
+    history: str | None
+
+
+def read_active_ids(repository: Repository) -> ActiveIds | None:
+    """Return the ids in the active role registry; None if there is none, or its folder is missing as in a clone.
+
+    Raises:
+        NotFoundError, EvidenceError: the pointer file or the run is invalid.
+    """
+    data = read_pointer_bytes(repository)
+    pointers, findings = parse_pointer_file(data, repository.config.pointers)
+    ref = pointers.active(ROLE_REGISTRY)
+    if ref is None and data is not None and has_errors(findings):
+        path = repository.config.pointers
+        raise NotFoundError(
+            f"{path} is invalid, so the active role_registry is unknown", "run `registry-pipeline doctor`"
+        )
+    if ref is None or not run_folder(repository, ref).is_dir():
+        return None
+    report = read_sealed_report(repository, ROLE_REGISTRY_SPEC, ref)
+    return parse_active_ids(report.kept, report.run_json, ref.path)
+
+
+def parse_active_ids(files: Mapping[str, bytes], run_json: Mapping[str, Any] | None, folder: str) -> ActiveIds:
+    """Return the ids in the files of a sealed role registry; raise NotFoundError if it has no valid document."""
+    try:
+        document = parse_strict_json(files[ROLE_ARTIFACT])
+        declared = {row["contract_id"] for row in document["contracts"]}
+        declared = declared.union(*((row["role_id"], *row["aliases"]) for row in document["roles"]))
+        retired = RetiredIds.from_json(document)
+    except (KeyError, TypeError, ValueError, StrictJsonError):
+        advice = "run `registry-pipeline build role_registry`"
+        raise NotFoundError(f"the role registry {folder} has no valid {ROLE_ARTIFACT}", advice) from None
+    comparison = (run_json or {}).get(COMPARISON)
+    history = comparison.get("history") if isinstance(comparison, dict) else None
+    return ActiveIds(
+        f"{folder}/{ROLE_ARTIFACT}", frozenset(declared), retired, history if isinstance(history, str) else None
+    )
 
 
 def read_sealed_pack(repository: Repository, ref: SealedRef) -> PublishedPack:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from registry_pipeline.canonical import json_document, sha256_hex
 from registry_pipeline.capture_table import ROLE_ARTIFACT
 from registry_pipeline.findings.codes import CODES
-from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.registries.base.values import CapturedInputs
+from registry_pipeline.findings.finding import Severity
 from registry_pipeline.registries.roles.json_text import format_id
 from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, find_pack_problems, parse_pack
 from registry_pipeline.registries.roles.report import (
     PackIndex,
     PublishedPack,
-    Violation,
+    RoleRegistryViolation,
+    make_unlocated_violation,
     make_violation,
     make_violations,
     sort_violations,
 )
+from registry_pipeline.registries.roles.retired import NO_RETIRED_IDS, RetiredIds, format_contract
 from registry_pipeline.registries.roles.rules_change import (
     PublishedIds,
     find_append_only_violations,
@@ -35,7 +36,7 @@ from registry_pipeline.values import replace, value_type
 _EMPTY = RoleRegistrySnapshot((), ())
 
 
-def check_against_baseline(current: ParsedPack, baseline: PublishedPack | None) -> tuple[Violation, ...]:
+def check_against_baseline(current: ParsedPack, baseline: PublishedPack | None) -> tuple[RoleRegistryViolation, ...]:
     """Return the violations of a pack compared with a baseline; None means a first publish (RR031).
 
     An error of the pack itself that the baseline has too is a warning. A baseline without an array `roles` is RR030.
@@ -49,7 +50,7 @@ def find_baseline_problems(current: ParsedPack, baseline: PublishedPack | None) 
     if baseline is None or published is None:
         return [*current.problems, *_compare(current.snapshot, _EMPTY)]
     known = {problem.identity for problem in baseline.pack.problems}
-    problems = [_lower_if_known(problem, known) for problem in current.problems]
+    problems = [lower_if_known(problem, known) for problem in current.problems]
     if current.data != baseline.pack.data:
         problems += _compare(current.snapshot, published)
         problems += _compare_texts(current, baseline.pack)
@@ -58,7 +59,7 @@ def find_baseline_problems(current: ParsedPack, baseline: PublishedPack | None) 
 
 def make_baseline_violations(
     problems: Sequence[Problem], current: ParsedPack, baseline: PublishedPack | None
-) -> tuple[Violation, ...]:
+) -> tuple[RoleRegistryViolation, ...]:
     """Return the result of `find_baseline_problems` as violations, with RR030 or RR031 where it applies."""
     if baseline is None:
         return sort_violations([*make_violations(problems, current, None), make_violation("RR031", current.path)])
@@ -69,24 +70,26 @@ def make_baseline_violations(
     return sort_violations(make_violations(problems, current, baseline))
 
 
-def validate(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> list[Finding]:
-    """Return the findings of a snapshot compared with a published one, by code and id.
+class RoleRegistryAppendOnlyValidator:
+    """Compares a snapshot with a published one: what was published must stay, as it was."""
 
-    These findings have no path and no location; `check_against_baseline` reports both.
-    """
-    known = {problem.identity for problem in find_pack_problems(baseline)}
-    problems = [_lower_if_known(problem, known) for problem in find_pack_problems(current)]
-    problems += _compare(current, baseline)
-    problems.sort(key=lambda problem: (problem.code, problem.ids[::-1], problem.key))
-    return [problem.to_finding("") for problem in problems]
+    @staticmethod
+    def validate(current: RoleRegistrySnapshot, baseline: RoleRegistrySnapshot) -> tuple[RoleRegistryViolation, ...]:
+        """Return the violations of a snapshot compared with a published one, by code and id; () if it may replace it.
+
+        They have no path and no location; `check_against_baseline` reports both.
+        """
+        known = {problem.identity for problem in find_pack_problems(baseline)}
+        problems = [lower_if_known(problem, known) for problem in find_pack_problems(current)]
+        return sort_violations(map(make_unlocated_violation, [*problems, *_compare(current, baseline)]))
 
 
-def find_pack_violations(pack: ParsedPack) -> tuple[Violation, ...]:
+def find_pack_violations(pack: ParsedPack) -> tuple[RoleRegistryViolation, ...]:
     """Return the violations of a pack by itself, sorted and at their full severity, whatever was published before."""
     return sort_violations(make_violations(pack.problems, pack, None))
 
 
-def make_not_checked(path: str, reason: str) -> Violation:
+def make_not_checked(path: str, reason: str) -> RoleRegistryViolation:
     """Return the violation RR030: a pack or its baseline could not be checked (exit 7 on the command line)."""
     return make_violation("RR030", path, key=reason, detail=reason)
 
@@ -102,7 +105,8 @@ def _compare(current: RoleRegistrySnapshot | None, published: RoleRegistrySnapsh
     return [*append_only, *find_changes(current, published)]
 
 
-def _lower_if_known(problem: Problem, known: set[tuple[str, tuple[str, ...], str, str | None]]) -> Problem:
+def lower_if_known(problem: Problem, known: Collection[tuple[str, tuple[str, ...], str, str | None]]) -> Problem:
+    """Return a problem as a warning if it is an error that the baselines have too."""
     # A change is not refused for an error that was published before it.
     if CODES[problem.code].severity is Severity.ERROR and problem.identity in known:
         return replace(problem, severity=Severity.WARNING)
@@ -149,7 +153,7 @@ class _RoleState:
     removed: Mapping[str, tuple[RoleSpecEntry, int]]
 
 
-def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tuple[Violation, ...]:
+def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tuple[RoleRegistryViolation, ...]:
     """Return the violations RR001 to RR003, RR010, RR011, RR014 and RR035 of a pack compared with all commits.
 
     Commits come oldest first, parents before children; the pack follows the last. Each violation names the first commit
@@ -172,7 +176,7 @@ def check_history(current: ParsedPack, commits: Sequence[PublishedCommit]) -> tu
     # (3) locate all problems of the current pack at once, and format
     index = PackIndex(current)
     index.locate(index.find_current_path(problem) for group in problems.values() for problem in group)
-    violations: list[Violation] = []
+    violations: list[RoleRegistryViolation] = []
     for number, group in problems.items():
         past = commits[number].pack
         if past is not None:
@@ -233,8 +237,11 @@ def _next_state(
     return _RoleState(number, roles, removed)
 
 
-def make_registry_document(pack: ParsedPack) -> dict[str, Any]:
-    """Return the roles of a pack and its contracts with the sha256 of their surfaces, in the order of the pack."""
+def make_registry_document(pack: ParsedPack, retired: RetiredIds = NO_RETIRED_IDS) -> dict[str, Any]:
+    """Return the roles of a pack and its contracts with the sha256 of their surfaces, in the order of the pack.
+
+    A registry without retired ids has no `retired`, as those of earlier versions.
+    """
     snapshot = pack.snapshot
     # The reader refuses to capture such a pack.
     if snapshot is None:
@@ -255,24 +262,24 @@ def make_registry_document(pack: ParsedPack) -> dict[str, Any]:
             }
             for role in snapshot.roles
         ],
-        "contracts": [
-            {
-                "contract_id": contract.contract_id,
-                "role_id": contract.role_id,
-                "kind": contract.kind.value,
-                "version": contract.version,
-                "surface_sha256": contract.schema_hash,
-            }
-            for contract in snapshot.contracts
-        ],
+        "contracts": [format_contract(contract) for contract in snapshot.contracts],
+        **({"retired": retired.to_json()} if retired.count else {}),
     }
 
 
-def build_role_registry(inputs: CapturedInputs, context: BuildContext) -> Artifacts:
+@value_type
+class RoleRegistryInputs:
+    """A role pack by its file name, and the ids that were published and that it does not declare."""
+
+    files: Mapping[str, bytes]
+    retired: RetiredIds = NO_RETIRED_IDS
+
+
+def build_role_registry(inputs: RoleRegistryInputs, context: BuildContext) -> Artifacts:
     """Return the captured pack under its own name, and ROLE_REGISTRY_v0_1.json; a record is a role."""
     del context  # a pack has no time of its own
     ((name, data),) = inputs.files.items()
-    document = make_registry_document(parse_pack(data, name))
+    document = make_registry_document(parse_pack(data, name), inputs.retired)
     roles, contracts = len(document["roles"]), len(document["contracts"])
     files = {ROLE_ARTIFACT: json_document(document), name: data}
     return Artifacts(files, roles, sha256_hex(data), {"roles": roles, "contracts": contracts, "bytes": len(data)})

@@ -15,6 +15,7 @@ from registry_pipeline.registries.roles.snapshot import (
     CONTRACT_FIELDS,
     PACK_FIELDS,
     ROLE_FIELDS,
+    ContractSurfaceHash,
     Problem,
     RoleContractKind,
     RoleContractSurface,
@@ -39,13 +40,13 @@ _SPECIAL_NUMBER: Final = re.compile(r"[0-9](?:\.([0-9]+)(e?)|e|[0-9]{15})")
 _AFTER_SURROGATES: Final = re.compile("[\ue000-\uffff]")
 
 
-def canonical_json_sha256(value: object) -> str:
+def canonical_json_sha256(value: object) -> ContractSurfaceHash:
     """Return the sha256 of the RFC 8785 bytes of a JSON value, as 64 hexadecimal digits.
 
     Raises:
         ValueError: the value has no canonical bytes, such as NaN, an integer beyond 2^53-1, or a lone surrogate.
     """
-    return hashlib.sha256(_dump_by_library(value)).hexdigest()
+    return ContractSurfaceHash(hashlib.sha256(_dump_by_library(value)).hexdigest())
 
 
 def _dump_by_library(value: object) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, parse_strict_json, sha256_hex
+from registry_pipeline.canonical import parse_strict_json, sha256_hex
 from registry_pipeline.capture_table import ROLE_ARTIFACT, ROLE_REGISTRY, WAIVERS_PATH, is_reserved_name
 from registry_pipeline.config import Repository, Roles
 from registry_pipeline.errors import NotFoundError
@@ -17,16 +17,21 @@ from registry_pipeline.findings.codes import CODES, finding
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.git.process import ask_git
 from registry_pipeline.registries.base.reader import BuildInputs, DeferredCall, SourceContext
-from registry_pipeline.registries.base.values import CapturedInputs
-from registry_pipeline.registries.roles.check import find_pack_violations, make_not_checked, make_registry_document
+from registry_pipeline.registries.roles.check import (
+    RoleRegistryInputs,
+    find_pack_violations,
+    make_not_checked,
+    make_registry_document,
+)
 from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack
 from registry_pipeline.registries.roles.report import (
     PublishedPack,
-    Violation,
+    RoleRegistryViolation,
     as_warning,
     make_violation,
     sort_violations,
 )
+from registry_pipeline.registries.roles.retired import NO_RETIRED_IDS, RetiredIds, collect_retired_ids
 from registry_pipeline.runs.envelope import COMPARISON, InputFile
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.values import replace, value_type
@@ -119,9 +124,11 @@ def read_role_registry_inputs(repository: Repository, context: SourceContext) ->
     except NotFoundError as error:
         return BuildInputs(None, (), (_make_missing_finding(repository, context, error),))
     files = [InputFile(path, sha256_hex(data))]
-    check = None
+    check, retired = None, NO_RETIRED_IDS
     if context.started is not None:
-        check = _check_capture(repository, context.started, data, path, context.previous.get(ROLE_REGISTRY))
+        # `status` names no commit: it builds nothing, and the history of a pack may be long.
+        previous, is_build = context.previous.get(ROLE_REGISTRY), context.commit is not None
+        check, retired = _check_capture(repository, context.started, data, path, previous, read_history=is_build)
     errors = () if check is None else check.unusable
     if errors:
         first = errors[0]
@@ -129,7 +136,7 @@ def read_role_registry_inputs(repository: Repository, context: SourceContext) ->
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         detail = f"{location}{first.code} {first.message}{more}"
         return BuildInputs(None, tuple(files), (finding("CAPTURE_MALFORMED", path, detail=detail),))
-    inputs = CapturedInputs({path.rpartition("/")[2]: data})
+    inputs = RoleRegistryInputs({path.rpartition("/")[2]: data}, retired)
     try:
         waivers = read_waivers_file(repository)
     except NotFoundError:
@@ -159,8 +166,8 @@ class SealedCheck:
     """The check of a sealed pack; `pack` is None if the folder contains none."""
 
     pack: ParsedPack | None
-    violations: tuple[Violation, ...]
-    waived: tuple[Violation, ...] = ()
+    violations: tuple[RoleRegistryViolation, ...]
+    waived: tuple[RoleRegistryViolation, ...] = ()
     # False for a run of a version that kept no record
     recorded: bool = True
 
@@ -172,9 +179,16 @@ def find_sealed_pack(files: Mapping[str, bytes]) -> tuple[str, bytes] | None:
 
 
 def make_comparison_record(
-    pack: ParsedPack, baselines: Iterable[PublishedPack], violations: Sequence[Violation], waived: Iterable[Violation]
+    pack: ParsedPack,
+    baselines: Iterable[PublishedPack],
+    violations: Sequence[RoleRegistryViolation],
+    waived: Iterable[RoleRegistryViolation],
+    history: str | None = None,
 ) -> dict[str, Any]:
-    """Return the object `comparison` of run.json; the pack's own violations are in it only if tolerated or waived."""
+    """Return the object `comparison` of run.json; the pack's own violations are in it only if tolerated or waived.
+
+    `history` is the commit through which the history of the pack was read for retired ids.
+    """
     own = {violation.fingerprint for violation in find_pack_violations(pack)}
     return {
         "pack": pack.path,
@@ -185,6 +199,7 @@ def make_comparison_record(
         "tolerated": sorted(v.fingerprint for v in violations if v.fingerprint in own and _is_tolerated(v.finding)),
         "violations": [v.to_json() for v in violations if v.fingerprint not in own],
         "waived": [v.to_json() for v in waived],
+        "history": history,
     }
 
 
@@ -226,28 +241,35 @@ def read_sealed_check(report: SealReport) -> SealedCheck:
     return SealedCheck(pack, violations, waived)
 
 
-def _check_document(report: SealReport, pack: ParsedPack) -> tuple[Violation, ...]:
-    """Return RR036 if ROLE_REGISTRY_v0_1.json differs from what the pack beside it declares."""
+def _check_document(report: SealReport, pack: ParsedPack) -> tuple[RoleRegistryViolation, ...]:
+    """Return RR036 if ROLE_REGISTRY_v0_1.json differs from what the pack beside it declares.
+
+    Its retired ids are known from what was published before; none of them is declared.
+    """
+    if pack.snapshot is None:
+        return ()
     try:
         document = parse_strict_json(report.kept[ROLE_ARTIFACT])
-    except (KeyError, StrictJsonError):
-        document = None
-    if pack.snapshot is None or document == make_registry_document(pack):
+        retired = RetiredIds.from_json(document)
+    except (KeyError, ValueError):
+        document, retired = None, NO_RETIRED_IDS
+    same = document == make_registry_document(pack, retired)
+    if same and retired == collect_retired_ids(pack.snapshot, (), retired):
         return ()
     return (make_violation("RR036", pack.path),)
 
 
-def _read_recorded_violations(record: Mapping[str, Any], key: str, path: str) -> tuple[Violation, ...]:
+def _read_recorded_violations(record: Mapping[str, Any], key: str, path: str) -> tuple[RoleRegistryViolation, ...]:
     """Return the violations that run.json records under a key of its comparison.
 
     Those of the pack get `path`, the path of its sealed copy. Malformed items are skipped: the schema of run.json
     reports them.
     """
     rows = record.get(key)
-    violations: list[Violation] = []
+    violations: list[RoleRegistryViolation] = []
     for row in rows if isinstance(rows, Sequence) and not isinstance(rows, str) else ():
         try:
-            violation = Violation.from_json(row)
+            violation = RoleRegistryViolation.from_json(row)
         except ValueError:
             continue  # the schema of run.json reports it
         if violation.finding.path == record.get("pack"):

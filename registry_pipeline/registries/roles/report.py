@@ -189,7 +189,7 @@ class PublishedPack:
 
 
 @value_type
-class Violation:
+class RoleRegistryViolation:
     """One violation of the role rules; the location of its finding is `line:column` in the current file."""
 
     finding: Finding
@@ -212,7 +212,7 @@ class Violation:
         }
 
     @classmethod
-    def from_json(cls, value: Any) -> Violation:
+    def from_json(cls, value: Any) -> RoleRegistryViolation:
         """Return the violation that `to_json` wrote, without its differences; raise ValueError for another shape."""
         # The message contains the first of the differences.
         base = Finding.from_json(value)
@@ -232,9 +232,19 @@ class Violation:
         return (self.finding.code, self.ids[::-1], location, self.finding.message)
 
 
-def make_violation(code: str, path: str, location: str | None = None, *, key: str = "", detail: str = "") -> Violation:
+def make_violation(
+    code: str, path: str, location: str | None = None, *, key: str = "", detail: str = ""
+) -> RoleRegistryViolation:
     """Return a violation about no id; `key` distinguishes several of one code."""
-    return Violation(finding(code, path, location=location, detail=detail), (), make_fingerprint(code, (), key))
+    return RoleRegistryViolation(
+        finding(code, path, location=location, detail=detail), (), make_fingerprint(code, (), key)
+    )
+
+
+def make_unlocated_violation(problem: Problem) -> RoleRegistryViolation:
+    """Return a problem of a snapshot whose text is not known as a violation without path and location."""
+    fingerprint = make_fingerprint(problem.code, problem.ids, problem.key)
+    return RoleRegistryViolation(problem.to_finding(""), problem.ids, fingerprint, published_by=problem.commit)
 
 
 def make_fingerprint(code: str, ids: Sequence[str], key: str = "") -> str:
@@ -243,16 +253,16 @@ def make_fingerprint(code: str, ids: Sequence[str], key: str = "") -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def as_warning(violation: Violation) -> Violation:
+def as_warning(violation: RoleRegistryViolation) -> RoleRegistryViolation:
     """Return a violation whose error is lowered to a warning; another severity stays."""
     if violation.finding.severity is not Severity.ERROR:
         return violation
     return replace(violation, finding=replace(violation.finding, severity=Severity.WARNING))
 
 
-def sort_violations(*groups: Iterable[Violation]) -> tuple[Violation, ...]:
+def sort_violations(*groups: Iterable[RoleRegistryViolation]) -> tuple[RoleRegistryViolation, ...]:
     """Return the violations sorted; of those with the same fingerprint only the first with the highest severity."""
-    kept: dict[str, Violation] = {}
+    kept: dict[str, RoleRegistryViolation] = {}
     for group in groups:
         for violation in group:
             previous = kept.get(violation.fingerprint)
@@ -263,7 +273,7 @@ def sort_violations(*groups: Iterable[Violation]) -> tuple[Violation, ...]:
 
 def make_violations(
     problems: Sequence[Problem], current: ParsedPack, baseline: PublishedPack | None, index: PackIndex | None = None
-) -> list[Violation]:
+) -> list[RoleRegistryViolation]:
     """Return problems as violations, in order, located in the current pack (`index` is of it) and in the baseline."""
     if not problems:
         return []
@@ -292,7 +302,7 @@ def make_violations(
             detail=format_differences(differences),
         )
         fingerprint = make_fingerprint(problem.code, problem.ids, problem.key)
-        violations.append(Violation(located, problem.ids, fingerprint, source, commit, differences))
+        violations.append(RoleRegistryViolation(located, problem.ids, fingerprint, source, commit, differences))
     return violations
 
 

@@ -63,6 +63,14 @@ def find_append_only_violations(current: RoleRegistrySnapshot, published: Publis
     ]
 
 
+def find_misused_ids(current: RoleRegistrySnapshot, retired: PublishedIds) -> list[Problem]:
+    """Return RR003, RR010 and RR011 for published ids that may be missing, where the current snapshot uses them."""
+    names = {role.role_id for role in current.roles}.union(*(role.aliases for role in current.roles))
+    changed = [problem for _, problem in _find_changed_aliases(current, retired) if problem.ids[-1] in names]
+    found = (*_find_changed_surfaces(current, retired), *_find_reused_role_ids(current, retired))
+    return [*(problem for _, problem in found), *changed]
+
+
 def _find_removed(current: RoleRegistrySnapshot, published: PublishedIds) -> Iterator[tuple[int, Problem]]:
     role_ids = {role.role_id for role in current.roles}
     for role_id, number in published.roles.items():
@@ -134,12 +142,8 @@ def _find_changed_aliases(current: RoleRegistrySnapshot, published: PublishedIds
                 continue
             if new_owners:
                 detail = f"now belongs to role {format_id(new_owners[0])}"
-            elif alias in role_ids:
-                detail = "is now a role_id"
-            elif owner in role_ids:
-                detail = "is missing"
             else:
-                continue  # the missing role is reported
+                detail = "is now a role_id" if alias in role_ids else "is missing"
             fillers = {"id": format_id(alias), "role": format_id(owner), "detail": detail}
             subject = Subject(owner, member="aliases", item=alias)
             yield number, Problem("RR011", (owner, alias), fillers, subject=subject)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from registry_pipeline.canonical import sha256_hex
+from registry_pipeline.capture_table import ACTIVE_BASELINE
 from registry_pipeline.config import Repository
-from registry_pipeline.errors import NotFoundError
+from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.files.atomic_write import replace_file
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.findings.finding import Finding, count_findings, verdict_of
 from registry_pipeline.registries.roles.baselines import (
-    PackCommit,
+    ActiveIds,
+    read_active_ids,
     read_baseline_name,
-    read_pack_blobs,
-    read_pack_commits,
+    read_published_packs,
 )
 from registry_pipeline.registries.roles.bump import AddedVersion, add_next_version
-from registry_pipeline.registries.roles.check import PublishedCommit, check_history
+from registry_pipeline.registries.roles.check import check_history
 from registry_pipeline.registries.roles.comparison import (
     NOT_CHECKED,
     apply_pack_waivers,
@@ -31,9 +30,9 @@ from registry_pipeline.registries.roles.comparison import (
     record_violations,
 )
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
-from registry_pipeline.registries.roles.pack import ParsedPack, PastPack, parse_pack, without_collection
+from registry_pipeline.registries.roles.pack import ParsedPack, parse_pack, without_collection
 from registry_pipeline.registries.roles.read import read_pack_file, read_staged_pack
-from registry_pipeline.registries.roles.report import Violation, sort_violations
+from registry_pipeline.registries.roles.report import RoleRegistryViolation, sort_violations
 from registry_pipeline.registries.roles.snapshot import RoleContractKind
 from registry_pipeline.values import value_type
 
@@ -59,11 +58,13 @@ class RolesCheckResult:
     pack: str
     # the source of the pack that was compared with, None if there was none
     baseline: str | None
-    violations: tuple[Violation, ...]
-    waived: tuple[Violation, ...]
+    violations: tuple[RoleRegistryViolation, ...]
+    waived: tuple[RoleRegistryViolation, ...]
     roles: int
     contracts: int
     commits: int
+    # the ids of the active snapshot, None if it was not looked at or there is none
+    active: ActiveIds | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -83,6 +84,7 @@ class RolesCheckResult:
             "verdict": self.verdict,
             "pack": self.pack,
             "baseline": self.baseline,
+            "retired": None if self.active is None else self._count_retired(self.active),
             "findings": [violation.to_json() for violation in self.violations],
             "waived": [violation.to_json() for violation in self.waived],
             "counts": {
@@ -94,6 +96,12 @@ class RolesCheckResult:
             },
             "changed_files": [],
         }
+
+    @staticmethod
+    def _count_retired(active: ActiveIds) -> dict[str, Any]:
+        retired = active.retired
+        counts = {"roles": retired.roles, "contracts": retired.contracts, "aliases": retired.aliases}
+        return {"source": active.source, **{name: len(ids) for name, ids in counts.items()}}
 
 
 @value_type
@@ -119,11 +127,14 @@ def check_roles(repository: Repository, options: RolesCheckOptions, now: datetim
     configured = read_baseline_name(repository)
     # A file in the toml is relative to the repository, a file in an option to the working directory.
     name, folder = (configured, repository.root) if options.baseline is None else (options.baseline, Path())
-    comparison = compare_pack(repository, pack, (name,), folder)
+    # A comparison with a baseline of one's own is about that baseline alone.
+    uses_active = options.baseline in (None, repository.config.roles.baseline, ACTIVE_BASELINE)
+    active, unread = _read_active_ids(repository, pack) if uses_active else (None, ())
+    comparison = compare_pack(repository, pack, (name,), folder, active)
     past, commits = _check_history(repository, pack, comparison.tip) if options.history else ((), 0)
     # Only the usual comparison shows whether a waiver is unused.
     is_usual = options.current is None and options.baseline in (None, repository.config.roles.baseline)
-    violations = sort_violations(comparison.violations, past)
+    violations = sort_violations(comparison.violations, unread, past)
     violations, waived = apply_pack_waivers(repository, violations, now, is_usual=is_usual)
     snapshot = pack.snapshot
     return RolesCheckResult(
@@ -134,7 +145,18 @@ def check_roles(repository: Repository, options: RolesCheckOptions, now: datetim
         roles=0 if snapshot is None else len(snapshot.roles),
         contracts=0 if snapshot is None else len(snapshot.contracts),
         commits=commits,
+        active=active,
     )
+
+
+def _read_active_ids(
+    repository: Repository, pack: ParsedPack
+) -> tuple[ActiveIds | None, tuple[RoleRegistryViolation, ...]]:
+    """Return the ids of the active snapshot, None if there is none, and RR030 if it cannot be read."""
+    try:
+        return read_active_ids(repository), ()
+    except (NotFoundError, EvidenceError) as error:
+        return None, (make_not_checked_for_error(pack.path, error),)
 
 
 def _read_current(repository: Repository, options: RolesCheckOptions, path: str) -> bytes:
@@ -145,31 +167,15 @@ def _read_current(repository: Repository, options: RolesCheckOptions, path: str)
     return read_pack_file(repository.path(path), path, repository.root)
 
 
-def _check_history(repository: Repository, pack: ParsedPack, tip: str | None) -> tuple[tuple[Violation, ...], int]:
+def _check_history(
+    repository: Repository, pack: ParsedPack, tip: str | None
+) -> tuple[tuple[RoleRegistryViolation, ...], int]:
     """Return the violations against the history up to `tip`, and the number of commits that changed the pack."""
     try:
-        commits = read_pack_commits(repository.root, tip, repository.config.roles.pack)
-        return check_history(pack, _read_packs(repository, commits)), len(commits)
+        commits = read_published_packs(repository, tip)
+        return check_history(pack, commits), len(commits)
     except NotFoundError as error:
         return (make_not_checked_for_error(pack.path, error),), 0
-
-
-def _read_packs(repository: Repository, commits: Sequence[PackCommit]) -> list[PublishedCommit]:
-    # Only the snapshots are kept: the text of most packs is never needed.
-    root, path = repository.root, repository.config.roles.pack
-    blob_ids = [commit.blob_id for commit in commits if commit.blob_id is not None]
-    packs = {
-        blob_id: PastPack(parse_pack(data, path).snapshot, partial(_read_pack_blob, root, path, blob_id))
-        for blob_id, data in read_pack_blobs(root, blob_ids)
-    }
-    return [
-        PublishedCommit(commit.commit, None if commit.blob_id is None else packs[commit.blob_id], commit.parents)
-        for commit in commits
-    ]
-
-
-def _read_pack_blob(root: Path, path: str, blob_id: str) -> ParsedPack:
-    return parse_pack(next(data for _, data in read_pack_blobs(root, [blob_id])), path)
 
 
 def record_check_result(repository: Repository, result: RolesCheckResult, now: datetime) -> str | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.registries.roles.json_text import JsonPath
+from registry_pipeline.registries.roles.json_text import JsonPath, truncate
 from registry_pipeline.values import field, value_type
 
 # The fields whose change in a published role is reported (RR026); lists are compared as sets.
@@ -23,6 +23,52 @@ DEFINITION_FIELDS: Final = (
     "vocab_namespace",
     "proposal_policy",
 )
+
+
+SAFE_ID: Final = re.compile(r"[a-z0-9_]{1,64}")
+_SURFACE_HASH: Final = re.compile("[0-9a-f]{64}")
+
+
+class _CheckedText(str):
+    """A text of one form; making one of another form raises ValueError."""
+
+    __slots__ = ()
+    form: ClassVar[re.Pattern[str]]
+    noun: ClassVar[str]
+
+    def __new__(cls, text: str) -> Self:
+        if cls.form.fullmatch(text) is None:
+            raise ValueError(f"{truncate(repr(text), 80)} is not {cls.noun}: it does not match {cls.form.pattern}")
+        return super().__new__(cls, text)
+
+
+class RoleId(_CheckedText):
+    """The id of a role, which is stable and never used again: 1 to 64 of `a-z`, `0-9` and `_`."""
+
+    __slots__ = ()
+    form = SAFE_ID
+    noun = "a role_id"
+
+
+class DepartmentId(_CheckedText):
+    """The id of the department of a role: 1 to 64 of `a-z`, `0-9` and `_`."""
+
+    __slots__ = ()
+    form = SAFE_ID
+    noun = "a department_id"
+
+
+class ContractSurfaceHash(_CheckedText):
+    """The sha256 of the RFC 8785 bytes of a contract's schema_json, as 64 hexadecimal digits."""
+
+    __slots__ = ()
+    form = _SURFACE_HASH
+    noun = "a sha256"
+
+    @property
+    def digest(self) -> bytes:
+        """The 32 bytes."""
+        return bytes.fromhex(self)
 
 
 class RoleContractKind(StrEnum):
@@ -93,7 +139,6 @@ class RoleRegistrySnapshot:
     spec_id: str | None = None
 
 
-SAFE_ID: Final = re.compile(r"[a-z0-9_]{1,64}")
 CONTRACT_ID: Final = re.compile(r"ROLE:([a-z0-9_]{1,64}):([XC]):([1-9][0-9]{0,9})")
 # Versions are 32-bit unsigned integers for every user of the pack.
 MAX_VERSION: Final = 2**32 - 1

@@ -16,7 +16,12 @@ from registry_pipeline.registries.roles.json_text import (
     format_value,
     quote_text,
 )
-from registry_pipeline.registries.roles.report import Violation, make_fingerprint, make_violation, sort_violations
+from registry_pipeline.registries.roles.report import (
+    RoleRegistryViolation,
+    make_fingerprint,
+    make_violation,
+    sort_violations,
+)
 from registry_pipeline.registries.roles.strict_json import parse_strict_bytes
 from registry_pipeline.values import value_type
 
@@ -43,15 +48,15 @@ class Waivers:
 
     path: str
     rows: tuple[Waiver, ...] = ()
-    violations: tuple[Violation, ...] = ()
+    violations: tuple[RoleRegistryViolation, ...] = ()
 
 
 @value_type
 class WaiverResult:
     """The violations that remain, with those of the waivers themselves, and the waived ones."""
 
-    violations: tuple[Violation, ...]
-    waived: tuple[Violation, ...]
+    violations: tuple[RoleRegistryViolation, ...]
+    waived: tuple[RoleRegistryViolation, ...]
 
 
 def parse_waivers(data: bytes, path: str) -> Waivers:
@@ -87,7 +92,7 @@ def parse_waivers(data: bytes, path: str) -> Waivers:
     return Waivers(path, tuple(rows), sort_violations(violations))
 
 
-def apply_waivers(violations: Iterable[Violation], waivers: Waivers, today: date) -> WaiverResult:
+def apply_waivers(violations: Iterable[RoleRegistryViolation], waivers: Waivers, today: date) -> WaiverResult:
     """Return the violations that a waiver does not cover on that day (UTC), and those that one covers.
 
     Added to the first: waivers that nothing needs (RR032), that expired (RR033) or are invalid (RR034).
@@ -106,13 +111,13 @@ def apply_waivers(violations: Iterable[Violation], waivers: Waivers, today: date
             waiver_code = "RR033" if row.expires < today else "RR032"
             detail = row.expires.isoformat()
             located = finding(waiver_code, waivers.path, location=row.location, id=short, detail=detail)
-            own.append(Violation(located, (short,), make_fingerprint(waiver_code, (row.fingerprint,))))
+            own.append(RoleRegistryViolation(located, (short,), make_fingerprint(waiver_code, (row.fingerprint,))))
     waived = [violation for violation in checked if violation.fingerprint in waivable]
     remaining = [violation for violation in checked if violation.fingerprint not in waivable]
     return WaiverResult(sort_violations(remaining, own), sort_violations(waived))
 
 
-def _make_invalid(path: str, location: str | None, key: str, detail: str) -> Violation:
+def _make_invalid(path: str, location: str | None, key: str, detail: str) -> RoleRegistryViolation:
     return make_violation("RR034", path, location, key=f"{key} {detail}", detail=detail)
 
 

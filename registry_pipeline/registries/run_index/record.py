@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from registry_pipeline.canonical import FORM, second_of
+from registry_pipeline.canonical import FORM, second_of, sha256_hex
 from registry_pipeline.findings.collector import encodable
 from registry_pipeline.registries.run_index.line_pattern import LinePatterns
 from registry_pipeline.values import value_type
@@ -40,7 +40,8 @@ _PREFIXES: Final = MappingProxyType(
 _SLUG: Final = (r"[a-z0-9]+(?:-[a-z0-9]+)*", "<slug>, a slug of a-z, 0-9 and single hyphens")
 _TIME: Final = (r"([0-9]{8}-[0-9]{4})-[A-Z0-9]{4}", "YYYYMMDD-HHMM-XXXX")
 _ULID: Final = (f"[0-7][{_CROCKFORD}]{{25}}", "<ULID>")
-_UNIT: Final = (r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*", "<unit>")
+# Two underscores separate the ranges of a unit of several chapters, as in SPK_isaiah_52-13__53-12.
+_UNIT: Final = (r"[A-Za-z0-9]+(?:(?:__|[-_.])[A-Za-z0-9]+)*", "<unit>")
 
 
 @value_type
@@ -131,6 +132,8 @@ OVERRIDE_TYPES: Final = MappingProxyType(
     }
 )
 """The field that each type of override requires."""
+VOID: Final = "VOID"
+"""Replaces an id in the update of an override whose run produced no artifact."""
 MACHINES: Final = ("C1", "C2", "other")
 MAKERS: Final = ("human", "gpt", "windsurf", "claude")
 
@@ -143,7 +146,7 @@ class Field:
     form: str
     required: bool = False
     kind: str = ""  # of an `id` or of `ids`
-    values: tuple[str, ...] = ()  # of an `enum`
+    values: tuple[str, ...] = ()  # of an `enum`; of an `id`, the words that may replace it
 
 
 @value_type
@@ -158,8 +161,8 @@ def _enum(*values: str, required: bool = False) -> Field:
     return Field("enum", required, values=values)
 
 
-def _id(kind: str, *, required: bool = False) -> Field:
-    return Field("id", required, kind)
+def _id(kind: str, *words: str, required: bool = False) -> Field:
+    return Field("id", required, kind, words)
 
 
 RUN: Final = Shape(
@@ -198,13 +201,18 @@ OVERRIDE: Final = Shape(
         "override_id": _id("override", required=True),
         "created_utc": Field("utc", required=True),
         "approved_by": Field("text", required=True),
+        "approval_context": Field("text"),
         "override_type": _enum(*OVERRIDE_TYPES, required=True),
         "artist_id": _id("artist", required=True),
         "genre_id": _id("genre", required=True),
         "run_id": _id("run", required=True),
+        "work_id": _id("work"),
+        "version_id": _id("version"),
+        "title": Field("text"),
         "policy_failed": Field("text", required=True),
         "why_allowed": Field("text", required=True),
         "hook_family_id": _id("hook_family"),
+        "scene_id": _id("scene"),
         "scene_fingerprint_hash": Field("text"),
         "scripture_packet_id": _id("scripture_packet"),
         "scope_notes": Field("text"),
@@ -220,6 +228,11 @@ OVERRIDE_UPDATE: Final = Shape(
         "update_utc": Field("utc", required=True),
         "updated_by": Field("text", required=True),
         "update_type": Field("text", required=True),
+        "approval_context": Field("text"),
+        "work_id": _id("work", VOID),
+        "version_id": _id("version", VOID),
+        "title": Field("text"),
+        "scene_id": _id("scene", VOID),
         "status": _enum("active", "resolved", "voided", "test_complete_no_artifact_created", required=True),
         "notes": Field("prose"),
     },
@@ -236,7 +249,8 @@ class RecordValidator:
         self.shapes = {shape.record_type: shape for shape in shapes}
         self._extra_keys = extra_keys
         # A side index that was written with other rules has another fingerprint and is rebuilt.
-        self.fingerprint = " ".join((grammar.name, *self.shapes, *sorted(map(repr, extra_keys))))
+        patterns = [form.pattern.pattern for form in grammar.forms.values()]
+        self.fingerprint = sha256_hex(repr((patterns, shapes, sorted(extra_keys))).encode("utf-8", "surrogatepass"))
         self._checks = {
             shape.record_type: {name: _make_check(field, grammar) for name, field in shape.fields.items()}
             for shape in shapes
@@ -279,7 +293,9 @@ _Check = Callable[[Any], "list[Problem] | None"]
 def _make_check(field: Field, grammar: Grammar) -> _Check:
     """Return a function that returns the problems of a field's content, None or [] if it is valid."""
     if field.form == "id":
-        return lambda content: _check_id(content, field.kind, grammar)
+        return lambda content: (
+            None if content in field.values else _check_id(content, field.kind, grammar, field.values)
+        )
     if field.form == "ids":
         return lambda content: _check_ids(content, field.kind, grammar)
     if field.form == "enum":
@@ -299,14 +315,15 @@ def _make_check(field: Field, grammar: Grammar) -> _Check:
     )
 
 
-def _check_id(content: Any, kind: str, grammar: Grammar) -> list[Problem] | None:
+def _check_id(content: Any, kind: str, grammar: Grammar, words: Sequence[str] = ()) -> list[Problem] | None:
     if type(content) is not str:
         return _make_form_problems("text", content)
     code = grammar.find_problem(kind, content)
     if not code:
         return None
     noun = f"{'an' if kind[0] in 'ao' else 'a'} {kind.replace('_', ' ')} id"
-    return [(code, "", noun, grammar.forms[kind].description, format_quoted(content))]
+    expected = " or ".join((grammar.forms[kind].description, *words))
+    return [(code, "", noun, expected, format_quoted(content))]
 
 
 def _check_ids(content: Any, kind: str, grammar: Grammar) -> list[Problem] | None:
