@@ -31,6 +31,7 @@ from registry_pipeline.registries.base.drift import make_git_unreadable_finding
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root
 from registry_pipeline.registries.entries.library import find_content_paths
 from registry_pipeline.registries.entries.schemas import AGENTS_PATH, COORDINATION_PATH, ENTRY_TYPES, SCHEMA_FOLDER
+from registry_pipeline.registries.run_registry.archives import read_archived_runs
 from registry_pipeline.runs.scan import list_run_folder_names
 from registry_pipeline.runs.sealed_run import Refusal
 from registry_pipeline.runs.writer import find_leftovers, quarantine_folder
@@ -140,6 +141,7 @@ def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
         # `inspect_with_git` has already reported that git cannot read the repository, unless git failed just now.
         unreadable = make_git_unreadable_finding(error)
         surroundings += [unreadable] if unreadable.code not in {f.code for f in findings} else []
+    surroundings += read_archived_runs(repository).findings
     return DoctorDocument(sorted_findings((*findings, *surroundings)))
 
 
