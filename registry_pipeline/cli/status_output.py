@@ -102,6 +102,8 @@ def _describe_facts(status: Status) -> Iterator[str]:
             f"{operations.unobserved} unobserved, {operations.coverage_below_c3} below C3"
         )
     yield f"runs        {status.format_runs()}"
+    if status.growth is not None:
+        yield f"growth      {status.growth.to_text()}"
 
 
 def _describe_active(status: Status) -> str:

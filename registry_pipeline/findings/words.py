@@ -67,6 +67,8 @@ _ROWS: Final = (
     ("next", "the command to run next", "Health states"),
     ("operations", "the operations of the active op_status_table, counted by state", "op_status_table"),
     ("runs", "the run folders in all run roots, counted by their seal files; nothing is verified", "Seal states"),
+    ("growth", "the runs of this tool: how many folders, bytes and seconds of scan time builds added", "Growth"),
+    ("month", "the folders, bytes and scan time of the runs of this tool, by the month in their names", "Growth"),
     # The lines of `verify`, `log`, `show`, `diff` and `doctor`.
     ("inputs", "the number of runs that were followed because others were built from them", "Inputs"),
     ("baseline", "the number of run folders of a git commit that were compared", "Run history"),

@@ -16,6 +16,7 @@ from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.git.repository import read_work_tree
 from registry_pipeline.git.values import GitState
+from registry_pipeline.pipeline.growth import RebuildFolders, count_rebuild_folders
 from registry_pipeline.pipeline.inspect import (
     ActiveSnapshot,
     Inspection,
@@ -54,6 +55,8 @@ class Status:
     registries: tuple[Mapping[str, Any], ...]
     # The number of runs in archives, without those that have a folder, by run root.
     archived: Mapping[str, int]
+    # What rebuilds added; None before the first one.
+    growth: RebuildFolders | None
 
     def to_heading(self) -> str:
         """Return the line that names the repository, its commit and the state of its working tree."""
@@ -92,6 +95,7 @@ class Status:
                 "by_root": self.count_by_root(),
                 "by_seal": self.count_by_state(),
             },
+            "growth": None if self.growth is None else asdict(self.growth),
             "registries": list(self.registries),
             "operations": dict.fromkeys(fields(OperationCounts)) if operations is None else asdict(operations),
             "system_drift": None if drift is None else asdict(drift),
@@ -148,7 +152,13 @@ def read_status(repository: Repository, now: datetime) -> Status:
     archived = read_archived_runs(repository)
     all_findings = sorted_findings((*findings, *listing.findings, *archived.findings, *sources))
     counts = _count_archived_runs(repository, listing, archived.runs)
-    return Status(repository.root, config.publish_root, run.git, listing, inspection, all_findings, registries, counts)
+    newest_registry = newest.get("run_registry")
+    growth = count_rebuild_folders(
+        listing.names.get(config.publish_root, ()), None if newest_registry is None else newest_registry.run_id
+    )
+    return Status(
+        repository.root, config.publish_root, run.git, listing, inspection, all_findings, registries, counts, growth
+    )
 
 
 def _count_archived_runs(

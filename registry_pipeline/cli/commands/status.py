@@ -156,3 +156,5 @@ def _print_counts(page: Page, status: Status) -> None:
     page.line(f"runs        {status.format_runs()}")
     if len(by_root) > 1:
         page.line(f"            {', '.join(f'{root} {count}' for root, count in by_root.items())}")
+    if status.growth is not None:
+        page.line(f"growth      {status.growth.to_text()}")
