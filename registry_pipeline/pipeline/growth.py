@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from registry_pipeline.config import Repository
 from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.runs.reference import RunId
+from registry_pipeline.runs.reference import TAG_START, RunId
 from registry_pipeline.runs.scan import list_tagged_entries
 from registry_pipeline.values import value_type
 
@@ -48,7 +48,10 @@ def count_rebuild_folders(names: Sequence[str], newest: str | None) -> RebuildFo
         return None
     month = newest[:_MONTH]
     tags = _list_tags()
-    parsed = map(RunId.parse, names[bisect_left(names, month) : bisect_left(names, f"{month}.")])
+    beginnings = tuple(tags)
+    # Parsing a name takes much longer than looking at its tag.
+    of_month = names[bisect_left(names, month) : bisect_left(names, f"{month}.")]
+    parsed = (RunId.parse(name) for name in of_month if name.startswith(beginnings, TAG_START))
     counts = Counter(tags[run_id.tag] for run_id in parsed if run_id is not None and run_id.tag in tags)
     folders = sum(count for name, count in counts.items() if not REGISTRIES[name].partitioned)
     return RebuildFolders(month, counts[_COUNTED], folders) if counts[_COUNTED] else None

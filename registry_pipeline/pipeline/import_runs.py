@@ -78,6 +78,8 @@ def import_archive(repository: Repository, path: Path, *, write: bool) -> Import
         NotFoundError: the path is no archive. PublishError: the disk refused; folders published before it stay.
         BusyError: another process made one of the folders meanwhile; those published before it stay.
     """
+    if not os.path.lexists(path):
+        raise NotFoundError(f"{path} does not exist", "name an archive that `registry-pipeline export` wrote")
     if not is_archive(path):
         raise NotFoundError(f"{path} is no archive", f"name a file that ends in {', '.join(ARCHIVE_SUFFIXES)}")
     refuse_linked_publish_root(repository)
