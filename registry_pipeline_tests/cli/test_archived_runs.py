@@ -159,6 +159,8 @@ def test_a_damaged_or_missing_archive_is_never_silently_fewer_runs(
         found = archived(command, "--json", now=DAYS[1])
         assert (found.code, code in codes(found.document(command))) == (3, True)
     assert archived("verify", "--all").code == 3
+    past = archived("build", "drift_signals_daily", "--as-of", "2026-02-01", now=DAYS[1])
+    assert (past.code, f"the archive {ARCHIVE} cannot be read" in past.err) == (3, True)
 
 
 def test_a_glob_without_an_archive_is_a_warning(built: Repository) -> None:

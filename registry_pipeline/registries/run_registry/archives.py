@@ -24,13 +24,16 @@ from registry_pipeline.registries.base.sealed_input import RunKey
 from registry_pipeline.registries.run_registry.build import RunLine, make_run_line
 from registry_pipeline.runs.archive_index import read_archive_index
 from registry_pipeline.runs.archive_reader import ArchiveError, explain_archive_error
-from registry_pipeline.values import value_type
+from registry_pipeline.values import replace, value_type
 
 NAME: Final = "archived_run_lines"
 """The file's name below `cache/`."""
 # As for run folders: a change soon after the reading may not show.
 _MARGIN_NS: Final = 2 * 10**9
 _MEMO: Final = "archived runs"
+_RESTORE: Final = (
+    "restore the archive from a copy; if the folders still exist, remove it from `archives` and export again"
+)
 
 
 @value_type
@@ -153,7 +156,9 @@ class _Collected:
     def refuse(self, archive: str, error: ArchiveError | OSError) -> None:
         """Add a finding about an archive that cannot be read."""
         code = error.code if isinstance(error, ArchiveError) else "UNREADABLE"
-        self._findings.append(finding(code, archive, detail=explain_archive_error(error)))
+        found = finding(code, archive, detail=explain_archive_error(error))
+        # The hint of the table is to pack the folders again, and these may be gone.
+        self._findings.append(replace(found, hint=_RESTORE) if code == "ARCHIVE_INVALID" else found)
         self._unreadable.append(archive)
 
     def make_result(self) -> ArchivedRuns:
