@@ -67,4 +67,6 @@ def read_lines(repository: Repository) -> dict[str, str]:
     """Return the lines of the active run registry by run id, without those of runs of this tool."""
     path = repository.runs / repository.active("run_registry") / "RUN_REGISTRY_v0_1.jsonl"
     lines = path.read_text(encoding="ascii").splitlines()
-    return {row["run_id"]: line for line in lines if (row := json.loads(line))["run_id"] in OLD}
+    found = [(row["run_id"], line) for line in lines if (row := json.loads(line))["run_id"] in OLD]
+    assert len(dict(found)) == len(found), "a run has two lines"
+    return dict(found)
