@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from registry_pipeline.config import ARCHIVE_SUFFIXES, Repository
-from registry_pipeline.errors import BusyError, NotFoundError, PublishError
+from registry_pipeline.errors import NotFoundError, PublishError
 from registry_pipeline.files.durable import advise_on_write_error, make_folders
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
-from registry_pipeline.pointers.chain import ACTIVATION_TAG
+from registry_pipeline.pipeline.needed_runs import is_activation_record
 from registry_pipeline.registries.base.seal_build import refuse_linked_publish_root
 from registry_pipeline.runs.archive import UnpackedArchive, UnpackedRun, make_failed_report, unpack_archive
 from registry_pipeline.runs.archive_reader import ArchiveError, is_archive
-from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.runs.writer import make_staging_folder, publish_named_folder
@@ -75,8 +74,8 @@ def import_archive(repository: Repository, path: Path, *, write: bool) -> Import
     complete, verified and read-only, or not at all.
 
     Raises:
-        NotFoundError: the path is no archive. PublishError: the disk refused; folders published before it stay.
-        BusyError: another process made one of the folders meanwhile; those published before it stay.
+        NotFoundError: the path is no archive. PublishError: the disk refused, or another process made one of the
+            folders meanwhile; folders published before it stay.
     """
     if not os.path.lexists(path):
         raise NotFoundError(f"{path} does not exist", "name an archive that `registry-pipeline export` wrote")
@@ -91,8 +90,8 @@ def import_archive(repository: Repository, path: Path, *, write: bool) -> Import
             return Import(shown, (), make_failed_report(str(path), shown, error).findings)
         # (1) Verify every run, and compare it with the folder that exists.
         reports = [run.verify(f"{shown}/{run.relpath}" if run.relpath else shown) for run in unpacked.runs]
-        findings = _find_refusals(repository, shown, unpacked, reports)
         existing = {run.relpath for run in unpacked.runs if os.path.lexists(repository.path(run.relpath))}
+        findings = _find_refusals(repository, shown, unpacked, reports, existing)
         refused = has_errors(findings)
         # (2) Only then publish what is missing.
         if write and not refused:
@@ -135,7 +134,11 @@ def _make_folder(repository: Repository, *, write: bool) -> Iterator[str]:
 
 
 def _find_refusals(
-    repository: Repository, shown: str, unpacked: UnpackedArchive, reports: Sequence[SealReport]
+    repository: Repository,
+    shown: str,
+    unpacked: UnpackedArchive,
+    reports: Sequence[SealReport],
+    existing: Collection[str],
 ) -> tuple[Finding, ...]:
     """Return every finding about the archive, its runs, and the folders that exist under their names."""
     findings = [*unpacked.findings]
@@ -145,22 +148,24 @@ def _find_refusals(
             findings += () if has_errors(report.findings) else (_refuse_unsealed(report),)
             continue
         run_root = run.relpath.rpartition("/")[0]
-        parsed = RunId.parse(run.name)
+        folder = repository.path(run_root)
         # Nothing verifies what is behind a link.
-        if run_root not in repository.config.run_roots or repository.path(run_root).resolve() != repository.path(
-            run_root
-        ):
+        if run_root not in repository.config.run_roots or folder.resolve() != folder:
             findings.append(finding("ARCHIVE_OUTSIDE_ROOTS", shown, detail=run.relpath or run.name))
-        elif (report.run_json or {}).get("registry_id") == ACTIVATION_TAG or (
-            parsed is not None and parsed.tag == ACTIVATION_TAG
-        ):
+        elif is_activation_record(run.name, report.run_json or {}):
             findings.append(finding("IMPORT_RECORD", run.relpath))
-        elif os.path.lexists(repository.path(run.relpath)):
-            got = verify_folder(repository.path(run.relpath), display_path=run.relpath)
-            if got.verdict != "pass" or got.root_sha256 != report.root_sha256:
-                expected, shown_root = report.root_sha256, got.root_sha256 if got.verdict == "pass" else got.verdict
-                findings.append(finding("IMPORT_RUN_EXISTS", run.relpath, expected=expected, got=shown_root))
+        elif run.relpath in existing:
+            findings += _compare_with_folder(repository, run.relpath, report)
     return sorted_findings(findings)
+
+
+def _compare_with_folder(repository: Repository, path: str, report: SealReport) -> tuple[Finding, ...]:
+    """Return a finding if the folder that exists is not the run of the archive."""
+    folder = verify_folder(repository.path(path), display_path=path)
+    if folder.verdict == "pass" and folder.root_sha256 == report.root_sha256:
+        return ()
+    got = folder.root_sha256 if folder.verdict == "pass" else folder.verdict
+    return (finding("IMPORT_RUN_EXISTS", path, expected=report.root_sha256, got=got),)
 
 
 def _refuse_unsealed(report: SealReport) -> Finding:
@@ -176,4 +181,4 @@ def _publish(repository: Repository, run: UnpackedRun, report: SealReport) -> No
         raise PublishError(message, advise_on_write_error(error, run_root)) from error
     if not publish_named_folder(run_root, run.folder, run.name, report.root_sha256 or ""):
         message = f"another process made {run.relpath} meanwhile; folders that were imported before it stay"
-        raise BusyError(message, "import again: folders that exist with the same root are skipped")
+        raise PublishError(message, "import again: folders that exist with the same root are skipped")

@@ -21,6 +21,12 @@ from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.scan import find_dated_runs, list_run_folders
 
 
+def is_activation_record(run_id: str, run_json: Mapping[str, Any]) -> bool:
+    """Return whether a run is an activation record by its run.json, or has the name of one."""
+    parsed = RunId.parse(run_id)
+    return run_json.get("registry_id") == ACTIVATION_TAG or (parsed is not None and parsed.tag == ACTIVATION_TAG)
+
+
 class NeededRuns:
     """The runs that must stay folders, and why."""
 
@@ -49,8 +55,7 @@ class NeededRuns:
 
     def explain(self, run_root: str, run_id: str, envelope: Mapping[str, Any]) -> str | None:
         """Return why a run must stay a folder, or None; `envelope` is its run.json."""
-        parsed = RunId.parse(run_id)
-        if envelope.get("registry_id") == ACTIVATION_TAG or (parsed is not None and parsed.tag == ACTIVATION_TAG):
+        if is_activation_record(run_id, envelope):
             return "it is an activation record"
         reason = self._reasons.get((run_root, run_id))
         if reason is not None:

@@ -20,6 +20,7 @@ from registry_pipeline.pipeline.import_runs import import_archive
 from registry_pipeline.pointers.find_runs import make_found_run
 from registry_pipeline.runs.archive_writer import write_archive
 from registry_pipeline.runs.verify import verify_folder
+from registry_pipeline.runs.writer import publish_named_folder
 from registry_pipeline_tests.archived_runs import (
     ARCHIVE,
     FIRST,
@@ -73,11 +74,11 @@ def test_an_export_packs_the_runs_and_says_what_may_be_removed_and_how_to_check(
     assert done.code == 0, done.err
     assert "exported  2 runs" in done.out
     assert "nothing was deleted" in done.out
-    assert f'write archives = ["{ARCHIVE}"] in registry-pipeline.toml' in done.out
+    assert f'    archives = ["{ARCHIVE}"]' in done.out.splitlines()
     assert [line.strip() for line in done.out.splitlines()[-2:]] == [f"{RUNS}/{FIRST}", f"{RUNS}/{SECOND}"]
     assert {run_id: read_tree(old.runs / run_id) for run_id in OLD} == before
-    check = next(line for line in done.out.splitlines() if "--dry-run" in line)
-    checked = old(*check.partition(",")[0].split()[2:])
+    check = next(line for line in done.out.splitlines() if line.startswith("next: "))
+    checked = old(*check.removeprefix("next: registry-pipeline ").split())
     assert (checked.code, "2 runs with the same root already there; nothing was written" in checked.out) == (0, True)
     assert old("verify", ARCHIVE).code == 0
 
@@ -388,6 +389,24 @@ def test_an_activation_record_is_never_imported(built: Repository) -> None:
 
     assert (done.code, codes(done.document("import"))) == (5, ["IMPORT_RECORD"])
     assert not record.exists()
+
+
+def test_a_folder_that_appears_meanwhile_is_not_replaced(exported: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove_runs(exported, FIRST, SECOND)
+    publish = publish_named_folder
+
+    def race(run_root: Path, staging: str, name: str, root_sha256: str) -> bool:
+        if name == SECOND:
+            (run_root / name).mkdir()
+        return publish(run_root, staging, name, root_sha256)
+
+    monkeypatch.setattr("registry_pipeline.pipeline.import_runs.publish_named_folder", race)
+
+    done = exported("import", ARCHIVE)
+
+    assert (done.code, f"another process made {RUNS}/{SECOND} meanwhile" in done.err) == (1, True)
+    assert verify_folder(exported.runs / FIRST).verdict == "pass"
+    assert (list((exported.runs / SECOND).iterdir()), staged(exported)) == ([], [])
 
 
 # Kills

@@ -110,12 +110,13 @@ def _print_export(page: Page, repository: Repository, result: Export, archive: P
     page.line(
         f"exported  {plural(len(result.runs), 'run')}, {result.bytes} bytes, sha256 {result.sha256}", style="bold"
     )
-    page.line(f"next: {page.settings.format_command('import', '--dry-run', str(archive))}, which compares every folder")
     inside = _find_path_inside(repository, archive)
-    where = "" if inside is not None else f"move it into {repository.root}, then "
+    where = "" if inside is not None else f"move it into {repository.root}, and "
+    page.line(f"next: {page.settings.format_command('import', '--dry-run', str(archive))}")
     page.line(
-        f'next: {where}write archives = ["{inside or archive.name}"] in {CONFIG_NAME}, which keeps the runs listed'
+        f"    compares every folder with the archive; then {where}write in {CONFIG_NAME}, which keeps the runs listed:"
     )
+    page.line(f'    archives = ["{inside or archive.name}"]')
     page.line("removable after that, by their owner; nothing was deleted:")
     for line in _list_folders(page, [run.path for run in result.runs]):
         page.line(f"  {line}")
