@@ -270,6 +270,26 @@ def test_a_run_that_was_active_may_be_archived_and_the_chain_still_verifies(buil
     assert "CHAIN_RECORD_MISSING" in built("verify", "--chain").out
 
 
+def test_a_rollback_to_archived_runs_names_the_archive_and_works_after_an_import(built: Repository) -> None:
+    (built.root / "archives").mkdir()
+    for now in DAYS[:3]:
+        assert built("build", "--force", now=now).code == 0
+    document = built("export", "--older-than", "1", ARCHIVE, "--json", now="2026-06-01T00:00:00Z").document("export")
+    name_archives(built, ARCHIVE)
+    for run in document["runs"]:
+        if run["path"].startswith(RUNS):
+            remove_runs(built, run["run_id"])
+    assert built("rollback", "--reason", "wrong", now=DAYS[3]).code == 0
+    pointers = built.pointers.read_bytes()
+
+    refused = built("rollback", "--reason", "wrong", now=DAYS[3])
+
+    assert (refused.code, built.pointers.read_bytes()) == (5, pointers)
+    assert f"`registry-pipeline import {ARCHIVE}`" in refused.err
+    assert built("import", ARCHIVE).code == 0
+    assert built("rollback", "--reason", "wrong", now=DAYS[3]).code == 0
+
+
 def test_recorded_inputs_are_verified_inside_the_archive(built: Repository) -> None:
     (built.root / "archives").mkdir()
     for now in DAYS[:3]:
