@@ -36,6 +36,8 @@ from registry_pipeline.path_pattern import OPERATION_ID, PATH_FIELDS, parse_path
 from registry_pipeline.values import field, value_type
 
 CONFIG_NAME: Final = "registry-pipeline.toml"
+ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar")
+"""How the name of an archive ends."""
 REPO_VARIABLE: Final = "REGISTRY_PIPELINE_REPO"
 UI_URL_VARIABLE: Final = "REGISTRY_PIPELINE_UI_URL"
 """The address of Dagster's web interface, for the links in notifications."""
@@ -82,6 +84,12 @@ def _check_path_pattern(text: str) -> str:
 def _check_operation_id(text: str) -> str:
     if OPERATION_ID.fullmatch(text) is None:
         raise ValueError("must be the id of an operation, as OP-A01; no catalog lists another form")
+    return text
+
+
+def _check_archive(text: str) -> str:
+    if not text.endswith(ARCHIVE_SUFFIXES) or check_path(text) != text:
+        raise ValueError(f"must be a path or a glob inside the repository that ends in {', '.join(ARCHIVE_SUFFIXES)}")
     return text
 
 
@@ -204,6 +212,7 @@ class Config:
     repository_id: str | None = option_row(None, checked_text(_check_repository_id), "distinguishes runs of this repository from runs of others; 8 to 64 of `a-z`, `0-9` and `-`; `init` writes a random UUID")
     run_roots: tuple[str, ...] = option_row((DEFAULT_RUNS, "reports/runs", "reports/path1/evidence/runs"), _paths, "where run folders are looked for, in this order; one that is named here and missing is a warning")
     exclude: tuple[str, ...] = option_row((), _globs, "run folders that are not registered: globs such as `scratch-*` for a name in any run root, or `runs/scratch-*` for a path; `*` also matches `/`")
+    archives: tuple[str, ...] = option_row((), list_of(checked_text(_check_archive)), "archives of removed run folders, which stay registered: paths or globs inside the repository such as `archives/*.tar.gz`; `*` does not match `/`")
     publish_root: str = option_row(DEFAULT_RUNS, repo_path, "where sealed run folders are written; one of `run_roots`, in a folder of its own")
     pointers: str = option_row(POINTERS_DEFAULT, repo_path, f"the pointer file; `{POINTERS_SEED}` if that exists")
     operations_catalog: tuple[str, ...] = option_row(("OVC_ALLOWED_OPERATIONS_CATALOG_v0.1.md",), _paths, "documents that define operations: Markdown, JSON or YAML by suffix, merged in order")

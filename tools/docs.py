@@ -40,6 +40,7 @@ SESSIONS: Final = (
     "docs/how-to-sources.md",
     "docs/how-to-history.md",
     "docs/how-to-recording.md",
+    "docs/how-to-archives.md",
     "docs/how-to-roles.md",
     "docs/how-to-entries.md",
     "docs/how-to-run-index.md",

@@ -12,6 +12,7 @@ from registry_pipeline.canonical import parse_instant, parse_utc
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_YEAR: Final = 1970
+_MAX_DIGITS: Final = 5
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
@@ -65,3 +66,20 @@ def parse_days(ctx: click.Context, param: click.Parameter, value: str | None) ->
     if last < first:
         raise click.BadParameter(f"{value!r} goes backwards; write {texts[1]}..{texts[0]}", ctx, param)
     return tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
+
+
+class Age(click.ParamType):  # type: ignore[type-arg]  # no parameter before click 8.4
+    """A number of days before now, or a day, which means its start; the value is a number or an instant."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime | timedelta:
+        """Return the span or the instant."""
+        if isinstance(value, datetime | timedelta):
+            return value
+        if value.isascii() and value.isdecimal() and len(value) <= _MAX_DIGITS:
+            return timedelta(days=int(value))
+        instant = parse_utc(f"{value}T00:00:00Z")
+        if instant is None:
+            self.fail(f"{value!r} is neither a number of days (90) nor a day (2026-02-28)", param, ctx)
+        return instant

@@ -9,7 +9,7 @@ from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.pointers.find_runs import FoundRun, find_run, find_run_at
-from registry_pipeline.runs.archive import is_archive
+from registry_pipeline.runs.archive_reader import is_archive
 
 
 def is_path(name: str) -> bool:

@@ -92,7 +92,7 @@ def _describe_facts(status: Status) -> Iterator[str]:
     if waiting:
         yield f"not active  a newer run of {list_some([r['registry_id'] for r in waiting], ', ')}"
         yield f"            {waiting[0]['registry_id']}: {waiting[0]['newest_not_active_because']}"
-    operations, listing = status.inspection.operations, status.listing
+    operations = status.inspection.operations
     if operations is None:
         yield "operations  unknown: no op_status_table is active"
     else:
@@ -100,8 +100,9 @@ def _describe_facts(status: Status) -> Iterator[str]:
             f"operations  {operations.total}: {operations.stale} stale, {operations.drifting} drifting, "
             f"{operations.unobserved} unobserved, {operations.coverage_below_c3} below C3"
         )
-    by_seal = ", ".join(f"{count} {state}" for state, count in listing.count_by_seal().items())
-    yield f"runs        {listing.total}: {by_seal} (not verified here)"
+    yield f"runs        {status.format_runs()}"
+    if status.growth is not None:
+        yield f"growth      {status.growth.to_text()}"
 
 
 def _describe_active(status: Status) -> str:

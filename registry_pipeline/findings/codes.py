@@ -53,6 +53,14 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("ARCHIVE_PATH", _E, "seal", "Archives", "the archive has an entry that cannot be unpacked; its path is {detail}", _PACK_AGAIN),
     ("ARCHIVE_DUPLICATE", _E, "seal", "Archives", "the path of the entry is that of an earlier entry, or lies below an earlier file", _PACK_AGAIN),
     ("ARCHIVE_NOT_UNPACKED", _E, "seal", "Archives", "the archive cannot be unpacked on this machine: {detail}", "set TMPDIR to a folder with enough free space, then verify again"),
+    # Archives of run folders: export, import, and those that the toml names.
+    ("ARCHIVE_MISSING", _E, "archive", "Archived runs", "no archive has the path in `archives` of registry-pipeline.toml", "restore the archive, correct the path, or remove it from `archives`"),
+    ("ARCHIVE_OUTSIDE_ROOTS", _E, "archive", "Archived runs", "the folder {detail} of the archive is in no run root", "add its parent folder to `run_roots` in registry-pipeline.toml; pack folders with `registry-pipeline export`, or with `tar` in the root of the repository"),
+    ("ARCHIVE_CONFLICT", _E, "archive", "Archived runs", "another archive contains the run {detail} with another root hash", "verify both archives, and remove the wrong one from `archives` in registry-pipeline.toml"),
+    ("EXPORT_NOT_SEALED", _E, "archive", "Export", "only sealed folders are archived, and this one is {detail}", "see `registry-pipeline seal --help`"),
+    ("EXPORT_RUN_NEEDED", _E, "archive", "Export", "the run must stay a folder: {detail}", "leave it out; --older-than does so by itself"),
+    ("IMPORT_RUN_EXISTS", _E, "archive", "Import", "the folder exists and is not the run of the archive", "verify the folder and the archive; move the wrong folder away, then import again"),
+    ("IMPORT_RECORD", _E, "archive", "Import", "the archive contains an activation record, which would change the chain", "restore records from a backup of the run root, not from an archive"),
     # run.json as a file of the seal.
     ("RUN_JSON_MISSING", _E, "seal", "run.json", "run.json is missing", _REBUILD),
     ("RUN_JSON_NOT_REGULAR", _E, "seal", "run.json", "run.json is not a regular file", _REBUILD),

@@ -57,6 +57,7 @@ class CodeRow:
 PREFIXES: Final = {
     "seal": "SEAL_INVALID",
     "sealing": "SEAL_REFUSED",
+    "archive": "ARCHIVE_FINDING",
     "schema": "SCHEMA_INVALID",
     "pointer": "POINTER_INVALID",
     "chain": "CHAIN_INVALID",

@@ -35,6 +35,14 @@ _ROWS: Final = (
     ("warn", "every check passed, with warnings", "Verification"),
     ("legacy", "the run has no envelope, or names no operation", "run_registry"),
     ("warned", "the run registry has a warning about the run", "run_registry"),
+    ("archived", "the folder of the run was removed, and an archive of `archives` in registry-pipeline.toml contains it", "Archived runs"),
+    # The lines of `export` and `import`.
+    ("exported", "the runs that were written into the archive, which was read back and verified", "Export"),
+    ("left", "the number of runs that were not exported, and why", "Export"),
+    ("removable", "the folders that their owner may remove after the steps above; no command deletes them", "Export"),
+    ("importable", "a run of the archive whose folder is missing, so that `import` would make it", "Import"),
+    ("imported", "a run of the archive whose folder was made", "Import"),
+    ("exists", "a run of the archive whose folder exists with the same root hash; it was skipped", "Import"),
     # The table and the lines of `build`.
     ("moved", "the registry has a new run, and its pointer was moved to it", "Activation"),
     ("unchanged", "the content is that of an earlier run, so no new run was sealed", "Unchanged registries"),
@@ -59,6 +67,8 @@ _ROWS: Final = (
     ("next", "the command to run next", "Health states"),
     ("operations", "the operations of the active op_status_table, counted by state", "op_status_table"),
     ("runs", "the run folders in all run roots, counted by their seal files; nothing is verified", "Seal states"),
+    ("growth", "the runs of this tool: how many folders, bytes and seconds of scan time builds added", "Growth"),
+    ("month", "the folders, bytes and scan time of the runs of this tool, by the month in their names", "Growth"),
     # The lines of `verify`, `log`, `show`, `diff` and `doctor`.
     ("inputs", "the number of runs that were followed because others were built from them", "Inputs"),
     ("baseline", "the number of run folders of a git commit that were compared", "Run history"),

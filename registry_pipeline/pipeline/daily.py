@@ -11,7 +11,7 @@ from typing import Final
 
 from registry_pipeline.canonical import sha256_hex, utc_text
 from registry_pipeline.config import CONFIG_NAME, Repository
-from registry_pipeline.errors import RefusedError, RegistryPipelineError
+from registry_pipeline.errors import EvidenceError, RefusedError, RegistryPipelineError
 from registry_pipeline.files.cache_file import hash_program
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.blob_digests import BlobDigests
@@ -35,6 +35,7 @@ from registry_pipeline.registries.drift_signals_daily.read import (
     read_commit_facts,
     sort_runs_by_time,
 )
+from registry_pipeline.registries.run_registry.archives import read_archived_runs
 from registry_pipeline.registries.run_registry.build import ARTIFACT, VERSION, build_run_registry
 from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
 from registry_pipeline.runs.envelope import BuildContext, Inputs, RunRow
@@ -165,7 +166,15 @@ def _refuse_unavailable_day(day: date, start: date, history: History, today: dat
 def _read_shared_inputs(
     repository: Repository, run: BuildRun, history: History, on_progress: Callable[[int], None] | None, *, force: bool
 ) -> Iterator[_SharedInputs]:
-    """Yield what all days need; the hashes of git objects are cached (unless `force`) even if a day fails."""
+    """Yield what all days need; the hashes of git objects are cached (unless `force`) even if a day fails.
+
+    Raises:
+        EvidenceError: an archive cannot be read, so it is not known which runs a day had.
+    """
+    unreadable = read_archived_runs(repository).unreadable
+    if unreadable:
+        advice = "restore it from a copy; `registry-pipeline doctor` says what is wrong"
+        raise EvidenceError(f"the archive {unreadable[0]} cannot be read, so no past day is built", advice)
     scan = read_run_registry_inputs(
         repository, SourceContext(on_progress=on_progress, specs=catalog_of(repository).registries)
     )

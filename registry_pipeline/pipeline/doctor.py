@@ -22,6 +22,7 @@ from registry_pipeline.findings.finding import Finding, Severity, sorted_finding
 from registry_pipeline.findings.line_ends import make_converted_finding
 from registry_pipeline.git.first_parent import read_default_branch
 from registry_pipeline.git.repository import read_ignored_paths, read_text_attributes
+from registry_pipeline.pipeline.growth import Growth, measure_growth
 from registry_pipeline.pipeline.init import list_git_ignores, list_used_run_roots
 from registry_pipeline.pipeline.rebuild import render_after_change
 from registry_pipeline.pipeline.status import inspect_with_git
@@ -31,6 +32,7 @@ from registry_pipeline.registries.base.drift import make_git_unreadable_finding
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root
 from registry_pipeline.registries.entries.library import find_content_paths
 from registry_pipeline.registries.entries.schemas import AGENTS_PATH, COORDINATION_PATH, ENTRY_TYPES, SCHEMA_FOLDER
+from registry_pipeline.registries.run_registry.archives import read_archived_runs
 from registry_pipeline.runs.scan import list_run_folder_names
 from registry_pipeline.runs.sealed_run import Refusal
 from registry_pipeline.runs.writer import find_leftovers, quarantine_folder
@@ -109,9 +111,10 @@ class Repair:
 
 @value_type
 class DoctorDocument:
-    """What was repaired, what was refused and why, and every finding that remains."""
+    """What was repaired, what was refused and why, every finding that remains, and how much builds add."""
 
     findings: tuple[Finding, ...]
+    growth: Growth
     repairs: tuple[Repair, ...] = ()
     refused: tuple[Finding, ...] = ()
 
@@ -121,11 +124,15 @@ class DoctorDocument:
             "mended": [asdict(repair) for repair in self.repairs],
             "refused": [finding.to_json() for finding in self.refused],
             "findings": [finding.to_json() for finding in self.findings],
+            "growth": self.growth.to_json(),
         }
 
 
 def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
-    """Return every finding on pointers, chain, active runs, leftovers and git's rules; raises as `inspect_with_git`."""
+    """Return every finding on pointers, chain, active runs, archives, leftovers and git's rules, and the growth.
+
+    Raises as `inspect_with_git`.
+    """
     _, inspection, findings = inspect_with_git(repository, now)
     leftovers = [("DOCTOR_TEMPORARY_LEFTOVER", path) for path in find_temporary_files(repository)]
     leftovers += [("DOCTOR_STAGING_LEFTOVER", path) for path in find_leftovers(repository.staging_root)]
@@ -140,7 +147,8 @@ def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
         # `inspect_with_git` has already reported that git cannot read the repository, unless git failed just now.
         unreadable = make_git_unreadable_finding(error)
         surroundings += [unreadable] if unreadable.code not in {f.code for f in findings} else []
-    return DoctorDocument(sorted_findings((*findings, *surroundings)))
+    surroundings += read_archived_runs(repository).findings
+    return DoctorDocument(sorted_findings((*findings, *surroundings)), measure_growth(repository))
 
 
 def _check_line_ends(repository: Repository) -> Iterator[Finding]:
@@ -204,7 +212,9 @@ def repair(repository: Repository, run: BuildRun, options: RepairOptions) -> Doc
     # (3) Leftovers of writers that were killed.
     repairs += _remove_leftovers(repository)
     remaining = diagnose(repository, run.started)
-    return DoctorDocument(sorted_findings((*remaining.findings, *not_rendered)), tuple(repairs), refused)
+    return DoctorDocument(
+        sorted_findings((*remaining.findings, *not_rendered)), remaining.growth, tuple(repairs), refused
+    )
 
 
 def _resolve_records(

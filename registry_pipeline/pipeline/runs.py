@@ -17,7 +17,7 @@ from registry_pipeline.registries.base.check_run import check_run
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.catalog import SHIPPED, Catalog, catalog_of
 from registry_pipeline.registries.validation import verify_with_artifacts
-from registry_pipeline.runs.envelope import ADAPTED, Inputs
+from registry_pipeline.runs.envelope import ADAPTED, ARCHIVED, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealReport, Verdict
@@ -26,7 +26,7 @@ from registry_pipeline.values import value_type
 Record = Mapping[str, Any]
 Order = Literal["newest", "oldest", "registry"]
 ORDERS: Final[tuple[Order, ...]] = ("newest", "oldest", "registry")
-STATES: Final = ("sealed", "partial", "unsealed", "legacy", "warned")
+STATES: Final = ("sealed", "partial", "unsealed", "legacy", "warned", "archived")
 _FLAGS: Final = ("has_run_json", "has_manifest_sha256", "has_manifest_json")
 _DatedLine = tuple[datetime | None, str, bytes]
 
@@ -86,7 +86,7 @@ def is_run_record(value: Any) -> bool:
 
 
 def list_states(record: Record) -> tuple[str, ...]:
-    """Return the states of a record: which seal files exist (not whether it verifies), then `legacy` and `warned`."""
+    """Return the states of a record: which seal files exist (not whether it verifies), then the others that apply."""
     # manifest.json and MANIFEST.sha256: none, one of them, or both.
     seal_files = bool(record["has_manifest_json"]) + bool(record["has_manifest_sha256"])
     states = [("unsealed", "partial", "sealed")[seal_files]]
@@ -94,8 +94,12 @@ def list_states(record: Record) -> tuple[str, ...]:
     has_envelope = record["has_run_json"] or any(str(warning).startswith(ADAPTED) for warning in record["warnings"])
     if not has_envelope or record["operation_id"] is None:
         states.append("legacy")
-    if record["warnings"]:
+    # That a run is archived is a warning in its line, but nothing is wrong with it.
+    is_archived = any(str(warning).startswith(ARCHIVED) for warning in record["warnings"][-1:])
+    if len(record["warnings"]) > is_archived:
         states.append("warned")
+    if is_archived:
+        states.append("archived")
     return tuple(states)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.git.repository import read_work_tree
 from registry_pipeline.git.values import GitState
+from registry_pipeline.pipeline.growth import RebuildFolders, count_rebuild_folders
 from registry_pipeline.pipeline.inspect import (
     ActiveSnapshot,
     Inspection,
@@ -28,9 +30,10 @@ from registry_pipeline.pointers.plan import ActivationState
 from registry_pipeline.registries.base.drift import make_git_unreadable_finding, make_missing_findings
 from registry_pipeline.registries.base.reader import Previous, RegistrySpec, SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun, check_publish_root, list_own_paths
-from registry_pipeline.registries.base.sealed_input import read_sealed_report
+from registry_pipeline.registries.base.sealed_input import RunKey, read_sealed_report
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift
 from registry_pipeline.registries.catalog import Catalog, catalog_of, is_enabled
+from registry_pipeline.registries.run_registry.archives import ArchivedRun, read_archived_runs
 from registry_pipeline.registries.run_registry.read import find_excluded_runs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
@@ -51,11 +54,33 @@ class Status:
     inspection: Inspection
     findings: tuple[Finding, ...]
     registries: tuple[Mapping[str, Any], ...]
+    # The number of runs in archives, without those that have a folder, by run root.
+    archived: Mapping[str, int]
+    # What rebuilds added; None before the first one.
+    growth: RebuildFolders | None
 
     def to_heading(self) -> str:
         """Return the line that names the repository, its commit and the state of its working tree."""
         commit = "no git commit" if self.git.commit is None else f"commit {short(self.git.commit)}"
         return f"{self.root}  ({commit}, tree {self.git.working_tree_state or 'unknown'})"
+
+    def count_by_root(self) -> dict[str, int]:
+        """Return the number of runs in each run root, those in archives included."""
+        folders = self.listing.count_by_root()
+        roots = dict.fromkeys((*folders, *self.archived))
+        return {root: folders.get(root, 0) + self.archived.get(root, 0) for root in roots}
+
+    def count_by_state(self) -> dict[str, int]:
+        """Return the number of run folders in each seal state, and of the runs that only an archive contains."""
+        return {**self.listing.count_by_seal(), "archived": sum(self.archived.values())}
+
+    def format_runs(self) -> str:
+        """Return the numbers of runs as a line of text."""
+        states = self.count_by_state()
+        if not states["archived"]:
+            del states["archived"]
+        text = ", ".join(f"{count} {state}" for state, count in states.items())
+        return f"{sum(states.values())}: {text} (not verified here)"
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `status --json`."""
@@ -67,10 +92,11 @@ class Status:
                 "working_tree_state": self.git.working_tree_state,
             },
             "runs": {
-                "total": self.listing.total,
-                "by_root": self.listing.count_by_root(),
-                "by_seal": self.listing.count_by_seal(),
+                "total": sum(self.count_by_root().values()),
+                "by_root": self.count_by_root(),
+                "by_seal": self.count_by_state(),
             },
+            "growth": None if self.growth is None else asdict(self.growth),
             "registries": list(self.registries),
             "operations": dict.fromkeys(fields(OperationCounts)) if operations is None else asdict(operations),
             "system_drift": None if drift is None else asdict(drift),
@@ -124,8 +150,38 @@ def read_status(repository: Repository, now: datetime) -> Status:
         for name, spec in catalog.registries.items()
         if name != ACTIVATION_TAG
     )
-    all_findings = sorted_findings((*findings, *listing.findings, *sources))
-    return Status(repository.root, config.publish_root, catalog, run.git, listing, inspection, all_findings, registries)
+    archived = read_archived_runs(repository)
+    all_findings = sorted_findings((*findings, *listing.findings, *archived.findings, *sources))
+    counts = _count_archived_runs(repository, listing, archived.runs)
+    newest_registry = newest.get("run_registry")
+    growth = count_rebuild_folders(
+        catalog,
+        listing.names.get(config.publish_root, ()),
+        None if newest_registry is None else newest_registry.run_id,
+    )
+    return Status(
+        root=repository.root,
+        publish_root=config.publish_root,
+        catalog=catalog,
+        git=run.git,
+        listing=listing,
+        inspection=inspection,
+        findings=all_findings,
+        registries=registries,
+        archived=counts,
+        growth=growth,
+    )
+
+
+def _count_archived_runs(
+    repository: Repository, listing: RunListing, archived: Mapping[RunKey, ArchivedRun]
+) -> Mapping[str, int]:
+    """Return the number of runs by run root that only an archive contains, without excluded ones."""
+    if not archived:
+        return {}
+    folders = {(run_root, name) for run_root, names in listing.names.items() for name in names}
+    missing = (key for key in archived if key not in folders and not repository.config.find_exclusion(*key))
+    return Counter(run_root for run_root, _ in missing)
 
 
 def _registry_to_json(

@@ -15,16 +15,18 @@ from registry_pipeline.files.path_policy import SEAL_FILES, path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, count_findings, has_errors, sorted_findings
 from registry_pipeline.parallel import map_in_processes
-from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
+from registry_pipeline.pointers.find_runs import FoundRun, find_run_at, make_found_run
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
 from registry_pipeline.registries.catalog import catalog_of
+from registry_pipeline.registries.run_registry.archives import read_archived_runs
 from registry_pipeline.registries.run_registry.build import compare_runs_with_baseline
+from registry_pipeline.registries.run_registry.read import explain_missing_folder
 from registry_pipeline.registries.validation import complete_report
-from registry_pipeline.runs.archive import verify_run
+from registry_pipeline.runs.archive import keep_report, verify_runs
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import is_folder_name
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.scan import explain_missing_run, read_committed_runs, read_run_folders
+from registry_pipeline.runs.scan import read_committed_runs, read_run_folders
 from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import field, replace, value_type
@@ -46,17 +48,18 @@ class Lineage:
     walked: int
 
 
-def check_runs(
+def check_paths(
     runs: Sequence[FoundRun],
     repository: Repository | None,
     *,
     jobs: int = 1,
     only_seal: bool = False,
     on_done: Callable[[int], None] | None = None,
-) -> Iterator[CheckedRun]:
-    """Verify run folders with `jobs` processes, and yield the verdict and the recorded inputs of each, in their order.
+) -> Iterator[tuple[CheckedRun, ...]]:
+    """Verify run folders and archives with `jobs` processes, and yield the results of each, in their order.
 
-    `only_seal` leaves out envelope and schema. `on_done` is called with the number of folders verified so far.
+    A folder has one result, an archive has one for each of its runs. `only_seal` leaves out envelope and schema.
+    `on_done` is called with the number of paths verified so far.
     """
     specs = catalog_of(repository).registries
     keep = frozenset[str]() if only_seal else find_needed_files(specs)
@@ -67,16 +70,36 @@ def check_runs(
         yield checked
 
 
+def check_runs(
+    runs: Sequence[FoundRun],
+    repository: Repository | None,
+    *,
+    jobs: int = 1,
+    only_seal: bool = False,
+    on_done: Callable[[int], None] | None = None,
+) -> Iterator[CheckedRun]:
+    """Yield the results of `check_paths` one by one."""
+    for checked in check_paths(runs, repository, jobs=jobs, only_seal=only_seal, on_done=on_done):
+        yield from checked
+
+
 def _check_found_run(
     run: FoundRun, *, repository: Repository | None, keep: Collection[str], only_seal: bool
-) -> CheckedRun:
-    # Only a user can name an archive. What a pointer or an input names must be a folder.
-    verify = verify_run if run.run_root is None else verify_folder
-    seal_report = verify(run.path, display_path=run.shown, keep=keep)
+) -> tuple[CheckedRun, ...]:
     specs = catalog_of(repository).registries
-    report = seal_report if only_seal else complete_report(seal_report, run.path, specs)
-    verdict = check_run(report, specs, only_seal=only_seal)
-    return CheckedRun(verdict, Inputs.from_json((report.run_json or {}).get("inputs")))
+    if run.run_root is None:
+        complete = keep_report if only_seal else partial(complete_report, specs=specs)
+        reports = verify_runs(run.path, display_path=run.shown, keep=keep, complete=complete)
+    else:
+        # A pointer or an input names a folder, never an archive.
+        report = verify_folder(run.path, display_path=run.shown, keep=keep)
+        reports = (report if only_seal else complete_report(report, run.path, specs=specs),)
+    return tuple(
+        CheckedRun(
+            check_run(report, specs, only_seal=only_seal), Inputs.from_json((report.run_json or {}).get("inputs"))
+        )
+        for report in reports
+    )
 
 
 def verify_inputs(
@@ -88,7 +111,23 @@ def verify_inputs(
     on_done: Callable[[int], None] | None = None,
 ) -> Lineage:
     """Verify the runs that `runs` were built from, and those in turn, each once; `checked_runs` are those of `runs`."""
-    known = {(run.run_root, run.run_id): checked for run, checked in zip(runs, checked_runs, strict=True)}
+    by_path = {checked.verdict.path: checked for checked in checked_runs}
+    known = {(run.run_root, run.run_id): by_path[run.shown] for run in runs if run.run_root is not None}
+    archived_runs = read_archived_runs(repository).runs
+    archives: dict[str, dict[str, CheckedRun]] = {}
+
+    def check_archived(ref: SealedRef) -> CheckedRun | None:
+        archived = archived_runs.get((ref.run_root, ref.run_id))
+        if archived is None:
+            return None
+        if archived.archive not in archives:
+            found = find_run_at(repository.path(archived.archive), archived.archive)
+            results = check_runs([found], repository, only_seal=only_seal)
+            archives[archived.archive] = {result.verdict.path: result for result in results}
+        by_path = archives[archived.archive]
+        # An archive of one run, or that cannot be read, has one result with its own path.
+        return by_path.get(f"{archived.archive}/{ref.path}") or by_path.get(archived.archive)
+
     count = itertools.count(1)
 
     def check(ref: SealedRef) -> CheckedRun | None:
@@ -96,7 +135,8 @@ def verify_inputs(
         # A reference is what a file states: look only at names that a run folder can have.
         if checked is None and is_folder_name(ref.run_id) and not path_codes(ref.run_root):
             run = make_found_run(repository, ref.run_root, ref.run_id)
-            checked = next(check_runs([run], repository, only_seal=only_seal)) if os.path.lexists(run.path) else None
+            exists = os.path.lexists(run.path)
+            checked = next(check_runs([run], repository, only_seal=only_seal)) if exists else check_archived(ref)
         if on_done is not None:
             on_done(next(count))
         return checked
@@ -147,9 +187,12 @@ def check_committed_runs(repository: Repository, revision: str) -> tuple[int, tu
     run_roots = repository.config.run_roots
     committed = read_committed_runs(repository.root, revision, run_roots)
     runs = read_run_folders(repository.root, run_roots).runs
-    present = {(run.run_root, run.run_id): run.claimed_root for run in runs}
+    present: dict[tuple[str, str], str | None] = {}
+    archived = read_archived_runs(repository)
+    present |= {key: run.root_sha256 for key, run in archived.runs.items()}
+    present |= {(run.run_root, run.run_id): run.claimed_root for run in runs}
     source = f"the commit {short(committed.commit)}"
-    explain = partial(explain_missing_run, repository.root)
+    explain = partial(explain_missing_folder, repository, archived)
     return len(committed.roots), compare_runs_with_baseline(committed.roots, present, source, explain)
 
 

@@ -13,6 +13,7 @@ from registry_pipeline.findings.finding import Finding, Severity, sorted_finding
 from registry_pipeline.pointers.chain import ACCEPTED_REMOVED, ChainState
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.catalog import catalog_of
+from registry_pipeline.registries.run_registry.archives import read_archived_runs
 from registry_pipeline.runs.envelope_file import read_stated_root
 from registry_pipeline.runs.pointer_file import is_folder_name, read_pointers
 from registry_pipeline.runs.reference import SealedRef
@@ -21,7 +22,8 @@ from registry_pipeline.runs.reference import SealedRef
 def check_activated_runs(repository: Repository, chain: ChainState) -> tuple[Finding, ...]:
     """Return a finding for each run that a record activated and that is missing, or now states another root.
 
-    A missing run is a warning if a record accepted removed runs and the active run registry does not list it.
+    A run without a folder has the root that its archive gives. A missing run is a warning if a record accepted removed
+    runs and the active run registry does not list it.
     """
     # (1) The runs that a record activated; of several records the first counts.
     moved = {
@@ -32,10 +34,14 @@ def check_activated_runs(repository: Repository, chain: ChainState) -> tuple[Fin
     }
     # (2) Compare the root that the record names with the one that the folder states.
     findings: list[Finding] = []
+    archived_runs = read_archived_runs(repository).runs
     for ref, record in moved.items():
         path = ref.path
         root = read_stated_root(repository.path(path))
-        if not os.path.lexists(repository.path(path)):
+        is_missing = not os.path.lexists(repository.path(path))
+        if is_missing and (archived := archived_runs.get((ref.run_root, ref.run_id))) is not None:
+            root, is_missing = archived.root_sha256, False
+        if is_missing:
             accepted = _is_removal_accepted(repository, chain, ref)
             severity, detail = (Severity.WARNING, f"{record}, accepted since,") if accepted else (None, record)
             findings.append(finding("CHAIN_RUN_MISSING", path, severity=severity, detail=detail))

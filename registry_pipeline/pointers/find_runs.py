@@ -12,6 +12,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.catalog import catalog_of
+from registry_pipeline.registries.run_registry.archives import list_archives, read_archived_runs
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.scan import find_seal_state, list_run_folder_names, read_run_folders
@@ -49,6 +50,12 @@ def list_all_runs(repository: Repository) -> list[FoundRun]:
         # A seal is evidence, which no configuration may hide from a verification.
         if not repository.config.find_exclusion(run_root, name) or find_seal_state(paths[run_root], name) != "unsealed"
     ]
+
+
+def list_archived_runs(repository: Repository) -> list[FoundRun]:
+    """Return each archive that the toml names; verifying it verifies all of its runs."""
+    paths, _ = list_archives(repository)
+    return [find_run_at(repository.path(path), path) for path in paths]
 
 
 def list_active_runs(repository: Repository) -> list[FoundRun]:
@@ -109,6 +116,7 @@ def _find_by_name(repository: Repository, runs: Sequence[FoundRun], word: str) -
     if len(matches) == 1:
         return matches[0]
     if not matches:
+        _refuse_archived(repository, word)
         raise NotFoundError(
             f"no run is named {word!r}", "run `registry-pipeline log` to list runs; a path needs a slash"
         )
@@ -116,13 +124,25 @@ def _find_by_name(repository: Repository, runs: Sequence[FoundRun], word: str) -
     raise NotFoundError(f"{word!r} matches {len(matches)} runs: {names} …", "use more characters of the name")
 
 
+def _refuse_archived(repository: Repository, word: str) -> None:
+    """Raise NotFoundError with the archive if the word names a run that an archive contains."""
+    runs = read_archived_runs(repository).runs.items()
+    archives = [run.archive for (_, run_id), run in runs if run_id.startswith(word) or run.root_sha256.startswith(word)]
+    if archives and len(word) >= _SHORTEST_ROOT:
+        advice = f"`registry-pipeline verify {archives[0]}` reads it there, `registry-pipeline import` brings it back"
+        raise NotFoundError(f"the folder of {word!r} was removed; {archives[0]} contains the run", advice)
+
+
 def make_found_run(repository: Repository, run_root: str, run_id: str) -> FoundRun:
     """Return the FoundRun of a run id in a run root; whether the folder exists is not checked."""
     return FoundRun(str(repository.path(run_root) / run_id), f"{run_root}/{run_id}", run_root, run_id)
 
 
-def find_run_at(path: Path) -> FoundRun:
-    """Return the FoundRun of a path, in no run root; NotFoundError if nothing exists there."""
+def find_run_at(path: Path, shown: str | None = None) -> FoundRun:
+    """Return the FoundRun of a path, in no run root; NotFoundError if nothing exists there.
+
+    `shown` is the path in findings, by default the path itself.
+    """
     if not path.is_symlink() and not path.exists():
         raise NotFoundError(f"{path} does not exist", "a path needs a slash; a word without one is a run id")
-    return FoundRun(str(path), str(path), None, Path(os.path.abspath(path)).name)  # noqa: PTH100 - resolve() follows links
+    return FoundRun(str(path), shown or str(path), None, Path(os.path.abspath(path)).name)  # noqa: PTH100 - resolve() follows links

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from registry_pipeline.config import Repository
@@ -23,6 +23,7 @@ from registry_pipeline.pointers.state import read_chain_state, read_locked_state
 from registry_pipeline.pointers.transaction import ChangeRequest, change_pointers
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import make_sealed_run
+from registry_pipeline.registries.run_registry.archives import read_archived_runs
 from registry_pipeline.registries.run_registry.build import accept_removed
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.envelope_file import read_stated_root
@@ -156,8 +157,10 @@ def rollback(
     Raises:
         BusyError: another change holds the lock, or happened meanwhile (exit 6).
         ConfigError: the reason is missing (exit 2).
+        RefusedError: a run to return to is archived and has no folder (exit 5).
     """
     # (1) Validate the runs to return to again: they may have changed since they were active.
+    _refuse_archived(repository, [move.from_ref for move in target.moves if move.from_ref is not None])
     pointer_sha256 = read_pointer_hash(repository)
     accepted = find_accepted_removals(read_chain_state(repository))
     candidates = tuple(
@@ -175,6 +178,19 @@ def rollback(
 
     request = ChangeRequest(actor, reason, candidates, allow_mixed, dry_run=dry_run)
     return change_pointers(repository, run, pointer_sha256, request, make_plan)
+
+
+def _refuse_archived(repository: Repository, refs: Iterable[SealedRef]) -> None:
+    """Raise RefusedError with the archives if runs have no folder because they are archived."""
+    missing = [ref for ref in refs if not repository.path(ref.path).is_dir()]
+    runs = read_archived_runs(repository).runs if missing else {}
+    archives = sorted({run.archive for ref in missing if (run := runs.get((ref.run_root, ref.run_id))) is not None})
+    if archives:
+        advice = " and ".join(f"`registry-pipeline import {archive}`" for archive in archives)
+        raise RefusedError(
+            f"runs to return to are archived, such as {missing[0].run_id}; no pointer moved",
+            f"bring their folders back with {advice}, then run the command again",
+        )
 
 
 def validate_target(repository: Repository, registry_id: str, ref: SealedRef, accepted: frozenset[str]) -> Candidate:

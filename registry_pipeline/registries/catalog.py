@@ -119,7 +119,8 @@ class Catalog:
         self.build_order: Final = tuple(row for row in table if row.is_rebuilt)
         self.with_pointer: Final = tuple(row.registry_id for row in self.build_order if row.pointer)
         self.positions: Final = MappingProxyType({name: number for number, name in enumerate(self.registries)})
-        self._own_tags = frozenset(row.tag for row in table if row.tag and row.kind != "collection")
+        own = {row.tag: row.registry_id for row in table if row.tag and row.kind != "collection"}
+        self.own_tags: Final[Mapping[str, str]] = MappingProxyType(own)
         self._record_tags = frozenset(row.tag for row in table if row.kind == "record")
         self._positions_by_tag = {row.tag: number for number, row in enumerate(table) if row.tag is not None}
 
@@ -141,7 +142,7 @@ class Catalog:
 
     def is_own_tag(self, tag: str) -> bool:
         """Return whether a registry that a build makes, or the activation chain, has this tag."""
-        return tag in self._own_tags
+        return tag in self.own_tags
 
     def make_build_order_key(self, run_id: RunId) -> tuple[datetime, int, int, str]:
         """Return a key that sorts runs by time and, within a second, in the order in which builds seal them.

@@ -19,7 +19,6 @@ from registry_pipeline.registries.base.sealed_input import (
     read_sealed_report,
 )
 from registry_pipeline.registries.catalog import catalog_of
-from registry_pipeline.runs.archive import verify_run
 from registry_pipeline.runs.pointer_file import read_pointer_hash, read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport, Verdict
@@ -121,13 +120,19 @@ def verify_with_artifacts(
     spec, keep = specs.get(registry_id), find_needed_files(specs)
     if spec is not None and spec.multi_file:
         keep |= list_likely_artifacts(spec, path)
-    return complete_report(verify_folder(path, display_path=shown, keep=keep), path, specs)
+    return complete_report(verify_folder(path, display_path=shown, keep=keep), path, specs=specs)
 
 
-def complete_report(report: SealReport, path: Path | str, specs: Mapping[str, RegistrySpec]) -> SealReport:
-    """Return `report` if it has the bytes of all files that `check_run` reads, else that of a second verification."""
+def complete_report(
+    report: SealReport, path: Path | str, run_id: str | None = None, *, specs: Mapping[str, RegistrySpec]
+) -> SealReport:
+    """Return `report` if it has the bytes of all files that `check_run` reads, else that of a second verification.
+
+    `run_id` is the name of the run if the folder at `path` does not have it.
+    """
     # Verified again with these, so that all bytes come from one reading.
     more = find_more_needed_files(report, specs)
     if not more:
         return report
-    return verify_run(path, display_path=report.path, keep=find_needed_files(specs) | more | report.kept.keys())
+    keep = find_needed_files(specs) | more | report.kept.keys()
+    return verify_folder(path, display_path=report.path, expect_run_id=run_id, keep=keep)

@@ -1,4 +1,4 @@
-"""Verify a run folder that is packed in a tar archive: "Archives" in docs/reference/specification.md.
+"""Verify the run folders that are packed in a tar archive: "Archives" in docs/reference/specification.md.
 
 The archive is unpacked into a private temporary folder, and the verifier of folders reads that. Only directories,
 regular files and hard links between these files are made, so no entry of an archive can lead out of the folder.
@@ -9,165 +9,141 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import sys
-import zlib
-from collections.abc import Collection
-from io import BufferedIOBase
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from registry_pipeline.files.read import open_regular_file
 from registry_pipeline.findings.collector import FindingCollector, encodable
-from registry_pipeline.findings.finding import has_errors, sorted_findings
+from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
+from registry_pipeline.runs.archive_reader import (
+    MAX_PARTS,
+    ArchiveError,
+    describe_entry_kind,
+    explain_archive_error,
+    is_archive,
+    parse_entry_path,
+    strip_suffix,
+    visit_entries,
+)
 from registry_pipeline.runs.sealed_run import SealReport
-from registry_pipeline.runs.tree import CHUNK, MAX_DEPTH
+from registry_pipeline.runs.tree import CHUNK
 from registry_pipeline.runs.verify import verify_folder
-from registry_pipeline.values import replace
+from registry_pipeline.values import replace, value_type
 
 if TYPE_CHECKING:
     from tarfile import TarFile, TarInfo
 
-SUFFIXES: Final = (".tar.gz", ".tgz", ".tar")
-"""How the name of an archive ends."""
-# A manifest of 64 MiB lists fewer files.
-_MAX_ENTRIES: Final = 1_000_000
-_MAX_HEADER_BYTES: Final = 2**20
-_BLOCK: Final = 512
-# More than the verifier of folders follows, and few enough to remove the temporary folder by recursion.
-_MAX_PARTS: Final = 4 * MAX_DEPTH
 # What a file system needs for an entry, beside its bytes.
 _ENTRY_BYTES: Final = 4096
+# Returns the report of a second reading if the first lacks the bytes of a file: (report, folder, run id or None).
+CompleteReport = Callable[[SealReport, str, str | None], SealReport]
 # Errors of the file system that a path of an entry causes, and not the state of this machine.
 _PATH_ERRORS: Final = (errno.ENAMETOOLONG, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
 
 
-def is_archive(path: Path | str) -> bool:
-    """Return whether a path has the name of an archive and is a regular file, or a link to one."""
-    return os.fspath(path).endswith(SUFFIXES) and os.path.isfile(path)  # noqa: PTH113 - False for a path with a NUL
+def keep_report(report: SealReport, _folder: str, _run_id: str | None) -> SealReport:
+    """Return the report as it is."""
+    return report
 
 
-def verify_run(path: Path | str, *, display_path: str | None = None, keep: Collection[str] = ()) -> SealReport:
-    """Verify a run folder, or an archive of one, and return every finding; the arguments are those of `verify_folder`.
+def verify_runs(
+    path: Path | str,
+    *,
+    display_path: str | None = None,
+    keep: Collection[str] = (),
+    complete: CompleteReport = keep_report,
+) -> tuple[SealReport, ...]:
+    """Verify a run folder, or each run folder of an archive, and return a report for each, by path.
 
-    The folder of an archive is the one that contains all its entries, or else has the name of the archive.
+    `complete` is called with each report while its folder exists; the other arguments are those of `verify_folder`. If
+    entries of an archive of several runs are left out, the first report is about the archive itself.
     """
+    text = os.fspath(path)
     if not is_archive(path):
-        return verify_folder(path, display_path=display_path, keep=keep)
+        return (complete(verify_folder(path, display_path=display_path, keep=keep), text, None),)
     import tempfile  # noqa: PLC0415 - for archives only
 
-    text = os.fspath(path)
-    collector = FindingCollector(text if display_path is None else display_path)
-    name = os.path.basename(text)  # noqa: PTH119 - as in `runs.verify`
-    name = name.removesuffix(next(suffix for suffix in SUFFIXES if name.endswith(suffix)))
+    shown = text if display_path is None else display_path
     try:
         with tempfile.TemporaryDirectory(prefix="registry-verify-") as scratch:
-            _unpack(text, scratch, collector)
-            inner = _find_run_folder(scratch)
-            name = os.path.basename(inner) if inner else name  # noqa: PTH119
-            folder = f"{scratch}/{inner}"
-            report = verify_folder(folder, display_path=collector.shown, expect_run_id=name, keep=keep)
-    except (_ArchiveError, OSError) as error:
-        # Of a part of an archive no other finding would be certain.
-        code = error.code if isinstance(error, _ArchiveError) else "ARCHIVE_NOT_UNPACKED"
-        alone = FindingCollector(collector.shown)
-        alone.add(code, detail=_explain(error))
-        return SealReport(alone.shown, encodable(name), "fail", None, (), None, alone.findings())
-    findings = collector.findings()
-    verdict = "fail" if report.verdict == "pass" and has_errors(findings) else report.verdict
-    return replace(report, verdict=verdict, findings=sorted_findings((*report.findings, *findings)))
+            unpacked = unpack_archive(text, scratch, shown)
+            # One run has the path of its archive, as it would have that of its folder.
+            is_one = len(unpacked.runs) == 1
+            reports = [
+                run.verify(shown if is_one else f"{shown}/{run.relpath}", keep, complete) for run in unpacked.runs
+            ]
+    except (ArchiveError, OSError) as error:
+        return (make_failed_report(text, shown, error),)
+    findings = unpacked.findings
+    if not is_one:
+        whole = SealReport(shown, encodable(_name_archive(text)), "fail", None, (), None, findings)
+        return (whole, *reports) if findings else tuple(reports)
+    verdict = "fail" if reports[0].verdict == "pass" and has_errors(findings) else reports[0].verdict
+    return (replace(reports[0], verdict=verdict, findings=sorted_findings((*reports[0].findings, *findings))),)
 
 
-class _ArchiveError(Exception):
-    """The archive cannot be unpacked to its end; `code` says whether the archive or this machine is the reason."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-
-
-def _explain(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+def make_failed_report(path: str, shown: str, error: ArchiveError | OSError) -> SealReport:
+    """Return the report of an archive that `unpack_archive` could not unpack; `shown` is its path in the finding."""
+    # Of a part of an archive no other finding would be certain.
+    collector = FindingCollector(shown)
+    code = error.code if isinstance(error, ArchiveError) else "ARCHIVE_NOT_UNPACKED"
+    collector.add(code, detail=explain_archive_error(error))
+    return SealReport(shown, encodable(_name_archive(path)), "fail", None, (), None, collector.findings())
 
 
-class _Reader(BufferedIOBase):
-    """Reads the bytes of an archive for `tarfile`, which reads a header of any stated size into memory.
-
-    `left` is the number of bytes that may be read until it is set again. `last` is what was read last.
-    """
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.left = _MAX_HEADER_BYTES
-        self.last = b""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or not 0 <= size <= self.left:
-            raise _ArchiveError("ARCHIVE_INVALID", f"the header of an entry has more than {_MAX_HEADER_BYTES} bytes")
-        self.left -= size
-        self.last = self._call("read", size)
-        return self.last
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        position: int = self._call("seek", offset, whence)
-        return position
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def _call(self, method: str, *arguments: int) -> Any:
-        # Errors of reading become another type here, so that an OSError elsewhere is one of writing.
-        try:
-            return getattr(self._file, method)(*arguments)
-        except (OSError, EOFError, ValueError, OverflowError, zlib.error) as error:
-            raise _ArchiveError("ARCHIVE_INVALID", _explain(error)) from None
+def _name_archive(path: str) -> str:
+    return strip_suffix(os.path.basename(path))  # noqa: PTH119 - as in `runs.verify`
 
 
-def _unpack(path: str, folder: str, collector: FindingCollector) -> None:
-    """Unpack an archive into an empty folder, and report each entry that is left out.
+@value_type
+class UnpackedRun:
+    """A run folder of an archive: where it was unpacked, its path in the archive ("" for the root), and its name."""
+
+    folder: str
+    relpath: str
+    name: str
+
+    def verify(self, shown: str, keep: Collection[str] = (), complete: CompleteReport = keep_report) -> SealReport:
+        """Verify the folder; `shown` is its path in findings."""
+        report = verify_folder(self.folder, display_path=shown, expect_run_id=self.name, keep=keep)
+        return complete(report, self.folder, self.name)
+
+
+@value_type
+class UnpackedArchive:
+    """The run folders of an archive by path, at least one, and a finding for each entry that was left out."""
+
+    runs: tuple[UnpackedRun, ...]
+    findings: tuple[Finding, ...]
+
+
+def unpack_archive(path: str, folder: str, shown: str) -> UnpackedArchive:
+    """Unpack an archive into an empty folder; `shown` is the path of the archive in findings.
 
     Raises:
-        _ArchiveError: it cannot be read to its end. OSError: this machine cannot write it.
+        ArchiveError: it cannot be read to its end, or contains no folder. OSError: this machine cannot write it.
     """
-    import gzip  # noqa: PLC0415 - for archives only
-    import tarfile  # noqa: PLC0415
-
-    try:
-        archive_file = open_regular_file(path)
-    except OSError as error:
-        raise _ArchiveError("UNREADABLE", _explain(error)) from None
-    try:
-        with archive_file as file:
-            data = file if path.endswith(".tar") else cast("IO[bytes]", gzip.GzipFile(fileobj=file))
-            reader = _Reader(data)
-            with tarfile.open(fileobj=cast("IO[bytes]", reader), mode="r:") as archive:
-                _unpack_entries(archive, reader, _Unpacked(folder, collector))
-            _refuse_other_ends(reader)
-    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
-        raise _ArchiveError("ARCHIVE_INVALID", _explain(error)) from None
+    collector = FindingCollector(shown)
+    visit_entries(path, _Unpacked(folder, collector).add)
+    relpaths = list(_find_run_folders(folder, ""))
+    if not relpaths:
+        raise ArchiveError("ARCHIVE_INVALID", "it contains nothing instead of one run folder")
+    runs = [
+        UnpackedRun(f"{folder}/{relpath}", relpath, relpath.rpartition("/")[2] or _name_archive(path))
+        for relpath in relpaths
+    ]
+    return UnpackedArchive(tuple(runs), collector.findings())
 
 
-def _unpack_entries(archive: TarFile, reader: _Reader, unpacked: _Unpacked) -> None:
-    for _ in range(_MAX_ENTRIES):
-        reader.left = _MAX_HEADER_BYTES
-        member = archive.next()
-        # `tarfile` collects the entries, of which a small archive can have very many.
-        archive.members.clear()  # type: ignore[attr-defined]  # public, but not in the stubs
-        if member is None:
-            return
-        reader.left = sys.maxsize
-        unpacked.add(archive, member)
-    raise _ArchiveError("ARCHIVE_INVALID", f"it has more than {_MAX_ENTRIES} entries")
-
-
-def _refuse_other_ends(reader: _Reader) -> None:
-    """Raise _ArchiveError unless the end marker was read last and only zeros follow; gzip then checks its CRC."""
-    # For `tarfile` a damaged header, and the end of the file, are the end of the archive, too.
-    if reader.last != bytes(_BLOCK):
-        raise _ArchiveError("ARCHIVE_INVALID", "the end marker is missing: it is cut off, or a header is damaged")
-    reader.left = sys.maxsize
-    while chunk := reader.read(CHUNK):
-        if chunk.strip(b"\0"):
-            raise _ArchiveError("ARCHIVE_INVALID", "other data follows the end marker")
+def _find_run_folders(folder: str, relpath: str) -> Iterator[str]:
+    """Yield the path of each topmost folder with a file: "" for the root; an empty folder is an unsealed run."""
+    with os.scandir(f"{folder}/{relpath}") as entries:
+        folders = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+    if not all(folders.values()) or (relpath and not folders):
+        yield relpath
+        return
+    for name in sorted(folders):
+        yield from _find_run_folders(folder, f"{relpath}/{name}" if relpath else name)
 
 
 class _Unpacked:
@@ -183,21 +159,21 @@ class _Unpacked:
 
     def add(self, archive: TarFile, member: TarInfo) -> None:
         """Unpack an entry, or report why it is left out; OSError if this machine cannot write it."""
-        relpath = _parse_path(member.name)
+        relpath = parse_entry_path(member.name)
         if relpath is None:
-            detail = f"absolute, has an empty, `.` or `..` component, or more than {_MAX_PARTS} components"
+            detail = f"absolute, has an empty, `.` or `..` component, or more than {MAX_PARTS} components"
             self._report("ARCHIVE_PATH", member, detail)
             return
         if not (member.isdir() or member.isreg() or member.islnk()):
-            self._report("NOT_REGULAR", member, _describe_kind(member))
+            self._report("NOT_REGULAR", member, describe_entry_kind(member))
             return
         # `tarfile` would read an entry of a negative size again and again.
         if member.size < 0:
-            raise _ArchiveError("ARCHIVE_INVALID", f"the size of {member.name!r} is {member.size}")
+            raise ArchiveError("ARCHIVE_INVALID", f"the size of {member.name!r} is {member.size}")
         self._space -= member.size + _ENTRY_BYTES
         if self._space < 0:
             detail = f"its files need more than the free space of {os.path.dirname(self._folder)}"  # noqa: PTH120
-            raise _ArchiveError("ARCHIVE_NOT_UNPACKED", detail)
+            raise ArchiveError("ARCHIVE_NOT_UNPACKED", detail)
         try:
             # A directory may be listed several times, any other path only once.
             is_free = self._make_directories(relpath if member.isdir() else relpath.rpartition("/")[0])
@@ -210,7 +186,7 @@ class _Unpacked:
         except OSError as error:
             if error.errno not in _PATH_ERRORS:
                 raise
-            self._report("ARCHIVE_PATH", member, f"refused by this file system: {_explain(error)}")
+            self._report("ARCHIVE_PATH", member, f"refused by this file system: {explain_archive_error(error)}")
 
     def _report(self, code: str, member: TarInfo, detail: str = "") -> None:
         self._collector.add(code, got=member.name, detail=detail)
@@ -228,7 +204,7 @@ class _Unpacked:
         return True
 
     def _link(self, relpath: str, member: TarInfo) -> None:
-        target = _parse_path(member.linkname)
+        target = parse_entry_path(member.linkname)
         # Unpacked files only: the link of a hostile archive could name any file of this machine.
         if target is None or self._made.get(target, True):
             self._report("NOT_REGULAR", member, "a hard link to no earlier file of the archive")
@@ -239,44 +215,7 @@ class _Unpacked:
     def _write_file(self, archive: TarFile, relpath: str, member: TarInfo) -> None:
         source = archive.extractfile(member)
         if source is None:
-            raise _ArchiveError("ARCHIVE_INVALID", f"{member.name!r} has no content")
+            raise ArchiveError("ARCHIVE_INVALID", f"{member.name!r} has no content")
         with open(f"{self._folder}/{relpath}", "xb") as target:  # noqa: PTH123
             shutil.copyfileobj(source, target, CHUNK)
         self._made[relpath] = False
-
-
-def _describe_kind(member: TarInfo) -> str:
-    if member.issym():
-        return "a symbolic link"
-    if member.isfifo():
-        return "a FIFO"
-    return "a device" if member.isdev() else "an entry of an unknown type"
-
-
-def _parse_path(name: str) -> str | None:
-    """Return the path of an entry below the root of the archive, "" for the root; None if it is unsafe."""
-    parts = name.split("/")
-    # `tar -C FOLDER -cf X.tar .` writes `./run.json`.
-    if parts[0] == ".":
-        del parts[0]
-    is_unsafe = any(part in ("", ".", "..") or "\0" in part for part in parts)
-    return None if is_unsafe or len(parts) > _MAX_PARTS else "/".join(parts)
-
-
-def _find_run_folder(scratch: str) -> str:
-    """Return the path of the run folder below the root of an unpacked archive: "" if it is the root.
-
-    Raises:
-        _ArchiveError: there is no folder, or there are several.
-    """
-    inner = ""
-    while True:
-        with os.scandir(f"{scratch}/{inner}") as entries:
-            folders = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        # An empty folder is a run folder without a seal.
-        if not all(is_folder for _, is_folder in folders) or (inner and not folders):
-            return inner
-        if len(folders) != 1:
-            number = f"{len(folders)} folders" if folders else "nothing"
-            raise _ArchiveError("ARCHIVE_INVALID", f"it contains {number} instead of one run folder")
-        inner = f"{inner}/{folders[0][0]}" if inner else folders[0][0]

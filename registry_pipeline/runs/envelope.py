@@ -119,6 +119,8 @@ class CaptureCheck:
 
 # How the warning starts in a line of the run registry whose envelope an adapter read.
 ADAPTED: Final = "envelope read by adapter "
+# How the last warning starts in the line of a run whose folder was removed and that an archive contains.
+ARCHIVED: Final = "archived in "
 
 
 @value_type

@@ -26,7 +26,8 @@ from registry_pipeline.runs.reference import TAG_START, RunId
 from registry_pipeline.values import replace, value_type
 
 _HASH_FILE: Final = "MANIFEST.sha256"
-_DOCUMENTS: Final = ("run.json", _HASH_FILE)
+DOCUMENTS: Final = ("run.json", _HASH_FILE)
+"""The files whose content a scan reads."""
 _ROOT_KEYWORD: Final = "ROOT_SHA256"
 _PROGRESS_EVERY: Final = 256
 _Selected = TypeVar("_Selected")
@@ -171,7 +172,7 @@ def _read_run(
         for name in names:
             path = f"{folder}/{name}"
             try:
-                if name in _DOCUMENTS:
+                if name in DOCUMENTS:
                     status, size, contents[name] = _read_document(path, name)
                 else:
                     status = os.lstat(path)
@@ -186,18 +187,7 @@ def _read_run(
         path = f"{run_root}/{_display_name(run_id)}"
         findings.append(finding("RUN_FOLDER_UNREADABLE", path, detail=_format_reason(error)))
         return None
-    envelope, problem = parse_run_json(contents.get("run.json"))
-    run = ScannedRun(
-        run_root=run_root,
-        run_id=run_id,
-        envelope=envelope,
-        run_json_problem=problem,
-        has_run_json="run.json" in contents,
-        has_manifest_sha256=_HASH_FILE in contents,
-        has_manifest_json="manifest.json" in names,
-        claimed_root=parse_claimed_root(contents.get(_HASH_FILE)),
-        files=tuple(files),
-    )
+    run = make_scanned_run(run_root, run_id, contents, files, has_manifest_json="manifest.json" in names)
     if adapters and not run.has_run_json:
         return _read_adapted_envelope(run, folder, adapters, findings), None, contents
     # A file that was missing or unreadable for this user may be neither next time, at the same times.
@@ -205,6 +195,24 @@ def _read_run(
     # A file system may report a time before 1970.
     is_certain = is_certain and min(numbers) >= 0
     return run, FolderIdentity(tuple(names), array("Q", numbers)) if is_certain else None, contents
+
+
+def make_scanned_run(
+    run_root: str, run_id: str, documents: Documents, files: Iterable[tuple[str, int]], *, has_manifest_json: bool
+) -> ScannedRun:
+    """Return a run with these documents and regular files (name and size)."""
+    envelope, problem = parse_run_json(documents.get("run.json"))
+    return ScannedRun(
+        run_root=run_root,
+        run_id=run_id,
+        envelope=envelope,
+        run_json_problem=problem,
+        has_run_json="run.json" in documents,
+        has_manifest_sha256=_HASH_FILE in documents,
+        has_manifest_json=has_manifest_json,
+        claimed_root=parse_claimed_root(documents.get(_HASH_FILE)),
+        files=tuple(files),
+    )
 
 
 def _read_adapted_envelope(

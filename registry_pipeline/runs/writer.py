@@ -178,7 +178,7 @@ def _stage_all(
     _sync_staged(stagings)
     # (3) Verify with the strict rules, under the final name.
     for folder in staged.values():
-        _refuse_unverified(folder)
+        _refuse_unverified(folder.staging, str(folder.run_id), folder.root_sha256)
     return staged
 
 
@@ -276,16 +276,36 @@ def publish_staged_folder(publish_root: Path, staging: str, run_id: RunId, root_
     staged = _Staged(staging, run_id, root_sha256)
     try:
         _sync_staged([staging])
-        _refuse_unverified(staged)
+        _refuse_unverified(staging, str(run_id), root_sha256)
         return _publish_all(publish_root, {0: staged}).get(0)
     except OSError as error:
         raise _make_publish_error(error) from error
 
 
-def _refuse_unverified(folder: _Staged) -> None:
+def publish_named_folder(run_root: Path, staging: str, name: str, root_sha256: str) -> bool:
+    """Make a staged sealed folder read-only, verify and publish it; return False if its name was taken meanwhile.
+
+    Errors are those of `seal_folder`; the staging folder stays if it is not published.
+    """
+    try:
+        for folder, _, names in os.walk(staging):
+            for file_name in names:
+                os.chmod(f"{folder}/{file_name}", _READ_ONLY_FILE)  # noqa: PTH101 -- as above
+        _sync_staged([staging])
+        _refuse_unverified(staging, name, root_sha256)
+        with suppress(FileExistsError):
+            rename_noreplace(staging, str(run_root / name))
+            _finish_published(run_root, [run_root / name])
+            return True
+    except OSError as error:
+        raise _make_publish_error(error) from error
+    return False
+
+
+def _refuse_unverified(staging: str, name: str, root_sha256: str) -> None:
     """Raise PublishError if a staged folder does not verify, or with another root hash than when it was written."""
-    report = verify_folder(folder.staging, display_path=str(folder.run_id), expect_run_id=str(folder.run_id))
-    if report.verdict != "pass" or report.root_sha256 != folder.root_sha256:
+    report = verify_folder(staging, display_path=name, expect_run_id=name)
+    if report.verdict != "pass" or report.root_sha256 != root_sha256:
         errors = [f"{f.code} {f.path}: {f.message}" for f in report.findings if f.severity is Severity.ERROR]
         reason = "; ".join(errors) or "the root hash differs"
         raise PublishError(f"the new folder does not verify: {reason}", "nothing was published; fix the builder")

@@ -23,11 +23,12 @@ from registry_pipeline.findings.finding import Finding, Severity, plural, sorted
 from registry_pipeline.pointers.activated_runs import check_activated_runs
 from registry_pipeline.pointers.chain import check_anchor
 from registry_pipeline.pointers.check_pointers import check_pointers
-from registry_pipeline.pointers.find_runs import list_all_runs
+from registry_pipeline.pointers.find_runs import list_all_runs, list_archived_runs
 from registry_pipeline.pointers.state import read_pointer_state
 from registry_pipeline.registries.base.sealed_input import make_seal_verdict
 from registry_pipeline.registries.catalog import SHIPPED
-from registry_pipeline.runs.archive import verify_run
+from registry_pipeline.registries.run_registry.archives import list_archives
+from registry_pipeline.runs.archive import verify_runs
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file
 from registry_pipeline.runs.verify import print_findings, print_report, verify_folder
@@ -49,7 +50,9 @@ def main(arguments: Sequence[str] | None = None, *, version: str = "(not packed)
         description="Verify the seals of run folders, or a repository: seals, pointer file and activation chain.",
         epilog=f"Not checked: {', '.join(_NEVER_CHECKED)}. Exit codes: 0 valid, 2 usage, 3 invalid, 7 not checked.",
     )
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="a run folder, or one packed as .tar.gz, .tgz or .tar")
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="a run folder, or a .tar.gz, .tgz or .tar of run folders"
+    )
     parser.add_argument("--repository", metavar="DIR", type=Path, help="every run folder, the pointer file, the chain")
     parser.add_argument("--expect", metavar="HASH", help="with --repository: what `registry-pipeline anchor` printed")
     parser.add_argument("--version", action="version", version=f"registry-verify {version}")
@@ -83,7 +86,7 @@ def _verify(paths: Sequence[str], root: Path | None, anchor: str | None) -> int:
     if root is not None:
         code = _verify_repository(find_repository(root), anchor)
     else:
-        code = max({print_report(verify_run(path)) for path in paths}, key=(0, 7, 3).index)
+        code = max({print_report(report) for path in paths for report in verify_runs(path)}, key=(0, 7, 3).index)
     not_checked = (*_NEVER_CHECKED, *(_ONLY_IN_A_REPOSITORY if root is None else ()))
     sys.stdout.write(f"NOT_CHECKED: {', '.join(not_checked)}\n")
     sys.stdout.flush()
@@ -97,10 +100,12 @@ def _verify_repository(repository: Repository, anchor: str | None) -> int:
     chain = state.chain
     pointers, malformed = parse_pointer_file(state.pointers, repository.config.pointers)
     reports = {run.shown: verify_folder(run.path, display_path=run.shown) for run in list_all_runs(repository)}
+    for run in list_archived_runs(repository):
+        reports |= {report.path: report for report in verify_runs(run.path, display_path=run.shown)}
     # (2) Check the pointers against the runs, and the runs against the chain.
     verdicts = {path: make_seal_verdict(report, SHIPPED.registries) for path, report in reports.items()}
     findings = [found for report in reports.values() if report.verdict != "unsealed" for found in report.findings]
-    findings += malformed
+    findings += (*malformed, *list_archives(repository)[1])
     findings += check_pointers(
         pointers,
         repository=repository,

@@ -16,6 +16,7 @@ from registry_pipeline.registries.base.reader import Kind
 from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.system_health.build import SEVERITY
 from registry_pipeline.runs.sealed_run import RunVerdict
+from registry_pipeline_tests.archived_runs import ARCHIVE, OLD, add_sealed_runs, remove_runs
 from registry_pipeline_tests.cli.conftest import Repository
 
 LATER = "2026-03-02T12:00:00Z"
@@ -50,10 +51,19 @@ def list_first_words(text: str) -> set[str]:
         ("diff", "active", "--registry", "run_registry"),
         ("log",),
         ("registries",),
+        ("export", *OLD, ARCHIVE),
+        ("export", "--older-than", "2025-02-01", ARCHIVE),
+        ("import", "--dry-run", "archives/first.tar"),
+        ("import", "archives/first.tar"),
     ],
     ids=" ".join,
 )
 def test_every_first_word_of_the_output_is_explained(built: Repository, words: tuple[str, ...]) -> None:
+    if words[0] in ("export", "import"):
+        add_sealed_runs(built, *OLD)
+        assert built("export", *OLD, "archives/first.tar").code == 0
+        remove_runs(built, *OLD[:1] * (words[0] == "import"))
+
     printed = list_first_words(built(*words, now=LATER).out)
 
     assert printed or words[0] == "log"

@@ -10,6 +10,7 @@ import pytest
 from registry_pipeline.cli.group import Command, CommandGroup
 from registry_pipeline.cli.program import program
 from registry_pipeline.schema import has_schema
+from registry_pipeline_tests.archived_runs import OLD, add_sealed_runs
 from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.fork_server import fork_server
 from registry_pipeline_tests.registries.repositories import git
@@ -87,6 +88,12 @@ def test_every_example_runs_and_no_command_imports_dagster_or_pandas(built: Repo
         assert built("rollback", "--reason", "to undo it").code == 0
     if "--staged" in words:
         git(built.root, "add", "--force", PACK)
+    if words.startswith(("export", "import")):
+        add_sealed_runs(built, *OLD)
+    if words.startswith("import"):
+        assert built("export", *OLD, words.rsplit(maxsplit=1)[-1]).code == 0
+    if "--registry run_registry old.tar" in words:
+        assert [built("build", "--force", now=f"2026-03-0{day}T12:00:00Z").code for day in (2, 3, 4)] == [0, 0, 0]
     env = environment(built.home)
 
     done = fork_server("registry_pipeline.cli.invoke").run(_CALL, *shlex.split(words), cwd=built.root, env=env)

@@ -68,6 +68,8 @@ COMMANDS: Final[dict[str, tuple[frozenset[str], int]]] = {
     "status --format markdown":  (_SOURCES, 200),
     "doctor":                    (_SOURCES, 215),
     "seal .codex/RUNS/2026-02-05__050000__op-d01": (_CLICK, 110),
+    "export {run} one.tar":      (_CLICK, 200),
+    "import one.tar":            (_CLICK, 205),
     "record -- true":            (_CLICK, 195),
     "activate run_registry {run} --reason again": (_SCHEMA, 195),
     "rollback --reason undo":    (_CLICK, 195),

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from registry_pipeline_tests.archived_runs import ARCHIVE, OLD, add_sealed_runs, name_archives, remove_runs
 from registry_pipeline_tests.cli.conftest import Repository
+from registry_pipeline_tests.copies import flip_byte
 
 ROOT = Path(__file__).parents[2]
 RUN = "2026-03-01__120000__run_registry_build"
@@ -92,6 +94,39 @@ def test_folders_and_archives_are_verified_and_what_is_not_checked_is_said(
         f"SEAL_VALID: run.tar.gz ROOT_SHA256 {root}",
         f"{NEVER}, pointer file, activation chain, marks of bad runs",
     ]
+
+
+def test_every_run_of_an_archive_is_verified(
+    verify: Callable[..., subprocess.CompletedProcess[str]], built: Repository
+) -> None:
+    add_sealed_runs(built, *OLD)
+    assert built("export", *OLD, ARCHIVE).code == 0
+
+    lines = verify(built.root / ARCHIVE).stdout.splitlines()
+
+    assert [line.split()[:2] for line in lines[:-1]] == [
+        ["SEAL_VALID:", f"{built.root / ARCHIVE}/.codex/RUNS/{run_id}"] for run_id in OLD
+    ]
+
+
+def test_a_repository_is_verified_with_its_archives(
+    verify: Callable[..., subprocess.CompletedProcess[str]], built: Repository
+) -> None:
+    _leave_valid_runs(built)
+    add_sealed_runs(built, *OLD)
+    assert built("export", *OLD, ARCHIVE).code == 0
+    name_archives(built, ARCHIVE)
+    remove_runs(built, *OLD)
+    assert verify("--repository", built.root).returncode == 0
+
+    (built.root / ARCHIVE).chmod(0o644)
+    flip_byte(built.root / ARCHIVE)
+
+    damaged = verify("--repository", built.root)
+    assert (damaged.returncode, "ARCHIVE_INVALID" in damaged.stdout) == (3, True)
+    (built.root / ARCHIVE).unlink()
+    missing = verify("--repository", built.root)
+    assert (missing.returncode, "ARCHIVE_MISSING" in missing.stdout) == (3, True)
 
 
 def test_invalid_is_3_and_missing_is_7(

@@ -10,7 +10,11 @@ from types import MappingProxyType
 from typing import Final
 
 from registry_pipeline.files.atomic_write import temporary_path
+from registry_pipeline.runs.archive import verify_runs
 from registry_pipeline.runs.verify import verify_folder
+from registry_pipeline_tests.archived_runs import ARCHIVE, add_sealed_runs, remove_runs
+from registry_pipeline_tests.archived_runs import FIRST as FIRST_OLD
+from registry_pipeline_tests.archived_runs import SECOND as SECOND_OLD
 from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
 from registry_pipeline_tests.cli.conftest import Repository
 from registry_pipeline_tests.entries.small import TYPES
@@ -84,6 +88,12 @@ def _other_log(repository: Repository) -> None:
     (repository.root / "other.jsonl").write_text("".join([*lines[:1], f"{_RECORD}\n"]), encoding="utf-8")
 
 
+def _exported(repository: Repository) -> None:
+    add_sealed_runs(repository, FIRST_OLD)
+    assert repository("export", FIRST_OLD, ARCHIVE).code == 0
+    remove_runs(repository, FIRST_OLD)
+
+
 COMMANDS: Final[Mapping[str, WritingCommand]] = MappingProxyType(
     {
         "build": WritingCommand(
@@ -107,6 +117,17 @@ COMMANDS: Final[Mapping[str, WritingCommand]] = MappingProxyType(
         "seal": WritingCommand(
             ("seal", "--write", f".codex/RUNS/{UNSEALED}", "--now", LATER),
             lambda repository: int(verify_folder(repository.runs / UNSEALED).verdict == "pass"),
+        ),
+        "export": WritingCommand(
+            ("export", FIRST_OLD, SECOND_OLD, ARCHIVE, "--jobs", "1", "--now", LATER),
+            lambda repository: int([r.verdict for r in verify_runs(repository.root / ARCHIVE)] == ["pass", "pass"]),
+            (ARCHIVE,),
+            lambda repository: add_sealed_runs(repository, FIRST_OLD, SECOND_OLD),
+        ),
+        "import": WritingCommand(
+            ("import", ARCHIVE, "--now", LATER),
+            lambda repository: int(verify_folder(repository.runs / FIRST_OLD).verdict == "pass"),
+            prepare=_exported,
         ),
         "record": WritingCommand(
             ("--now", LATER, "record", "--tag", "recorded", "--", "sh", "-c", "echo 1; echo 2 > $RUN_DIR/two.txt"),

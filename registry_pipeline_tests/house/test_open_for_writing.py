@@ -52,13 +52,16 @@ COMMANDS: Final = (
     ("entries", "add", "--type", "module_type", "--entry-json", '{"id": "gauge", "description": "Reads one gauge."}'),
     ("build", "drift_signals_daily", "--as-of", "2026-02-01"),
     ("verify", "../run.tar"),
+    ("export", "2026-02-05__050000__op-d01", "one.tar.gz"),
+    ("import", "one.tar.gz"),
 )
 
 ALLOWED: Final = frozenset(
     {
         "files.atomic_write",
         "files.lock",
-        "runs.archive",  # into a temporary folder
+        "runs.archive",  # into a temporary folder, or staging
+        "runs.archive_writer",
         "runs.staged_run",
         "runs.writer",
     }

@@ -21,7 +21,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from registry_pipeline.runs.archive import verify_run
+from registry_pipeline.runs.archive import verify_runs
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline_tests.cases.layout import Case
 from registry_pipeline_tests.known_answers.make_repo import run_json, seal, sha
@@ -46,7 +46,7 @@ def verify_case(case: Case, scratch: Path, *more_steps: dict[str, Any]) -> SealR
                 faults.enter_context(FAULTS[step["op"]](folder, **arguments))
             else:
                 folder = STEPS[step["op"]](folder, **arguments) or folder
-        return verify_run(folder, display_path=SHOWN)
+        return verify_runs(folder, display_path=SHOWN)[0]
 
 
 def write_tree(folder: Path, files: dict[str, bytes]) -> None:
@@ -57,10 +57,12 @@ def write_tree(folder: Path, files: dict[str, bytes]) -> None:
         path.write_bytes(data)
 
 
-def sealed_files(extra: dict[str, bytes] | None = None, order: str = "manifest_last") -> dict[str, bytes]:
+def sealed_files(
+    extra: dict[str, bytes] | None = None, order: str = "manifest_last", run_id: str = RUN_ID
+) -> dict[str, bytes]:
     """Return a run folder's files as the known-answer sealer seals them."""
     files = {path: text.encode() for path, text in FILES.items()} if extra is None else extra
-    return seal({"run.json": run_json(RUN_ID), **files}, order)
+    return seal({"run.json": run_json(run_id), **files}, order)
 
 
 def _write_base(folder: Path, files: dict[str, str] | None = None, order: str = "manifest_last", **run: Any) -> None:

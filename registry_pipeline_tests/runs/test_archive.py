@@ -16,8 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_pipeline.runs.archive import verify_run
+from registry_pipeline.files.path_policy import find_collisions, path_codes
+from registry_pipeline.runs.archive import unpack_archive, verify_runs
+from registry_pipeline.runs.archive_index import read_archive_index
+from registry_pipeline.runs.archive_reader import ArchiveError
+from registry_pipeline.runs.archive_writer import write_archive
+from registry_pipeline.runs.scan import read_run_folders
 from registry_pipeline.runs.sealed_run import SealReport
+from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.cases.layout import Case, find_cases
 from registry_pipeline_tests.laws import examples
 from registry_pipeline_tests.runs.case_specs import RUN_ID, sealed_files, verify_case, write_tree
@@ -65,7 +71,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def verify(tmp_path: Path, scratch: Path) -> Callable[[bytes, str], SealReport]:
     def run(data: bytes, name: str = "x.tar") -> SealReport:
         (tmp_path / name).write_bytes(data)
-        report = verify_run(tmp_path / name, display_path="X")
+        (report,) = verify_runs(tmp_path / name, display_path="X")
         assert list(scratch.iterdir()) == []
         return report
 
@@ -266,7 +272,7 @@ def test_a_file_that_is_no_gzip_is_one_finding(verify: Callable[..., SealReport]
 def test_a_pipe_with_the_name_of_an_archive_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.tar.gz")
 
-    assert _codes(verify_run(tmp_path / "x.tar.gz", display_path="X")) == [("FOLDER_NOT_DIRECTORY", "X")]
+    assert _codes(*verify_runs(tmp_path / "x.tar.gz", display_path="X")) == [("FOLDER_NOT_DIRECTORY", "X")]
 
 
 @given(data=st.data())
@@ -282,8 +288,128 @@ def test_an_archive_with_any_changed_bytes_gives_findings_and_passes_only_with_t
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ("x.tar" if packed[:2] != b"\x1f\x8b" else "x.tar.gz")
         path.write_bytes(cut)
-        report = verify_run(path)
+        (report,) = verify_runs(path)
 
     # The root commits to every name and byte, so a pass with this root has the sealed content.
     original = sealed_files()["MANIFEST.sha256"].decode().split()[-1]
     assert (report.verdict == "pass") <= (report.root_sha256 == original and not report.findings)
+
+
+OTHER_ID = "2026-01-11__000000__other"
+
+
+def _pack_two(*entries: tuple[str, bytes]) -> bytes:
+    """Return an archive with two sealed runs in one run root, then other entries."""
+    files = [(f"RUNS/{RUN_ID}/{relpath}", data) for relpath, data in sealed_files().items()]
+    files += [(f"RUNS/{OTHER_ID}/{relpath}", data) for relpath, data in sealed_files(run_id=OTHER_ID).items()]
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, data in (*files, *entries):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return file.getvalue()
+
+
+def _verify_two(tmp_path: Path, data: bytes) -> list[tuple[str, str, str]]:
+    (tmp_path / "x.tar").write_bytes(data)
+    reports = verify_runs(tmp_path / "x.tar", display_path="X")
+    return [(report.path, report.run_id, report.verdict) for report in reports]
+
+
+_BOTH = [(f"X/RUNS/{run_id}", run_id, "pass") for run_id in sorted((RUN_ID, OTHER_ID))]
+
+
+def test_every_run_of_an_archive_of_several_has_a_report(tmp_path: Path) -> None:
+    assert _verify_two(tmp_path, _pack_two()) == _BOTH
+
+
+def test_an_entry_that_is_left_out_fails_the_archive_and_not_its_runs(tmp_path: Path) -> None:
+    assert _verify_two(tmp_path, _pack_two(("../up", b"x"))) == [("X", "x", "fail"), *_BOTH]
+    assert not (tmp_path.parent / "up").exists()
+
+
+def test_a_changed_run_fails_alone(tmp_path: Path) -> None:
+    reports = _verify_two(tmp_path, _pack_two((f"RUNS/{OTHER_ID}/more", b"x")))
+
+    assert {path: verdict for path, _, verdict in reports} == {
+        f"X/RUNS/{RUN_ID}": "pass",
+        f"X/RUNS/{OTHER_ID}": "fail",
+    }
+
+
+def test_runs_of_several_roots_are_found_at_any_depth(tmp_path: Path) -> None:
+    more = [(f"deep/er/{OTHER_ID}/{relpath}", data) for relpath, data in sealed_files(run_id=OTHER_ID).items()]
+
+    reports = _verify_two(tmp_path, _pack_two(*more))
+
+    assert [path for path, _, _ in reports] == [*(path for path, _, _ in _BOTH), f"X/deep/er/{OTHER_ID}"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([("../up", b"")], "path or size of the entry '../up' is unsafe"),
+        ([(f"RUNS/{RUN_ID}/run.json", b"{}")], f"the path 'RUNS/{RUN_ID}/run.json' occurs twice"),
+        ([("RUNS/notes/a.txt", b"")], "the folder RUNS/notes is not sealed"),
+        (
+            [(f"RUNS/{RUN_ID}/more", b"")],
+            f"the files of RUNS/{RUN_ID} do not have the root hash that its MANIFEST.sha256 states",
+        ),
+        ([("top.txt", b"")], "the folder . is not sealed"),
+    ],
+)
+def test_an_index_refuses_what_is_no_archive_of_sealed_runs(
+    entries: list[tuple[str, bytes]], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "x.tar").write_bytes(_pack_two(*entries))
+
+    with pytest.raises(ArchiveError) as caught:
+        read_archive_index(str(tmp_path / "x.tar"))
+
+    assert (caught.value.code, str(caught.value)) == ("ARCHIVE_INVALID", message)
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_an_index_refuses_links_and_devices(kind: bytes, tmp_path: Path) -> None:
+    entry = tarfile.TarInfo(f"{RUN_ID}/out")
+    entry.type, entry.linkname = kind, f"{RUN_ID}/run.json"
+    (tmp_path / "x.tar").write_bytes(_make_tar(entry))
+
+    with pytest.raises(ArchiveError, match=r"the entry .* is "):
+        read_archive_index(str(tmp_path / "x.tar"))
+
+
+_NAMES = st.text("abcdeé-. ", min_size=1, max_size=6).filter(lambda name: not path_codes(name))
+_TREES = st.dictionaries(
+    st.lists(_NAMES, min_size=1, max_size=3).map("/".join), st.binary(max_size=200), max_size=5
+).filter(lambda files: "run.json" not in files and not find_collisions(sorted(files)))
+
+
+@given(trees=st.lists(_TREES, min_size=1, max_size=3), suffix=st.sampled_from([".tar", ".tgz", ".tar.gz"]))
+@examples(40)
+def test_written_and_unpacked_runs_are_the_same_and_the_index_is_what_a_scan_reads(
+    trees: list[dict[str, bytes]], suffix: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("law")
+    folders = []
+    for number, files in enumerate(trees):
+        run_id = f"2026-01-{number + 10}__000000__law"
+        write_tree(root / "runs" / run_id, sealed_files(files, run_id=run_id))
+        folders.append(f"runs/{run_id}")
+    first, again = root / f"a{suffix}", root / f"b{suffix}"
+    write_archive(first, root, folders)
+    write_archive(again, root, reversed(folders))
+
+    assert first.read_bytes() == again.read_bytes()
+    (root / "out").mkdir()
+    unpacked = unpack_archive(str(first), str(root / "out"), "X")
+    assert ([run.relpath for run in unpacked.runs], unpacked.findings) == (folders, ())
+    for run in unpacked.runs:
+        before = {path.relative_to(root / run.relpath): path for path in (root / run.relpath).rglob("*")}
+        after = {path.relative_to(run.folder): path for path in Path(run.folder).rglob("*")}
+        assert before.keys() == after.keys()
+        assert all(path.is_dir() or path.read_bytes() == after[name].read_bytes() for name, path in before.items())
+        expected = verify_folder(root / run.relpath)
+        assert (expected.verdict, run.verify("X").root_sha256) == ("pass", expected.root_sha256)
+    assert read_archive_index(str(first)) == read_run_folders(root, ["runs"]).runs

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from registry_pipeline.cli.actor import find_actor
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of
 from registry_pipeline.cli.group import command
-from registry_pipeline.cli.reporter import Page, Reporter
+from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.cli.settings import Settings
 from registry_pipeline.config import CONFIG_NAME, find_repository
 from registry_pipeline.findings.finding import Severity, plural
@@ -20,6 +20,7 @@ from registry_pipeline.findings.line_ends import fold_line_end_damage
 from registry_pipeline.git.repository import read_ignored_paths
 from registry_pipeline.pipeline.adoption import Adoption, adopt_pointer_file, find_adoptable_file
 from registry_pipeline.pipeline.doctor import DoctorDocument, RepairOptions, diagnose, repair
+from registry_pipeline.pipeline.growth import Growth, Size
 from registry_pipeline.pipeline.init import (
     COVERAGE_ADDENDUM_PATH,
     OPERATIONS_ADDENDUM_PATH,
@@ -35,6 +36,8 @@ from registry_pipeline.pointers.recovery import PENDING
 from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.registries.entries.service import initialise_entries
 from registry_pipeline.values import asdict, replace
+
+_MAX_MONTHS: Final = 6
 
 
 @command(
@@ -270,11 +273,13 @@ def doctor_command(
 ) -> int:
     """Show what is wrong, and repair it with --fix.
 
-    Checks the pointer file, the chain, the active runs, the leftovers of killed processes, and git's rules for line
-    endings and ignored files; each finding names the command that repairs it. Without --fix nothing is written. --fix
-    restores a pointer file that was rewound or edited to the state of the last record, keeps its old content in
-    quarantine, and removes leftovers or moves them to quarantine. An interrupted change or a fork needs your
-    decision: --finish or --void. Exits 3 on an error, 7 where git cannot read the repository.
+    Checks the pointer file, the chain, the active runs, archives, the leftovers of killed processes, and git's rules
+    for line endings and ignored files; each finding names the command that repairs it. Also says how many folders and
+    bytes a rebuild adds; --verbose and --json have them by month and registry, with the measured time of a scan.
+    Without --fix nothing is written. --fix restores a pointer file that was rewound or edited to the state of the last
+    record, keeps its old content in quarantine, and removes leftovers or moves them to quarantine. An interrupted
+    change or a fork needs your decision: --finish or --void. Exits 3 on an error, 7 where git cannot read the
+    repository.
     """
     if (finish or voided) and not fix:
         raise click.UsageError("--finish and --void change something: add --fix")
@@ -306,3 +311,26 @@ def _print_result(page: Page, result: DoctorDocument, *, fix: bool) -> None:
         page.line("nothing is wrong", style="bold green")
     elif not fix:
         page.line(f"{plural(wrong, 'finding')}; nothing was changed", style="bold")
+    _print_growth(page, result.growth)
+
+
+def _print_growth(page: Page, growth: Growth) -> None:
+    """Print what a rebuild adds; with `--verbose` the newest months, and the newest one by registry."""
+    months = list(growth.months)[-_MAX_MONTHS:]
+    average = growth.average(months[-1]) if months else None
+    if months and page.settings.verbosity > 0:
+        columns = [Column("folders", right=True), Column("bytes", right=True), Column("scan", right=True)]
+        rows = [(month, str(growth.count_rebuilds(month)), *_format_size(growth.months[month])) for month in months]
+        page.table([Column("month"), Column("rebuilds", right=True), *columns], rows)
+        page.line("scan: the time in which this command listed the folders and read the status of each file")
+        newest = growth.sizes_of(months[-1])
+        page.table([Column("registry"), *columns], [(name, *_format_size(newest[name])) for name in newest])
+    if average is not None:
+        folders, size, scan = _format_size(average)
+        # The measured time differs from call to call.
+        more = f", {scan} of scan time" if page.settings.verbosity > 0 else " (--verbose: by registry and month)"
+        page.line(f"growth: each rebuild of {months[-1]} added {folders} folders, {size} bytes{more}")
+
+
+def _format_size(size: Size) -> tuple[str, str, str]:
+    return str(size.folders), str(size.bytes), f"{size.scan_seconds * 1000:.1f} ms"

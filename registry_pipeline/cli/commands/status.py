@@ -147,14 +147,15 @@ def _print_newest_inactive(page: Page, status: Status) -> None:
 
 def _print_counts(page: Page, status: Status) -> None:
     page.line()
-    operations, listing = status.inspection.operations, status.listing
+    operations = status.inspection.operations
     if operations is None:
         page.line("operations  unknown: no op_status_table is active -> registry-pipeline build")
     else:
         parts = (f"{count} {name.replace('_', ' ')}" for name, count in asdict(operations).items() if name != "total")
         page.line(f"operations  {operations.total}: {', '.join(parts)}")
-    by_seal = ", ".join(f"{count} {state}" for state, count in listing.count_by_seal().items())
-    by_root = listing.count_by_root()
-    page.line(f"runs        {sum(by_root.values())}: {by_seal} (not verified here)")
+    by_root = status.count_by_root()
+    page.line(f"runs        {status.format_runs()}")
     if len(by_root) > 1:
         page.line(f"            {', '.join(f'{root} {count}' for root, count in by_root.items())}")
+    if status.growth is not None:
+        page.line(f"growth      {status.growth.to_text()}")

@@ -35,15 +35,16 @@ from registry_pipeline.pipeline.verify import (
     Lineage,
     Verification,
     check_committed_runs,
-    check_runs,
+    check_paths,
     combine_verdicts,
     verify_inputs,
 )
 from registry_pipeline.pointers.activated_runs import check_activated_runs
 from registry_pipeline.pointers.chain import ChainState, check_anchor
-from registry_pipeline.pointers.find_runs import FoundRun, list_active_runs, list_all_runs
+from registry_pipeline.pointers.find_runs import FoundRun, list_active_runs, list_all_runs, list_archived_runs
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.drift import check_tracked_files
+from registry_pipeline.registries.run_registry.archives import list_archives
 from registry_pipeline.runs.reference import PointerFile
 from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.values import replace, value_type
@@ -68,7 +69,9 @@ def _refuse_malformed_hash(_ctx: click.Context, _param: click.Parameter, value: 
     ("verify --all --require-sealed --baseline main", "nothing unsealed, altered or removed since main"),
 )
 @click.argument("names", metavar="[RUN|PATH]...", nargs=-1, shell_complete=complete_run)
-@click.option("--all", "all_folders", is_flag=True, help="Every run folder; an unsealed one is listed and passes.")
+@click.option(
+    "--all", "all_folders", is_flag=True, help="Every run folder, and `archives`; an unsealed one is listed and passes."
+)
 @click.option("--active", is_flag=True, help="The active runs, and the pointer file and chain that name them.")
 @click.option("--pointers", is_flag=True, help="The pointer file, the chain, and that the runs that they name exist.")
 @click.option("--chain", is_flag=True, help="The activation chain, and the pointer file against its last record.")
@@ -83,8 +86,8 @@ def _refuse_malformed_hash(_ctx: click.Context, _param: click.Parameter, value: 
 def verify_command(reporter: Reporter, /, **options: Any) -> int:
     """Verify sealed runs, byte for byte.
 
-    Reads and hashes every file and trusts no cached result. A PATH is a folder, or a folder packed as .tar.gz, .tgz or
-    .tar, anywhere, taken literally; any other word is `latest`, a run id or its beginning, or the beginning of a
+    Reads and hashes every file and trusts no cached result. A PATH is a folder, or an archive of folders (.tar.gz, .tgz
+    or .tar), anywhere, taken literally; any other word is `latest`, a run id or its beginning, or the beginning of a
     ROOT_SHA256, and else a folder here. Without a repository the output says what is not checked. The run of a registry
     is also checked against its envelope and schemas. --baseline compares the roots that the folders claim with those in
     git; add --all to read their bytes. A named folder must be sealed and not marked bad. Exits 3 on any error, 7 where
@@ -98,19 +101,21 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     named = [find_named_run(repository, name) for name in request.names]
     runs = [*named, *_list_unnamed_runs(repository, named, request)]
     checked, lineage = _check_runs(reporter, repository, request, runs)
-    verdicts = [run.verdict for run in checked]
+    named_verdicts, listed_verdicts = (
+        [run.verdict for results in part for run in results] for part in (checked[: len(named)], checked[len(named) :])
+    )
     compared = {} if lineage is None else {"inputs_walked": lineage.walked}
     # (2) Compare with the baseline; check the chain and the pointer file.
     baseline_findings: tuple[Finding, ...] = ()
     if repository is not None and request.baseline is not None:
         compared["baseline_runs"], baseline_findings = check_committed_runs(repository, request.baseline)
     chain, pointers, findings = _check_chain_and_pointers(reporter, repository, request)
-    subjects = _find_subjects(request, verdicts, chain, pointers)
+    subjects = _find_subjects(request, [*named_verdicts, *listed_verdicts], chain, pointers)
     missing = [noun for noun, exists in subjects.items() if not exists]
     # (3) Put the results together.
     result = combine_verdicts(
-        verdicts[: len(named)],
-        verdicts[len(named) :],
+        named_verdicts,
+        listed_verdicts,
         (*findings, *baseline_findings),
         require_sealed=request.require_sealed,
         marked_bad=None if chain is None else chain.marked_bad,
@@ -124,7 +129,7 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     reporter.print_result(
         result.to_json,
         result.all_findings(),
-        lambda page: _print_result(page, result, len(named), missing),
+        lambda page: _print_result(page, result, len(named_verdicts), missing),
         conditions=conditions,
         checked=_list_checked(repository, request, result),
         nothing_checked=_explain_nothing_verified(missing) if result.verdict == "none" else "",
@@ -194,21 +199,24 @@ def _list_unnamed_runs(repository: Repository | None, named: list[FoundRun], req
     if repository is None or not (request.all_folders or request.active):
         return []
     named_paths = {Path(run.path) for run in named}
-    runs = list_all_runs(repository) if request.all_folders else list_active_runs(repository)
+    runs = list_active_runs(repository)
+    if request.all_folders:
+        runs = [*list_all_runs(repository), *list_archived_runs(repository)]
     return [run for run in runs if not named or Path(run.path) not in named_paths]
 
 
 def _check_runs(
     reporter: Reporter, repository: Repository | None, request: _VerifyOptions, runs: list[FoundRun]
-) -> tuple[list[CheckedRun], Lineage | None]:
+) -> tuple[list[tuple[CheckedRun, ...]], Lineage | None]:
     only_seal = request.only is not None
     with draw_progress(reporter, "run folders", len(runs)) as bar:
         processes = request.jobs or os.cpu_count() or 1
-        checked = list(check_runs(runs, repository, jobs=processes, only_seal=only_seal, on_done=bar.set_done))
+        checked = list(check_paths(runs, repository, jobs=processes, only_seal=only_seal, on_done=bar.set_done))
     if repository is None or not request.inputs:
         return checked, None
     with draw_progress(reporter, "recorded inputs") as bar:
-        return checked, verify_inputs(repository, runs, checked, only_seal=only_seal, on_done=bar.set_done)
+        results = [result for results in checked for result in results]
+        return checked, verify_inputs(repository, runs, results, only_seal=only_seal, on_done=bar.set_done)
 
 
 def _check_chain_and_pointers(
@@ -226,6 +234,8 @@ def _check_chain_and_pointers(
     if request.includes_pointers:
         _, snapshot, findings = inspect_with_git(repository, reporter.settings.now)
         chain, pointers = snapshot.chain, snapshot.pointer_file
+        if request.all_folders:
+            findings = (*findings, *list_archives(repository)[1])
     else:
         chain = read_chain_state(repository)
         if request.chain:
@@ -299,9 +309,17 @@ def _print_result(page: Page, result: Verification, named_count: int, missing: S
 
     A named folder is followed by its findings; those of the others are printed together.
     """
-    for verdict in result.results[:named_count]:
+    named = result.results[:named_count]
+    # An archive can contain thousands of runs: those without findings then have one line together.
+    clean = [verdict for verdict in named if verdict.verdict == "pass" and not verdict.findings]
+    folds = len(clean) > _MAX_FOLDERS
+    for verdict in named:
+        if folds and verdict.verdict == "pass" and not verdict.findings:
+            continue
         _print_folders(page, verdict.verdict, [verdict])
         page.findings(_select_findings(verdict))
+    if folds:
+        _print_folders(page, "pass", clean)
     listed = result.results[named_count:]
     for name in ("unsealed", "partial", "fail"):
         _print_folders(page, name, [verdict for verdict in listed if verdict.verdict == name])

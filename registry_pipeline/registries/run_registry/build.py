@@ -12,7 +12,7 @@ from registry_pipeline.canonical import StrictJsonError, parse_strict_json, sha2
 from registry_pipeline.differing_lines import find_differing_lines
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
-from registry_pipeline.runs.envelope import ADAPTED, BuildContext, ScannedRun
+from registry_pipeline.runs.envelope import ADAPTED, ARCHIVED, BuildContext, ScannedRun
 from registry_pipeline.runs.sealed_run import Artifacts, Verdict
 from registry_pipeline.values import replace, value_type
 
@@ -75,8 +75,11 @@ def build_run_registry(inputs: RunRegistryInputs, context: BuildContext) -> Arti
     return Artifacts({ARTIFACT: data}, records, sha256_hex(data), {"runs": records, **metrics})
 
 
-def make_run_line(run: ScannedRun) -> RunLine:
-    """Return the line of a run folder, with the keys in the specified order, as `json_line` writes it."""
+def make_run_line(run: ScannedRun, archive: str | None = None) -> RunLine:
+    """Return the line of a run folder, with the keys in the specified order, as `json_line` writes it.
+
+    `archive` is the path of the archive that contains the run instead of a folder.
+    """
     fields, mistyped_keys = _read_fields(run.envelope)
     # Warnings name the file and the keys as its author wrote them, so those of an adapted envelope.
     envelope_file = "run.json"
@@ -89,6 +92,7 @@ def make_run_line(run: ScannedRun) -> RunLine:
         *([] if run.has_manifest_json else ["missing manifest.json"]),
         *(f"{envelope_file} {key} is neither null nor a string" for key in mistyped_keys),
         *([] if run.adapted_by is None else [run.adapted_by.problem or f"{ADAPTED}{envelope_file}"]),
+        *([] if archive is None else [f"{ARCHIVED}{archive}"]),
     ]
     # Written out, because the encoder of a dict takes three times as long.
     files = [f'{{"relpath":{_quote(name)},"bytes":{size}}}' for name, size in run.files]
