@@ -24,7 +24,7 @@ from schema_page import find_anchor, make_schemas_page
 
 from registry_pipeline.cli.group import CommandGroup
 from registry_pipeline.cli.program import program as command_line
-from registry_pipeline.config import Adapter, Captured, Config, DagsterTable, Entries, Roles, RunIndex
+from registry_pipeline.config import Adapter, Captured, Config, DagsterTable, Entries, OwnRegistry, Roles, RunIndex
 from registry_pipeline.config_types import REQUIRED, Option, options_of
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.registries.catalog import SHIPPED
@@ -86,6 +86,7 @@ def configuration_page() -> str:
     classes: dict[str, type] = {
         "": Config,
         "captured.<registry_id>.": Captured,
+        "registries.<registry_id>.": OwnRegistry,
         "adapters[].": Adapter,
         "roles.": Roles,
         "entries.": Entries,

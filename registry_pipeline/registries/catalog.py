@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -100,7 +100,6 @@ _BUILT: Final = (
     op_status_table.SPEC,
     drift_signals.SPEC,
     drift_signals_daily.SPEC,
-    scorecard.SPEC,
 )
 
 
@@ -110,8 +109,10 @@ class Catalog:
     `registries` has all rows by id, each after those that it depends on; `build_order` has those that a build makes.
     """
 
-    def __init__(self, built: Iterable[RegistrySpec]) -> None:
-        rows = tuple(built)
+    def __init__(self, own: Iterable[RegistrySpec] = (), findings: tuple[Finding, ...] = ()) -> None:
+        """Add the repository's own registries, in dependency order; `findings` say what is wrong with others."""
+        self.findings: Final = findings
+        rows = _insert_own(tuple(own))
         # The delta log records the snapshots that a build makes of all other registries, so it is built last.
         logged = tuple(row.registry_id for row in rows if row.delta and not row.partitioned)
         table = (*rows, replace(delta_log.SPEC, after=logged), system_health.SPEC, *_WITHOUT_BUILDER)
@@ -154,8 +155,8 @@ class Catalog:
         return run_id.stamp, number, self._positions_by_tag.get(run_id.tag, -1), str(run_id)
 
     def check_registry_names(self, config: Config) -> tuple[Finding, ...]:
-        """Return a finding for each name in `enabled` and `disabled` that is unknown or cannot be disabled."""
-        findings: list[Finding] = []
+        """Return what is wrong with own registries, and with names in `enabled` and `disabled`."""
+        findings = list(self.findings)
         for key, names in (("enabled", config.enabled or ()), ("disabled", config.disabled)):
             for name in names:
                 detail = None
@@ -170,7 +171,18 @@ class Catalog:
         return sorted_findings(findings)
 
 
-SHIPPED: Final = Catalog(_BUILT)
+def _insert_own(own: Sequence[RegistrySpec]) -> tuple[RegistrySpec, ...]:
+    """Return the shipped rows that a build makes with the own ones before the scorecard, which counts them."""
+    late = {scorecard.SPEC.registry_id}
+    for row in own:
+        if late.intersection(row.depends_on):
+            late.add(row.registry_id)
+    before = tuple(row for row in own if row.registry_id not in late)
+    after = tuple(row for row in own if row.registry_id in late)
+    return (*_BUILT, *before, scorecard.SPEC, *after)
+
+
+SHIPPED: Final = Catalog()
 """The catalog without registries of a repository's own."""
 
 
@@ -189,9 +201,19 @@ def select_with_dependants(specs: Iterable[RegistrySpec], registry_ids: Iterable
 
 
 def catalog_of(repository: Repository | None) -> Catalog:
-    """Return the catalog of a repository; outside of one, the shipped one."""
-    del repository
-    return SHIPPED
+    """Return the catalog of a repository; outside of one, the shipped one.
+
+    It is made once for each `Repository`: commands and steps load their own.
+    """
+    if repository is None or not (repository.config.registries or repository.config.registry_packages):
+        return SHIPPED
+    catalog: Catalog | None = repository.catalogs.get("")
+    if catalog is None:
+        from registry_pipeline.registries.own import read_own_registries  # noqa: PLC0415 - few repositories need it
+
+        own = read_own_registries(repository, SHIPPED.registries)
+        catalog = repository.catalogs[""] = Catalog(own.rows, own.findings)
+    return catalog
 
 
 # The health state and the report are made from these, and the chain consists of the last.

@@ -12,7 +12,7 @@ from registry_pipeline.config import Config, Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.read import hash_regular_file, read_regular_file
 from registry_pipeline.git.repository import read_commit_id
-from registry_pipeline.registries.base.capture import LATEST
+from registry_pipeline.registries.base.capture import LATEST, find_matches
 from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.registries.entries.schemas import SCHEMA_FOLDER
 from registry_pipeline.runs.reference import RunId
@@ -22,6 +22,7 @@ from registry_pipeline.values import value_type
 RUN_ROOTS: Final = "run_roots"
 GIT: Final = "git"
 _CAPTURED: Final = "captured."
+_OWN: Final = "registries."
 UNOBSERVED: Final = frozenset({"pointers"})
 """The names of what registries read that the pipeline itself writes."""
 _ONLY_LATEST: Final = "captured.derived_validation_reports"
@@ -68,6 +69,9 @@ def _find_rule_paths(config: Config, name: str) -> tuple[str, ...]:
     if name.startswith(_CAPTURED):
         captured = config.captured.get(name.removeprefix(_CAPTURED))
         return () if captured is None or captured.schema is None else (captured.schema,)
+    if name.startswith(_OWN):
+        own = config.registries.get(name.removeprefix(_OWN))
+        return () if own is None else (own.schema,)
     if name.startswith("entries."):
         return (SCHEMA_FOLDER,)
     return (WAIVERS_PATH,) if name == "roles.pack" else ()
@@ -80,7 +84,10 @@ def read_source(repository: Repository, name: str) -> SourceState:
     build does not change it, and it costs one listing for each root. That of `git` is the commit. Any other is the hash
     of all files, and of the schemas and waivers of the repository by which they are judged.
     """
-    paths = find_source_paths(repository.config, name)
+    if name.startswith(_OWN):
+        paths = _find_own_paths(repository, name.removeprefix(_OWN))
+    else:
+        paths = find_source_paths(repository.config, name)
     try:
         if name == GIT:
             commit = read_commit_id(repository.root, "HEAD")
@@ -96,6 +103,13 @@ def read_source(repository: Repository, name: str) -> SourceState:
             "unreadable", "unreadable", paths, 0, ": ".join(filter(None, (error.strerror, error.filename)))
         )
     return _make_state(paths, files, rules) if files else SourceState("missing", "missing", paths, 0)
+
+
+def _find_own_paths(repository: Repository, registry_id: str) -> tuple[str, ...]:
+    """Return the files that an own registry is read from; none if the toml does not describe it any more."""
+    spec = catalog_of(repository).registries.get(registry_id)
+    patterns = () if spec is None else spec.source_paths
+    return tuple(path for pattern in patterns for path in find_matches(repository, pattern).paths)
 
 
 def _make_state(paths: tuple[str, ...], lines: Sequence[str], rules: Sequence[str]) -> SourceState:

@@ -8,12 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.config import Adapter, Captured, Config, DagsterTable, Entries, Roles, RunIndex, parse_config
+from registry_pipeline.config import (
+    Adapter,
+    Captured,
+    Config,
+    DagsterTable,
+    Entries,
+    OwnRegistry,
+    Roles,
+    RunIndex,
+    parse_config,
+)
 from registry_pipeline.config_types import options_of
 from registry_pipeline.errors import ConfigError
 from registry_pipeline.values import fields
 
 CLASSES = {"": Config, "captured.<registry_id>.": Captured, "adapters[].": Adapter}
+CLASSES |= {"registries.<registry_id>.": OwnRegistry}
 CLASSES |= {"roles.": Roles, "entries.": Entries, "run_index.": RunIndex, "dagster.": DagsterTable}
 PAGE = Path(__file__).parents[2] / "docs/reference/configuration.md"
 GENERATOR = Path(__file__).parents[2] / "tools/docs.py"

@@ -95,6 +95,24 @@ def read_derived_validation_inputs(repository: Repository, context: SourceContex
     return capture.make_build_inputs()
 
 
+def read_own_inputs(registry_id: str, repository: Repository, context: SourceContext) -> BuildInputs:
+    """Capture the files of a registry that a table `[registries.<registry_id>]` describes."""
+    capture = CaptureReader(registry_id, repository, context)
+    capture.capture_matches(repository.config.registries[registry_id].sources)
+    data = None if capture.refused or not capture.artifact else capture.files.get(capture.artifact)
+    return capture.make_build_inputs(None if data is None else _count_records(capture.artifact, data))
+
+
+def _count_records(name: str, data: bytes) -> int:
+    """Return the number of records of a captured file: lines, rows, the items of a list; else 1, the document."""
+    if name.endswith(".jsonl"):
+        return data.count(b"\n")
+    if name.endswith(".csv"):
+        return sum(1 for _ in parse_strict_csv(data)) - 1
+    document = None if name.endswith(".yaml") else try_parse_strict_json(data)
+    return len(document) if isinstance(document, list) else 1
+
+
 def _parse_latest(repository: Repository, source: str, data: bytes) -> tuple[str, str]:
     """Return the folder name in LATEST.txt, and why it names no folder beside the file ("" if it does)."""
     try:
