@@ -38,6 +38,7 @@ SESSIONS: Final = (
     "docs/how-to.md",
     "docs/how-to-ci.md",
     "docs/how-to-sources.md",
+    "docs/how-to-own-registries.md",
     "docs/how-to-history.md",
     "docs/how-to-recording.md",
     "docs/how-to-roles.md",
