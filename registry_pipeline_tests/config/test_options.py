@@ -23,8 +23,8 @@ from registry_pipeline.config_types import options_of
 from registry_pipeline.errors import ConfigError
 from registry_pipeline.values import fields
 
-CLASSES = {"": Config, "captured.<registry_id>.": Captured, "adapters[].": Adapter}
-CLASSES |= {"registries.<registry_id>.": OwnRegistry}
+CLASSES = {"": Config, "captured.<registry_id>.": Captured, "registries.<registry_id>.": OwnRegistry}
+CLASSES |= {"adapters[].": Adapter}
 CLASSES |= {"roles.": Roles, "entries.": Entries, "run_index.": RunIndex, "dagster.": DagsterTable}
 PAGE = Path(__file__).parents[2] / "docs/reference/configuration.md"
 GENERATOR = Path(__file__).parents[2] / "tools/docs.py"
