@@ -195,6 +195,7 @@ class Config:
     disabled: tuple[str, ...] = option_row((), _texts, "registries that are not built and do not count for the health state")
     captured: Mapping[str, Captured] = option_row(dict, tables(Captured), "`[captured.<registry_id>]`: a registry that is a copy")
     registries: Mapping[str, OwnRegistry] = option_row(dict, tables(OwnRegistry), "`[registries.<registry_id>]`: a registry of the repository's own")
+    registry_components: tuple[str, ...] = option_row((), _paths, "YAML files of `RegistryComponent`s that describe registries of this repository, as `[registries.<registry_id>]` does")
     registry_packages: tuple[str, ...] = option_row((), _texts, "installed Python packages whose registries this repository has: their entry points in the group `registry_pipeline.registries`")
     adapters: tuple[Adapter, ...] = option_row((), list_of(table(Adapter)), "`[[adapters]]`: run folders whose envelope is not run.json")
     roles: Roles = option_row(Roles(), table(Roles), "the table `[roles]`")

@@ -25,7 +25,7 @@ from registry_pipeline.registries import (
     scorecard,
     system_health,
 )
-from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.values import replace
 
@@ -182,6 +182,8 @@ def _insert_own(own: Sequence[RegistrySpec]) -> tuple[RegistrySpec, ...]:
     return (*_BUILT, *before, scorecard.SPEC, *after)
 
 
+# Few repositories need it, and it imports more than a bare Python has.
+_READ_OWN: Final = DeferredCall("registry_pipeline.registries.own.read_own_registries")
 SHIPPED: Final = Catalog()
 """The catalog without registries of a repository's own."""
 
@@ -205,13 +207,14 @@ def catalog_of(repository: Repository | None) -> Catalog:
 
     It is made once for each `Repository`: commands and steps load their own.
     """
-    if repository is None or not (repository.config.registries or repository.config.registry_packages):
+    if repository is None:
+        return SHIPPED
+    config = repository.config
+    if not (config.registries or config.registry_components or config.registry_packages):
         return SHIPPED
     catalog: Catalog | None = repository.catalogs.get("")
     if catalog is None:
-        from registry_pipeline.registries.own import read_own_registries  # noqa: PLC0415 - few repositories need it
-
-        own = read_own_registries(repository, SHIPPED.registries)
+        own = _READ_OWN(repository, SHIPPED.registries)
         catalog = repository.catalogs[""] = Catalog(own.rows, own.findings)
     return catalog
 

@@ -1,4 +1,4 @@
-"""The registries of the repository's own: tables `[registries.<registry_id>]`, and Python packages that the toml names.
+"""The registries of the repository's own: tables `[registries.<registry_id>]`, components and packages of the toml.
 
 A description that cannot be used becomes a finding, and only what depends on it is left out with it: commands that look
 at other registries work as before.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from registry_pipeline.canonical import try_parse_strict_json
 from registry_pipeline.capture_table import explain_unusable_name
 from registry_pipeline.config import CONFIG_NAME, OwnRegistry, Repository, find_own_artifact
+from registry_pipeline.config_types import OptionProblem, format_problems, parse_table
 from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
@@ -64,6 +65,13 @@ _FREE_FIELDS: Final = frozenset(
         "version",
     }
 )
+_COMPONENTS: Final = (
+    "registry_pipeline.dagster.RegistryComponent",
+    "registry_pipeline.dagster.component.RegistryComponent",
+)
+# Attributes of a component that describe its asset where it is used alone, and those that a registry cannot have.
+_OF_THE_ASSET: Final = frozenset({"base_dir", "freshness_hours", "group"})
+_NOT_IN_REGISTRIES: Final = frozenset({"format", "function", "schema_file", "source"})
 # Sources that are no files of the repository.
 _OTHER_SOURCES: Final = ("git", "run_roots")
 
@@ -89,10 +97,15 @@ def read_own_registries(repository: Repository, shipped: Mapping[str, RegistrySp
     rows: dict[str, RegistrySpec] = {}
     names = _TakenNames(repository, shipped)
     # (1) Read each description by itself.
-    described = [
+    described: list[tuple[str, Callable[[], RegistrySpec]]] = [
         (f"[registries.{name}]", partial(_make_row, repository, name, own))
         for name, own in sorted(repository.config.registries.items())
     ]
+    for path in sorted(set(repository.config.registry_components)):
+        try:
+            described += _read_components(repository, path)
+        except _InvalidRegistryError as error:
+            findings.append(_make_finding(path, str(error)))
     for package in sorted(set(repository.config.registry_packages)):
         try:
             points = _find_entry_points(package)
@@ -197,12 +210,49 @@ def _make_row(repository: Repository, registry_id: str, own: OwnRegistry) -> Reg
         sources=(f"registries.{registry_id}",),
         record_key=own.record_key,
         multi_file=artifact is None,
-        reader=partial(DeferredCall("registry_pipeline.registries.captured.read.read_own_inputs"), registry_id),
+        reader=partial(DeferredCall("registry_pipeline.registries.captured.read.read_own_inputs"), registry_id, own),
         builder=DeferredCall("registry_pipeline.registries.captured.build.build_captured"),
         is_own=True,
         source_paths=own.sources,
         own_schemas=((own.schema, schema),),
     )
+
+
+def _read_components(repository: Repository, path: str) -> list[tuple[str, Callable[[], RegistrySpec]]]:
+    """Return where each RegistryComponent of a YAML file is, and a function that makes its row."""
+    from registry_pipeline.yaml.compose import StrictYamlError, parse_yaml  # noqa: PLC0415 - few repositories need it
+
+    try:
+        documents = [node.value for node in parse_yaml(read_regular_file(repository.path(path), _MAX_SCHEMA_BYTES))]
+    except OSError as error:
+        raise _InvalidRegistryError(f"the file cannot be read: {error.strerror or 'no reason given'}") from None
+    except StrictYamlError as error:
+        raise _InvalidRegistryError(f"line {error.location}: {error}") from None
+    components = [value for value in documents if isinstance(value, dict) and value.get("type") in _COMPONENTS]
+    if not components:
+        raise _InvalidRegistryError("no document of the file is a registry_pipeline.dagster.RegistryComponent")
+    return [(path, partial(_make_component_row, repository, path, value.get("attributes"))) for value in components]
+
+
+def _make_component_row(repository: Repository, path: str, attributes: Any) -> RegistrySpec:
+    """Return the row that a component describes; its paths are relative to the folder of its file."""
+    if not isinstance(attributes, dict):
+        raise _InvalidRegistryError("`attributes` is missing or has no keys")
+    refused = sorted(attributes.keys() & _NOT_IN_REGISTRIES)
+    if refused:
+        raise _InvalidRegistryError(f"a registry has no `{refused[0]}`: describe files with `sources` and `schema`")
+    options = {key: value for key, value in attributes.items() if key not in _OF_THE_ASSET}
+    problems: list[OptionProblem] = []
+    name = options.pop("name", None)
+    if "description" in options:
+        options["title"] = options.pop("description")
+    own = parse_table(OwnRegistry, options, (), problems)
+    if own is None:
+        raise _InvalidRegistryError(format_problems(problems, 1))
+    folder = path.rpartition("/")[0]
+    start = f"{folder}/" if folder else ""
+    own = replace(own, sources=tuple(f"{start}{source}" for source in own.sources), schema=f"{start}{own.schema}")
+    return _make_row(repository, name, own)
 
 
 def _check_artifact(name: str, sources: Iterable[str] = ()) -> None:

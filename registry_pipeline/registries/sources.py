@@ -69,9 +69,6 @@ def _find_rule_paths(config: Config, name: str) -> tuple[str, ...]:
     if name.startswith(_CAPTURED):
         captured = config.captured.get(name.removeprefix(_CAPTURED))
         return () if captured is None or captured.schema is None else (captured.schema,)
-    if name.startswith(_OWN):
-        own = config.registries.get(name.removeprefix(_OWN))
-        return () if own is None else (own.schema,)
     if name.startswith("entries."):
         return (SCHEMA_FOLDER,)
     return (WAIVERS_PATH,) if name == "roles.pack" else ()
@@ -85,9 +82,13 @@ def read_source(repository: Repository, name: str) -> SourceState:
     of all files, and of the schemas and waivers of the repository by which they are judged.
     """
     if name.startswith(_OWN):
-        paths = _find_own_paths(repository, name.removeprefix(_OWN))
+        spec = catalog_of(repository).registries.get(name.removeprefix(_OWN))
+        patterns = () if spec is None else spec.source_paths
+        paths = tuple(path for pattern in patterns for path in find_matches(repository, pattern).paths)
+        # A schema of a package is not in the repository.
+        rule_paths = () if spec is None else tuple(path for path, _ in spec.own_schemas)
     else:
-        paths = find_source_paths(repository.config, name)
+        paths, rule_paths = find_source_paths(repository.config, name), _find_rule_paths(repository.config, name)
     try:
         if name == GIT:
             commit = read_commit_id(repository.root, "HEAD")
@@ -95,7 +96,7 @@ def read_source(repository: Repository, name: str) -> SourceState:
         if name == RUN_ROOTS:
             return _make_state(paths, sorted(_list_run_folders(repository)), [])
         files = sorted(_list_files(repository, paths, only_latest=name == _ONLY_LATEST))
-        rules = sorted(_list_files(repository, _find_rule_paths(repository.config, name)))
+        rules = sorted(_list_files(repository, rule_paths))
     except NotFoundError as error:
         return SourceState("missing", "missing", (), 0, error.message)
     except OSError as error:
@@ -103,13 +104,6 @@ def read_source(repository: Repository, name: str) -> SourceState:
             "unreadable", "unreadable", paths, 0, ": ".join(filter(None, (error.strerror, error.filename)))
         )
     return _make_state(paths, files, rules) if files else SourceState("missing", "missing", paths, 0)
-
-
-def _find_own_paths(repository: Repository, registry_id: str) -> tuple[str, ...]:
-    """Return the files that an own registry is read from; none if the toml does not describe it any more."""
-    spec = catalog_of(repository).registries.get(registry_id)
-    patterns = () if spec is None else spec.source_paths
-    return tuple(path for pattern in patterns for path in find_matches(repository, pattern).paths)
 
 
 def _make_state(paths: tuple[str, ...], lines: Sequence[str], rules: Sequence[str]) -> SourceState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -307,6 +308,8 @@ def test_several_misdeclared_registries_are_reported_and_the_others_can_be_looke
         assert len([message for message in found if message.startswith(f"[registries.{name}]")]) == 1, (name, found)
     assert any("did you mean my_prices?" in message for message in found)
     assert row_of(shop, "my_prices")["schema"] == "pass"
+    assert "[registries.no_sources] describes no registry" in shop("registries").err
+    assert {code for code, _ in findings(shop, "doctor")} >= {"CONFIG_REGISTRY_INVALID"}
     assert shop("verify", shop.active("my_prices"), now=LATER).code == 0
     build = shop("build", now=LATER)
     assert (build.code, "describes no registry" in build.err) == (2, True)
@@ -351,6 +354,16 @@ def test_a_package_builds_from_an_own_registry(shop: Repository) -> None:
     assert shop("build", "my_prices", now=LAST).code == 0
     (artifact,) = json.loads(shop("diff", "--registry", "price_bands", "active", "--json", now=LAST).out)["artifacts"]
     assert artifact["key"] == ["band"]
+
+
+@pytest.mark.usefixtures("package")
+def test_runs_of_own_registries_are_verified_by_several_processes(shop: Repository, package: Path) -> None:
+    configure(shop.root, "", first='registry_packages = ["price-bands"]')
+    assert shop("build", now=LATER).code == 0
+
+    verify = shop("verify", "--all", "--jobs", "2", now=LATER, PYTHONPATH=f"{package}{os.pathsep}{EXAMPLE.parents[1]}")
+
+    assert verify.code == 0, verify.out
 
 
 @pytest.mark.usefixtures("package")
@@ -429,3 +442,77 @@ def test_a_package_that_is_not_there_or_has_no_registry_is_a_finding(shop: Repos
     assert "CONFIG_PACKAGE_INVALID" in {code for code, _ in findings(shop, "status")}
     assert shop("build", now=LATER).code == 2
     assert row_of(shop, "my_prices")["schema"] == "pass"
+
+
+# A component
+
+COMPONENT: Final = """
+type: registry_pipeline.dagster.RegistryComponent
+attributes:
+  name: station_prices
+  description: What the stations charge.
+  sources: [prices.json]
+  schema: prices.schema.json
+  record_key: [sku]
+  depends_on: [my_prices]
+  group: prices
+"""
+
+
+def write_component(root: Path, text: str = COMPONENT) -> None:
+    folder = root / "src/defs/prices"
+    folder.mkdir(parents=True)
+    (folder / "defs.yaml").write_text(text, encoding="utf-8")
+    (folder / "prices.schema.json").write_bytes(make_price_schema())
+    shutil.copy(root / PRICES, folder / "prices.json")
+    configure(root, "", first='registry_components = ["src/defs/prices/defs.yaml"]')
+
+
+def test_a_component_describes_a_registry_as_a_table_does(shop: Repository) -> None:
+    write_component(shop.root)
+
+    build = shop("build", now=LATER)
+
+    assert build.code == 0, build.err
+    assert status(shop)["health_state"] == "HEALTHY"
+    rows = {row["registry_id"]: row for row in json.loads(shop("registries", "--json").out)["registries"]}
+    assert rows["station_prices"]["title"] == "What the stations charge."
+    assert rows["station_prices"]["depends_on"] == ["my_prices"]
+    assert rows["station_prices"]["schemas"] == {"prices.json": "src/defs/prices/prices.schema.json"}
+    run = shop.runs / shop.active("station_prices")
+    assert (run / "prices.json").read_bytes() == (shop.root / PRICES).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("sources: [prices.json]", "source: prices.json", "a registry has no `source`"),
+        ("schema: prices", "schema_file: prices", "a registry has no `schema_file`"),
+        ("record_key", "record_keys", "unknown key record_keys; did you mean 'record_key'?"),
+        ("sources: [prices.json]", "sources: [../prices.json]", "sources.0"),
+        ("name: station_prices", "name: sea/prices", "an id is lower-case letters"),
+        ("RegistryComponent", "OtherComponent", "no document of the file is"),
+        ("attributes:", "attribute:", "`attributes` is missing"),
+        ("type:", "\ttype:", "line 2"),
+    ],
+)
+def test_a_component_that_describes_no_registry_is_a_finding(
+    shop: Repository, old: str, new: str, message: str
+) -> None:
+    assert old in COMPONENT
+    write_component(shop.root, COMPONENT.replace(old, new, 1))
+
+    found = [text for code, text in findings(shop, "status") if code == "CONFIG_REGISTRY_INVALID"]
+
+    assert len(found) == 1
+    assert found[0].startswith("src/defs/prices/defs.yaml describes no registry")
+    assert message in found[0]
+    assert row_of(shop, "my_prices")["schema"] == "pass"
+
+
+def test_a_missing_file_of_components_is_a_finding(shop: Repository) -> None:
+    configure(shop.root, "", first='registry_components = ["src/none.yaml"]')
+
+    found = [text for code, text in findings(shop, "status") if code == "CONFIG_REGISTRY_INVALID"]
+
+    assert found == ["src/none.yaml describes no registry: the file cannot be read: No such file or directory"]

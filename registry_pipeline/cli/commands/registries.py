@@ -25,6 +25,8 @@ def registries_command(reporter: Reporter) -> int:
     """
     catalog = catalog_of(find_repository_for(reporter, ()))
     rows = [_describe_registry(spec) for spec in catalog.registries.values()]
+    for problem in catalog.findings:
+        reporter.note(f"{problem.path}: {problem.message}")
     reporter.print_result({"registries": rows}, (), lambda page: _print_registries(page, rows))
     return 0
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from registry_pipeline.canonical import sha256_hex, try_parse_strict_json
 from registry_pipeline.capture_table import CAPTURES, Capture, explain_unusable_name
-from registry_pipeline.config import Captured, Config, Repository, RunIndex, find_own_artifact
+from registry_pipeline.config import Captured, Config, OwnRegistry, Repository, RunIndex, find_own_artifact
 from registry_pipeline.files.path_policy import find_collisions
 from registry_pipeline.files.read import MAX_BYTES, read_regular_file
 from registry_pipeline.findings.codes import finding
@@ -78,10 +78,12 @@ def find_matches(repository: Repository, pattern: str) -> Matches:
 class CaptureReader:
     """Collects the files, inputs and findings of one capture; `make_build_inputs` returns them."""
 
-    def __init__(self, registry_id: str, repository: Repository, context: SourceContext) -> None:
+    def __init__(
+        self, registry_id: str, repository: Repository, context: SourceContext, own: OwnRegistry | None = None
+    ) -> None:
+        """Prepare the capture of a registry; `own` describes one of the repository's own."""
         self._registry_id = registry_id
         self._repository = repository
-        own = repository.config.registries.get(registry_id)
         if own is None:
             self._row = CAPTURES[registry_id]
             self._config = repository.config.captured.get(registry_id, Captured())

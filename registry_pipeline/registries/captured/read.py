@@ -11,7 +11,7 @@ from stat import S_ISDIR, S_ISLNK
 from typing import Any, Final
 
 from registry_pipeline.canonical import parse_strict_csv, try_parse_strict_json
-from registry_pipeline.config import Repository
+from registry_pipeline.config import OwnRegistry, Repository
 from registry_pipeline.findings.display import printable
 from registry_pipeline.registries.base.capture import LATEST, CaptureReader
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
@@ -95,10 +95,10 @@ def read_derived_validation_inputs(repository: Repository, context: SourceContex
     return capture.make_build_inputs()
 
 
-def read_own_inputs(registry_id: str, repository: Repository, context: SourceContext) -> BuildInputs:
-    """Capture the files of a registry that a table `[registries.<registry_id>]` describes."""
-    capture = CaptureReader(registry_id, repository, context)
-    capture.capture_matches(repository.config.registries[registry_id].sources)
+def read_own_inputs(registry_id: str, own: OwnRegistry, repository: Repository, context: SourceContext) -> BuildInputs:
+    """Capture the files of a registry of the repository's own."""
+    capture = CaptureReader(registry_id, repository, context, own)
+    capture.capture_matches(own.sources)
     data = None if capture.refused or not capture.artifact else capture.files.get(capture.artifact)
     return capture.make_build_inputs(None if data is None else _count_records(capture.artifact, data))
 
