@@ -73,13 +73,13 @@ def read_sources(repository: Repository, sources: Iterable[str]) -> SourceFiles:
     content: dict[str, bytes] = {}
     findings: list[Finding] = []
     for source in sources:
-        matches = find_matches(repository, source).paths
-        detail = "" if matches else "no file matches it"
-        for path in matches:
-            try:
-                content[path] = read_regular_file(repository.path(path))
-            except OSError as error:
-                detail = error.strerror or "no reason given"
+        detail = ""
+        try:
+            matches = find_matches(repository, source).paths
+            content |= {path: read_regular_file(repository.path(path)) for path in matches}
+            detail = "" if matches else "no file matches it"
+        except OSError as error:
+            detail = error.strerror or "no reason given"
         if detail:
             findings.append(finding("CAPTURE_MISSING", printable(source), detail=detail, key="`sources`"))
     inputs = (InputFile(path, sha256_hex(data)) for path, data in sorted(content.items()) if path.isprintable())

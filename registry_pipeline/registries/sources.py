@@ -83,8 +83,7 @@ def read_source(repository: Repository, name: str) -> SourceState:
     """
     if name.startswith(_OWN):
         spec = catalog_of(repository).registries.get(name.removeprefix(_OWN))
-        patterns = () if spec is None else spec.source_paths
-        paths = tuple(path for pattern in patterns for path in find_matches(repository, pattern).paths)
+        paths = () if spec is None else spec.source_paths
         # A schema of a package is not in the repository.
         rule_paths = () if spec is None else tuple(path for path, _ in spec.own_schemas)
     else:
@@ -95,6 +94,8 @@ def read_source(repository: Repository, name: str) -> SourceState:
             return SourceState("missing" if commit is None else "present", commit or "missing", (), 0)
         if name == RUN_ROOTS:
             return _make_state(paths, sorted(_list_run_folders(repository)), [])
+        if name.startswith(_OWN):
+            paths = tuple(path for pattern in paths for path in find_matches(repository, pattern).paths)
         files = sorted(_list_files(repository, paths, only_latest=name == _ONLY_LATEST))
         rules = sorted(_list_files(repository, rule_paths))
     except NotFoundError as error:

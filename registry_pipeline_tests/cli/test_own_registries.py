@@ -209,7 +209,7 @@ def test_a_glob_leaves_out_links_and_never_leaves_the_repository(shop: Repositor
 
     shop("build", now=LATER)
 
-    assert ("CAPTURE_LEFT_OUT", "not captured: a link, or behind one") in findings(shop, "status")
+    assert ("CAPTURE_LEFT_OUT", "not captured: a link") in findings(shop, "status")
     assert shop.active("price_sheets") == before or "linked.csv" not in (
         path.name for path in (shop.runs / shop.active("price_sheets")).iterdir()
     )
@@ -222,6 +222,24 @@ def test_a_glob_over_everything_does_not_capture_sealed_runs(shop: Repository) -
 
     run = shop.runs / shop.active("all_sheets")
     assert {path.name for path in run.glob("*.csv")} == {"north.csv", "south.csv"}
+
+
+def test_a_folder_of_a_glob_that_cannot_be_listed_refuses_the_capture(
+    shop: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(shop.root, '[registries.all_sheets]\nsources = ["data/**"]\nschema = "schemas/sheet.schema.json"\n')
+    scandir = os.scandir
+
+    def refuse(path: Any = ".") -> Any:
+        if str(path).endswith("data/sheets"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+    found = findings(shop, "status")
+
+    assert ("CAPTURE_MISSING", "the source cannot be read: data/sheets: Permission denied") in found
 
 
 def test_a_changed_schema_is_sealed_again_and_decides_about_the_active_run(shop: Repository) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.config import Config, OwnRegistry, Repository
+from registry_pipeline.registries.base.capture import find_matches
 from registry_pipeline.registries.catalog import SHIPPED, Catalog, catalog_of
 from registry_pipeline_tests.laws import examples
 
@@ -88,3 +89,54 @@ def test_the_catalog_is_made_once_for_a_repository(root: Path) -> None:
     repository = Repository(root, Config(registries={"a": OwnRegistry(sources=("a.json",), schema="any.schema.json")}))
 
     assert catalog_of(repository) is catalog_of(repository)
+
+
+FILES: Final = (
+    "a.json",
+    "data/b.json",
+    "data/x/c.json",
+    "data/x/y/d.csv",
+    ".hidden/e.json",
+    "data/.f.json",
+    "runs/r/g.json",
+)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "paths"),
+    [
+        ("a.json", ["a.json"]),
+        ("*.json", ["a.json"]),
+        ("data/*.json", ["data/b.json"]),
+        ("data/*/*.json", ["data/x/c.json"]),
+        ("data/**", ["data/b.json", "data/x/c.json", "data/x/y/d.csv"]),
+        ("**/*.json", ["a.json", "data/b.json", "data/x/c.json"]),
+        ("**/**/*.csv", ["data/x/y/d.csv"]),
+        ("**/x/*", ["data/x/c.json"]),
+        ("data/[a-c].json", ["data/b.json"]),
+        (".hidden/*", [".hidden/e.json"]),
+        ("runs/*/*.json", []),
+        ("linked/*.json", []),
+        ("nothing/*", []),
+    ],
+)
+def test_a_glob_matches_these_files(tmp_path: Path, pattern: str, paths: list[str]) -> None:
+    for path in FILES:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    (tmp_path / "linked").symlink_to("data")
+    repository = Repository(tmp_path, Config(run_roots=("runs",), publish_root="runs"))
+
+    assert list(find_matches(repository, pattern).paths) == paths
+
+
+def test_a_glob_of_many_stars_ends_soon_in_a_deep_tree(tmp_path: Path) -> None:
+    folder = tmp_path
+    for _ in range(60):
+        folder /= "d"
+        folder.mkdir()
+    (folder / "a.json").touch()
+
+    found = find_matches(Repository(tmp_path, Config()), "/".join(["**"] * 20 + ["*.json"]))
+
+    assert len(found.paths) == 1

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from functools import partial
-from glob import has_magic, iglob
+from glob import has_magic
 from itertools import islice
-from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Final
 
@@ -51,28 +51,50 @@ def find_matches(repository: Repository, pattern: str) -> Matches:
 
     A path without a special character is returned as it is. A glob matches no hidden file, and no file of the run
     roots and of the state of this tool, which change with each build. It follows no link.
+
+    Raises:
+        OSError: a folder cannot be listed, so that files of it could be missing.
     """
     if not has_magic(pattern):
         return Matches((pattern,), {})
-    root = os.path.realpath(repository.root)
-    paths: list[str] = []
+    config, state = repository.config, repository.state_root.relative_to(repository.root).as_posix()
+    skipped = {*config.run_roots, state} - {"."}
+    matches: set[str] = set()
     left_out: dict[str, str] = {}
-    own_folders = {*repository.config.run_roots, repository.state_root.relative_to(repository.root).as_posix()} - {"."}
-    # Not Path.glob, which follows links to folders in Python 3.11 and fails at a folder that it may not read.
-    for path in sorted(set(iglob(pattern, root_dir=root, recursive=True))):  # noqa: PTH207
-        name, whole = path.rpartition("/")[2], f"{root}/{path}"
-        if any(f"{path}/".startswith(f"{folder}/") for folder in own_folders) or Path(whole).is_dir():
+    # A stack, because folders can be nested more deeply than calls. Each `**` can be reached in several ways.
+    stack = [("", tuple(pattern.split("/")))]
+    seen = set[tuple[str, tuple[str, ...]]]()
+    while stack:
+        step = folder, (part, *more) = stack.pop()
+        if step in seen:
             continue
-        reason = (
-            "a link, or behind one"
-            if os.path.realpath(whole) != whole
-            else _find_obstacle(name, os.lstat(whole).st_mode)
-        )
+        seen.add(step)
+        if part == "**" and more:
+            stack.append((folder, tuple(more)))
+        for entry in _list_entries(repository, folder, hidden=part.startswith(".")):
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if path in skipped or not (part == "**" or fnmatchcase(entry.name, part)):
+                continue
+            if is_folder and (part == "**" or more):
+                stack.append((path, (part, *more) if part == "**" else tuple(more)))
+            elif not more and not is_folder:
+                matches.add(path)
+            elif entry.is_symlink() and part != "**":
+                left_out[path] = "a link"
+    for path in matches:
+        reason = _find_obstacle(path.rpartition("/")[2], os.lstat(repository.path(path)).st_mode)
         if reason:
             left_out[path] = reason
-        else:
-            paths.append(path)
-    return Matches(tuple(paths), left_out)
+    return Matches(tuple(sorted(matches - left_out.keys())), dict(sorted(left_out.items())))
+
+
+def _list_entries(repository: Repository, folder: str, *, hidden: bool) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(repository.path(folder)) as listing:
+            return [entry for entry in listing if hidden or not entry.name.startswith(".")]
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, folder or ".") from None
 
 
 class CaptureReader:
@@ -187,7 +209,11 @@ class CaptureReader:
         """
         paths: dict[str, None] = {}
         for pattern in patterns:
-            matches = find_matches(self._repository, pattern)
+            try:
+                matches = find_matches(self._repository, pattern)
+            except OSError as error:
+                self.refuse_missing(pattern, f"{error.filename}: {error.strerror}")
+                continue
             for path, reason in matches.left_out.items():
                 self.add_finding("CAPTURE_LEFT_OUT", path, detail=reason)
             if not matches.paths:

@@ -118,7 +118,7 @@ class RegistrySpec:
     @property
     def is_one_capture(self) -> bool:
         """Whether a run captures one file, which may have a name of the repository's choice."""
-        return self.kind == "captured" and not self.multi_file
+        return self.kind == "captured" and not self.multi_file and len(self.artifacts) == 1
 
     def schema_of(self, artifact: str) -> str | None:
         """Return the schema file of an artifact, or None.
