@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from glob import has_magic
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,7 @@ from registry_pipeline.registries.base.reader import (
     RegistrySpec,
     SourceContext,
 )
+from registry_pipeline.registries.base.seal_build import schema_copy_name
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.sealed_run import Artifacts
 from registry_pipeline.values import field_infos, replace, value_type
@@ -188,6 +190,8 @@ def _make_row(repository: Repository, registry_id: str, own: OwnRegistry) -> Reg
     _check_registry_id(registry_id)
     if not own.sources:
         raise _InvalidRegistryError("`sources` is empty: name at least one file")
+    if own.title is not None and not own.title.isprintable():
+        raise _InvalidRegistryError("`title` is not one line of text")
     artifact = find_own_artifact(own)
     if artifact is not None:
         _check_artifact(artifact, own.sources)
@@ -200,7 +204,7 @@ def _make_row(repository: Repository, registry_id: str, own: OwnRegistry) -> Reg
     return RegistrySpec(
         registry_id=registry_id,
         kind="captured",
-        title=own.title or f"Captured from {', '.join(own.sources)}.",
+        title=own.title or printable(f"Captured from {', '.join(own.sources)}."),
         artifacts=() if artifact is None else (artifact,),
         schemas=((artifact or "*", own.schema),),
         operation_id=_OPERATION,
@@ -258,6 +262,8 @@ def _make_component_row(repository: Repository, path: str, attributes: Any) -> R
 def _check_artifact(name: str, sources: Iterable[str] = ()) -> None:
     problem = "it is a path" if "/" in name else explain_unusable_name(name)
     suffix = PurePosixPath(name).suffix
+    if problem is None and has_magic(name):
+        problem = "it has a character of globs"
     if problem is None and not suffix:
         problem = "it has no suffix, which selects the parser"
     if problem is not None:
@@ -329,7 +335,10 @@ def _load_row(package: str, point: EntryPoint) -> RegistrySpec:
         raise _InvalidRegistryError(f"{point.value} cannot be imported: {type(error).__name__}: {error}") from None
     if not isinstance(spec, RegistrySpec):
         raise _InvalidRegistryError(f"{point.value} is of the type {type(spec).__name__} and not a RegistrySpec")
-    _check_spec(spec)
+    try:
+        _check_spec(spec)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _InvalidRegistryError(f"a value of its SPEC has a wrong type: {error}") from None
     schemas = []
     for name in dict.fromkeys(name for _, name in spec.schemas):
         try:
@@ -375,20 +384,28 @@ def _check_spec(spec: RegistrySpec) -> None:
             raise _InvalidRegistryError(f"`{name}` is not a tuple of texts")
     if spec.kind not in ("built", "captured"):
         raise _InvalidRegistryError(f"its kind is {spec.kind!r}, and not `built` or `captured`")
+    if not isinstance(spec.version, str):
+        raise _InvalidRegistryError("`version` is not a text")
     if spec.operation_id is not None and not _OPERATION_ID.fullmatch(str(spec.operation_id)):
         raise _InvalidRegistryError("`operation_id` is not letters, digits, `_`, `.` and `-`, at most 63 characters")
     if not spec.title or not spec.title.isprintable():
         raise _InvalidRegistryError("`title` is not one line of text")
     if not callable(spec.reader) or not callable(spec.builder):
         raise _InvalidRegistryError("`reader` or `builder` is not a function")
+    _check_artifacts(spec)
+    if set(spec.previous_inputs) - {spec.registry_id}:
+        raise _InvalidRegistryError("`previous_inputs` names another registry; use `depends_on`")
+
+
+def _check_artifacts(spec: RegistrySpec) -> None:
     if not spec.artifacts:
         raise _InvalidRegistryError("`artifacts` is empty")
     for artifact in spec.artifacts:
         _check_artifact(artifact)
         if not any(name == artifact for name, _ in spec.schemas):
             raise _InvalidRegistryError(f"`schemas` names no schema for {artifact}")
-    if set(spec.previous_inputs) - {spec.registry_id}:
-        raise _InvalidRegistryError("`previous_inputs` names another registry; use `depends_on`")
+    if len({schema_copy_name(artifact) for artifact in spec.artifacts}) < len(spec.artifacts):
+        raise _InvalidRegistryError("two artifacts differ in their suffix only: the copies of their schemas would too")
 
 
 @value_type
