@@ -283,8 +283,24 @@ def test_a_registry_that_leaves_the_toml_leaves_its_runs_and_its_pointer(shop: R
     assert shop("verify", "--only=seal", run, now=LATER).code == 0
     verified = shop("verify", run, now=LATER)
     assert (verified.code, "SCHEMA_UNKNOWN" in verified.out) == (3, True)
-    assert shop("build", now=LATER).code in (0, 1)
+    # Its run names runs that are not active any more. Nobody can build it again, so it must not stop the others.
+    before = shop.active("my_prices")
+    write_prices(shop.root, apple=7)
+    assert shop("build", now=LATER).code == 0
+    assert shop.active("my_prices") != before
     assert shop.active("price_sheets") == run
+
+
+def test_one_is_retired_by_a_mark_and_disabled(shop: Repository) -> None:
+    assert shop("mark-bad", shop.active("price_sheets"), "--reason", "retired", now=LATER).code == 0
+    configure(shop.root, "", first='disabled = ["price_sheets"]')
+
+    assert shop("build", now=LATER).code == 0
+    document = status(shop)
+    assert document["findings"] == []
+    reasons = [condition["reason"] for condition in document["health_conditions"]]
+    assert reasons == ["it is not known what is active of price_sheets"]
+    assert shop("verify", "--all", now=LATER).code == 0
 
 
 def test_one_can_be_disabled(shop: Repository) -> None:
