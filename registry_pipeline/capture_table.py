@@ -28,6 +28,8 @@ class Capture:
     may_be_renamed: bool = True
     # The other key of the toml that names the source.
     key: str | None = None
+    # The table of the toml that may name a schema.
+    table: str = "captured"
 
     @property
     def config_key(self) -> str:

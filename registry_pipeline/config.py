@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
+from glob import has_magic
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
@@ -137,6 +138,18 @@ class AdapterConstants:
 
 
 @value_type
+class OwnRegistry:
+    """A registry of the repository's own: files that are captured as they are (decision 28)."""
+
+    sources: tuple[str, ...] = option_row(REQUIRED, _globs, "the files that are captured: paths of the repository, or globs in which `*` matches no `/` and `**` any folders")
+    schema: str = option_row(REQUIRED, repo_path, "the JSON Schema of the repository that each file must satisfy")
+    title: str | None = option_row(None, nonempty_text, "one line that says what the registry is; by default it names the sources")
+    artifact: str | None = option_row(None, text, "name of the file in the run folder; by default that of the source, and without it several files keep their own names")
+    record_key: tuple[str, ...] = option_row((), _texts, "the fields that identify a record, for `diff`")
+    depends_on: tuple[str, ...] = option_row((), _texts, "registries that are built before it, and whose runs its run names as inputs")
+
+
+@value_type
 class Adapter:
     """How to read run folders whose envelope is not run.json (decision 7)."""
 
@@ -229,6 +242,9 @@ class Config:
     enabled: tuple[str, ...] | None = option_row(None, _texts, "registries that are built, beside those that the health state is made from; without this key all are")
     disabled: tuple[str, ...] = option_row((), _texts, "registries that are not built and do not count for the health state")
     captured: Mapping[str, Captured] = option_row(dict, tables(Captured), "`[captured.<registry_id>]`: a registry that is a copy")
+    registries: Mapping[str, OwnRegistry] = option_row(dict, tables(OwnRegistry), "`[registries.<registry_id>]`: a registry of the repository's own")
+    registry_components: tuple[str, ...] = option_row((), _paths, "YAML files of `RegistryComponent`s that describe registries of this repository, as `[registries.<registry_id>]` does")
+    registry_packages: tuple[str, ...] = option_row((), _texts, "installed Python packages whose registries this repository has: their entry points in the group `registry_pipeline.registries`")
     adapters: tuple[Adapter, ...] = option_row((), list_of(table(Adapter)), "`[[adapters]]`: run folders whose envelope is not run.json")
     roles: Roles = option_row(Roles(), table(Roles), "the table `[roles]`")
     entries: Entries = option_row(Entries(), table(Entries), "the table `[entries]`")
@@ -256,6 +272,8 @@ class Repository:
     # What one build has read: verified reports by reference, the names of run folders that belong to no registry, and the
     # state of pointer file and chain. None elsewhere, where everything is read again.
     memo: MutableMapping[Any, Any] | None = field(default=None, compare=False)
+    # The catalog of registries, once it is made.
+    catalogs: MutableMapping[str, Any] = field(default_factory=dict, compare=False)
 
     def path(self, relative: str) -> Path:
         """Return the absolute path of a repository-relative one."""
@@ -285,6 +303,12 @@ class Repository:
     def dagster_home(self) -> Path:
         """Where `ui` keeps Dagster's own state."""
         return self.state_root / "dagster"
+
+
+def find_own_artifact(own: OwnRegistry) -> str | None:
+    """Return the name that the one file of an own registry has in a run folder; None if files keep their names."""
+    is_one = len(own.sources) == 1 and not has_magic(own.sources[0])
+    return own.artifact or (PurePosixPath(own.sources[0]).name if is_one else None)
 
 
 def find_repository(named: Path | None = None, environ: Mapping[str, str] | None = None) -> Repository:

@@ -24,7 +24,17 @@ from schema_page import find_anchor, make_schemas_page
 
 from registry_pipeline.cli.group import CommandGroup
 from registry_pipeline.cli.program import program as command_line
-from registry_pipeline.config import Adapter, AdapterConstants, Captured, Config, DagsterTable, Entries, Roles, RunIndex
+from registry_pipeline.config import (
+    Adapter,
+    AdapterConstants,
+    Captured,
+    Config,
+    DagsterTable,
+    Entries,
+    OwnRegistry,
+    Roles,
+    RunIndex,
+)
 from registry_pipeline.config_types import REQUIRED, Option, options_of
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.registries.catalog import SHIPPED
@@ -38,6 +48,7 @@ SESSIONS: Final = (
     "docs/how-to.md",
     "docs/how-to-ci.md",
     "docs/how-to-sources.md",
+    "docs/how-to-own-registries.md",
     "docs/how-to-history.md",
     "docs/how-to-recording.md",
     "docs/how-to-archives.md",
@@ -87,6 +98,7 @@ def configuration_page() -> str:
     classes: dict[str, type] = {
         "": Config,
         "captured.<registry_id>.": Captured,
+        "registries.<registry_id>.": OwnRegistry,
         "adapters[].": Adapter,
         "adapters[].constants.": AdapterConstants,
         "roles.": Roles,

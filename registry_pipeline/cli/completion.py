@@ -16,11 +16,15 @@ COMPLETION_VARIABLE: Final = "_REGISTRY_PIPELINE_COMPLETE"
 SHELLS: Final = ("bash", "zsh", "fish")
 
 
-def complete_registry(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+def complete_registry(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Return the ids of registries that start with `incomplete`."""
-    from registry_pipeline.registries.catalog import SHIPPED  # noqa: PLC0415 - only for a completion
+    from registry_pipeline.config import find_repository  # noqa: PLC0415 - only for a completion
+    from registry_pipeline.registries.catalog import SHIPPED, catalog_of  # noqa: PLC0415 - likewise
 
-    return _select(SHIPPED.registries, incomplete)
+    catalog = SHIPPED
+    with suppress(RegistryPipelineError, OSError):
+        catalog = catalog_of(find_repository(find_repo_option(ctx)))
+    return _select(catalog.registries, incomplete)
 
 
 def complete_code(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

@@ -194,8 +194,10 @@ def _find_group(spec: RegistrySpec) -> str:
 def make_asset_attributes(spec: RegistrySpec) -> AssetAttributes:
     """Return the arguments of `@asset` for a registry."""
     # The report has neither a reader nor a builder.
-    calls = [call.path for call in (spec.reader, spec.builder) if isinstance(call, DeferredCall)] or [_RENDER]
-    file_names = (*spec.artifacts, *(pattern for pattern, _ in spec.schemas))
+    calls = [call.path for call in (spec.reader, spec.builder) if isinstance(call, DeferredCall)]
+    if not calls and not spec.is_own:
+        calls = [_RENDER]
+    file_names = (*spec.artifacts, *(pattern for pattern, _ in spec.schemas), *spec.source_paths)
     suffixes = {PurePosixPath(name).suffix.removeprefix(".") for name in file_names}
     description = f"{spec.title}\n\nEach materialization is a sealed run folder, which never changes."
     if spec.pointer:
@@ -204,11 +206,12 @@ def make_asset_attributes(spec: RegistrySpec) -> AssetAttributes:
         "name": spec.registry_id,
         "description": description,
         "group_name": _find_group(spec),
-        "kinds": {spec.kind, *suffixes},
+        # Of an own registry a pattern may end in anything, and not every text can be a kind.
+        "kinds": {spec.kind, *(suffix for suffix in suffixes if suffix.isalnum() and suffix.isascii())},
         "owners": list(OWNERS),
         "tags": {"registry_pipeline/operation": spec.operation_id} if spec.operation_id else {},
         "code_version": code_version(spec),
-        "metadata": make_code_references(*calls),
+        "metadata": make_code_references(*calls) if calls else {},
     }
 
 

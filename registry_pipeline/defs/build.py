@@ -32,7 +32,7 @@ from registry_pipeline.defs.sensors import (
 )
 from registry_pipeline.defs.sources import make_external_assets, make_source_assets
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
-from registry_pipeline.registries.catalog import catalog_of
+from registry_pipeline.registries.catalog import Catalog, catalog_of
 
 
 def build_defs(
@@ -80,10 +80,19 @@ def build_defs(
             failed_check_sensor,
         ],
         resources=make_resources(root),
+        metadata={code: "; ".join(messages) for code, messages in _group_messages(catalog).items()},
         # A process per step would spend seconds on imports where the step takes less.
         executor=in_process_executor,
     )
     return Definitions.merge(definitions, make_history_defs(catalog.spec_of(DAILY), config.history_start))
+
+
+def _group_messages(catalog: Catalog) -> dict[str, list[str]]:
+    # A misdeclared registry has no asset: the page of the code location says why.
+    messages: dict[str, list[str]] = {}
+    for problem in catalog.findings:
+        messages.setdefault(problem.code, []).append(f"{problem.message} -> {problem.hint}")
+    return messages
 
 
 def _find_root(named: Path | None) -> Path | RegistryPipelineError:

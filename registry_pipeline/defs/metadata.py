@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from dagster import MetadataValue, TableColumn, TableColumnConstraints, TableRecord, TableSchema
 
-from registry_pipeline import schema
 from registry_pipeline.canonical import json_line, parse_strict_csv, parse_utc, sha256_hex, short, utc_text
 from registry_pipeline.capture_table import is_reserved_name
 from registry_pipeline.config import Repository
@@ -25,6 +24,7 @@ from registry_pipeline.findings.display import (
 from registry_pipeline.findings.finding import Finding, Severity, plural
 from registry_pipeline.registries.base.delta import parse_delta_log
 from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.base.schemas import has_schema, read_schema_bytes
 from registry_pipeline.registries.base.sealed_input import find_main_artifact
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.pointer_file import read_pointers
@@ -247,11 +247,11 @@ def _make_columns_metadata(spec: RegistrySpec) -> Metadata:
 
 
 def make_column_schema(spec: RegistrySpec) -> TableSchema | None:
-    """Return the columns of a registry's records from its shipped JSON Schema; None without a schema or properties."""
+    """Return the columns of a registry's records from its JSON Schema; None without a schema or properties."""
     name = spec.schema_of(spec.artifact) if spec.artifacts else None
-    if name is None or not schema.has_schema(name):
+    if name is None or not has_schema(spec, name):
         return None
-    document = schema.read_schema(name)
+    document: Mapping[str, Any] = json.loads(read_schema_bytes(spec, name))
     record = document["items"] if document.get("type") == "array" and "items" in document else document
     properties = _resolve(document, record).get("properties", {})
     columns = [_make_column(column, document, _resolve(document, part)) for column, part in properties.items()]

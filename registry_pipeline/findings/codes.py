@@ -130,7 +130,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("ARTIFACT_MISSING", _E, "schema", "Schema validation", "the folder does not contain the artifact of the registry", _REBUILD_REGISTRY),
     ("SCHEMA_VIOLATION", _E, "schema", "Schema validation", "{detail}", "rebuild the registry with a builder of the same version as the schema"),
     ("SCHEMA_UNPARSABLE", _E, "schema", "Schema validation", "the artifact cannot be parsed: {detail}", _REBUILD_REGISTRY),
-    ("SCHEMA_UNKNOWN", _E, "schema", "Schema validation", "this version of registry-pipeline has no schema for {detail}", "use a version of registry-pipeline that knows this registry"),
+    ("SCHEMA_UNKNOWN", _E, "schema", "Schema validation", "this version of registry-pipeline has no schema for {detail}", "use a version of registry-pipeline that knows it, or check it in the repository whose registry-pipeline.toml describes it"),
     ("INPUT_REF_MISSING", _E, "schema", "Inputs", "an input that run.json names is missing: {detail}", "restore the run folder from a backup or another clone"),
     ("INPUT_ROOT_MISMATCH", _E, "schema", "Inputs", "the root hash of an input differs from the one in run.json: {detail}", "the input changed after it was used; restore it, or rebuild from a valid one"),
     ("INPUT_NOT_VERIFIED", _E, "schema", "Inputs", "an input that run.json names does not verify: {detail}", "run `registry-pipeline verify {run_id}` for the details, then rebuild from a valid input"),
@@ -226,6 +226,8 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("CONFIG_HISTORY_START", _I, "config", "drift_signals_daily", "history_start is not set, so drift_signals_daily has no partitions", "set history_start in registry-pipeline.toml"),
     ("CONFIG_REGISTRY_DISABLED", _I, "config", "Registries in use", "the registry is disabled in registry-pipeline.toml, so it is not built", "remove it from `disabled`, or add it to `enabled`, to build it"),
     ("CONFIG_REGISTRY_UNKNOWN", _E, "config", "Registries in use", "`{key}` names {name}, which {detail}", "correct the name; `registry-pipeline registries` lists all of them"),
+    ("CONFIG_REGISTRY_INVALID", _E, "config", "Own registries", "{name} describes no registry: {detail}", "correct it; until then this registry and what depends on it are not in the catalog, and nothing is built"),
+    ("CONFIG_PACKAGE_INVALID", _E, "config", "Own registries", "the package {name} of `registry_packages` cannot be used: {detail}", "install or correct the package, or remove it from `registry_packages`"),
     ("CONFIG_PUBLISH_ROOT_LINK", _W, "config", "Publishing a run folder", "the path of publish_root ({detail}) contains a symbolic link, so no run can be published there", "replace the link with the folder that it points to, or set publish_root to a folder without links"),
     ("CONFIG_GIT_UNREADABLE", _E, "config", "Working tree state", "the commit and the state of the working tree are unknown: {detail}", "install git, or fix the cause that the message names"),
     ("DIAGNOSTICS_NOT_RECORDED", _I, "diagnostics", "Diagnostics", "{detail}", "the verdict is valid without it; see `registry-pipeline roles diagnostics`"),
@@ -242,7 +244,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("CAPTURE_ENTRY_REMOVED", _W, "capture", "Captured registries", "the active snapshot lists {detail}, but the source does not", "restore the entry, because an applied migration stays in the ledger; to undo it, add a migration that reverts it"),
     ("CAPTURE_LATEST_INVALID", _W, "capture", "Captured registries", "LATEST.txt does not name a folder beside it: {detail}", "write one line into LATEST.txt: the name of a folder beside it"),
     ("CAPTURE_LEFT_OUT", _W, "capture", "Captured registries", "not captured: {detail}", "rename or move it if it belongs to the source"),
-    ("CAPTURE_SCHEMA_UNUSABLE", _W, "capture", "Captured registries", "the schema that [captured.{registry}] names cannot be used: {detail}", "correct the schema, or remove `schema` from registry-pipeline.toml"),
+    ("CAPTURE_SCHEMA_UNUSABLE", _W, "capture", "Captured registries", "the schema that [{table}.{registry}] names cannot be used: {detail}", "correct the schema, or `schema` in registry-pipeline.toml"),
     # Role packs (rules of `registry-pipeline roles rules`).
     # {published} starts with a space and names the baseline; it is empty if the baseline has no part in the finding.
     ("RR001", _E, "roles", "Role rules", "role_id {id} was published and is missing{published}", "restore {id}; to retire a role, set its lifecycle to deprecated"),

@@ -13,7 +13,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import ConfigError, EvidenceError, NotFoundError
 from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
 from registry_pipeline.registries.base.delta import PathChanges, find_changed_paths
-from registry_pipeline.registries.base.sealed_input import find_main_artifact, find_registry
+from registry_pipeline.registries.base.sealed_input import find_artifacts, find_main_artifact, find_registry
 from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.scan import find_dated_runs, list_run_folders
@@ -171,13 +171,16 @@ def _find_record_keys(catalog: Catalog, registry_id: str | None, relpaths: Seque
     """Return the names of the key fields by artifact, for all artifacts whose records have a key."""
     # A run may also contain an artifact of another registry: its name identifies its key.
     specs = catalog.registries
-    keys = {spec.relpath: spec.record_key for spec in specs.values() if spec.relpath and spec.record_key}
+    rows = (spec for spec in specs.values() if spec.record_key and not spec.is_own)
+    keys = {spec.relpath: spec.record_key for spec in rows if spec.relpath}
     spec = specs.get(registry_id or "")
     if spec is not None and spec.record_key:
         # A captured registry may keep the file name of its source, which the table cannot know.
         artifact = find_main_artifact(spec, relpaths)
         if artifact is not None:
             keys[artifact] = spec.record_key
+        if spec.is_own and spec.multi_file:
+            keys |= dict.fromkeys(find_artifacts(spec, relpaths), spec.record_key)
     return keys
 
 

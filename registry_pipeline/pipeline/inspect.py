@@ -16,12 +16,12 @@ from registry_pipeline.pointers.state import read_pointer_state
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
 from registry_pipeline.registries.base.drift import make_pathspecs
 from registry_pipeline.registries.base.reader import RegistrySpec
-from registry_pipeline.registries.base.seal_build import BuildRun
+from registry_pipeline.registries.base.seal_build import BuildRun, has_present_schema
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift, count_operations
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.entries.schemas import make_entry_pathspecs
 from registry_pipeline.registries.system_health.build import HealthFacts, HealthState, find_health_state
-from registry_pipeline.registries.validation import has_shipped_schema, verify_with_artifacts
+from registry_pipeline.registries.validation import verify_with_artifacts
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file, run_folder
 from registry_pipeline.runs.reference import PointerFile, SealedRef
@@ -156,7 +156,7 @@ def _verify_active_run(
     # The run registry may have a hundred thousand lines. If they need no validation, they are hashed and not kept.
     if is_activated and spec is not None and spec.kind == "built" and spec.artifact.endswith(".jsonl"):
         report = verify_folder(folder, display_path=ref.path, keep=find_needed_files(specs) - {spec.artifact})
-        if report.root_sha256 == ref.manifest_sha256 and has_shipped_schema(report, spec.artifact, spec):
+        if report.root_sha256 == ref.manifest_sha256 and has_present_schema(report, spec.artifact, spec):
             return report, check_run(report, specs, known_lines={spec.artifact: None})
     report = verify_with_artifacts(folder, ref.path, specs, registry_id)
     return report, check_run(report, specs)

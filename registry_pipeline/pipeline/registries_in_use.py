@@ -44,7 +44,7 @@ def _has_known_pointer(pointers: PointerFile, registry_id: str) -> bool:
 
 def _is_named(config: Config, spec: RegistrySpec) -> bool:
     """Return whether the toml names a registry, or a source of it that is not the default."""
-    if spec.registry_id in config.captured or spec.registry_id in (config.enabled or ()):
+    if spec.is_own or spec.registry_id in config.captured or spec.registry_id in (config.enabled or ()):
         return True
     default = Config()
     return spec.kind == "captured" and any(

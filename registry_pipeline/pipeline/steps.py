@@ -18,10 +18,11 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.pointers.chain import ACTIVATION_TAG
 from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
-from registry_pipeline.registries.base.reader import ChainFacts, Previous, RegistrySpec, SourceContext
+from registry_pipeline.registries.base.reader import BuilderError, ChainFacts, Previous, RegistrySpec, SourceContext
 from registry_pipeline.registries.base.seal_build import (
     BuildRun,
     build_run_files,
+    has_present_schema,
     refuse_linked_publish_root,
     seal_built,
 )
@@ -135,7 +136,10 @@ def build(
         return NotBuilt(spec.registry_id, all_findings)
     # (2) Build.
     as_of_utc, run_id = utc_text(run.started), str(RunId(run.started, spec.tag or spec.registry_id))
-    artifacts = spec.builder(gathered.inputs, BuildContext(run.started, as_of_utc, run.git, run_id))
+    try:
+        artifacts = spec.builder(gathered.inputs, BuildContext(run.started, as_of_utc, run.git, run_id))
+    except BuilderError as error:
+        return NotBuilt(spec.registry_id, sorted_findings([*all_findings, error.finding]))
     # (3) Record the inputs.
     refs = (*upstream_refs, *previous_refs, *gathered.registries, *list_head_inputs(run.head))
     inputs, check = Inputs(refs, gathered.files), gathered.check
@@ -279,7 +283,9 @@ def keep_unchanged(repository: Repository, run: BuildRun, built: Built) -> Built
     if lacks_check or find_foreign_id(repository, report) is not None:
         return built
     is_same = _has_same_artifacts if spec.is_kept_alone else partial(_says_same, repository, run, spec)
-    if not is_same(built, report):
+    # The schema of an own registry may change without a new version of this program.
+    has_old_schema = spec.is_own and not all(has_present_schema(report, name, spec) for name in built.artifacts.files)
+    if has_old_schema or not is_same(built, report):
         return built
     kept = make_sealed_run(spec.registry_id, ref, report)
     return replace(built, kept=kept, artifacts=_describe_kept(built.artifacts, report, spec.relpath))

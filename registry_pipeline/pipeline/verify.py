@@ -63,7 +63,9 @@ def check_paths(
     """
     specs = catalog_of(repository).registries
     keep = frozenset[str]() if only_seal else find_needed_files(specs)
-    check = partial(_check_found_run, repository=repository, keep=keep, only_seal=only_seal)
+    # Another process makes its own catalog: functions of packages need not be picklable.
+    sent = None if repository is None else replace(repository, catalogs={})
+    check = partial(_check_found_run, repository=sent, keep=keep, only_seal=only_seal)
     for done, checked in enumerate(map_in_processes(check, runs, jobs), 1):
         if on_done is not None:
             on_done(done)

@@ -135,11 +135,15 @@ class InconsistentInput:
 def find_inconsistent_inputs(
     active: Mapping[str, SealedRun], specs: Mapping[str, RegistrySpec]
 ) -> tuple[InconsistentInput, ...]:
-    """Return, sorted, each upstream input of an active run that is not active though its registry can have a run."""
+    """Return, sorted, each upstream input of an active run that is not active though its registry can have a run.
+
+    A registry that is in no catalog has an error of its own. Nobody can build it again, so it must not stop the others.
+    """
     # An active run whose folder is missing is not in `active`, so an input that names it is inconsistent.
     return tuple(
         InconsistentInput(registry_id, run.ref, upstream_id, recorded, None if upstream is None else upstream.ref)
         for registry_id, run in sorted(active.items())
+        if registry_id in specs
         for upstream_id, recorded in sorted(run.inputs.upstream().items())
         if can_be_active(specs.get(upstream_id))
         and ((upstream := active.get(upstream_id)) is None or upstream.ref.identity != recorded.identity)

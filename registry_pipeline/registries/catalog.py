@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -25,7 +25,7 @@ from registry_pipeline.registries import (
     scorecard,
     system_health,
 )
-from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.values import replace
 
@@ -100,7 +100,6 @@ _BUILT: Final = (
     op_status_table.SPEC,
     drift_signals.SPEC,
     drift_signals_daily.SPEC,
-    scorecard.SPEC,
 )
 
 
@@ -110,8 +109,10 @@ class Catalog:
     `registries` has all rows by id, each after those that it depends on; `build_order` has those that a build makes.
     """
 
-    def __init__(self, built: Iterable[RegistrySpec]) -> None:
-        rows = tuple(built)
+    def __init__(self, own: Iterable[RegistrySpec] = (), findings: tuple[Finding, ...] = ()) -> None:
+        """Add the repository's own registries, in dependency order; `findings` say what is wrong with others."""
+        self.findings: Final = findings
+        rows = _insert_own(tuple(own))
         # The delta log records the snapshots that a build makes of all other registries, so it is built last.
         logged = tuple(row.registry_id for row in rows if row.delta and not row.partitioned)
         table = (*rows, replace(delta_log.SPEC, after=logged), system_health.SPEC, *_WITHOUT_BUILDER)
@@ -119,8 +120,8 @@ class Catalog:
         self.build_order: Final = tuple(row for row in table if row.is_rebuilt)
         self.with_pointer: Final = tuple(row.registry_id for row in self.build_order if row.pointer)
         self.positions: Final = MappingProxyType({name: number for number, name in enumerate(self.registries)})
-        own = {row.tag: row.registry_id for row in table if row.tag and row.kind != "collection"}
-        self.own_tags: Final[Mapping[str, str]] = MappingProxyType(own)
+        tags = {row.tag: row.registry_id for row in table if row.tag and row.kind != "collection"}
+        self.own_tags: Final[Mapping[str, str]] = MappingProxyType(tags)
         self._record_tags = frozenset(row.tag for row in table if row.kind == "record")
         self._positions_by_tag = {row.tag: number for number, row in enumerate(table) if row.tag is not None}
 
@@ -155,8 +156,8 @@ class Catalog:
         return run_id.stamp, number, self._positions_by_tag.get(run_id.tag, -1), str(run_id)
 
     def check_registry_names(self, config: Config) -> tuple[Finding, ...]:
-        """Return a finding for each name in `enabled` and `disabled` that is unknown or cannot be disabled."""
-        findings: list[Finding] = []
+        """Return what is wrong with own registries, and with names in `enabled` and `disabled`."""
+        findings = list(self.findings)
         for key, names in (("enabled", config.enabled or ()), ("disabled", config.disabled)):
             for name in names:
                 detail = None
@@ -171,7 +172,20 @@ class Catalog:
         return sorted_findings(findings)
 
 
-SHIPPED: Final = Catalog(_BUILT)
+def _insert_own(own: Sequence[RegistrySpec]) -> tuple[RegistrySpec, ...]:
+    """Return the shipped rows that a build makes with the own ones before the scorecard, which counts them."""
+    late = {scorecard.SPEC.registry_id}
+    for row in own:
+        if late.intersection(row.depends_on):
+            late.add(row.registry_id)
+    before = tuple(row for row in own if row.registry_id not in late)
+    after = tuple(row for row in own if row.registry_id in late)
+    return (*_BUILT, *before, scorecard.SPEC, *after)
+
+
+# Few repositories need it, and it imports more than a bare Python has.
+_READ_OWN: Final = DeferredCall("registry_pipeline.registries.own.read_own_registries")
+SHIPPED: Final = Catalog()
 """The catalog without registries of a repository's own."""
 
 
@@ -190,9 +204,20 @@ def select_with_dependants(specs: Iterable[RegistrySpec], registry_ids: Iterable
 
 
 def catalog_of(repository: Repository | None) -> Catalog:
-    """Return the catalog of a repository; outside of one, the shipped one."""
-    del repository
-    return SHIPPED
+    """Return the catalog of a repository; outside of one, the shipped one.
+
+    It is made once for each `Repository`: commands and steps load their own.
+    """
+    if repository is None:
+        return SHIPPED
+    config = repository.config
+    if not (config.registries or config.registry_components or config.registry_packages):
+        return SHIPPED
+    catalog: Catalog | None = repository.catalogs.get("")
+    if catalog is None:
+        own = _READ_OWN(repository, SHIPPED.registries)
+        catalog = repository.catalogs[""] = Catalog(own.rows, own.findings)
+    return catalog
 
 
 # The health state and the report are made from these, and the chain consists of the last.

@@ -12,7 +12,7 @@ from registry_pipeline.config import Config, Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.read import hash_regular_file, read_regular_file
 from registry_pipeline.git.repository import read_commit_id
-from registry_pipeline.registries.base.capture import LATEST
+from registry_pipeline.registries.base.capture import LATEST, find_matches
 from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.registries.entries.schemas import SCHEMA_FOLDER
 from registry_pipeline.runs.reference import RunId
@@ -22,6 +22,7 @@ from registry_pipeline.values import value_type
 RUN_ROOTS: Final = "run_roots"
 GIT: Final = "git"
 _CAPTURED: Final = "captured."
+_OWN: Final = "registries."
 UNOBSERVED: Final = frozenset({"pointers"})
 """The names of what registries read that the pipeline itself writes."""
 _ONLY_LATEST: Final = "captured.derived_validation_reports"
@@ -80,15 +81,23 @@ def read_source(repository: Repository, name: str) -> SourceState:
     build does not change it, and it costs one listing for each root. That of `git` is the commit. Any other is the hash
     of all files, and of the schemas and waivers of the repository by which they are judged.
     """
-    paths = find_source_paths(repository.config, name)
+    if name.startswith(_OWN):
+        spec = catalog_of(repository).registries.get(name.removeprefix(_OWN))
+        paths = () if spec is None else spec.source_paths
+        # A schema of a package is not in the repository.
+        rule_paths = () if spec is None else tuple(path for path, _ in spec.own_schemas)
+    else:
+        paths, rule_paths = find_source_paths(repository.config, name), _find_rule_paths(repository.config, name)
     try:
         if name == GIT:
             commit = read_commit_id(repository.root, "HEAD")
             return SourceState("missing" if commit is None else "present", commit or "missing", (), 0)
         if name == RUN_ROOTS:
             return _make_state(paths, sorted(_list_run_folders(repository)), [])
+        if name.startswith(_OWN):
+            paths = tuple(path for pattern in paths for path in find_matches(repository, pattern).paths)
         files = sorted(_list_files(repository, paths, only_latest=name == _ONLY_LATEST))
-        rules = sorted(_list_files(repository, _find_rule_paths(repository.config, name)))
+        rules = sorted(_list_files(repository, rule_paths))
     except NotFoundError as error:
         return SourceState("missing", "missing", (), 0, error.message)
     except OSError as error:

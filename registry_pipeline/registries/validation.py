@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.registries.base.check_run import check_run, find_more_needed_files, find_needed_files
 from registry_pipeline.registries.base.reader import RegistrySpec
-from registry_pipeline.registries.base.seal_build import schema_copy_name
+from registry_pipeline.registries.base.seal_build import has_present_schema
 from registry_pipeline.registries.base.sealed_input import (
     find_artifacts,
     list_likely_artifacts,
@@ -23,7 +22,6 @@ from registry_pipeline.runs.pointer_file import read_pointer_hash, read_pointers
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport, Verdict
 from registry_pipeline.runs.verify import verify_folder
-from registry_pipeline.schema import schema_bytes
 from registry_pipeline.values import replace
 
 
@@ -88,17 +86,10 @@ def _read_known_lines(
         report = read_sealed_report(repository, spec, activated)
     except EvidenceError:
         return {}
-    known = {name: data for name, data in report.kept.items() if has_shipped_schema(report, name, spec)}
+    known = {name: data for name, data in report.kept.items() if has_present_schema(report, name, spec)}
     if activated != sealed.ref:
         return known
     return {name: None for name in known if name.endswith(".jsonl")}
-
-
-def has_shipped_schema(report: SealReport, artifact: str, spec: RegistrySpec) -> bool:
-    """Return whether the schema that was sealed with an artifact is the one that ships now."""
-    schema, copy = spec.schema_of(artifact), schema_copy_name(artifact)
-    digests = [entry.sha256 for entry in report.entries if entry.relpath == copy]
-    return schema is not None and digests == [sha256_hex(schema_bytes(schema))]
 
 
 def check_rules(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:

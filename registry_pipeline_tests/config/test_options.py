@@ -15,6 +15,7 @@ from registry_pipeline.config import (
     Config,
     DagsterTable,
     Entries,
+    OwnRegistry,
     Roles,
     RunIndex,
     parse_config,
@@ -23,8 +24,8 @@ from registry_pipeline.config_types import options_of
 from registry_pipeline.errors import ConfigError
 from registry_pipeline.values import fields
 
-CLASSES = {"": Config, "captured.<registry_id>.": Captured, "adapters[].": Adapter}
-CLASSES |= {"adapters[].constants.": AdapterConstants}
+CLASSES = {"": Config, "captured.<registry_id>.": Captured, "registries.<registry_id>.": OwnRegistry}
+CLASSES |= {"adapters[].": Adapter, "adapters[].constants.": AdapterConstants}
 CLASSES |= {"roles.": Roles, "entries.": Entries, "run_index.": RunIndex, "dagster.": DagsterTable}
 PAGE = Path(__file__).parents[2] / "docs/reference/configuration.md"
 GENERATOR = Path(__file__).parents[2] / "tools/docs.py"

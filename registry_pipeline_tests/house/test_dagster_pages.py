@@ -37,7 +37,8 @@ def test_each_attribute_of_the_component_is_on_the_page() -> None:
     section = REFERENCE.partition("\n## RegistryComponent\n")[2].partition("\n## ")[0]
     rows = [row.partition(" |")[0] for row in section.split("\n| ") if row.startswith("`")]
 
-    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(RegistryComponent.model_fields)
+    attributes = {field.alias or name for name, field in RegistryComponent.model_fields.items()}
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == attributes
 
 
 def test_each_format_is_on_the_page_with_its_file() -> None:

@@ -12,8 +12,9 @@ PRODUCT = ROOT / "registry_pipeline"
 TESTS = ROOT / "registry_pipeline_tests"
 # Names are relative to one of these folders. A file name without a folder may be anywhere below them.
 BASES = (ROOT, PRODUCT, PRODUCT / "registries", TESTS)
-# `roles`, `entries` and `run_index` are also tables of the toml, so their dotted names are options.
-PACKAGES = "cases|cli|defs|files|findings|git|pipeline|pointers|registries|runs|seal|yaml"
+# `roles`, `entries` and `run_index` are also tables of the toml, so their dotted names are options; so are the names
+# of `registries.<registry_id>`.
+PACKAGES = r"cases|cli|defs|files|findings|git|pipeline|pointers|registries(?!\.<)|runs|seal|yaml"
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "pyproject.toml", ROOT / "Makefile")

@@ -52,6 +52,8 @@ CODE: Final[Mapping[str, Worst]] = {
     "yaml.edit:_MARK": Worst("", "\n---x", ""),
     "yaml.edit:_ODD_LINE_ENDS": Worst("", "\r\n", ""),
     "yaml.document:_COMMENT": Worst("", " #\n", "#"),
+    "registries.own:_REGISTRY_ID": Worst("a", "_a", "_"),
+    "registries.own:_OPERATION_ID": Worst("a", ".-", "/"),
     "registries.base.sealed_input:_VERSION": Worst("_v", "1", "_2"),
     "capture_table:_FILE_NAME": Worst("a", ".b-", "é"),
     "findings.display:_BACKTICKS": Worst("", "`", "a"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -10,7 +11,7 @@ import click
 from registry_pipeline.cli.completion import complete_code
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter, format_template
-from registry_pipeline.errors import NotFoundError
+from registry_pipeline.errors import NotFoundError, RegistryPipelineError
 from registry_pipeline.findings.codes import CODES, rows_of_family
 from registry_pipeline.findings.finding import PREFIXES, CodeRow, did_you_mean
 
@@ -50,7 +51,7 @@ def explain_command(reporter: Reporter, word: tuple[str, ...]) -> int:
     elif first in PREFIXES.values():
         _print_codes(reporter, [row for row in CODES.values() if row.prefix == first], _print_table)
     else:
-        _print_word(reporter, _find_word(first))
+        _print_word(reporter, _find_word(reporter, first))
     return 0
 
 
@@ -75,20 +76,25 @@ def _read_words() -> Mapping[str, WordRow]:
     return WORDS
 
 
-def _find_word(word: str) -> WordRow:
+def _find_word(reporter: Reporter, word: str) -> WordRow:
     """Return the row of a word or registry; raise NotFoundError with a similar code or word if it is unknown."""
-    from registry_pipeline.findings.words import WordRow  # noqa: PLC0415 - not needed for a code
-    from registry_pipeline.registries.catalog import SHIPPED  # noqa: PLC0415 - likewise
+    from registry_pipeline.config import find_repository  # noqa: PLC0415 - not needed for a code
+    from registry_pipeline.findings.words import WordRow  # noqa: PLC0415 - likewise
+    from registry_pipeline.registries.catalog import SHIPPED, catalog_of  # noqa: PLC0415 - likewise
 
     # The verdict of many runs is printed as FAIL.
     words = _read_words()
     row = words.get(word) or words.get(word.lower()) or words.get(word.upper())
     if row is not None:
         return row
-    if word in SHIPPED.registries:
-        spec = SHIPPED.registries[word]
+    catalog = SHIPPED
+    # Without a repository, or with an invalid toml, the words of the program can be explained all the same.
+    with suppress(RegistryPipelineError):
+        catalog = catalog_of(find_repository(reporter.settings.repo))
+    if word in catalog.registries:
+        spec = catalog.registries[word]
         return WordRow(word, f"a registry ({spec.kind}): {spec.title}", "Registry table")
-    suggestion = did_you_mean(word.upper(), CODES) or did_you_mean(word, [*words, *SHIPPED.registries])
+    suggestion = did_you_mean(word.upper(), CODES) or did_you_mean(word, [*words, *catalog.registries])
     question = f"did you mean {suggestion}? " if suggestion else ""
     raise NotFoundError(f"there is no code {word}", f"{question}`registry-pipeline explain` lists all codes")
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
+from registry_pipeline.cli.run_argument import find_repository_for
 from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.registries.base.reader import RegistrySpec
-from registry_pipeline.registries.catalog import SHIPPED
+from registry_pipeline.registries.catalog import catalog_of
 
 
 @command(
@@ -22,7 +23,10 @@ def registries_command(reporter: Reporter) -> int:
 
     Shows what each one is, what it depends on, and why some can never be active.
     """
-    rows = [_describe_registry(spec) for spec in SHIPPED.registries.values()]
+    catalog = catalog_of(find_repository_for(reporter, ()))
+    rows = [_describe_registry(spec) for spec in catalog.registries.values()]
+    for problem in catalog.findings:
+        reporter.note(f"{problem.path}: {problem.message}")
     reporter.print_result({"registries": rows}, (), lambda page: _print_registries(page, rows))
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,6 +12,7 @@ from registry_pipeline.files.path_policy import SEAL_FILES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.base.schemas import has_schema, make_schema_validator
 from registry_pipeline.registries.base.sealed_input import (
     find_artifacts,
     find_registry,
@@ -21,7 +21,7 @@ from registry_pipeline.registries.base.sealed_input import (
 )
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.sealed_run import SealReport, Verdict
-from registry_pipeline.schema import PROBLEM_LIMIT, FileProblem, check_bytes, check_value, has_schema
+from registry_pipeline.schema import PROBLEM_LIMIT, FileProblem, check_bytes, check_value
 from registry_pipeline.values import replace
 
 ENVELOPE_SCHEMA: Final = "RUN_ENVELOPE_v0_1.schema.json"
@@ -33,7 +33,9 @@ _ENVELOPE: Final = "ENVELOPE_INVALID"
 
 def find_needed_files(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
     """Return the artifact names and patterns with a schema: `verify_folder` must keep their bytes for `check_run`."""
-    return frozenset(artifact for spec in specs.values() for artifact, _ in spec.schemas)
+    # An own registry of many files has a pattern for any file; `find_more_needed_files` finds those of its runs.
+    rows = (spec for spec in specs.values() if not (spec.is_own and spec.multi_file))
+    return frozenset(artifact for spec in rows for artifact, _ in spec.schemas)
 
 
 def find_more_needed_files(report: SealReport, specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
@@ -92,7 +94,7 @@ def _check_registry_run(
     relpaths = [entry.relpath for entry in report.entries]
     artifacts = find_artifacts(spec, relpaths)
     for artifact in artifacts:
-        problems = _check_artifact(report, artifact, spec.schema_of(artifact), known_lines.get(artifact, b""))
+        problems = _check_artifact(report, artifact, spec, known_lines.get(artifact, b""))
         yield from _make_findings(f"{report.path}/{artifact}", problems, severity)
     if not is_named:
         return
@@ -147,15 +149,21 @@ def _check_envelope(run_json: Mapping[str, Any], report: SealReport) -> Iterator
 
 
 def _check_artifact(
-    report: SealReport, artifact: str, schema: str | None, known_lines: bytes | None
+    report: SealReport, artifact: str, spec: RegistrySpec, known_lines: bytes | None
 ) -> Iterator[FileProblem]:
+    schema = spec.schema_of(artifact)
     if schema is None or known_lines is None:
         return
     data = report.kept.get(artifact)
-    if not has_schema(schema):
+    if not has_schema(spec, schema):
         yield FileProblem("SCHEMA_UNKNOWN", "", f"{artifact} ({schema} does not ship)")
     elif data is not None:
-        yield from check_bytes(artifact, data, partial(check_value, schema), known_lines)
+        try:
+            validate = make_schema_validator(spec, schema)
+        except ValueError as error:
+            yield FileProblem("SCHEMA_UNKNOWN", "", f"{artifact} ({schema} cannot be used: {error})")
+            return
+        yield from check_bytes(artifact, data, validate, known_lines)
     elif report.verdict == "pass":
         # Bytes are kept for verified files only; a file that is broken has a finding of the seal.
         raise ValueError(f"{artifact} was not kept: verify with keep=find_needed_files(specs) | find_more_needed_files")

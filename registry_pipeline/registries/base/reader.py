@@ -76,6 +76,11 @@ class RegistrySpec:
     rules: Callable[..., Any] | None = None
     # Whether the reader is given what the activation chain says about runs (`SourceContext.chain`).
     reads_chain: bool = False
+    # Described by the toml of a repository, or by a Python package that the toml names.
+    is_own: bool = False
+    # Of such a registry: the paths or globs of its sources, and the content of its schemas by their names.
+    source_paths: tuple[str, ...] = ()
+    own_schemas: tuple[tuple[str, bytes], ...] = ()
     # Returns whether an artifact says the same as in the active run, although its bytes differ:
     # (active, built, is_own_run) -> bool. Without it other bytes are other content.
     says_same: Callable[..., bool] | None = None
@@ -107,12 +112,13 @@ class RegistrySpec:
     @property
     def is_kept_alone(self) -> bool:
         """Whether an unchanged run is kept even if the same build seals others: a capture or a log."""
-        return self.kind == "captured" or self.append_only
+        # A capture that names upstream registries must name the runs that are active with it.
+        return (self.kind == "captured" and not self.depends_on) or self.append_only
 
     @property
     def is_one_capture(self) -> bool:
         """Whether a run captures one file, which may have a name of the repository's choice."""
-        return self.kind == "captured" and not self.multi_file
+        return self.kind == "captured" and not self.multi_file and len(self.artifacts) == 1
 
     def schema_of(self, artifact: str) -> str | None:
         """Return the schema file of an artifact, or None.
@@ -182,6 +188,15 @@ class BuildInputs:
     coverage: Mapping[str, Any] | None = None
     # The result of the check of the source; its findings are reported with the sealed run.
     check: CaptureCheck | None = None
+
+
+class BuilderError(Exception):
+    """The builder of a package failed, or its result cannot be sealed; `finding` says why."""
+
+    def __init__(self, problem: Finding) -> None:
+        """Keep the finding."""
+        super().__init__(problem.message)
+        self.finding = problem
 
 
 def find_foreign_repository_id(

@@ -8,8 +8,7 @@ from functools import cache, partial
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from registry_pipeline import schema
-from registry_pipeline.canonical import json_document, utc_text
+from registry_pipeline.canonical import json_document, sha256_hex, utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.files.path_policy import SEAL_FILES
@@ -18,10 +17,11 @@ from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.repository import read_git_state
 from registry_pipeline.git.values import GitState
 from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.base.schemas import read_schema_bytes
 from registry_pipeline.registries.base.sealed_input import find_main_artifact
 from registry_pipeline.runs.envelope import COMPARISON
 from registry_pipeline.runs.reference import RunId, SealedRef
-from registry_pipeline.runs.sealed_run import Built, SealedRun
+from registry_pipeline.runs.sealed_run import Built, SealedRun, SealReport
 from registry_pipeline.runs.writer import PublishedFolder, find_sealed_folder, seal_folders
 from registry_pipeline.values import field, replace, value_type
 
@@ -170,6 +170,13 @@ def schema_copy_name(artifact: str) -> str:
     return f"{PurePosixPath(artifact).stem}.schema.json"
 
 
+def has_present_schema(report: SealReport, artifact: str, spec: RegistrySpec) -> bool:
+    """Return whether the schema that was sealed with an artifact is the one that the registry has now."""
+    name, copy = spec.schema_of(artifact), schema_copy_name(artifact)
+    digests = [entry.sha256 for entry in report.entries if entry.relpath == copy]
+    return name is not None and digests == [sha256_hex(read_schema_bytes(spec, name))]
+
+
 def make_builder_name(registry_id: str) -> str:
     """Return the name of a registry's builder in run.json."""
     return f"registry_pipeline.{registry_id}"
@@ -192,7 +199,7 @@ def build_run_files(
     for artifact in built.artifacts.files:
         name = spec.schema_of(artifact)
         if name is not None:
-            files[schema_copy_name(artifact)] = schema.schema_bytes(name)
+            files[schema_copy_name(artifact)] = read_schema_bytes(spec, name)
     outputs = sorted((*files, "run.json", *SEAL_FILES))
     builder = {"name": make_builder_name(spec.registry_id), "version": read_version()}
     files["run.json"] = json_document(make_run_json(repository_id, run, spec, built, run_id, outputs, builder))

@@ -102,7 +102,9 @@ def find_registry(
     if isinstance(name, str) and name:
         return name, True
     names = set(relpaths)
-    return next((key for key, spec in specs.items() if spec.artifacts and spec.artifacts[0] in names), None), False
+    # An own registry is always named: its artifact may have a common name, such as prices.json.
+    rows = ((key, spec) for key, spec in specs.items() if spec.artifacts and not spec.is_own)
+    return next((key for key, spec in rows if spec.artifacts[0] in names), None), False
 
 
 def find_artifacts(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ...]:
@@ -229,8 +231,8 @@ def _read_claim(
 
 
 def list_main_artifacts(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
-    """Return the names of the main artifacts of all registries."""
-    return frozenset(spec.artifacts[0] for spec in specs.values() if spec.artifacts)
+    """Return the names of the main artifacts that show to which registry a folder belongs."""
+    return frozenset(spec.artifacts[0] for spec in specs.values() if spec.artifacts and not spec.is_own)
 
 
 def claims_no_registry(documents: Documents, artifacts: frozenset[str]) -> bool:

@@ -11,7 +11,7 @@ from stat import S_ISDIR, S_ISLNK
 from typing import Any, Final
 
 from registry_pipeline.canonical import parse_strict_csv, try_parse_strict_json
-from registry_pipeline.config import Repository
+from registry_pipeline.config import OwnRegistry, Repository
 from registry_pipeline.findings.display import printable
 from registry_pipeline.registries.base.capture import LATEST, CaptureReader
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
@@ -93,6 +93,24 @@ def read_derived_validation_inputs(repository: Repository, context: SourceContex
     for file_name in names or ():
         capture.capture_file(f"{folder}/{file_name}", file_name, check_schema=file_name == _REPORT)
     return capture.make_build_inputs()
+
+
+def read_own_inputs(registry_id: str, own: OwnRegistry, repository: Repository, context: SourceContext) -> BuildInputs:
+    """Capture the files of a registry of the repository's own."""
+    capture = CaptureReader(registry_id, repository, context, own)
+    capture.capture_matches(own.sources)
+    data = None if capture.refused or not capture.artifact else capture.files.get(capture.artifact)
+    return capture.make_build_inputs(None if data is None else _count_records(capture.artifact, data))
+
+
+def _count_records(name: str, data: bytes) -> int:
+    """Return the number of records of a captured file: lines, rows, the items of a list; else 1, the document."""
+    if name.endswith(".jsonl"):
+        return data.count(b"\n")
+    if name.endswith(".csv"):
+        return sum(1 for _ in parse_strict_csv(data)) - 1
+    document = None if name.endswith(".yaml") else try_parse_strict_json(data)
+    return len(document) if isinstance(document, list) else 1
 
 
 def _parse_latest(repository: Repository, source: str, data: bytes) -> tuple[str, str]:
