@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.runs.envelope import CaptureCheck, InputFile, InputRegistry, is_foreign, stated_repository_id
@@ -27,6 +27,29 @@ class DeferredCall:
         """Import the function and call it."""
         module, _, name = self.path.rpartition(".")
         return getattr(import_module(module), name)(*args, **kwargs)
+
+
+@value_type
+class Contracts:
+    """What the registry catalog states of a registry beside its row; the words are those of its schema.
+
+    "Registry table" in docs/reference/specification.md defines them.
+    """
+
+    write_policy: str
+    seal_model: str
+    query_contract: str
+    authority_class: str
+
+
+_AUTHORITY: Final[Mapping[Kind, str]] = {
+    "built": "derived",
+    "captured": "source_copy",
+    "collection": "source_copy",
+    "record": "control",
+    "rendered": "presentation",
+    "external": "external",
+}
 
 
 @value_type
@@ -56,6 +79,8 @@ class RegistrySpec:
     partitioned: bool = False
     # Continues its own last run; an unchanged source makes no new run.
     append_only: bool = False
+    # Its rules refuse a snapshot that lacks something of the previous one.
+    keeps_earlier: bool = False
     # The Dagster check of the rules that no schema expresses.
     rules_check_name: str = "rules"
     # The fields that identify a record of the main artifact.
@@ -108,6 +133,19 @@ class RegistrySpec:
     def is_one_capture(self) -> bool:
         """Whether a run captures one file, which may have a name of the repository's choice."""
         return self.kind == "captured" and not self.multi_file
+
+    @property
+    def contracts(self) -> Contracts:
+        """How the registry is written, sealed and read, and what its content decides."""
+        authority = _AUTHORITY[self.kind]
+        if self.kind == "external":
+            return Contracts("none", "none", "none", authority)
+        if self.kind == "collection" or self.partitioned:
+            return Contracts("per_member", "run_folder_per_member", "member", authority)
+        if self.kind == "record" or self.append_only:
+            return Contracts("append_only", "hash_chain", "chain_head", authority)
+        write_policy = "append_only" if self.keeps_earlier else "replace"
+        return Contracts(write_policy, "run_folder", "active_run" if self.pointer else "newest_run", authority)
 
     def schema_of(self, artifact: str) -> str | None:
         """Return the schema file of an artifact, or None.
