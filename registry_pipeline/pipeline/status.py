@@ -30,7 +30,7 @@ from registry_pipeline.registries.base.reader import Previous, RegistrySpec, Sou
 from registry_pipeline.registries.base.seal_build import BuildRun, check_publish_root, list_own_paths
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift
-from registry_pipeline.registries.catalog import REGISTRIES, check_registry_names, is_enabled, spec_of
+from registry_pipeline.registries.catalog import REGISTRIES, check_registry_names, find_disabled, is_enabled, spec_of
 from registry_pipeline.registries.run_registry.read import find_excluded_runs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
@@ -199,6 +199,7 @@ def _explain_inactive(
         marked_bad=inspection.chain.marked_bad,
         rolled_back_runs=inspection.chain.rolled_back_runs,
         repository_id=repository.config.repository_id,
+        disabled=find_disabled(repository.config),
     )
     return explain_newest_runs(read_claims(repository.root, inactive), state, pointers_valid=not inspection.refuses)
 

@@ -161,6 +161,11 @@ def is_enabled(config: Config, registry_id: str) -> bool:
     return registry_id not in config.disabled and (config.enabled is None or registry_id in config.enabled)
 
 
+def find_disabled(config: Config) -> frozenset[str]:
+    """Return the registries that the configuration does not allow to build."""
+    return frozenset(name for name in REGISTRIES if not is_enabled(config, name))
+
+
 def check_registry_names(config: Config) -> tuple[Finding, ...]:
     """Return a finding for each name in `enabled` and `disabled` that is no registry, or that cannot be disabled."""
     findings: list[Finding] = []

@@ -71,6 +71,7 @@ def test_a_named_registry_is_built_with_its_dependants(built: Repository) -> Non
     assert [row["registry_id"] for row in result.document("build")["built"]] == [
         "op_status_table",
         "drift_signals",
+        "governance_scorecard",
         "registry_delta_log",
     ]
     assert result.code == 0

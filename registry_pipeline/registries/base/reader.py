@@ -68,6 +68,8 @@ class RegistrySpec:
     tag: str | None = None
     # Upstream registries, whose snapshots a build reads.
     depends_on: tuple[str, ...] = ()
+    # Those of them without which it is built too.
+    optional_upstream: tuple[str, ...] = ()
     # Registries that are built before it in one rebuild, without being upstream.
     after: tuple[str, ...] = ()
     # Registries whose active snapshot a build reads with the role `previous`.
@@ -194,6 +196,8 @@ class SourceContext:
     commit: str | None = None
     # Given to registries whose row says `reads_chain`.
     chain: ChainFacts | None = None
+    # Returns the registries that the repository does not use; likewise.
+    find_unused: Callable[[], frozenset[str]] | None = None
     # The registry table.
     specs: Mapping[str, RegistrySpec] = field(default_factory=dict)
     # False for a build that is only previewed.
