@@ -97,7 +97,7 @@ def make_registry_asset(spec: RegistrySpec, settings: DagsterTable) -> AssetsDef
         io_manager_key=SEALED_IO,
         retry_policy=retry,
         freshness_policy=FreshnessPolicy.time_window(timedelta(hours=hours)) if hours else None,
-        automation_condition=make_registry_condition(settings.rebuild) if spec.pointer else None,
+        automation_condition=make_registry_condition(settings.rebuild, spec.registry_id) if spec.pointer else None,
         **make_asset_attributes(spec),
     )
     def build_registry(
