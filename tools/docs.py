@@ -28,7 +28,7 @@ from registry_pipeline.config import Adapter, Captured, Config, DagsterTable, En
 from registry_pipeline.config_types import REQUIRED, Option, options_of
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.registries.base.reader import Contracts
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.values import asdict, fields
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -73,7 +73,7 @@ def registries_page() -> str:
         "| registry | kind | artifacts | operation | tag | built from | pointer |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in REGISTRIES.values():
+    for row in SHIPPED.registries.values():
         pointer = "yes" if row.pointer and row.kind != "external" else f"no: {row.excluded_because}"
         built_from = ", ".join((*row.depends_on, *row.sources)) or "-"
         artifacts = ", ".join(f"`{name}`" for name in row.artifacts) or "-"
@@ -87,7 +87,7 @@ def registries_page() -> str:
         f"| registry | {' | '.join(f'`{name}`' for name in fields(Contracts))} |",
         f"|{'---|' * (len(fields(Contracts)) + 1)}",
     ]
-    for row in REGISTRIES.values():
+    for row in SHIPPED.registries.values():
         lines.append(f"| {row.registry_id} | {' | '.join(asdict(row.contracts).values())} |")
     return _HEAD + "\n".join(lines) + "\n"
 

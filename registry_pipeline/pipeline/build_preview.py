@@ -11,7 +11,7 @@ from registry_pipeline.pipeline.rebuild import REPORT, Builds, BuiltRow, build_r
 from registry_pipeline.pipeline.steps import add_chain_head, keep_unchanged
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.sealed_run import NotBuilt
 from registry_pipeline.values import replace, value_type
 
@@ -55,7 +55,7 @@ def preview_build(
         on_step=lambda _step, registry_id: on_step(registry_id),
         write_caches=False,
     )
-    selected = select_registries(repository.config, registry_ids, only=only)
+    selected = select_registries(repository, registry_ids, only=only)
     with_pointer = [spec for spec in selected if spec.pointer]
     unchanged = None if force else builds.find_unchanged(with_pointer)
     rows = [_make_kept_row(row) for row in unchanged or ()]
@@ -85,7 +85,7 @@ def preview_build(
 
 def _preview_report(builds: Builds, changed: Collection[str]) -> PreviewRow:
     """Return the row of the health report, which the build renders after it has activated what changed."""
-    pending = tuple(name for name in spec_of(REPORT).depends_on if name in changed)
+    pending = tuple(name for name in catalog_of(builds.repository).spec_of(REPORT).depends_on if name in changed)
     if pending:
         return PreviewRow(REPORT, "depends", because_of=pending)
     return PreviewRow(REPORT, "new", build_report(builds.repository, builds.run).artifacts.records)

@@ -11,7 +11,7 @@ import pytest
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.registries.base.reader import Contracts
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.schema import schema_bytes
 from registry_pipeline.values import fields
 from registry_pipeline_tests.cli.conftest import Repository, call, environment
@@ -23,7 +23,7 @@ def test_status_shows_the_active_run_and_its_actor_for_each_registry(seen: Repos
     document = seen("status", "--json").document("status")
 
     by_id = {row["registry_id"]: row for row in document["registries"]}
-    assert set(by_id) == set(REGISTRIES) - {"pointer_activation"}
+    assert set(by_id) == set(SHIPPED.registries) - {"pointer_activation"}
     row = by_id["run_registry"]
     assert row["active"] | {"manifest_sha256": ""} == {
         "run_id": RUN_REGISTRY,
@@ -174,7 +174,7 @@ def test_explain_lists_every_code_and_suggests_a_similar_one(seen: Repository) -
 def test_registries_are_the_rows_of_the_catalog(seen: Repository) -> None:
     document = seen("registries", "--json").document("registries")
 
-    assert [row["registry_id"] for row in document["registries"]] == list(REGISTRIES)
+    assert [row["registry_id"] for row in document["registries"]] == list(SHIPPED.registries)
     assert all(row["pointer"] or row["excluded_because"] for row in document["registries"])
     assert "an external database" in seen("registries").out
 
@@ -201,7 +201,7 @@ def test_names_from_run_folders_never_reach_the_terminal_raw(built: Repository) 
 def test_the_catalog_says_of_every_registry_how_it_is_written_sealed_read_and_what_it_decides(seen: Repository) -> None:
     rows = {row["registry_id"]: row for row in seen("registries", "--json").document("registries")["registries"]}
 
-    assert set(rows) == set(REGISTRIES)
+    assert set(rows) == set(SHIPPED.registries)
     assert {
         name: tuple(rows[name][key] for key in fields(Contracts)) for name in EXPECTED_CONTRACTS
     } == EXPECTED_CONTRACTS
@@ -229,12 +229,12 @@ def test_every_word_of_the_catalog_is_in_the_schema_and_in_the_specification() -
     page = (Path(__file__).parents[2] / "docs/reference/specification.md").read_text(encoding="utf-8")
 
     for name in fields(Contracts):
-        used = {getattr(spec.contracts, name) for spec in REGISTRIES.values()}
+        used = {getattr(spec.contracts, name) for spec in SHIPPED.registries.values()}
         assert used == set(properties[name]["enum"])
         assert all(f"| `{word}` |" in page for word in used - {"none"})
 
 
 def test_what_a_row_says_of_itself_agrees_with_its_pointer() -> None:
-    for spec in REGISTRIES.values():
+    for spec in SHIPPED.registries.values():
         assert (spec.contracts.query_contract == "active_run") == can_be_active(spec)
         assert (spec.contracts.seal_model == "none") == (spec.tag is None)

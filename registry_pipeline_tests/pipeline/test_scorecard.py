@@ -14,7 +14,7 @@ from registry_pipeline.config import load_repository
 from registry_pipeline.pipeline.status import read_status
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.sealed_input import read_active_run
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.sealed_run import Activation
 from registry_pipeline_tests.captured_sources import INDEX
@@ -66,10 +66,10 @@ def test_the_registries_that_it_calls_sealed_are_those_that_sha256sum_accepts(wo
 
     pointers = json.loads(world.repository.pointer_path.read_bytes())["pointers"]
     active = {p["registry_id"]: p["active_ref"]["run_id"] for p in pointers if p["active_ref_known"] is True}
-    newest = {name: sorted(world.runs.glob(f"*__{spec.tag}")) for name, spec in REGISTRIES.items() if spec.tag}
+    newest = {name: sorted(world.runs.glob(f"*__{spec.tag}")) for name, spec in SHIPPED.registries.items() if spec.tag}
     sealed = [
         name
-        for name in REGISTRIES
+        for name in SHIPPED.registries
         if (run := active.get(name) or (newest.get(name) and newest[name][-1].name))
         and subprocess.run(
             ["sha256sum", "-c", "--status", "MANIFEST.sha256"], cwd=world.runs / run, check=False
@@ -77,9 +77,9 @@ def test_the_registries_that_it_calls_sealed_are_those_that_sha256sum_accepts(wo
         == 0
     ]
     assert registries["sealed"] == len(sealed)
-    assert (registries["total"], registries["pointer_known"]) == (len(REGISTRIES), len(active))
+    assert (registries["total"], registries["pointer_known"]) == (len(SHIPPED.registries), len(active))
     assert {row["registry_id"] for row in registries["unknown"]} == {
-        name for name, spec in REGISTRIES.items() if spec.pointer and name not in active
+        name for name, spec in SHIPPED.registries.items() if spec.pointer and name not in active
     }
 
 
@@ -100,7 +100,7 @@ def test_the_counted_runs_are_recorded_as_previous(built: World) -> None:
 
     built.build("governance_scorecard", minutes=1)
 
-    sealed = read_active_run(built.repository, spec_of("governance_scorecard"))
+    sealed = read_active_run(built.repository, SHIPPED.spec_of("governance_scorecard"))
     assert sealed is not None
     assert sealed.inputs.upstream() == {"op_status_table": before.active("op_status_table")}
     assert {i.registry_id: i.ref for i in sealed.inputs.registries} == {
@@ -122,8 +122,8 @@ def test_a_catalog_that_is_gone_makes_no_scorecard_and_moves_nothing(built: Worl
 def test_the_first_scorecard_counts_the_operations_of_the_table_that_the_same_build_sealed(world: World) -> None:
     world.build()
 
-    table = read_active_run(world.repository, spec_of("op_status_table"))
-    sealed = read_active_run(world.repository, spec_of("governance_scorecard"))
+    table = read_active_run(world.repository, SHIPPED.spec_of("op_status_table"))
+    sealed = read_active_run(world.repository, SHIPPED.spec_of("governance_scorecard"))
     assert table is not None
     assert sealed is not None
     assert sealed.inputs.upstream() == {"op_status_table": table.ref}
@@ -250,7 +250,7 @@ def test_a_registry_without_a_source_does_not_count_until_it_has_one(world: Worl
     figures = scorecard(world)["registries"]
 
     assert figures["sealed_with_source"]["of"] == before + 1
-    assert figures["total"] == len(REGISTRIES)
+    assert figures["total"] == len(SHIPPED.registries)
 
 
 def test_what_counts_is_what_status_calls_in_use_apart_from_records_and_the_scorecard_itself(built: World) -> None:

@@ -19,7 +19,7 @@ from registry_pipeline.findings.finding import plural
 from registry_pipeline.pipeline.rebuild import REPORT, render
 from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.system_health.build import REPORT as MARKDOWN
 from registry_pipeline.registries.system_health.build import SUMMARY, describe_outdated_ages
 from registry_pipeline.runs.reference import RunId
@@ -55,7 +55,7 @@ def report_command(reporter: Reporter, output: Path | None) -> int:
     repository, now = find_repository(reporter.settings.repo), reporter.settings.now
     sealed = render(repository, start_build_run(repository, now))
     # What is printed and copied is read back, verified.
-    files = read_sealed_report(repository, spec_of(REPORT), sealed.ref).kept
+    files = read_sealed_report(repository, catalog_of(repository).spec_of(REPORT), sealed.ref).kept
     if output is not None:
         overwrite_file(output, files[_BY_SUFFIX[output.suffix]])
     summary = json.loads(files[SUMMARY])
