@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.values import Operation, OperationCatalog, RegistryState
 from registry_pipeline.registries.scorecard.build import ARTIFACT, ScorecardInputs, build_scorecard
+from registry_pipeline.registries.scorecard.read import _find_observed
 from registry_pipeline.schema import check_value
 from registry_pipeline_tests.registries.builder_values import CONTEXT, context
 
@@ -172,3 +175,17 @@ def test_the_content_hash_does_not_know_the_time() -> None:
 
     assert build_scorecard(given, CONTEXT).content_sha256 == build_scorecard(given, later).content_sha256
     assert build_scorecard(given, CONTEXT).files != build_scorecard(given, later).files
+
+
+@pytest.mark.parametrize(
+    ("table", "observed"),
+    [
+        ([{"operation_id": "OP-A01", "run_evidence_state": "OBSERVED"}, {"operation_id": "OP-A02"}], {"OP-A01"}),
+        ([1, {"run_evidence_state": "OBSERVED"}], {"None"}),
+        ({"rows": []}, None),
+    ],
+)
+def test_a_table_of_an_older_tool_that_has_another_shape_is_no_traceback(table: Any, observed: set[str] | None) -> None:
+    files = {"OPERATION_STATUS_TABLE_v0_1.json": json.dumps(table).encode()}
+
+    assert _find_observed(SourceContext(upstream={"op_status_table": files})) == observed

@@ -62,6 +62,7 @@ def build_scorecard(inputs: ScorecardInputs, context: BuildContext) -> Artifacts
         "executables_orphaned": len(figures["executables"]["orphaned"]),
         "registries_sealed": figures["registries"]["sealed"],
         "registries_with_source": figures["registries"]["sealed_with_source"]["of"],
+        "registries_sealed_with_source": figures["registries"]["sealed_with_source"]["count"],
         "pointers_known": figures["registries"]["pointer_known"],
     }
     return Artifacts({ARTIFACT: json_document(document)}, 1, sha256_hex(json_line(content)), metrics)

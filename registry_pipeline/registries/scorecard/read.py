@@ -98,8 +98,12 @@ def _find_observed(context: SourceContext) -> frozenset[str] | None:
     """Return the observed operations of the table that this build run sealed, or else of the active one."""
     if _TABLE not in context.upstream:
         return None
-    rows = parse_upstream_json(read_upstream_artifact(context, _TABLE), _TABLE)
-    return frozenset(row["operation_id"] for row in rows if row["run_evidence_state"] == "OBSERVED")
+    table = parse_upstream_json(read_upstream_artifact(context, _TABLE), _TABLE)
+    # The active table may be of an older tool, which no schema has checked.
+    if not isinstance(table, list):
+        return None
+    rows = [row for row in table if isinstance(row, dict) and row.get("run_evidence_state") == "OBSERVED"]
+    return frozenset(str(row.get("operation_id")) for row in rows)
 
 
 def _find_named_paths(catalog: OperationCatalog) -> dict[str, frozenset[str]]:
