@@ -103,6 +103,7 @@ def test_the_counted_runs_are_recorded_as_previous(built: World) -> None:
     sealed = read_active_run(built.repository, SHIPPED.spec_of("governance_scorecard"))
     assert sealed is not None
     assert sealed.inputs.upstream() == {"op_status_table": before.active("op_status_table")}
+    assert len({i.ref for i in sealed.inputs.registries}) == len(sealed.inputs.registries)
     assert {i.registry_id: i.ref for i in sealed.inputs.registries} == {
         p.registry_id: p.ref for p in before.pointers if p.known is True
     } | {"pointer_activation": chain.head.ref}
