@@ -85,7 +85,7 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     log that has not changed keeps its run without --force. If no registry has changed since its active run, apart from
     times and the runs of this tool, nothing is sealed: the build is up to date. What depends on a failed registry is
     not built. All new valid runs are then activated in one move, and the health report is rendered; --only and
-    --no-activate skip both. system_health_report names the report: it is rendered in any case. With REGISTRY, builds it
+    --no-activate skip both. With system_health_report it is rendered in any case. With REGISTRY, builds that registry
     and all that depends on it; without, all. A run that would mix the active set stays sealed and is not activated
     (exit 5). Existing run folders are never changed. A build waits up to 30 seconds for another one, then exits 6.
 
