@@ -411,15 +411,16 @@ def render_after_change(
 
     If nothing is active to render from, it is an info, or a warning if the report `is_named` by the command.
     """
-    severity = None
     # The pointers have moved already, so a failure must not hide what the command did.
     try:
         return render(repository, run), ()
     except (RegistryPipelineError, OSError, KeyboardInterrupt, SystemExit) as error:
-        detail = _describe_error(error)
-        if isinstance(error, RefusedError) and not is_named:
-            severity = Severity.INFO  # nothing to render from: not a failure
-    return None, (finding("REPORT_NOT_RENDERED", repository.config.publish_root, detail=detail, severity=severity),)
+        found = finding("REPORT_NOT_RENDERED", repository.config.publish_root, detail=_describe_error(error))
+        if isinstance(error, RefusedError):
+            # Nothing to render from: not a failure, and `report` would be refused, too.
+            severity = found.severity if is_named else Severity.INFO
+            found = replace(found, severity=severity, hint=f"do not repeat the command; {error.advice}")
+    return None, (found,)
 
 
 def _describe_error(error: BaseException) -> str:

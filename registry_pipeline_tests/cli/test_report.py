@@ -212,7 +212,7 @@ def test_a_report_that_is_named_and_cannot_be_rendered_after_a_move_is_missing(k
     (missing,) = [f for f in document["findings"] if f["code"] == "REPORT_NOT_RENDERED"]
     assert missing["severity"] == "warning"
     assert "none is active" in missing["message"]
-    assert "registry-pipeline report" in missing["hint"]
+    assert "registry-pipeline build" in missing["hint"]
 
 
 def test_what_a_dry_run_says_of_the_report_is_what_the_build_does(built: Repository) -> None:
