@@ -224,9 +224,9 @@ def make_report_asset(catalog: Catalog) -> AssetsDefinition:
                 run = _start_report_run(repository, context.run.run_id)
                 sealed = rebuild.render(repository.load(), run)
             except RefusedError as refused:
-                # In a run with the pointers it is no failure that nothing is active yet.
+                # In a run with the pointers (all assets: no selection) it is no failure that nothing is active yet.
                 selected = context.run.asset_selection
-                if selected is not None and AssetKey(POINTERS_ASSET) not in selected:
+                if selected and AssetKey(POINTERS_ASSET) not in selected:
                     raise
                 context.log.warning(printable(f"not rendered: {refused.message}. Next: {refused.advice}"))
                 return MaterializeResult(
