@@ -239,6 +239,9 @@ class Config:
         "docs/runbooks/option_threshold_registry_runbook.md",
     ), _paths, "searched in order for a version")
     envelope_standard: str = option_row("docs/governance/RUN_ENVELOPE_STANDARD_v0_1.md", repo_path, "if it exists, the observed envelope version is 0.1")
+    executables: tuple[str, ...] = option_row((
+        "bin/*", "jobs/*.py", "jobs/*.sh", "scripts/*.py", "scripts/*.sh", "tools/*.py", "tools/*.sh", "!*/__init__.py",
+    ), _globs, "the executables that the scorecard counts: globs for paths, where `*` also matches `/`; one that starts with `!` takes paths out; in git only tracked files count")
     enabled: tuple[str, ...] | None = option_row(None, _texts, "registries that are built, beside those that the health state is made from; without this key all are")
     disabled: tuple[str, ...] = option_row((), _texts, "registries that are not built and do not count for the health state")
     captured: Mapping[str, Captured] = option_row(dict, tables(Captured), "`[captured.<registry_id>]`: a registry that is a copy")

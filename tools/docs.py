@@ -37,7 +37,9 @@ from registry_pipeline.config import (
 )
 from registry_pipeline.config_types import REQUIRED, Option, options_of
 from registry_pipeline.findings.codes import CODES
+from registry_pipeline.registries.base.reader import Contracts
 from registry_pipeline.registries.catalog import SHIPPED
+from registry_pipeline.values import asdict, fields
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
@@ -89,6 +91,16 @@ def registries_page() -> str:
         artifacts = ", ".join(f"`{name}`" for name in row.artifacts) or "-"
         cells = (row.registry_id, row.kind, artifacts, row.operation_id or "-", row.tag or "-", built_from, pointer)
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    lines += [
+        "",
+        "How each is written, sealed and read, and what its content decides: the words are in the",
+        "[specification](specification.md#registry-table). `registry-pipeline registries --json` prints both tables.",
+        "",
+        f"| registry | {' | '.join(f'`{name}`' for name in fields(Contracts))} |",
+        f"|{'---|' * (len(fields(Contracts)) + 1)}",
+    ]
+    for row in SHIPPED.registries.values():
+        lines.append(f"| {row.registry_id} | {' | '.join(asdict(row.contracts).values())} |")
     return _HEAD + "\n".join(lines) + "\n"
 
 

@@ -24,15 +24,26 @@ def _select_sources(catalog: Catalog) -> AssetSelection:
     return AssetSelection.assets(*map(make_source_key, list_sources(catalog)))
 
 
-def make_registry_condition(catalog: Catalog, rebuild: Rebuild) -> AutomationCondition[Any] | None:
-    """Return the condition on which a registry is built, at 03:00 UTC or after a change; None for a schedule."""
+def make_registry_condition(catalog: Catalog, rebuild: Rebuild, registry_id: str) -> AutomationCondition[Any] | None:
+    """Return the condition on which a registry is built, at 03:00 UTC or after a change; None for a schedule.
+
+    The ages in op_status_table change without any source, so it is built every night also if only changes count.
+    """
     if rebuild == "on_cron":
         # A source whose content is the same does not count as updated, so the condition must not wait for it.
         return AutomationCondition.on_cron(REBUILD_CRON).ignore(_select_sources(catalog))
     if rebuild == "eager":
         # A capture without its source is never materialized. What is built from it must not wait for it.
-        return AutomationCondition.eager().without(~AutomationCondition.any_deps_missing())
+        eager = AutomationCondition.eager().without(~AutomationCondition.any_deps_missing())
+        return eager | _make_nightly_condition() if registry_id == "op_status_table" else eager
     return None
+
+
+def _make_nightly_condition() -> AutomationCondition[Any]:
+    # A build since the night has counted the ages already. While one is in progress, the condition waits.
+    built = AutomationCondition.newly_requested() | AutomationCondition.newly_updated()
+    busy = AutomationCondition.in_progress() | AutomationCondition.any_deps_in_progress()
+    return AutomationCondition.cron_tick_passed(REBUILD_CRON).since(built) & ~busy
 
 
 def make_active_check_condition(rebuild: Rebuild) -> AutomationCondition[Any] | None:

@@ -52,12 +52,17 @@ def build_defs(
     by_condition = config.dagster.rebuild != "schedule"
     rebuild_job, check_job = make_rebuild_job(catalog), make_check_job(catalog)
     check_pointers_job = make_check_pointers_job(catalog)
-    condition = make_registry_condition(catalog, config.dagster.rebuild)
+    registry_assets = [
+        make_registry_asset(
+            spec, config.dagster, make_registry_condition(catalog, config.dagster.rebuild, spec.registry_id)
+        )
+        for spec in catalog.build_order
+    ]
     definitions = Definitions(
         assets=[
             make_source_assets(catalog, make_source_condition(config.dagster.rebuild)),
             *make_external_assets(catalog),
-            *(make_registry_asset(spec, config.dagster, condition) for spec in catalog.build_order),
+            *registry_assets,
             make_pointers_asset(catalog, now),
             make_report_asset(catalog),
         ],

@@ -325,4 +325,5 @@ def make_report_metadata(spec: RegistrySpec, kept: Mapping[str, bytes]) -> Metad
     text = next((data for name, data in kept.items() if name.endswith(".md")), b"")
     page: Metadata = {"health_state": printable(str(summary.get("health_state", "UNKNOWN")))}
     page |= {name: int(value) for name, value in summary.get("counts", {}).items()}
+    page["outdated_ages"] = len(summary.get("outdated_ages", ()))
     return page | {"preview": MetadataValue.md(printable_lines(text.decode("utf-8")))}

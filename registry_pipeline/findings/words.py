@@ -64,6 +64,7 @@ _ROWS: Final = (
     ("changed", "the last change of the pointers: when, by whom, which registries and why; in `diff`, what differs in both runs", "Activation record"),
     ("since", "the number of run folders whose names are later than the last change of the pointers", "Run id"),
     ("not", "the newest run of a registry is not the active one", "Activation"),
+    ("outdated", "ages in the active op_status_table are those of an earlier day; a build counts them again", "system_health_report"),
     ("next", "the command to run next", "Health states"),
     ("operations", "the operations of the active op_status_table, counted by state", "op_status_table"),
     ("runs", "the run folders in all run roots, counted by their seal files; nothing is verified", "Seal states"),

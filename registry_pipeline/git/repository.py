@@ -134,6 +134,16 @@ def find_commit(root: Path, revision: str) -> str | None:
     return None
 
 
+def read_tracked_paths(root: Path) -> list[bytes] | None:
+    """Return the sorted paths of the index, links included and submodules not; None outside git."""
+    answer = ask_git(root, "ls-files", "--stage", "-z", "--", ".")
+    if answer is None:
+        return None
+    entries = (entry.partition(b"\t") for entry in answer.split(b"\0") if entry)
+    # A set: a path in conflict has an entry for each stage.
+    return sorted({path for head, _, path in entries if not head.startswith(_SUBMODULE)})
+
+
 def read_tracked_digests(root: Path) -> TrackedFiles | None:
     """Return the hash of every file of the index, as it is in the working tree; None outside git.
 
@@ -142,12 +152,9 @@ def read_tracked_digests(root: Path) -> TrackedFiles | None:
     Raises:
         NotFoundError: also if one of the files cannot be read.
     """
-    answer = ask_git(root, "ls-files", "--stage", "-z", "--", ".")
-    if answer is None:
+    paths = read_tracked_paths(root)
+    if paths is None:
         return None
-    entries = (entry.partition(b"\t") for entry in answer.split(b"\0") if entry)
-    # A set: a path in conflict has an entry for each stage.
-    paths = sorted({path for head, _, path in entries if not head.startswith(_SUBMODULE)})
     base = os.fsencode(root)
     digests: list[tuple[bytes, str]] = []
     real_folders: dict[bytes, bool] = {b"": True}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.finding import Finding, has_errors
-from registry_pipeline.pipeline.rebuild import Builds, BuiltRow, select_registries
+from registry_pipeline.pipeline.rebuild import REPORT, Builds, BuiltRow, build_report, select_registries
 from registry_pipeline.pipeline.steps import add_chain_head, keep_unchanged
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.sealed_run import NotBuilt
 from registry_pipeline.values import replace, value_type
 
@@ -45,7 +46,7 @@ def preview_build(
     """Return a row for each registry that `rebuild` would build, in its order. Nothing is written.
 
     What is built from a run that does not exist yet is not built, so its own findings are unknown. Raises as
-    `select_registries` and `build`.
+    `select_registries`, `build` and `build_report`.
     """
     repository = replace(repository, memo={})
     builds = Builds(
@@ -77,7 +78,17 @@ def preview_build(
             failed.add(name)
         elif row.outcome in ("new", "depends"):
             changed.add(name)
+    if REPORT in registry_ids:
+        rows.append(_preview_report(builds, () if only else changed))
     return rows
+
+
+def _preview_report(builds: Builds, changed: Collection[str]) -> PreviewRow:
+    """Return the row of the health report, which the build renders after it has activated what changed."""
+    pending = tuple(name for name in catalog_of(builds.repository).spec_of(REPORT).depends_on if name in changed)
+    if pending:
+        return PreviewRow(REPORT, "depends", because_of=pending)
+    return PreviewRow(REPORT, "new", build_report(builds.repository, builds.run).artifacts.records)
 
 
 def _make_kept_row(row: BuiltRow) -> PreviewRow:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
-from typing import Literal
+from typing import Final, Literal
 
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
@@ -118,7 +118,8 @@ class RebuildResult:
 def select_registries(repository: Repository, registry_ids: Sequence[str], *, only: bool) -> tuple[RegistrySpec, ...]:
     """Return the registries to build, in dependency order, without those that the configuration disables.
 
-    These are the named ones and, unless `only`, those that are built from or after them; without names, all.
+    These are the named ones and, unless `only`, those that are built from or after them; without names, all. The health
+    report is not among them: it is rendered from the active runs.
 
     Raises:
         ConfigError: `enabled` or `disabled` has a name that is no registry.
@@ -130,6 +131,8 @@ def select_registries(repository: Repository, registry_ids: Sequence[str], *, on
         raise ConfigError(f"{problem.path}: {problem.message}", problem.hint or "")
     for registry_id in registry_ids:
         spec = catalog.spec_of(registry_id)
+        if spec.registry_id == REPORT:
+            continue
         if spec.partitioned:
             raise RefusedError(f"{registry_id} is built by day", "name the days: --as-of DATE or --as-of FIRST..LAST")
         if spec.builder is None:
@@ -159,8 +162,9 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
 
     Unless `force`, an unchanged captured registry or log keeps its run; if no registry has changed, all keep theirs.
     What depends on a failed registry is not built. With `only` or without `move` no pointer changes and nothing is
-    rendered. A valid run that cannot be activated stays sealed, with a finding. Raises as `select_registries`, `build`
-    and `seal`: runs that are sealed by then stay. What would be raised after an attempt to activate is a finding.
+    rendered. A report that is named is rendered in any case, and is a row of its own. A valid run that cannot be
+    activated stays sealed, with a finding. Raises as `select_registries`, `build`, `seal` and `render`: runs that are
+    sealed by then stay. What would be raised after an attempt to activate is a finding.
     """
     repository = replace(repository, memo={})
     run = add_chain_head(repository, run)
@@ -174,11 +178,15 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     rows = None if force else builds.find_unchanged(with_pointer)
     if rows is None:
         rows = _build_registries(with_pointer, build_one)
+    is_report_named = REPORT in registry_ids
     if not moves:
         rows += _build_registries(logs, build_one)
-        return RebuildResult(tuple(rows), _collect_findings(rows))
+        result = RebuildResult(tuple(rows), _collect_findings(rows))
+        return _add_report(builds, result) if is_report_named else result
     # (2) Activate and render.
-    result = _activate_and_render(repository, run, rows, actor=actor, reason=reason, on_step=on_step)
+    result = _activate_and_render(builds, rows, actor=actor, reason=reason, is_report_named=is_report_named)
+    if is_report_named:
+        result = _add_report(builds, result)
     # (3) Extend the log, whatever became of the activation.
     try:
         log_rows = _build_registries(logs, build_one)
@@ -324,15 +332,10 @@ def _make_row(built: Built, run: SealedRun, verdict: Verdict, seconds: float) ->
 
 
 def _activate_and_render(
-    repository: Repository,
-    run: BuildRun,
-    rows: Sequence[BuiltRow],
-    *,
-    actor: str,
-    reason: str,
-    on_step: Callable[[Step, str], None],
+    builds: Builds, rows: Sequence[BuiltRow], *, actor: str, reason: str, is_report_named: bool
 ) -> RebuildResult:
     """Activate the valid new runs by one record; if a pointer moved and both sources are active, render the report."""
+    repository, run = builds.repository, builds.run
     # (1) Select the new valid runs that keep the active set consistent.
     new_rows = [row for row in rows if not row.reused and catalog_of(repository).registries[row.registry_id].pointer]
     passed = [(row.run, row.verdict) for row in new_rows if row.run and row.verdict and row.verdict.passed]
@@ -341,7 +344,7 @@ def _activate_and_render(
     # (2) Activate them with one record.
     activation: Activation | Refusal | None = None
     if selected:
-        on_step("activate", ", ".join(sealed.registry_id for sealed, _ in selected))
+        builds.on_step("activate", ", ".join(sealed.registry_id for sealed, _ in selected))
         activation = activate(repository, run, selected, actor=actor, reason=reason)
         findings += () if activation is None else activation.findings
     # (3) Render the report from the new active set.
@@ -350,40 +353,74 @@ def _activate_and_render(
     if isinstance(activation, Activation):
         moved = {move.registry_id for move in activation.moves}
         pointers = read_pointers(repository)
-        if all(pointers.active(name) is not None for name in ("op_status_table", "drift_signals")):
-            on_step("render", "system_health_report")
-            report, not_rendered = render_after_change(repository, run)
+        if is_report_named or all(pointers.active(name) is not None for name in _NEEDED):
+            builds.on_step("render", REPORT)
+            report, not_rendered = render_after_change(repository, run, is_named=is_report_named)
             findings += not_rendered
     built = tuple(replace(row, activated=row.registry_id in moved) for row in rows)
     waiting = any(sealed.registry_id not in moved for sealed, _ in passed)
     return RebuildResult(built, sorted_findings(findings), activation, report, waiting)
 
 
-REPORT = "system_health_report"
+def _add_report(builds: Builds, result: RebuildResult) -> RebuildResult:
+    """Return the result with a row for the health report, rendered now unless pointers moved; raises as `render`."""
+    started = time.perf_counter()
+    report = result.report
+    # After a move it was rendered already, or the findings say why not.
+    if report is None and not isinstance(result.activation, Activation):
+        builds.on_step("render", REPORT)
+        report = render(builds.repository, builds.run)
+    if report is None:
+        return result
+    verdict = builds.validate(report)
+    seconds = round(time.perf_counter() - started, 3)
+    row = BuiltRow(REPORT, seconds, verdict.findings, report, verdict=verdict)
+    findings = sorted_findings([*result.findings, *verdict.findings])
+    return replace(result, built=(*result.built, row), findings=findings, report=report)
+
+
+REPORT: Final = "system_health_report"
+# Without these the report would say nothing.
+_NEEDED: Final = ("op_status_table", "drift_signals")
 
 
 def render(repository: Repository, run: BuildRun) -> SealedRun:
-    """Render the health report from the active runs and seal it; it describes the time `run.started`. Raises as `seal`.
+    """Render the health report from the active runs and seal it; it describes the time `run.started`.
+
+    Raises as `build_report` and `seal`.
+    """
+    return seal(repository, run, catalog_of(repository).spec_of(REPORT), build_report(repository, run))
+
+
+def build_report(repository: Repository, run: BuildRun) -> Built:
+    """Render the health report from the active runs; write nothing.
 
     Raises:
-        RefusedError: no op_status_table or no drift_signals is active. EvidenceError: one does not verify.
+        RefusedError: no op_status_table or no drift_signals is active.
+        EvidenceError: one does not verify, or it is not known what is active.
     """
     inspection = inspect(repository, run, from_checkpoint=True)
     _refuse_missing_inputs(inspection)
-    return seal(repository, run, catalog_of(repository).spec_of(REPORT), _build_report(repository, run, inspection))
+    return _build_report(repository, run, inspection)
 
 
-def render_after_change(repository: Repository, run: BuildRun) -> tuple[SealedRun | None, tuple[Finding, ...]]:
-    """Render the report after an activation or rollback; a failure is None and a finding, info if nothing is active."""
-    severity = None
+def render_after_change(
+    repository: Repository, run: BuildRun, *, is_named: bool = False
+) -> tuple[SealedRun | None, tuple[Finding, ...]]:
+    """Render the report after an activation or rollback; a failure is None and a finding.
+
+    If nothing is active to render from, it is an info, or a warning if the report `is_named` by the command.
+    """
     # The pointers have moved already, so a failure must not hide what the command did.
     try:
         return render(repository, run), ()
     except (RegistryPipelineError, OSError, KeyboardInterrupt, SystemExit) as error:
-        detail = _describe_error(error)
+        found = finding("REPORT_NOT_RENDERED", repository.config.publish_root, detail=_describe_error(error))
         if isinstance(error, RefusedError):
-            severity = Severity.INFO  # nothing to render from: not a failure
-    return None, (finding("REPORT_NOT_RENDERED", repository.config.publish_root, detail=detail, severity=severity),)
+            # Nothing to render from: not a failure, and `report` would be refused, too.
+            severity = found.severity if is_named else Severity.INFO
+            found = replace(found, severity=severity, hint=f"do not repeat the command; {error.advice}")
+    return None, (found,)
 
 
 def _describe_error(error: BaseException) -> str:
@@ -399,8 +436,13 @@ def is_change_incomplete(findings: Iterable[Finding]) -> bool:
 
 
 def _refuse_missing_inputs(inspection: Inspection) -> None:
-    for name in ("op_status_table", "drift_signals"):
+    for name in _NEEDED:
         snapshot = inspection.active.get(name)
+        if snapshot is None and inspection.refuses:
+            raise EvidenceError(
+                f"the report is rendered from the active {name}, but the pointer file or the chain has an error",
+                "run `registry-pipeline doctor`",
+            )
         if snapshot is None or snapshot.verdict is None:
             raise RefusedError(
                 f"the report is rendered from the active {name}, but none is active", "run `registry-pipeline build`"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.registries.base.reader import RegistrySpec
-from registry_pipeline.registries.catalog import catalog_of, is_enabled
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.sources import find_source_paths
 from registry_pipeline.runs.reference import PointerFile, RunId
 from registry_pipeline.runs.scan import list_tagged_entries
@@ -21,13 +21,14 @@ def find_unused_registries(
 ) -> frozenset[str]:
     """Return the registries that the repository does not use, none of which has a known pointer.
 
-    A registry is unused if the toml disables it. A captured registry, a collection and an external one are unused if
-    the toml does not name them, no source exists, no run folder has their tag, and no pointer of them has `moved`.
+    A registry is unused if the toml disables it. A captured registry, a collection, an external one and one with
+    partitions are unused if the toml does not name them, no source exists (of partitions: `history_start`), no run
+    folder has their tag, and no pointer of them has `moved`.
     """
     config = repository.config
     specs = catalog_of(repository).registries if specs is None else specs
     without_pointer = {name: spec for name, spec in specs.items() if not _has_known_pointer(pointers, name)}
-    disabled = {name for name in without_pointer if not is_enabled(config, name)}
+    disabled = catalog_of(repository).find_disabled(config) & without_pointer.keys()
     traceless = {
         name: spec
         for name, spec in without_pointer.items()
@@ -54,6 +55,8 @@ def _is_named(config: Config, spec: RegistrySpec) -> bool:
 
 def _has_source(repository: Repository, spec: RegistrySpec) -> bool:
     """Return whether a source exists; a registry that is built from other things than files always has one."""
+    if spec.partitioned:
+        return repository.config.history_start is not None
     if spec.kind != "captured":
         # Members of a collection are sealed by hand, into any run root.
         return spec.kind not in ("collection", "external")

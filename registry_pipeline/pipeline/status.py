@@ -256,6 +256,7 @@ def _explain_inactive(
         marked_bad=inspection.chain.marked_bad,
         rolled_back_runs=inspection.chain.rolled_back_runs,
         repository_id=repository.config.repository_id,
+        disabled=catalog_of(repository).find_disabled(repository.config),
     )
     return explain_newest_runs(read_claims(repository.root, inactive), state, pointers_valid=not inspection.refuses)
 

@@ -16,7 +16,8 @@ from registry_pipeline.errors import EvidenceError, HeadMovedError, RefusedError
 from registry_pipeline.files.lock import hold_lock, is_locked
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
-from registry_pipeline.pointers.chain import ACTIVATION_TAG
+from registry_pipeline.pipeline.registries_in_use import find_unused_registries
+from registry_pipeline.pointers.chain import ACTIVATION_TAG, ChainState
 from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
 from registry_pipeline.registries.base.reader import BuilderError, ChainFacts, Previous, RegistrySpec, SourceContext
 from registry_pipeline.registries.base.seal_build import (
@@ -117,6 +118,7 @@ def build(
     pointers = read_pointers(repository)
     upstream, upstream_refs = _read_upstream(repository, spec, sealed, pointers)
     previous, previous_refs, findings = _read_previous(repository, spec, pointers)
+    chain = read_chain_state(repository, from_checkpoint=True) if spec.reads_chain else None
     context = SourceContext(
         upstream=upstream,
         previous=previous,
@@ -126,7 +128,10 @@ def build(
         on_progress=on_progress,
         commit=run.git.commit,
         started=run.started,
-        chain=_read_chain_facts(repository) if spec.reads_chain else None,
+        chain=None if chain is None else _make_chain_facts(repository, chain),
+        find_unused=None
+        if chain is None
+        else partial(find_unused_registries, repository, pointers, chain.facts.last_moves),
         specs=catalog_of(repository).registries,
         write_caches=write_caches,
     )
@@ -141,7 +146,9 @@ def build(
     except BuilderError as error:
         return NotBuilt(spec.registry_id, sorted_findings([*all_findings, error.finding]))
     # (3) Record the inputs.
-    refs = (*upstream_refs, *previous_refs, *gathered.registries, *list_head_inputs(run.head))
+    # A run that is read as upstream and counted as previous is one input.
+    counted = (entry for entry in gathered.registries if entry.ref not in {upstream.ref for upstream in upstream_refs})
+    refs = (*upstream_refs, *previous_refs, *counted, *list_head_inputs(run.head))
     inputs, check = Inputs(refs, gathered.files), gathered.check
     return Built(
         spec.registry_id,
@@ -161,21 +168,23 @@ def list_head_inputs(head: SealedRef | None) -> tuple[InputRegistry, ...]:
     return () if head is None else (InputRegistry(ACTIVATION_TAG, "previous", head),)
 
 
-def _read_chain_facts(repository: Repository) -> ChainFacts:
-    chain = read_chain_state(repository, from_checkpoint=True)
+def _make_chain_facts(repository: Repository, chain: ChainState) -> ChainFacts:
     return ChainFacts(chain.marked_bad, chain.accepted_foreign(repository.config.repository_id))
 
 
 def _read_upstream(
     repository: Repository, spec: RegistrySpec, sealed: Mapping[str, SealedRun], pointers: PointerFile
 ) -> tuple[dict[str, Mapping[str, bytes]], list[InputRegistry]]:
-    """Return artifacts and runs of the registries that `spec` depends on; a captured one without a run is left out."""
+    """Return artifacts and runs of the registries that `spec` depends on.
+
+    A captured or optional one without a run is left out.
+    """
     files: dict[str, Mapping[str, bytes]] = {}
     refs: list[InputRegistry] = []
     for name in spec.depends_on:
         ref = sealed[name].ref if name in sealed else pointers.active(name)
         if ref is None or not run_folder(repository, ref).is_dir():
-            if catalog_of(repository).registries[name].kind == "captured":
+            if catalog_of(repository).registries[name].kind == "captured" or name in spec.optional_upstream:
                 continue
             raise RefusedError(
                 f"{spec.registry_id} is built from {name}, but no {name} is active",
@@ -246,7 +255,8 @@ def seal(repository: Repository, run: BuildRun, spec: RegistrySpec, built: Built
 
 def _refuse_moved_head(repository: Repository, built: Built) -> None:
     """Raise HeadMovedError if the log that was built does not continue the current head, or no head is valid."""
-    search = find_log_head(repository, _read_chain_facts(repository), catalog_of(repository).registries)
+    chain = read_chain_state(repository, from_checkpoint=True)
+    search = find_log_head(repository, _make_chain_facts(repository, chain), catalog_of(repository).registries)
     continued = built.inputs.previous(built.registry_id)
     expected = None if continued is None else continued.run_id
     head = None if search.head is None else search.head.ref.run_id

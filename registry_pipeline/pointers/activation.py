@@ -65,14 +65,18 @@ def select_activatable(
         if not decisions:
             proposed[run.registry_id] = run, verdict
     # Consistency is checked last: a run that is not proposed must not count as active.
-    blocked = find_blocked_candidates({name: run for name, (run, _) in proposed.items()}, state.active, state.specs)
+    runs = {name: run for name, (run, _) in proposed.items()}
+    blocked = find_blocked_candidates(runs, state.active, state.specs, state.disabled)
     findings += [make_mixed_finding(edge, proposed[name][0].ref) for name, edge in blocked.items()]
     selected = tuple(pair for name, pair in proposed.items() if name not in blocked)
     return selected, sorted_findings(replace(obstacle, severity=Severity.WARNING) for obstacle in findings)
 
 
 def find_blocked_candidates(
-    candidates: Mapping[str, SealedRun], active: Mapping[str, SealedRun], specs: Mapping[str, RegistrySpec]
+    candidates: Mapping[str, SealedRun],
+    active: Mapping[str, SealedRun],
+    specs: Mapping[str, RegistrySpec],
+    disabled: frozenset[str] = frozenset(),
 ) -> Mapping[str, InconsistentInput]:
     """Return the candidates that cannot be activated, each with the reason; all others can be activated together."""
     # Removing one candidate can make another inconsistent, so remove them one by one until none is. For the runs of
@@ -84,7 +88,7 @@ def find_blocked_candidates(
             name for name, run in remaining.items() if name not in active or active[name].ref != run.ref
         )
         edges = find_inconsistent_inputs({**active, **remaining}, specs)
-        edge = next((edge for edge in edges if edge.touches(changed)), None)
+        edge = next((edge for edge in edges if edge.touches(changed, disabled)), None)
         if edge is None:
             return blocked
         # The depending run is removed if it would change; otherwise it stays active and its upstream cannot change.
@@ -200,7 +204,7 @@ def explain_newest_runs(
     """
     own = {name: _explain_by_itself(claim, state, pointers_valid=pointers_valid) for name, claim in claims.items()}
     free = {name: claims[name].run for name, obstacle in own.items() if obstacle is None}
-    joint = find_blocked_candidates(free, state.active, state.specs)
+    joint = find_blocked_candidates(free, state.active, state.specs, state.disabled)
     return {name: reason or _explain_by_inputs(claims[name], joint.get(name), state) for name, reason in own.items()}
 
 

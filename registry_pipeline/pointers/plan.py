@@ -59,6 +59,8 @@ class ActivationState:
     rolled_back_runs: frozenset[str] = frozenset()
     repository_id: str | None = None
     accepted_foreign: frozenset[RunIdentity] = frozenset()
+    # The registries that the configuration disables.
+    disabled: frozenset[str] = frozenset()
 
 
 def can_be_active(spec: RegistrySpec | None) -> bool:
@@ -127,9 +129,14 @@ class InconsistentInput:
     recorded: SealedRef
     active: SealedRef | None
 
-    def touches(self, registry_ids: frozenset[str]) -> bool:
-        """Return whether one of the registries is at either end of the edge."""
-        return self.registry_id in registry_ids or self.upstream_id in registry_ids
+    def touches(self, registry_ids: frozenset[str], disabled: frozenset[str] = frozenset()) -> bool:
+        """Return whether a change of the registries touches the edge, at either end.
+
+        A disabled registry cannot be built from another upstream run, so only its own change touches its edges.
+        """
+        return self.registry_id in registry_ids or (
+            self.upstream_id in registry_ids and self.registry_id not in disabled
+        )
 
 
 def find_inconsistent_inputs(
@@ -160,7 +167,7 @@ def check_consistency_after(
     unmoved = {name: active for name, active in state.active.items() if name not in moved}
     for edge in find_inconsistent_inputs(unmoved | {run.registry_id: run for run in runs}, state.specs):
         # An inconsistency elsewhere existed before this change, so it does not refuse the change.
-        if edge.touches(moved) and not allow_mixed:
+        if edge.touches(moved, state.disabled) and not allow_mixed:
             rebuilt = edge.upstream_id if edge.upstream_id in moved else edge.registry_id
             yield make_mixed_finding(edge, edge.ref, rebuilt)
         else:

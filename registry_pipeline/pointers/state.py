@@ -410,6 +410,7 @@ def read_activation_state(
         rolled_back_runs=chain.rolled_back_runs,
         repository_id=repository.config.repository_id,
         accepted_foreign=chain.accepted_foreign(repository.config.repository_id),
+        disabled=catalog_of(repository).find_disabled(repository.config),
     )
 
 

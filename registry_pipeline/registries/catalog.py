@@ -155,6 +155,10 @@ class Catalog:
         number = 1 if run_id.tag in self._record_tags else run_id.number
         return run_id.stamp, number, self._positions_by_tag.get(run_id.tag, -1), str(run_id)
 
+    def find_disabled(self, config: Config) -> frozenset[str]:
+        """Return the registries that the configuration does not allow to build."""
+        return frozenset(name for name in self.registries if not is_enabled(config, name))
+
     def check_registry_names(self, config: Config) -> tuple[Finding, ...]:
         """Return what is wrong with own registries, and with names in `enabled` and `disabled`."""
         findings = list(self.findings)

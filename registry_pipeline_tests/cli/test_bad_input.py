@@ -149,7 +149,7 @@ def test_a_missing_or_malformed_catalog_or_matrix_is_reported_and_the_old_stays_
     result = _sound(built("build", "--json", now=LATER))
 
     build_document = result.document("build")
-    assert (result.code, build_document["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
+    assert (result.code, build_document["not_built"]) == (7, ["op_status_table"])
     assert document in {f["path"] for f in build_document["findings"] if f["severity"] == "error"}
     assert before == built.active("op_status_table")
     assert built("status", now=LATER).code == 0
@@ -162,7 +162,7 @@ def test_a_first_build_without_a_catalog_reports_it_and_activates_the_rest(known
     result = _sound(known("build", "--json"))
 
     document = result.document("build")
-    assert (result.code, document["not_built"]) == (7, ["op_status_table", "governance_scorecard"])
+    assert (result.code, document["not_built"]) == (7, ["op_status_table"])
     assert "CATALOG_MISSING" in {f["code"] for f in document["findings"]}
     assert [row["registry_id"] for row in document["built"] if row["activated"]] == [
         "run_registry",

@@ -71,6 +71,7 @@ def test_a_named_registry_is_built_with_its_dependants(built: Repository) -> Non
     assert [row["registry_id"] for row in result.document("build")["built"]] == [
         "op_status_table",
         "drift_signals",
+        "governance_scorecard",
         "registry_delta_log",
     ]
     assert result.code == 0
@@ -92,7 +93,7 @@ def test_build_fails_on_request(built: Repository) -> None:
 
 def test_an_unknown_registry_is_not_found_and_one_that_is_not_built_is_refused(built: Repository) -> None:
     assert built("build", "run_registri").code == 7
-    assert built("build", "system_health_report").code == 5
+    assert built("build", "pointer_activation").code == 5
 
 
 def test_the_same_clock_and_the_same_files_give_the_same_run_folders(known: Repository, tmp_path: Path) -> None:

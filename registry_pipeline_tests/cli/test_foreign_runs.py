@@ -15,9 +15,9 @@ from registry_pipeline_tests.sealed_folders import seal_plainly
 
 LATER, LATEST, LAST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z", "2026-03-04T12:00:00Z"
 OTHER = "another-repository"
-OWN_RUN = "2026-03-01__120000__governance_scorecard_build"
-FOREIGN_RUN = "2026-03-02__120000__governance_scorecard_build"
-ACTIVATE = ("activate", "governance_scorecard", FOREIGN_RUN, "--reason", "moved here from the old repository")
+OWN_RUN = "2026-03-01__120000__seal_migration_ledger"
+FOREIGN_RUN = "2026-03-02__120000__seal_migration_ledger"
+ACTIVATE = ("activate", "migration_ledger", FOREIGN_RUN, "--reason", "moved here from the old repository")
 
 
 def write_id(repository: Repository, line: str) -> str:
@@ -41,7 +41,7 @@ def as_another_repository(repository: Repository) -> Iterator[None]:
 def visited(built: Repository) -> Repository:
     """A built repository into whose run root a newer scorecard of another repository was copied."""
     with as_another_repository(built):
-        assert built("build", "governance_scorecard", "--only", now=LATER).code == 0
+        assert built("build", "migration_ledger", "--only", "--force", now=LATER).code == 0
     return built
 
 
@@ -91,7 +91,7 @@ def test_a_run_of_another_repository_is_refused_and_nothing_changes(visited: Rep
     assert (refused.code, codes(refused, "activate")) == (5, {"ACTIVATE_FOREIGN": "error"})
     (found,) = refused.document("activate")["findings"]
     assert (found["expected"], found["got"]) == (envelope(visited, OWN_RUN)["repository_id"], OTHER)
-    assert f"activate governance_scorecard {FOREIGN_RUN} --allow-foreign --reason" in found["hint"]
+    assert f"activate migration_ledger {FOREIGN_RUN} --allow-foreign --reason" in found["hint"]
     assert (visited.pointers.read_bytes(), sorted(path.name for path in visited.runs.iterdir())) == before
 
 
@@ -99,7 +99,7 @@ def test_with_permission_and_a_reason_a_foreign_run_is_activated_and_recorded(vi
     accepted = visited(*ACTIVATE, "--allow-foreign", "--json", now=LATEST)
 
     assert (accepted.code, codes(accepted, "activate")) == (0, {"ACTIVATE_FOREIGN": "warning"})
-    assert visited.active("governance_scorecard") == FOREIGN_RUN
+    assert visited.active("migration_ledger") == FOREIGN_RUN
     record = newest_record(visited)
     assert record["verdicts"] == {"pass": 1, "fail": 0, "unsealed": 0, "partial": 0, "accepted_foreign": 1}
     assert record["reason"] == "moved here from the old repository"
@@ -108,7 +108,7 @@ def test_with_permission_and_a_reason_a_foreign_run_is_activated_and_recorded(vi
 def test_permission_needs_a_reason(visited: Repository) -> None:
     assert visited(*ACTIVATE[:3], "--allow-foreign", now=LATEST).code == 2
     assert visited(*ACTIVATE[:3], "--allow-foreign", "--reason", " ", now=LATEST).code == 2
-    assert visited.active("governance_scorecard") == OWN_RUN
+    assert visited.active("migration_ledger") == OWN_RUN
 
 
 def test_an_accepted_foreign_run_is_a_warning_wherever_the_active_runs_are_shown(visited: Repository) -> None:
@@ -124,7 +124,7 @@ def test_a_foreign_run_that_no_record_accepts_is_an_error_wherever_the_active_ru
 ) -> None:
     root = (visited.runs / FOREIGN_RUN / "MANIFEST.sha256").read_text(encoding="utf-8").split()[-1]
     document = json.loads(visited.pointers.read_bytes())
-    entry = next(p for p in document["pointers"] if p["registry_id"] == "governance_scorecard")
+    entry = next(p for p in document["pointers"] if p["registry_id"] == "migration_ledger")
     entry["active_ref"] |= {"run_id": FOREIGN_RUN, "manifest_sha256": root}
     visited.pointers.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
@@ -136,13 +136,13 @@ def test_a_foreign_run_that_no_record_accepts_is_an_error_wherever_the_active_ru
 
 def test_a_rollback_to_a_foreign_run_that_was_accepted_once_needs_no_new_permission(visited: Repository) -> None:
     visited(*ACTIVATE, "--allow-foreign", now=LATEST)
-    assert visited("build", "governance_scorecard", now=LATEST).code == 0
-    assert visited.active("governance_scorecard") != FOREIGN_RUN
+    assert visited("build", "migration_ledger", "--force", now=LATEST).code == 0
+    assert visited.active("migration_ledger") != FOREIGN_RUN
 
     back = visited("rollback", "--reason", "the old one was right", "--json", now=LAST)
 
     assert (back.code, codes(back, "rollback")) == (0, {"ACTIVATE_FOREIGN": "warning"})
-    assert visited.active("governance_scorecard") == FOREIGN_RUN
+    assert visited.active("migration_ledger") == FOREIGN_RUN
     assert newest_record(visited)["verdicts"]["accepted_foreign"] == 1
     assert codes(visited("status", "--json", now=LAST), "status")["POINTER_FOREIGN"] == "warning"
 
@@ -153,7 +153,7 @@ def test_a_repository_with_a_new_id_shows_old_runs_as_foreign_until_they_are_reb
     write_id(built, f'repository_id = "{OTHER}"\n')
     before = built("status", "--json", now=LATER)
     assert (before.code, codes(before, "status")["POINTER_FOREIGN"]) == (3, "error")
-    assert built("build", "op_status_table", "--only", now=LATER).code == 5  # it would rest on a foreign run
+    assert built("build", "op_status_table", "--only", "--force", now=LATER).code == 5  # it would rest on a foreign run
 
     rebuilt = built("build", "--json", now=LATER)
 
@@ -172,7 +172,7 @@ def test_a_repository_with_a_new_id_shows_old_runs_as_foreign_until_they_are_reb
 def test_a_build_names_the_foreign_run_that_it_would_use(built: Repository) -> None:
     write_id(built, f'repository_id = "{OTHER}"\n')
 
-    result = built("build", "op_status_table", "--only", now=LATER)
+    result = built("build", "op_status_table", "--only", "--force", now=LATER)
 
     assert result.code == 5
     assert re.search(r"run_registry_build belongs to the repository [a-z0-9-]+", result.err)
@@ -181,7 +181,7 @@ def test_a_build_names_the_foreign_run_that_it_would_use(built: Repository) -> N
 
 def test_a_run_that_is_active_already_is_accepted_in_place(built: Repository) -> None:
     write_id(built, f'repository_id = "{OTHER}"\n')
-    words = ("activate", "governance_scorecard", "active", "--reason", "we are a fork")
+    words = ("activate", "migration_ledger", "active", "--reason", "we are a fork")
 
     refused = built(*words, now=LATER)
     accepted = built(*words, "--allow-foreign", now=LATER)
@@ -190,7 +190,9 @@ def test_a_run_that_is_active_already_is_accepted_in_place(built: Repository) ->
     assert (refused.code, accepted.code, again.code) == (5, 0, 0)
     assert "the run is already active; no pointer moved" in again.out
     shown = built("status", "--json", now=LATEST).document("status")["findings"]
-    severities = {f["got"]: f["severity"] for f in shown if f["code"] == "POINTER_FOREIGN" and "scorecard" in f["hint"]}
+    severities = {
+        f["got"]: f["severity"] for f in shown if f["code"] == "POINTER_FOREIGN" and "migration_ledger" in f["hint"]
+    }
     assert set(severities.values()) == {"warning"}
     assert {f["severity"] for f in shown if f["code"] == "POINTER_FOREIGN"} == {"warning", "error"}
 
@@ -208,7 +210,7 @@ def test_what_another_repository_accepted_is_not_accepted_here(visited: Reposito
 
 def test_a_run_without_an_id_is_activated_with_a_warning_in_a_repository_that_has_one(built: Repository) -> None:
     own = write_id(built, "# no id\n")
-    assert built("build", "governance_scorecard", "--only", now=LATER).code == 0
+    assert built("build", "migration_ledger", "--only", "--force", now=LATER).code == 0
     (built.root / "registry-pipeline.toml").write_text(
         own + (built.root / "registry-pipeline.toml").read_text(encoding="utf-8"), encoding="utf-8"
     )
@@ -248,11 +250,11 @@ def test_a_pending_accepted_change_is_completed_as_it_was_accepted(visited: Repo
     finished = visited("doctor", "--fix", "--finish", now=LAST)
 
     assert finished.code == 0
-    assert visited.active("governance_scorecard") == FOREIGN_RUN
+    assert visited.active("migration_ledger") == FOREIGN_RUN
 
 
 def test_a_pending_change_to_a_run_that_became_foreign_is_not_completed(built: Repository) -> None:
-    assert built("build", "governance_scorecard", "--only", now=LATER).code == 0
+    assert built("build", "migration_ledger", "--only", "--force", now=LATER).code == 0
     pend(built, *ACTIVATE)
     write_id(built, f'repository_id = "{OTHER}"\n')
 
@@ -260,7 +262,7 @@ def test_a_pending_change_to_a_run_that_became_foreign_is_not_completed(built: R
 
     assert refused.code == 3  # the pending chain weighs more than the refusal
     assert {f["code"] for f in refused.document("doctor")["refused"]} == {"ACTIVATE_FOREIGN"}
-    assert built.active("governance_scorecard") == OWN_RUN
+    assert built.active("migration_ledger") == OWN_RUN
 
 
 def logged(repository: Repository, now: str) -> tuple[set[str], set[str]]:

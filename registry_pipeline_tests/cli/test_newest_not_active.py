@@ -73,7 +73,7 @@ def of_another_repository(repository: Repository) -> None:
     toml.write_text(
         re.sub(r'(?m)^repository_id = ".*"$', 'repository_id = "another-repository"', own), encoding="utf-8"
     )
-    built_alone(repository, "governance_scorecard")
+    built_alone(repository, "hook_registry")
     toml.write_text(own, encoding="utf-8")
 
 
@@ -128,9 +128,9 @@ ROWS = {
     "marked bad": Row(marked_bad, "drift_signals", "the run is marked bad: wrong clock", "build drift_signals", 0),
     "of another repository": Row(
         of_another_repository,
-        "governance_scorecard",
+        "hook_registry",
         "the run belongs to another repository",
-        f"activate governance_scorecard {new('governance_scorecard')} --allow-foreign --reason TEXT",
+        f"activate hook_registry {new('hook_registry')} --allow-foreign --reason TEXT",
         0,
     ),
     "pointer file edited": Row(

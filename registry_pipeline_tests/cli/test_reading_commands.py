@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.findings.codes import CODES
+from registry_pipeline.pointers.plan import can_be_active
+from registry_pipeline.registries.base.reader import Contracts
 from registry_pipeline.registries.catalog import SHIPPED
+from registry_pipeline.schema import schema_bytes
+from registry_pipeline.values import fields
 from registry_pipeline_tests.cli.conftest import Repository, call, environment
 
 RUN_REGISTRY = "2026-03-01__120000__run_registry_build"
@@ -192,3 +196,45 @@ def test_names_from_run_folders_never_reach_the_terminal_raw(built: Repository) 
         assert not any(c in result.out + result.err for c in ("\x1b", "\u202e"))
     assert "evil\\x1b[2J\\n\\u202ename" in built("verify", "--all").out
     assert json.loads(built("verify", "--all", "--json").out)
+
+
+def test_the_catalog_says_of_every_registry_how_it_is_written_sealed_read_and_what_it_decides(seen: Repository) -> None:
+    rows = {row["registry_id"]: row for row in seen("registries", "--json").document("registries")["registries"]}
+
+    assert set(rows) == set(SHIPPED.registries)
+    assert {
+        name: tuple(rows[name][key] for key in fields(Contracts)) for name in EXPECTED_CONTRACTS
+    } == EXPECTED_CONTRACTS
+
+
+EXPECTED_CONTRACTS = {
+    "run_registry": ("append_only", "run_folder", "active_run", "derived"),
+    "op_status_table": ("replace", "run_folder", "active_run", "derived"),
+    "drift_signals_daily": ("per_member", "run_folder_per_member", "member", "derived"),
+    "registry_delta_log": ("append_only", "hash_chain", "chain_head", "derived"),
+    "migration_ledger": ("replace", "run_folder", "active_run", "source_copy"),
+    "run_index": ("append_only", "run_folder", "active_run", "source_copy"),
+    "role_registry": ("append_only", "run_folder", "active_run", "source_copy"),
+    "evidence_pack_registry": ("per_member", "run_folder_per_member", "member", "source_copy"),
+    "pointer_activation": ("append_only", "hash_chain", "chain_head", "control"),
+    "system_health_report": ("replace", "run_folder", "newest_run", "presentation"),
+    "threshold_registry_db": ("none", "none", "none", "external"),
+}
+
+
+def test_every_word_of_the_catalog_is_in_the_schema_and_in_the_specification() -> None:
+    properties = json.loads(schema_bytes("cli/registries.schema.json"))["properties"]["registries"]["items"][
+        "properties"
+    ]
+    page = (Path(__file__).parents[2] / "docs/reference/specification.md").read_text(encoding="utf-8")
+
+    for name in fields(Contracts):
+        used = {getattr(spec.contracts, name) for spec in SHIPPED.registries.values()}
+        assert used == set(properties[name]["enum"])
+        assert all(f"| `{word}` |" in page for word in used - {"none"})
+
+
+def test_what_a_row_says_of_itself_agrees_with_its_pointer() -> None:
+    for spec in SHIPPED.registries.values():
+        assert (spec.contracts.query_contract == "active_run") == can_be_active(spec)
+        assert (spec.contracts.seal_model == "none") == (spec.tag is None)

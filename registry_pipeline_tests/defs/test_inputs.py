@@ -196,7 +196,7 @@ def test_a_folder_altered_since_its_checks_is_not_given_to_an_asset(
     result = fresh.rebuild()
 
     assert not result.success
-    assert sorted(built) == sorted({"run_registry", "governance_scorecard", *CAPTURES, *OWN_TABLES})
+    assert sorted(built) == sorted({"run_registry", *CAPTURES, *OWN_TABLES})
     assert "does not verify" in str(troubles(result))
 
 

@@ -23,7 +23,7 @@ PAGES = sorted(
 )
 _SESSION = re.compile(r"^```console\n.*?^```$", re.MULTILINE | re.DOTALL)
 _NAMES = (
-    re.compile(r"(?<![\w/.<>*-])((?!jobs/)[\w/.<>*-]+\.py)\b"),  # jobs/ is a folder of the example repository
+    re.compile(r"(?<![\w/.<>*-])((?!jobs/|scripts/)[\w/.<>*-]+\.py)\b"),  # folders of users
     re.compile(rf"`((?:registry_pipeline(?:_tests)?|{PACKAGES})(?:[./][\w<>]+)+)/?`"),
 )
 

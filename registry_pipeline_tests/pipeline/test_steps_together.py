@@ -136,7 +136,7 @@ def test_a_removed_run_fails_the_history_and_stops_its_dependants(built: World) 
     verdict = outcome.built[0].verdict
     assert verdict is not None
     assert [f.code for f in verdict.errors()] == ["RUN_REMOVED"]
-    assert {row.registry_id for row in outcome.built} == set(STACK) - set(resting[1:])
+    assert {row.registry_id for row in outcome.built} == set(STACK) - {*resting[1:], "governance_scorecard"}
     assert [built.active(name) for name in resting] == before
 
 
@@ -173,7 +173,8 @@ def test_a_registry_built_alone_stays_sealed_and_moves_nothing(built: World) -> 
 def test_a_named_registry_is_built_with_all_that_depends_on_it(built: World) -> None:
     outcome = built.build("op_status_table", minutes=1)
 
-    assert [row.registry_id for row in outcome.built] == ["op_status_table", "drift_signals", "registry_delta_log"]
+    names = ["op_status_table", "drift_signals", "governance_scorecard", "registry_delta_log"]
+    assert [row.registry_id for row in outcome.built] == names
     assert built.active("op_status_table").startswith("2026-03-01__120100")
     assert built.active("run_registry").startswith("2026-03-01__120000")
 

@@ -78,7 +78,7 @@ def test_a_build_of_one_registry_finds_nothing_to_do_either(world: World) -> Non
     result = build(world, "op_status_table")
 
     assert result.is_up_to_date
-    assert list(runs_of(result)) == ["op_status_table", "drift_signals", "registry_delta_log"]
+    assert list(runs_of(result)) == ["op_status_table", "drift_signals", "governance_scorecard", "registry_delta_log"]
     assert world.names() == before
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from registry_pipeline.canonical import utc_text
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift
 from registry_pipeline.registries.system_health.build import HealthFacts, HealthInputs, HealthState
 from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline_tests.registries.builder_values import CONTEXT
 
 FINE = SystemDrift(canon_dirty=False, schema_drift=False, threshold_drift=False)
 REF = SealedRef("2026-03-01__000000__run_registry_build", ".codex/RUNS", "RUN_REGISTRY_v0_1.jsonl", "ab" * 32)
@@ -29,7 +32,13 @@ def status_row(operation_id: str = "OP-A01", **changes: Any) -> dict[str, Any]:
         "op_drift_reasons": [],
         "warnings": [],
     }
-    return values | changes
+    values |= changes
+    # The age is that at the moment of CONTEXT, unless a test states the time itself.
+    if values["staleness_days"] is not None and "last_run_created_utc" not in changes:
+        values["last_run_created_utc"] = utc_text(CONTEXT.as_of - timedelta(days=values["staleness_days"]))
+    if values["staleness_days"] is None and "last_run_created_utc" not in changes:
+        values["last_run_created_utc"] = None
+    return values
 
 
 def counts(**changes: int) -> OperationCounts:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from registry_pipeline.registries.system_health.build import (
     HealthState,
     render_health_report,
 )
-from registry_pipeline_tests.registries.builder_values import CONTEXT, context
-from registry_pipeline_tests.registries.health_values import counts, health_inputs, status_row
+from registry_pipeline.values import replace
+from registry_pipeline_tests.registries.builder_values import CONTEXT, NOON, context
+from registry_pipeline_tests.registries.health_values import REF, counts, health_inputs, status_row
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "REGISTRY_system_health_report_v0_1.schema.json"
 
@@ -156,3 +158,20 @@ def test_the_same_inputs_give_the_same_bytes_and_a_later_rendering_the_same_cont
 
 def test_a_limit_of_nothing_shows_no_table() -> None:
     assert "The first 0 of 1 are shown." in report(max_list=0)
+
+
+def test_ages_that_a_build_would_count_otherwise_are_named() -> None:
+    rows = (status_row("OP-A01"), status_row("OP-A02", staleness_days=None), status_row("OP-A03", staleness_days=3))
+    table = replace(REF, run_id="2026-03-01__120000__op_status_table_build")
+    inputs = health_inputs(*rows, input_sources={"op_status_table": table})
+
+    def render(**later: int) -> tuple[str, dict[str, Any]]:
+        files = render_health_report(inputs, context(at=NOON + timedelta(**later))).files
+        return files[REPORT].decode(), json.loads(files[SUMMARY])
+
+    # The runs are as old as their ages to the second, so nothing changes before a whole day has passed.
+    assert "outdated_ages" not in render(hours=23, minutes=59)[1]
+    text, document = render(days=1)
+    assert document["outdated_ages"] == ["OP-A01", "OP-A03"]
+    assert f"The ages of 2 operations are those of the active op_status_table, {table.run_id}." in text
+    jsonschema.validate(document, json.loads(SCHEMA.read_bytes()))

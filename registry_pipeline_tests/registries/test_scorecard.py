@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.values import Operation, OperationCatalog, RegistryState
 from registry_pipeline.registries.scorecard.build import ARTIFACT, ScorecardInputs, build_scorecard
+from registry_pipeline.registries.scorecard.read import _find_observed
 from registry_pipeline.schema import check_value
 from registry_pipeline_tests.registries.builder_values import CONTEXT, context
 
@@ -21,8 +24,8 @@ def operation(number: int, option: str = "A", *executables: str) -> Operation:
 
 
 def standing(registry_id: str, **changes: Any) -> RegistryState:
-    values: dict[str, Any] = {"with_schema": True, "sealed": True, "can_be_active": True, "known": True, "reason": ""}
-    return RegistryState(registry_id, **(values | changes))
+    values: dict[str, Any] = {"with_schema": True, "with_source": True, "sealed": True, "can_be_active": True}
+    return RegistryState(registry_id, **(values | {"known": True, "reason": ""} | changes))
 
 
 def inputs(*operations: Operation, coverage: dict[str, str] | None = None, **changes: Any) -> ScorecardInputs:
@@ -30,6 +33,8 @@ def inputs(*operations: Operation, coverage: dict[str, str] | None = None, **cha
         "options": ("A", "B"),
         "observed": frozenset(),
         "missing_executables": frozenset(),
+        "named_paths": {name: frozenset({name}) for operation in operations for name in operation.executables},
+        "found_executables": frozenset(),
         "registries": (),
         "before": None,
     }
@@ -53,10 +58,12 @@ def test_the_figures_31_of_36_are_86_1_percent() -> None:
 
 def test_the_figures_9_of_13_registries_are_sealed() -> None:
     rows = [standing(f"registry_{number:02d}", sealed=number < 9) for number in range(13)]
+    rows += [standing(f"unused_{number}", sealed=number == 0, with_source=False) for number in range(10)]
 
     figures = scorecard(inputs(registries=tuple(rows)))["registries"]
 
-    assert (figures["sealed"], figures["total"]) == (9, 13)
+    assert figures["sealed_with_source"] == {"count": 9, "of": 13, "percent": 69.2}
+    assert (figures["sealed"], figures["total"]) == (10, 23)
 
 
 def test_an_operation_whose_option_is_not_configured_does_not_count() -> None:
@@ -71,10 +78,38 @@ def test_an_executable_bound_twice_counts_once_and_what_is_missing_is_named() ->
 
     document = scorecard(inputs(*bound, missing_executables=frozenset({"jobs/b.py"})))
 
-    assert document["executables"] == {"bound": 2, "missing": ["jobs/b.py"]}
+    assert document["executables"]["bound"] == 2
+    assert document["executables"]["missing"] == ["jobs/b.py"]
 
 
-def test_without_an_active_status_table_nobody_knows_what_was_observed() -> None:
+def test_an_executable_that_no_operation_of_a_configured_option_names_is_orphaned() -> None:
+    bound = [operation(1, "A", "python jobs/a.py --all"), operation(2, "Z", "jobs/z.py"), operation(3, "A", "make")]
+    paths = {"python jobs/a.py --all": frozenset({"jobs/a.py"}), "jobs/z.py": frozenset({"jobs/z.py"})}
+    found = frozenset({"jobs/z.py", "jobs/a.py", "tools/idle.py"})
+
+    figures = scorecard(inputs(*bound, named_paths=paths, found_executables=found))["executables"]
+
+    assert (figures["bound"], figures["total"], figures["orphaned"]) == (2, 3, ["jobs/z.py", "tools/idle.py"])
+    assert figures["rate"] == {"count": 1, "of": 3, "percent": 33.3}
+
+
+def test_a_scorecard_of_an_earlier_version_is_valid_and_the_new_figures_have_no_change() -> None:
+    earlier = scorecard(inputs(operation(1, "A", "jobs/a.py"), registries=(standing("a"),)))
+    for section, names in {"executables": ("total", "orphaned", "rate"), "registries": ("sealed_with_source",)}.items():
+        for name in names:
+            del earlier[section][name]
+
+    change = scorecard(inputs(operation(1, "A", "jobs/a.py"), registries=(standing("a"),), before=earlier))["change"]
+
+    assert check_value(SCHEMA, earlier) == []
+    assert change["executables"] == {"bound": 0, "missing": 0, "total": None, "orphaned": None, "rate": NO_SHARE}
+    assert (change["registries"]["sealed"], change["registries"]["sealed_with_source"]) == (0, NO_SHARE)
+
+
+NO_SHARE = {"count": None, "of": None, "percent": None}
+
+
+def test_without_a_status_table_nobody_knows_what_was_observed() -> None:
     assert scorecard(inputs(operation(1), observed=None))["operations"]["observed"] is None
     assert scorecard(inputs(operation(1), observed=frozenset({"OP-A01"})))["operations"]["observed"] == 1
 
@@ -140,3 +175,17 @@ def test_the_content_hash_does_not_know_the_time() -> None:
 
     assert build_scorecard(given, CONTEXT).content_sha256 == build_scorecard(given, later).content_sha256
     assert build_scorecard(given, CONTEXT).files != build_scorecard(given, later).files
+
+
+@pytest.mark.parametrize(
+    ("table", "observed"),
+    [
+        ([{"operation_id": "OP-A01", "run_evidence_state": "OBSERVED"}, {"operation_id": "OP-A02"}], {"OP-A01"}),
+        ([1, {"run_evidence_state": "OBSERVED"}], {"None"}),
+        ({"rows": []}, None),
+    ],
+)
+def test_a_table_of_an_older_tool_that_has_another_shape_is_no_traceback(table: Any, observed: set[str] | None) -> None:
+    files = {"OPERATION_STATUS_TABLE_v0_1.json": json.dumps(table).encode()}
+
+    assert _find_observed(SourceContext(upstream={"op_status_table": files})) == observed

@@ -32,7 +32,14 @@ from registry_pipeline.findings.finding import Finding, Severity, plural, sorted
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.build_preview import preview_build
 from registry_pipeline.pipeline.daily import DAILY, SealedDay, build_days
-from registry_pipeline.pipeline.rebuild import BuiltRow, RebuildResult, defer_signals, is_change_incomplete, rebuild
+from registry_pipeline.pipeline.rebuild import (
+    REPORT,
+    BuiltRow,
+    RebuildResult,
+    defer_signals,
+    is_change_incomplete,
+    rebuild,
+)
 from registry_pipeline.pipeline.status import read_operations
 from registry_pipeline.pipeline.steps import hold_build_lock
 from registry_pipeline.registries.base.seal_build import BuildRun, start_build_run
@@ -48,6 +55,7 @@ from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Ve
     ("build run_registry --only", "only that registry, sealed and not activated"),
     ("build --dry-run", "what would be sealed, and what is wrong with the sources"),
     ("build --no-activate --json", "move no pointer; print what was sealed as JSON"),
+    ("build system_health_report", "the health report, from the active runs"),
     ("build drift_signals_daily --as-of 2026-01-30..2026-02-02", "the state of past days, one folder per day"),
 )
 @click.argument("registries", metavar="[REGISTRY]...", nargs=-1, shell_complete=complete_registry)
@@ -77,9 +85,9 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     log that has not changed keeps its run without --force. If no registry has changed since its active run, apart from
     times and the runs of this tool, nothing is sealed: the build is up to date. What depends on a failed registry is
     not built. All new valid runs are then activated in one move, and the health report is rendered; --only and
-    --no-activate skip both. With REGISTRY, builds it and all that depends on it; without, all. A run that would mix the
-    active set stays sealed and is not activated (exit 5). Existing run folders are never changed. A build waits up to
-    30 seconds for another one to end, then exits 6.
+    --no-activate skip both. With system_health_report it is rendered in any case. With REGISTRY, builds that registry
+    and all that depends on it; without, all. A run that would mix the active set stays sealed and is not activated
+    (exit 5). Existing run folders are never changed. A build waits up to 30 seconds for another one, then exits 6.
 
     --dry-run builds in memory what depends on no new run, and prints what would be sealed.
 
@@ -89,6 +97,8 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     """
     if only and not registries:
         raise click.UsageError("--only needs the registries to build")
+    if no_activate and REPORT in registries:
+        raise click.UsageError(f"--no-activate renders no report, but {REPORT} is named")
     _refuse_wrong_daily_arguments(registries, as_of)
     if dry_run and as_of is not None:
         raise click.UsageError("--dry-run contradicts --as-of: whether a day changed is known only when it is built")

@@ -11,17 +11,19 @@ from registry_pipeline.cli.run_argument import find_repository_for
 from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import catalog_of
+from registry_pipeline.values import asdict
 
 
 @command(
     "registries",
     ("registries", "every registry, what it is built from, and whether it can be active"),
-    ("registries --json", "the same as a document, with schemas and reasons"),
+    ("registries --json", "the registry catalog as a document: schemas, contracts and reasons"),
 )
 def registries_command(reporter: Reporter) -> int:
     """List the registries.
 
-    Shows what each one is, what it depends on, and why some can never be active.
+    Shows what each one is, what it depends on, and why some can never be active. With --json it also says how each is
+    written, sealed and read, and what its content decides.
     """
     catalog = catalog_of(find_repository_for(reporter, ()))
     rows = [_describe_registry(spec) for spec in catalog.registries.values()]
@@ -46,6 +48,7 @@ def _describe_registry(spec: RegistrySpec) -> dict[str, Any]:
         "sources": spec.sources,
         "pointer": can_be_active(spec),
         "delta": spec.delta,
+        **asdict(spec.contracts),
         "excluded_because": spec.excluded_because,
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.runs.envelope import CaptureCheck, InputFile, InputRegistry, is_foreign, stated_repository_id
@@ -30,6 +30,29 @@ class DeferredCall:
 
 
 @value_type
+class Contracts:
+    """What the registry catalog states of a registry beside its row; the words are those of its schema.
+
+    "Registry table" in docs/reference/specification.md defines them.
+    """
+
+    write_policy: str
+    seal_model: str
+    query_contract: str
+    authority_class: str
+
+
+_AUTHORITY: Final[Mapping[Kind, str]] = {
+    "built": "derived",
+    "captured": "source_copy",
+    "collection": "source_copy",
+    "record": "control",
+    "rendered": "presentation",
+    "external": "external",
+}
+
+
+@value_type
 class RegistrySpec:
     """The description of one registry, from which assets, checks, commands and documents are generated."""
 
@@ -45,6 +68,8 @@ class RegistrySpec:
     tag: str | None = None
     # Upstream registries, whose snapshots a build reads.
     depends_on: tuple[str, ...] = ()
+    # Those of them without which it is built too.
+    optional_upstream: tuple[str, ...] = ()
     # Registries that are built before it in one rebuild, without being upstream.
     after: tuple[str, ...] = ()
     # Registries whose active snapshot a build reads with the role `previous`.
@@ -56,6 +81,8 @@ class RegistrySpec:
     partitioned: bool = False
     # Continues its own last run; an unchanged source makes no new run.
     append_only: bool = False
+    # Its rules refuse a snapshot that lacks something of the previous one.
+    keeps_earlier: bool = False
     # The Dagster check of the rules that no schema expresses.
     rules_check_name: str = "rules"
     # The fields that identify a record of the main artifact.
@@ -120,6 +147,19 @@ class RegistrySpec:
         """Whether a run captures one file, which may have a name of the repository's choice."""
         return self.kind == "captured" and not self.multi_file and len(self.artifacts) == 1
 
+    @property
+    def contracts(self) -> Contracts:
+        """How the registry is written, sealed and read, and what its content decides."""
+        authority = _AUTHORITY[self.kind]
+        if self.kind == "external":
+            return Contracts("none", "none", "none", authority)
+        if self.kind == "collection" or self.partitioned:
+            return Contracts("per_member", "run_folder_per_member", "member", authority)
+        if self.kind == "record" or self.append_only:
+            return Contracts("append_only", "hash_chain", "chain_head", authority)
+        write_policy = "append_only" if self.keeps_earlier else "replace"
+        return Contracts(write_policy, "run_folder", "active_run" if self.pointer else "newest_run", authority)
+
     def schema_of(self, artifact: str) -> str | None:
         """Return the schema file of an artifact, or None.
 
@@ -167,6 +207,8 @@ class SourceContext:
     commit: str | None = None
     # Given to registries whose row says `reads_chain`.
     chain: ChainFacts | None = None
+    # Returns the registries that the repository does not use; likewise.
+    find_unused: Callable[[], frozenset[str]] | None = None
     # The registry table.
     specs: Mapping[str, RegistrySpec] = field(default_factory=dict)
     # False for a build that is only previewed.

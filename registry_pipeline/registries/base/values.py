@@ -66,6 +66,8 @@ class RegistryState:
     registry_id: str
     # The registry table names a schema for it.
     with_schema: bool
+    # It has a source, so that it could be sealed.
+    with_source: bool
     # The active snapshot, or else the newest one, verifies.
     sealed: bool
     # The registry has a pointer.

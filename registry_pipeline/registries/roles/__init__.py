@@ -25,6 +25,7 @@ ROLE_REGISTRY_SPEC: Final = RegistrySpec(
     previous_inputs=(ROLE_REGISTRY,),
     sources=("roles.pack",),
     multi_file=True,
+    keeps_earlier=True,
     rules_check_name="append_only",
     sealed_check=DeferredCall("registry_pipeline.registries.roles.read.check_sealed_run"),
     reader=DeferredCall("registry_pipeline.registries.roles.read.read_role_registry_inputs"),

@@ -15,6 +15,7 @@ OVERRIDES_LOG_SPEC: Final = RegistrySpec(
     version="0.1",
     operation_id="OP-QA17",
     tag="overrides_log_build",
+    keeps_earlier=True,
     previous_inputs=("overrides_log",),
     sources=("run_index.overrides",),
     reader=DeferredCall("registry_pipeline.registries.run_index.scan.read_overrides_log_inputs"),
@@ -32,6 +33,7 @@ RUN_INDEX_SPEC: Final = RegistrySpec(
     tag="run_index_build",
     # The rules of the run index read the overrides log, so that one is built first.
     after=("overrides_log",),
+    keeps_earlier=True,
     previous_inputs=("run_index",),
     sources=("run_index.path", "run_index.overrides"),
     reader=DeferredCall("registry_pipeline.registries.run_index.scan.read_run_index_inputs"),

@@ -14,6 +14,7 @@ SPEC: Final = RegistrySpec(
     schemas=(("RUN_REGISTRY_v0_1.jsonl", "REGISTRY_run_registry_v0_1.schema.json"),),
     operation_id="OP-QA07",
     tag="run_registry_build",
+    keeps_earlier=True,
     record_key=("run_key",),
     previous_inputs=("run_registry",),
     sources=("run_roots",),

@@ -25,10 +25,14 @@ class ScorecardInputs:
 
     catalog: OperationCatalog
     options: tuple[str, ...]
-    # The operations that the active status table shows as OBSERVED; None without an active table.
+    # The operations that the status table shows as OBSERVED; None without a table.
     observed: frozenset[str] | None
     # The bound executables that name a path, but no existing file.
     missing_executables: frozenset[str]
+    # The paths that each bound executable names.
+    named_paths: Mapping[str, frozenset[str]]
+    # The executables in the repository, by path.
+    found_executables: frozenset[str]
     registries: tuple[RegistryState, ...]
     # The active scorecard; None if there is none.
     before: Mapping[str, Any] | None
@@ -53,8 +57,12 @@ def build_scorecard(inputs: ScorecardInputs, context: BuildContext) -> Artifacts
     metrics = {
         "operations": len(operations),
         "c3_plus": figures["operations"]["c3_plus"]["count"],
+        "executables": figures["executables"]["total"],
         "executables_missing": len(figures["executables"]["missing"]),
+        "executables_orphaned": len(figures["executables"]["orphaned"]),
         "registries_sealed": figures["registries"]["sealed"],
+        "registries_with_source": figures["registries"]["sealed_with_source"]["of"],
+        "registries_sealed_with_source": figures["registries"]["sealed_with_source"]["count"],
         "pointers_known": figures["registries"]["pointer_known"],
     }
     return Artifacts({ARTIFACT: json_document(document)}, 1, sha256_hex(json_line(content)), metrics)
@@ -74,26 +82,37 @@ def _count_operations(inputs: ScorecardInputs, operations: list[Operation]) -> d
         "canonical": len(operations),
         "observed": None if observed is None else sum(o.operation_id in observed for o in operations),
         "by_level": {level: levels[level] for level in sorted({*_LEVELS, *levels})},
-        "c3_plus": {
-            "count": enforced,
-            "of": len(operations),
-            "percent": round(100 * enforced / len(operations), 1) if operations else None,
-        },
+        "c3_plus": _make_share(enforced, len(operations)),
     }
+
+
+def _make_share(count: int, of: int) -> dict[str, Any]:
+    return {"count": count, "of": of, "percent": round(100 * count / of, 1) if of else None}
 
 
 def _count_executables(inputs: ScorecardInputs, operations: list[Operation]) -> dict[str, Any]:
     bound = {name for operation in operations for name in operation.executables}
-    return {"bound": len(bound), "missing": sorted(bound & inputs.missing_executables)}
+    named = {path for name in bound for path in inputs.named_paths.get(name, ())}
+    found = inputs.found_executables
+    return {
+        "bound": len(bound),
+        "missing": sorted(bound & inputs.missing_executables),
+        "total": len(found),
+        "orphaned": sorted(found - named),
+        # The share of the executables in the repository that an operation names.
+        "rate": _make_share(len(found & named), len(found)),
+    }
 
 
 def _count_registries(inputs: ScorecardInputs) -> dict[str, Any]:
     rows = sorted(inputs.registries, key=lambda row: row.registry_id)
     unknown = [row for row in rows if row.can_be_active and not row.known]
+    with_source = [row for row in rows if row.with_source]
     return {
         "total": len(rows),
         "with_schema": sum(row.with_schema for row in rows),
         "sealed": sum(row.sealed for row in rows),
+        "sealed_with_source": _make_share(sum(row.sealed for row in with_source), len(with_source)),
         "pointer_known": sum(row.known for row in rows),
         "unknown": [{"registry_id": row.registry_id, "reason": row.reason} for row in unknown],
     }

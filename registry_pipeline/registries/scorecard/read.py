@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from fnmatch import fnmatchcase
+from itertools import takewhile
+from typing import Final
 
 from registry_pipeline.canonical import try_parse_strict_json
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError
+from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import has_errors
+from registry_pipeline.git.repository import read_tracked_paths
 from registry_pipeline.git.tree import Tree, WorkingTree
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.reader import (
@@ -21,8 +26,9 @@ from registry_pipeline.registries.base.reader import (
     SourceContext,
     find_foreign_repository_id,
 )
+from registry_pipeline.registries.base.seal_build import list_own_paths
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
-from registry_pipeline.registries.base.upstream import ARTIFACTS
+from registry_pipeline.registries.base.upstream import parse_upstream_json, read_upstream_artifact
 from registry_pipeline.registries.base.values import OperationCatalog, RegistryState
 from registry_pipeline.registries.scorecard.build import ARTIFACT, ScorecardInputs
 from registry_pipeline.runs.envelope import InputRegistry
@@ -31,17 +37,22 @@ from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.scan import RunFolder, find_dated_runs, list_run_folders
 from registry_pipeline.runs.sealed_run import SealReport
 
+SCORECARD: Final = "governance_scorecard"
+_TABLE: Final = "op_status_table"
 # The lookbehind keeps the time linear: a match cannot start inside a word.
 _PATH: Final = re.compile(r"(?<![^\s/])(?:[^\s/]+(?:/[^\s/]+)+/?|[^\s/]+\.[A-Za-z0-9]+)")
 
 
 def read_scorecard_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
-    """Read the operations catalog, the operations in the active op_status_table, and the state of every registry.
+    """Read the operations catalog, the operations in op_status_table, the executables and the state of every registry.
 
     There are no inputs if the catalog has errors.
+
+    Raises:
+        EvidenceError: op_status_table cannot be parsed. NotFoundError: git cannot list the tracked files.
     """
-    # `reads_chain` of the row makes every build give both.
-    if context.started is None or context.chain is None:
+    # `reads_chain` of the row makes every build give all three.
+    if context.started is None or context.chain is None or context.find_unused is None:
         raise ValueError("the scorecard needs the start of the build and the facts of the activation chain")
     tree = WorkingTree(repository.root)
     # Without a valid catalog the figures would be wrong, so nothing is built.
@@ -52,20 +63,29 @@ def read_scorecard_inputs(repository: Repository, context: SourceContext) -> Bui
     active = _read_active_runs(repository, context.specs, pointers, context.chain)
     # A registry is sealed if its active run verifies, or else its newest one. What this build run seals does not count.
     newest = _read_newest(repository, context.specs, context.started)
+    # The scorecard does not count itself: this build seals it. A record of a change has no source.
+    without_source = context.find_unused() | {SCORECARD}
     states = tuple(
         _make_state(
             spec,
             pointers.get(name),
+            with_source=name not in without_source and spec.kind != "record",
             sealed=name in active or _is_newest_verified(repository, newest.get(name, ()), context.chain),
         )
         for name, spec in context.specs.items()
     )
-    before = _read_previous(context, "governance_scorecard", ARTIFACT)
+    previous = context.previous.get(SCORECARD)
+    before = None if previous is None else try_parse_strict_json(previous.files.get(ARTIFACT, b""))
+    named_paths = _find_named_paths(catalog)
     inputs = ScorecardInputs(
         catalog=catalog,
         options=repository.config.options,
-        observed=_find_observed(_read_previous(context, "op_status_table", ARTIFACTS["op_status_table"])),
-        missing_executables=_find_missing_executables(tree, catalog),
+        observed=_find_observed(context),
+        missing_executables=frozenset(
+            name for name, paths in named_paths.items() if paths and not any(map(tree.is_file, paths))
+        ),
+        named_paths=named_paths,
+        found_executables=_find_executables(repository, tree),
         registries=states,
         before=before if isinstance(before, dict) else None,
     )
@@ -74,23 +94,49 @@ def read_scorecard_inputs(repository: Repository, context: SourceContext) -> Bui
     return BuildInputs(inputs, files, catalog.findings, tuple(counted))
 
 
-def _read_previous(context: SourceContext, registry_id: str, artifact: str) -> Any:
-    """Return an artifact of a previous snapshot, parsed; None if there is none or it cannot be parsed."""
-    previous = context.previous.get(registry_id)
-    return None if previous is None else try_parse_strict_json(previous.files.get(artifact, b""))
-
-
-def _find_observed(table: Any) -> frozenset[str] | None:
+def _find_observed(context: SourceContext) -> frozenset[str] | None:
+    """Return the observed operations of the table that this build run sealed, or else of the active one."""
+    if _TABLE not in context.upstream:
+        return None
+    table = parse_upstream_json(read_upstream_artifact(context, _TABLE), _TABLE)
+    # The active table may be of an older tool, which no schema has checked.
     if not isinstance(table, list):
         return None
     rows = [row for row in table if isinstance(row, dict) and row.get("run_evidence_state") == "OBSERVED"]
     return frozenset(str(row.get("operation_id")) for row in rows)
 
 
-def _find_missing_executables(tree: Tree, catalog: OperationCatalog) -> frozenset[str]:
-    """Return the bound executables that name paths, none of which is a file; bare commands are not looked up."""
-    bound = {name for operation in catalog.operations for name in operation.executables}
-    return frozenset(name for name in bound if (paths := _PATH.findall(name)) and not any(map(tree.is_file, paths)))
+def _find_named_paths(catalog: OperationCatalog) -> dict[str, frozenset[str]]:
+    """Return the paths that each bound executable names, by its text; a bare command names none."""
+    names = {name for operation in catalog.operations for name in operation.executables}
+    return {name: frozenset(path.removeprefix("./") for path in _PATH.findall(name)) for name in names}
+
+
+def _find_executables(repository: Repository, tree: Tree) -> frozenset[str]:
+    """Return the files that `executables` of the toml matches: tracked ones, or all outside git.
+
+    Files in run folders, and those of this tool, are copies or evidence, and do not count.
+    """
+    globs = [glob.replace("**/", "") for glob in repository.config.executables]
+    excluded = [glob.removeprefix("!") for glob in globs if glob.startswith("!")]
+    included = [glob for glob in globs if not glob.startswith("!")]
+    # Most files are outside the folders with which the globs begin.
+    starts = tuple("".join(takewhile(lambda char: char not in "*?[", glob)) for glob in included)
+    tracked = read_tracked_paths(repository.root)
+    if tracked is None:
+        paths = {path for start in starts for path in tree.files_under(start.rpartition("/")[0])}
+    else:
+        paths = {os.fsdecode(path) for path in tracked}
+    own = tuple(f"{path}/" for path in list_own_paths(repository))
+    return frozenset(
+        printable(path)
+        for path in paths
+        if path.startswith(starts)
+        and not path.startswith(own)
+        and any(fnmatchcase(path, glob) for glob in included)
+        and not any(fnmatchcase(path, glob) for glob in excluded)
+        and tree.is_file(path)
+    )
 
 
 def _read_active_runs(
@@ -125,12 +171,13 @@ def _read_newest(
     return folders
 
 
-def _make_state(spec: RegistrySpec, pointer: Pointer | None, *, sealed: bool) -> RegistryState:
+def _make_state(spec: RegistrySpec, pointer: Pointer | None, *, with_source: bool, sealed: bool) -> RegistryState:
     known = pointer is not None and pointer.known is True and pointer.ref is not None
     notes = "" if pointer is None else pointer.notes
     return RegistryState(
         registry_id=spec.registry_id,
         with_schema=bool(spec.schemas),
+        with_source=with_source,
         sealed=sealed,
         can_be_active=spec.pointer,
         known=known,

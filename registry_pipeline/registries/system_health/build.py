@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from registry_pipeline.canonical import json_document, sha256_hex
 from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.display import markdown_text
-from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.findings.finding import Finding, Severity, plural
 from registry_pipeline.registries.base.values import (
     OperationCounts,
     Row,
     SystemDrift,
+    count_days_since,
     count_operations,
     group_operations,
 )
@@ -151,10 +153,15 @@ def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifac
     groups = group_operations(inputs.status_rows, inputs.stale_days)
     counts = asdict(count_operations(inputs.status_rows, inputs.stale_days))
     counts = {"total_ops": counts.pop("total"), **counts}
+    outdated = find_outdated_ages(inputs.status_rows, context.as_of)
     summary = _render_summary(inputs, groups, counts, context)
+    # The content hash leaves out the time of the rendering, and what follows from it.
     timeless = {key: value for key, value in summary.items() if key != "generated_utc"}
+    # Absent after a build, which has counted the ages for this moment.
+    summary |= {"outdated_ages": outdated} if outdated else {}
     lines = [
         *_render_head(inputs, context),
+        *([describe_outdated_ages(len(outdated), _find_table_run(inputs)), ""] if outdated else []),
         *_render_drift(inputs),
         *_render_counts(inputs, counts),
         *(
@@ -163,12 +170,34 @@ def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifac
             for line in _render_section(title, groups[name], columns, inputs.max_list)
         ),
     ]
-    # The content hash leaves out the time of the rendering.
     return Artifacts(
         {REPORT: ("\n".join(lines) + "\n").encode(), SUMMARY: json_document(summary)},
         len(inputs.status_rows),
         sha256_hex(json_document(timeless)),
         {**counts, "runs_known": inputs.runs_known},
+    )
+
+
+def find_outdated_ages(rows: Iterable[Row], as_of: datetime) -> list[str]:
+    """Return the operations whose `staleness_days` would be another if the status table were built at `as_of`."""
+    return [
+        row["operation_id"]
+        for row in rows
+        if count_days_since(row["last_run_created_utc"], as_of) != row["staleness_days"]
+    ]
+
+
+def _find_table_run(inputs: HealthInputs) -> str | None:
+    table = inputs.input_sources.get("op_status_table")
+    return None if table is None else table.run_id
+
+
+def describe_outdated_ages(count: int, table_run_id: str | None) -> str:
+    """Return a sentence about so many operations with outdated ages, and what makes them current."""
+    source = "" if table_run_id is None else f", {table_run_id}"
+    return (
+        f"The ages of {plural(count, 'operation')} are those of the active op_status_table{source}. "
+        "`registry-pipeline build` counts them again and renders a new report."
     )
 
 
