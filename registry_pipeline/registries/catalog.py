@@ -14,6 +14,7 @@ from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, did_you_mean, sorted_findings
 from registry_pipeline.registries import (
     captured,
+    collections,
     delta_log,
     drift_signals,
     drift_signals_daily,
@@ -32,25 +33,8 @@ from registry_pipeline.values import replace
 _MAX_SHOWN: Final = 80
 
 
-def _make_collection_spec(
-    registry_id: str, title: str, tag: str, source: str, source_operation_id: str
-) -> RegistrySpec:
-    return RegistrySpec(
-        registry_id=registry_id,
-        kind="collection",
-        title=title,
-        operation_id="OP-QA13",
-        tag=tag,
-        sources=(source,),
-        pointer=False,
-        delta=False,
-        source_operation_id=source_operation_id,
-        excluded_because="a collection: many members, each sealed by itself, and no single active snapshot",
-    )
-
-
-# Rows without a builder: the chain's records, collections, and a database outside the repository.
-_WITHOUT_BUILDER: Final = (
+# Rows that a rebuild does not build: the chain's records, collections, and a database outside the repository.
+_NOT_BUILT: Final = (
     RegistrySpec(
         registry_id="pointer_activation",
         kind="record",
@@ -66,20 +50,7 @@ _WITHOUT_BUILDER: Final = (
         delta=False,
         excluded_because="a record of a change, not a snapshot that can be active",
     ),
-    _make_collection_spec(
-        "validation_range_results",
-        "Results of validation over ranges of days, one sealed folder for each range.",
-        "seal_validation_range_results",
-        "reports/validation",
-        "OP-D04",
-    ),
-    _make_collection_spec(
-        "evidence_pack_registry",
-        "Evidence packs, one sealed folder for each pack.",
-        "seal_evidence_pack",
-        "reports/path1/evidence/runs",
-        "OP-D01",
-    ),
+    *collections.SPECS,
     RegistrySpec(
         registry_id="threshold_registry_db",
         kind="external",
@@ -104,20 +75,29 @@ _BUILT: Final = (
 )
 # The delta log records the snapshots that a build makes of all other registries, so it is built last.
 _LOGGED: Final = tuple(row.registry_id for row in _BUILT if row.delta and not row.partitioned)
-_TABLE: Final = (*_BUILT, replace(delta_log.SPEC, after=_LOGGED), system_health.SPEC, *_WITHOUT_BUILDER)
+_TABLE: Final = (*_BUILT, replace(delta_log.SPEC, after=_LOGGED), system_health.SPEC, *_NOT_BUILT)
 REGISTRIES: Final = MappingProxyType({row.registry_id: row for row in _TABLE})
 """All registries by id; each comes after those that it depends on."""
-BUILD_ORDER: Final = tuple(row for row in _TABLE if row.builder is not None and not row.partitioned)
-"""The registries that a build makes, in dependency order."""
+COLLECTIONS: Final = collections.SPECS
+"""The collections. Their members are sealed after everything else, because nothing is built from them."""
+BUILD_ORDER: Final = tuple(
+    row for row in _TABLE if row.builder is not None and not row.partitioned and row.kind != "collection"
+)
+"""The registries of which a build makes one run, in dependency order."""
 
 
-_OWN_TAGS: Final = frozenset(row.tag for row in _TABLE if row.tag and row.kind != "collection")
+_OWN_TAGS: Final = frozenset(row.tag for row in _TABLE if row.tag)
+
+
+def has_own_tag(run_id: RunId) -> bool:
+    """Return whether a run id has the tag of a registry, of a member of a collection, or of the activation chain."""
+    return run_id.tag in _OWN_TAGS or any(row.member_of(run_id) is not None for row in COLLECTIONS)
 
 
 def is_own_run(publish_root: str, run_root: str, run_id: str) -> bool:
     """Return whether a run folder is named as one that this tool seals of a registry or of the activation chain."""
     parsed = RunId.parse(run_id) if run_root == publish_root else None
-    return parsed is not None and parsed.tag in _OWN_TAGS
+    return parsed is not None and has_own_tag(parsed)
 
 
 _POSITIONS: Final = {row.tag: number for number, row in enumerate(_TABLE) if row.tag is not None}

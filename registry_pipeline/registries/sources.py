@@ -13,7 +13,7 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.read import hash_regular_file, read_regular_file
 from registry_pipeline.git.repository import read_commit_id
 from registry_pipeline.registries.base.capture import LATEST
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, has_own_tag
 from registry_pipeline.registries.entries.schemas import SCHEMA_FOLDER
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.scan import list_run_folder_names
@@ -22,13 +22,12 @@ from registry_pipeline.values import value_type
 RUN_ROOTS: Final = "run_roots"
 GIT: Final = "git"
 _CAPTURED: Final = "captured."
-# The pointers are written by the pipeline itself. What is sealed by hand has no build.
-SOURCES: Final = tuple(
-    sorted({name for spec in REGISTRIES.values() if spec.builder is not None for name in spec.sources} - {"pointers"})
-)
+# The pointers are written by the pipeline itself. The members of collections are found by their names instead, because
+# the hash of all their files would take too long.
+_WITH_SOURCES: Final = (*BUILD_ORDER, *(spec for spec in REGISTRIES.values() if spec.partitioned))
+SOURCES: Final = tuple(sorted({name for spec in _WITH_SOURCES for name in spec.sources} - {"pointers"}))
 """The names of the sources: a key of the configuration each, `run_roots` and `git`."""
 _ONLY_LATEST: Final = "captured.derived_validation_reports"
-_OWN_TAGS: Final = frozenset(spec.tag for spec in REGISTRIES.values() if spec.tag and spec.kind != "collection")
 
 
 @value_type
@@ -109,7 +108,7 @@ def _list_run_folders(repository: Repository) -> Iterator[str]:
             run_id = RunId.parse(name)
             if repository.config.find_exclusion(run_root, name):
                 continue
-            if run_id is None or run_id.tag not in _OWN_TAGS:
+            if run_id is None or not has_own_tag(run_id):
                 yield f"{run_root}/{name}\n"
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.runs.envelope import CaptureCheck, InputFile, InputRegistry, is_foreign, stated_repository_id
-from registry_pipeline.runs.reference import RunIdentity
+from registry_pipeline.runs.reference import RunId, RunIdentity
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.values import field, value_type
 
@@ -79,6 +79,8 @@ class RegistrySpec:
     # Returns whether an artifact says the same as in the active run, although its bytes differ:
     # (active, built, is_own_run) -> bool. Without it other bytes are other content.
     says_same: Callable[..., bool] | None = None
+    # Returns the state of a collection and of its members: (repository, spec, ChainFacts) -> CollectionState.
+    state_reader: Callable[..., Any] | None = None
 
     @property
     def artifact(self) -> str:
@@ -108,6 +110,12 @@ class RegistrySpec:
     def is_one_capture(self) -> bool:
         """Whether a run captures one file, which may have a name of the repository's choice."""
         return self.kind == "captured" and not self.multi_file
+
+    def member_of(self, run_id: RunId) -> str | None:
+        """Return the member of a collection that a run id names before the tag, or None if it names none."""
+        part = f"__{self.tag}"
+        is_member = self.kind == "collection" and run_id.tag.endswith(part)
+        return run_id.tag.removesuffix(part) if is_member else None
 
     def schema_of(self, artifact: str) -> str | None:
         """Return the schema file of an artifact, or None.
