@@ -14,6 +14,7 @@ from registry_pipeline.defs.active_checks import make_active_checks, make_pointe
 from registry_pipeline.defs.assets import make_registry_asset, make_registry_checks
 from registry_pipeline.defs.automation import make_active_check_condition, make_automation_sensor, make_source_condition
 from registry_pipeline.defs.cli_builds_sensor import check_job, make_command_line_sensor
+from registry_pipeline.defs.collections import make_collection_defs
 from registry_pipeline.defs.daily import make_history_defs
 from registry_pipeline.defs.failure_sensors import failed_check_sensor, failed_run_sensor
 from registry_pipeline.defs.resources import make_resources
@@ -71,7 +72,7 @@ def build_defs(
         # A process per step would spend seconds on imports where the step takes less.
         executor=in_process_executor,
     )
-    return Definitions.merge(definitions, make_history_defs(config.history_start))
+    return Definitions.merge(definitions, make_history_defs(config.history_start), make_collection_defs(on=automated))
 
 
 def _find_root(named: Path | None) -> Path | RegistryPipelineError:

@@ -213,10 +213,11 @@ def build_collection(
             on_progress(len(sealed))
     index = seal_index(build, [member.entry for member in sealed])
     members = build.state.index.current.keys() | {member.member_id for member in sealed}
-    return CollectionResult(index, tuple(sealed), len(members), _collect_findings(build, sealed))
+    return CollectionResult(index, tuple(sealed), len(members), list_findings(build, sealed))
 
 
-def _collect_findings(build: CollectionBuild, sealed: Iterable[SealedMember] = ()) -> tuple[Finding, ...]:
+def list_findings(build: CollectionBuild, sealed: Iterable[SealedMember] = ()) -> tuple[Finding, ...]:
+    """Return the findings about the collection, the members that could not be sealed, and those that were."""
     refused = [finding for findings in build.refused.values() for finding in findings]
     found = [finding for member in sealed for finding in (*member.built.findings, *member.verdict.findings)]
     return sorted_findings([*build.state.findings, *refused, *found])
@@ -241,4 +242,4 @@ def preview_collection(
     pending = [m.member_id for m in select_members(build, force=force) if _build_member(build, m) is not None]
     index = build.state.index
     is_indexed = index.head is not None and not index.unlisted
-    return CollectionPreview(tuple(pending), len(index.current), is_indexed, _collect_findings(build))
+    return CollectionPreview(tuple(pending), len(index.current), is_indexed, list_findings(build))
