@@ -5,7 +5,7 @@ A run of many partitions seals up to 32 members together and then reports each, 
 
 import json
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from signal import SIGINT, SIGTERM
 from typing import Any, Final
@@ -82,9 +82,9 @@ class MembersRequest(Config):
     only_changed: bool = Field(default=False, description="Report only the members that are sealed by this run.")
 
 
-def make_collection_defs(*, on: bool) -> Definitions:
-    """Return the assets, checks, jobs and sensors of all collections; `on` is the default status of the sensors."""
-    return Definitions.merge(*(_make_defs(spec, on=on) for spec in catalog.COLLECTIONS))
+def make_collection_defs(specs: Iterable[RegistrySpec], *, on: bool) -> Definitions:
+    """Return the assets, checks, jobs and sensors of collections; `on` is the default status of the sensors."""
+    return Definitions.merge(*(_make_defs(spec, on=on) for spec in specs))
 
 
 def make_job_name(spec: RegistrySpec) -> str:
@@ -133,7 +133,7 @@ def _make_asset(spec: RegistrySpec, members: DynamicPartitionsDefinition) -> Ass
     def seal_collection(
         context: AssetExecutionContext, config: MembersRequest, repository: ResourceParam[RepositoryResource]
     ) -> Iterator[MaterializeResult[None]]:
-        findings, is_complete = _seal_partitions(context, repository, config)
+        findings, is_complete = _seal_partitions(context, repository, spec, config)
         source = assets.make_source_result(
             findings, passed=is_complete, severity=AssetCheckSeverity.WARN if is_complete else AssetCheckSeverity.ERROR
         )
@@ -160,7 +160,7 @@ def _make_asset(spec: RegistrySpec, members: DynamicPartitionsDefinition) -> Ass
 
 
 def _seal_partitions(
-    context: AssetExecutionContext, resource: RepositoryResource, config: MembersRequest
+    context: AssetExecutionContext, resource: RepositoryResource, spec: RegistrySpec, config: MembersRequest
 ) -> tuple[tuple[Finding, ...], bool]:
     """Seal the members of this run until it is cancelled, report each when it is sealed, then seal the index.
 
@@ -170,7 +170,6 @@ def _seal_partitions(
     # Dagster's `has_partition_key` is False in a backfill, even of a single partition.
     has_members = context.has_partition_key or context.has_partition_key_range
     keys = frozenset(context.partition_keys) if has_members else frozenset()
-    spec = catalog.spec_of(context.asset_key.to_user_string())
     # A cancellation takes effect after the members that were read. They are sealed, reported and indexed.
     with as_dagster_failure(), rebuild.defer_signals(SIGINT, SIGTERM) as is_cancelled:
         if not keys:

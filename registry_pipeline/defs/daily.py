@@ -44,8 +44,9 @@ from registry_pipeline.findings.display import printable
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline import daily, rebuild
 from registry_pipeline.pipeline.daily import SealedDay
-from registry_pipeline.registries import catalog
 from registry_pipeline.registries.base import seal_build
+from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.catalog import catalog_of
 
 DAILY: Final = "drift_signals_daily"
 DAILY_JOB: Final = "drift_signals_daily_job"
@@ -59,7 +60,7 @@ class HistoryRequest(Config):
     force: bool = Field(default=False, description="Seal each day again, even if its content is unchanged.")
 
 
-def make_history_defs(start: date | None) -> Definitions:
+def make_history_defs(spec: RegistrySpec, start: date | None) -> Definitions:
     """Return the asset, its checks, job and schedule, with a partition for each day from `start` to yesterday (UTC).
 
     Without a start the asset has no partition and cannot be materialized, and the job executes the checks alone. The
@@ -68,7 +69,7 @@ def make_history_defs(start: date | None) -> Definitions:
     missing_start = finding("CONFIG_HISTORY_START", CONFIG_NAME)
     reason = f"{missing_start.message} -> {missing_start.hint}, then reload the code location"
     note = f"\n\n{missing_start.code}: {reason}" if start is None else ""
-    history = _make_asset(start, note)
+    history = _make_asset(spec, start, note)
     job = define_asset_job(
         DAILY_JOB,
         selection=AssetSelection.checks_for_assets(DAILY) if start is None else AssetSelection.assets(DAILY),
@@ -78,14 +79,14 @@ def make_history_defs(start: date | None) -> Definitions:
     return Definitions(
         # Without a partition, Dagster could not launch the asset, nor any selection that includes it.
         assets=history.specs if start is None else [history],
-        asset_checks=[make_partition_checks(catalog.spec_of(DAILY), "day")],
+        asset_checks=[make_partition_checks(spec, "day")],
         jobs=[job],
         schedules=[_make_schedule(start)],
         metadata={missing_start.code: reason} if start is None else {},
     )
 
 
-def _make_asset(start: date | None, note: str) -> AssetsDefinition:
+def _make_asset(spec: RegistrySpec, start: date | None, note: str) -> AssetsDefinition:
     """Return the asset whose partitions are days; a backfill is one run for all its days.
 
     The note is added to its description.
@@ -103,7 +104,6 @@ def _make_asset(start: date | None, note: str) -> AssetsDefinition:
         # Each day has its materialization already.
         return MaterializeResult(metadata=event_log.NO_MATERIALIZATION)
 
-    spec = catalog.spec_of(DAILY)
     attributes = assets.make_asset_attributes(spec)
     attributes["description"] += note
     with warnings.catch_warnings():
@@ -130,7 +130,7 @@ def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, 
 
 
 def _make_materialization(repository: Repository, day: SealedDay, now: datetime) -> AssetMaterialization:
-    spec = catalog.spec_of(DAILY)
+    spec = catalog_of(repository).spec_of(DAILY)
     artifacts = day.built.artifacts
     drift = json.loads(artifacts.files[spec.artifact])
     content: metadata.Metadata = {

@@ -44,7 +44,7 @@ def make_partition_checks(spec: RegistrySpec, noun: str) -> AssetChecksDefinitio
         with as_dagster_failure():
             instance = repository.instance
             own = event_log.read_run_materializations(instance, spec.registry_id, context.run.run_id)
-            checked_to = None if own else event_log.read_checked_to(instance, spec.registry_id)
+            checked_to = None if own else event_log.read_checked_to(instance, spec)
             selected = own or _find_partitions(instance, spec, checked_to or 0)
             verdicts = assets.validate_again(context, repository, selected)
         for name in assets.list_selected_checks(context, spec):

@@ -13,7 +13,7 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.read import hash_regular_file, read_regular_file
 from registry_pipeline.git.repository import read_commit_id
 from registry_pipeline.registries.base.capture import LATEST
-from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, has_own_tag
+from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.registries.entries.schemas import SCHEMA_FOLDER
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.scan import list_run_folder_names
@@ -22,11 +22,8 @@ from registry_pipeline.values import value_type
 RUN_ROOTS: Final = "run_roots"
 GIT: Final = "git"
 _CAPTURED: Final = "captured."
-# The pointers are written by the pipeline itself. The members of collections are found by their names instead, because
-# the hash of all their files would take too long.
-_WITH_SOURCES: Final = (*BUILD_ORDER, *(spec for spec in REGISTRIES.values() if spec.partitioned))
-SOURCES: Final = tuple(sorted({name for spec in _WITH_SOURCES for name in spec.sources} - {"pointers"}))
-"""The names of the sources: a key of the configuration each, `run_roots` and `git`."""
+UNOBSERVED: Final = frozenset({"pointers"})
+"""The names of what registries read that the pipeline itself writes."""
 _ONLY_LATEST: Final = "captured.derived_validation_reports"
 
 
@@ -42,6 +39,14 @@ class SourceState:
     count: int
     # Why it cannot be read.
     problem: str = ""
+
+
+def list_sources(catalog: Catalog) -> tuple[str, ...]:
+    """Return the names of the sources of all builds: a key of the configuration each, `run_roots` and `git`."""
+    # The members of collections are found by their names: the hash of all their files would take too long.
+    rows = catalog.registries.values()
+    built = (spec for spec in rows if spec.builder is not None and spec.kind != "collection")
+    return tuple(sorted({name for spec in built for name in spec.sources} - UNOBSERVED))
 
 
 def find_source_paths(config: Config, name: str) -> tuple[str, ...]:
@@ -103,12 +108,13 @@ def _list_run_folders(repository: Repository) -> Iterator[str]:
     def fail(_run_root: str, error: OSError) -> None:
         raise error
 
+    catalog = catalog_of(repository)
     for run_root, names in list_run_folder_names(repository.root, repository.config.run_roots, fail):
         for name in names:
             run_id = RunId.parse(name)
             if repository.config.find_exclusion(run_root, name):
                 continue
-            if run_id is None or not has_own_tag(run_id):
+            if run_id is None or not catalog.is_own_tag(run_id.tag):
                 yield f"{run_root}/{name}\n"
 
 

@@ -22,7 +22,7 @@ from dagster import (
 
 from registry_pipeline.defs import collections
 from registry_pipeline.pipeline import collection
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline_tests.collection_sources import FIRST, PACK, PACKS, RANGES, SECOND, write_pack, write_range
 from registry_pipeline_tests.command_line import run_command
 from registry_pipeline_tests.defs.conftest import DagsterRepo, checks_of, codes_of, failure_of, verdicts_of
@@ -290,5 +290,5 @@ def test_run_json_of_a_member_names_its_dagster_run_and_its_member(ready: Dagste
     (name,) = member_folders(ready, FIRST)
     stated = ready.run_json(name)
     assert (stated["partition"], stated["dagster_run_id"]) == (FIRST, result.run_id)
-    assert stated["run_type"] == spec_of(RANGES).tag
+    assert stated["run_type"] == SHIPPED.spec_of(RANGES).tag
     assert json.dumps(stated["source_operation_id"]) == '"OP-D04"'

@@ -15,7 +15,7 @@ from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.findings.finding import sorted_findings
 from registry_pipeline.pipeline.collection import read_members
 from registry_pipeline.registries.base.reader import RegistrySpec
-from registry_pipeline.registries.catalog import COLLECTIONS, spec_of
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.collections.members import find_source
 from registry_pipeline.registries.collections.state import MEMBER_STATES, CollectionState, MemberState
 
@@ -43,11 +43,12 @@ def members_command(reporter: Reporter, registry_id: str | None, states: tuple[s
     folders are not: `verify` reads them. The index of a collection lists all sealed runs with their root hashes, so the
     root hash of its run covers the whole collection.
     """
-    if registry_id is not None and spec_of(registry_id).kind != "collection":
-        names = " and ".join(spec.registry_id for spec in COLLECTIONS)
-        raise click.UsageError(f"{registry_id} is no collection; these are {names}")
     repository = find_repository(reporter.settings.repo)
-    selected = [spec for spec in COLLECTIONS if registry_id in (None, spec.registry_id)]
+    catalog = catalog_of(repository)
+    if registry_id is not None and catalog.spec_of(registry_id).kind != "collection":
+        names = " and ".join(spec.registry_id for spec in catalog.collections)
+        raise click.UsageError(f"{registry_id} is no collection; these are {names}")
+    selected = [spec for spec in catalog.collections if registry_id in (None, spec.registry_id)]
     collections = [(spec, read_members(repository, spec)) for spec in selected]
     findings = sorted_findings(f for _, state in collections for f in state.findings)
     members = [
