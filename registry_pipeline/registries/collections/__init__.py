@@ -34,7 +34,8 @@ def _make_spec(
         excluded_because="a collection: many members, each sealed by itself, and no single active snapshot",
         reader=DeferredCall(f"registry_pipeline.registries.collections.read.{reader}"),
         builder=DeferredCall(f"registry_pipeline.registries.{builder}"),
-        rules=DeferredCall("registry_pipeline.registries.collections.check.check_sealed_run"),
+        sealed_check=DeferredCall("registry_pipeline.registries.collections.check.check_report"),
+        rules=DeferredCall("registry_pipeline.registries.collections.check.check_previous_index"),
         state_reader=DeferredCall("registry_pipeline.registries.collections.state.read_collection"),
     )
 

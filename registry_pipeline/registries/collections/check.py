@@ -5,55 +5,59 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Final
 
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.findings.finding import Finding, sorted_findings
+from registry_pipeline.findings.display import printable
+from registry_pipeline.findings.finding import Finding, plural
 from registry_pipeline.registries.collections import INDEX, PACK_ARTIFACT
 from registry_pipeline.registries.collections.build import is_captured_file, parse_index
 from registry_pipeline.registries.collections.members import PACK_FOLDER
 from registry_pipeline.runs.pointer_file import run_folder, verify_referenced_run
-from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 
+_MAX_SHOWN: Final = 200
 
-def check_sealed_run(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
-    """Return the findings of a sealed member or index; a previous index that is missing is a warning."""
+
+def check_report(report: SealReport) -> tuple[Finding, ...]:
+    """Return what is wrong with the content of a sealed member or index."""
     findings: list[Finding] = []
     if INDEX in report.kept:
-        previous = sealed.inputs.previous(sealed.registry_id)
-        findings += _check_index(repository, report, report.kept[INDEX], previous)
+        findings += _check_lines(f"{report.path}/{INDEX}", report.kept[INDEX])
     if PACK_ARTIFACT in report.kept:
         findings += _check_pack_record(report, report.kept[PACK_ARTIFACT])
-    return sorted_findings(findings)
+    return tuple(findings)
 
 
-def _check_index(
-    repository: Repository, report: SealReport, data: bytes, previous: SealedRef | None
-) -> Iterator[Finding]:
-    path = f"{report.path}/{INDEX}"
+def _check_lines(path: str, data: bytes) -> Iterator[Finding]:
     try:
-        entries = parse_index(data)
+        keys = [(entry.member_id, entry.ref.run_id) for entry in parse_index(data)]
     except ValueError as error:
         yield finding("COLLECTION_INDEX_INVALID", path, detail=str(error))
         return
-    keys = [(entry.member_id, entry.ref.run_id) for entry in entries]
     if any(a >= b for a, b in pairwise(keys)):
         yield finding("COLLECTION_INDEX_INVALID", path, detail="the lines are not sorted by member and run id")
-    if previous is None:
-        return
+
+
+def check_previous_index(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
+    """Return a finding if an index lacks a line of the index that it continues, or if that cannot be checked."""
+    data, previous = report.kept.get(INDEX), sealed.inputs.previous(sealed.registry_id)
+    if data is None or previous is None:
+        return ()
+    path = f"{report.path}/{INDEX}"
     if not run_folder(repository, previous).is_dir():
-        yield finding("COLLECTION_PREVIOUS_UNKNOWN", path, detail=f"{previous.run_id} is missing")
-        return
+        return (finding("COLLECTION_PREVIOUS_UNKNOWN", path, detail=f"{previous.run_id} is missing"),)
     before = verify_referenced_run(repository, previous, (INDEX,))
     if before.verdict != "pass" or before.root_sha256 != previous.manifest_sha256 or INDEX not in before.kept:
-        yield finding("COLLECTION_PREVIOUS_UNKNOWN", path, detail=f"{previous.run_id} does not verify")
-        return
+        return (finding("COLLECTION_PREVIOUS_UNKNOWN", path, detail=f"{previous.run_id} does not verify"),)
     lines = set(data.split(b"\n"))
     removed = [line for line in before.kept[INDEX].split(b"\n") if line not in lines]
-    if removed:
-        detail = f"{len(removed)} of its lines, the first is {removed[0][:200].decode('utf-8', 'backslashreplace')}"
-        yield finding("COLLECTION_LINE_REMOVED", path, previous=previous.run_id, detail=detail)
+    if not removed:
+        return ()
+    first = printable(removed[0][:_MAX_SHOWN].decode("utf-8", "backslashreplace"))
+    detail = f"{plural(len(removed), 'line')}, the first is {first}"
+    return (finding("COLLECTION_LINE_REMOVED", path, previous=previous.run_id, detail=detail),)
 
 
 def _check_pack_record(report: SealReport, data: bytes) -> Iterator[Finding]:
