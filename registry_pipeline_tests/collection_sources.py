@@ -9,6 +9,8 @@ from pathlib import Path
 
 RANGES = "validation_range_results"
 PACKS = "evidence_pack_registry"
+# In the order of the catalog. The known repository has neither.
+COLLECTIONS = (RANGES, PACKS)
 RANGE_FOLDER = "reports/validation"
 EVIDENCE_RUNS = "reports/path1/evidence/runs"
 PACK_FOLDER = "outputs/evidence_pack_v0_2"

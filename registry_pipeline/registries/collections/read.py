@@ -6,7 +6,7 @@ A member that is malformed is refused: a finding, and inputs without files. The 
 from __future__ import annotations
 
 from registry_pipeline.config import Repository
-from registry_pipeline.findings.display import list_some
+from registry_pipeline.findings.display import list_some, printable
 from registry_pipeline.registries.base.capture import CaptureReader
 from registry_pipeline.registries.base.reader import BuildInputs, RegistrySpec, SourceContext
 from registry_pipeline.registries.collections.members import PACK_FOLDER, Member, read_identity
@@ -29,7 +29,7 @@ def read_pack(repository: Repository, spec: RegistrySpec, member: Member) -> Bui
     """Capture the files of an evidence pack, checked against its pack_sha256.txt."""
     capture = CaptureReader(spec.registry_id, repository, SourceContext())
     if member.problem:
-        capture.refuse("CAPTURE_MALFORMED", member.source, detail=member.problem)
+        capture.refuse("CAPTURE_MALFORMED", member.source, detail=printable(member.problem))
         return capture.make_build_inputs()
     for path, *_ in member.identity:
         capture.capture_file(f"{member.source}/{path}", path, check_schema=False)
@@ -41,7 +41,7 @@ def read_pack(repository: Repository, spec: RegistrySpec, member: Member) -> Bui
     # One finding for each kind of problem: a pack has hundreds of files.
     for code in sorted({code for code, _ in check.problems}):
         details = [detail for other, detail in check.problems if other == code]
-        capture.refuse(code, member.source, detail=list_some(details, "; "))
+        capture.refuse(code, member.source, detail=printable(list_some(details, "; ")))
     gathered = capture.make_build_inputs()
     if gathered.inputs is None:
         return gathered
