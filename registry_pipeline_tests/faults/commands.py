@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from registry_pipeline.files.atomic_write import temporary_path
+from registry_pipeline.runs.reference import TAG_START
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
 from registry_pipeline_tests.cli.conftest import Repository
@@ -94,7 +95,7 @@ def _write_members(repository: Repository) -> None:
 
 
 def _all_members(repository: Repository) -> int:
-    indexes = [path for path in repository.runs.iterdir() if path.name[20:] == "_seal_validation_range_results"]
+    indexes = [path for path in repository.runs.iterdir() if path.name[TAG_START:] == "seal_validation_range_results"]
     index = max(indexes, default=None)
     if index is None or verify_folder(index).verdict != "pass":
         return 0

@@ -18,7 +18,7 @@ from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.collections.build import IndexEntry, build_index, parse_index
 from registry_pipeline.registries.collections.pack_check import check_pack
-from registry_pipeline.runs.reference import RunId, SealedRef
+from registry_pipeline.runs.reference import TAG_START, RunId, SealedRef
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.collection_sources import RANGES, make_pack, range_path, write_range
 from registry_pipeline_tests.copies import make_removable
@@ -117,9 +117,7 @@ def test_after_every_build_each_source_has_one_sealed_run_with_its_content(steps
         repository = make_repository(root)
         seen: set[str] = set()
         for minute, (step, member_id, days) in enumerate([*steps, ("build", "", 0), ("build", "", 0)]):
-            indexes = list(repository.publish_root.glob(f"*Z__{spec.tag}")) + [
-                path for path in repository.publish_root.iterdir() if path.name[20:] == f"_{spec.tag}"
-            ]
+            indexes = [p for p in repository.publish_root.iterdir() if p.name[TAG_START:] == spec.tag]
             if step == "write":
                 write_range(root, member_id, days)
             elif step == "remove":
