@@ -190,6 +190,19 @@ def test_old_members_are_not_read_when_new_ones_are_found(built: Repository) -> 
     assert [path for path in paths if PACK in path] == []
 
 
+def test_a_whole_build_opens_no_old_member(built: Repository) -> None:
+    write_range(built.root, SECOND)
+    write_pack(built.root)
+    for now in (FUTURE, "2126-03-01T12:01:00Z"):
+        assert built("build", "--allow-future", now=now).code == 0
+    write_range(built.root, FIRST)
+
+    with opened_files() as paths:
+        assert built("build", "--allow-future", now="2126-03-01T12:02:00Z").code == 0
+
+    assert [path for path in paths if any(name in path for name in (SECOND, PACK))] == []
+
+
 @pytest.mark.parametrize("lost", ["cache", "index", "both"])
 def test_without_cache_or_index_nothing_is_sealed_twice(built: Repository, lost: str) -> None:
     write_range(built.root, FIRST)
