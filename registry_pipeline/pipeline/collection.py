@@ -170,9 +170,11 @@ def seal_index(build: CollectionBuild, sealed: Iterable[IndexEntry]) -> SealedRu
     if build.state.index.head is not None and not entries and not build.state.index.unlisted:
         return build.state.index.head
     refuse_linked_publish_root(repository)
+    # Runs that no index listed at the start were read then.
+    known = [build.state.index.entries[name] for name in build.state.index.unlisted]
     # Another process may have extended the index since this build began: its runs are added, and none is lost.
     with hold_registry_lock(repository, spec.registry_id):
-        index = read_sealed_index(repository, spec, build.chain, entries)
+        index = read_sealed_index(repository, spec, build.chain, (*known, *entries), build.state.index)
         if not index.unlisted:
             return index.head
         previous = () if index.head is None else (InputRegistry(spec.registry_id, "previous", index.head.ref),)

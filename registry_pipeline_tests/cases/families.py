@@ -166,7 +166,7 @@ def run_collection(case: Case, folder: Path) -> Any:
     case.write_to(folder)
     repository = load_repository(folder / "input")
     spec = SHIPPED.spec_of(case.arguments["registry_id"])
-    listing = list_members(repository, spec, was_sealed=False)
+    listing = list_members(repository, spec, any_sealed=False)
     members = {}
     findings = list(listing.findings)
     for member in listing.members:

@@ -17,6 +17,8 @@ from registry_pipeline.runs.sealed_run import Artifacts
 from registry_pipeline.values import value_type
 
 _VERSION: Final = "0.1"
+_REF_KEYS: Final = ("run_id", "run_root", "relpath", "manifest_sha256")
+_TYPES: Final = (str, str, int, int, str, str)
 _KEYS: Final = ("index_version", "member_id", "sealed_ref", "content_sha256", "files", "bytes")
 
 
@@ -42,11 +44,15 @@ class IndexEntry:
         """Return the entry of a line; raise ValueError if the line has another shape."""
         if not isinstance(value, dict) or tuple(value) != _KEYS or value["index_version"] != _VERSION:
             raise ValueError("the keys are not exactly those of an entry of version 0.1")
-        ref = SealedRef.from_json(value["sealed_ref"])
-        texts, numbers = (value["member_id"], value["content_sha256"]), (value["files"], value["bytes"])
-        if ref is None or {*map(type, texts)} != {str} or {*map(type, numbers)} != {int}:
+        _, member_id, ref, content, files, size = value.values()
+        if not isinstance(ref, dict) or tuple(ref) != _REF_KEYS:
+            raise ValueError("sealed_ref is not a reference to a sealed run")
+        run_id, run_root, relpath, root_sha256 = ref.values()
+        # An index has thousands of lines, so all types of one are compared at once.
+        types = (type(member_id), type(content), type(files), type(size), type(run_id), type(run_root))
+        if types != _TYPES or type(root_sha256) is not str or not (relpath is None or type(relpath) is str):
             raise ValueError("a value of the entry has another type")
-        return cls(texts[0], ref, texts[1], numbers[0], numbers[1])
+        return cls(member_id, SealedRef(run_id, run_root, relpath, root_sha256), content, files, size)
 
 
 def make_index_entry(member_id: str, ref: SealedRef, entries: Iterable[ManifestEntry]) -> IndexEntry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import UTC, date, datetime
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Final
@@ -71,11 +71,13 @@ def has_members(repository: Repository, spec: RegistrySpec) -> bool:
         return False
 
 
-def list_members(repository: Repository, spec: RegistrySpec, *, was_sealed: bool) -> MemberListing:
-    """Return the members of a collection by name.
+def list_members(
+    repository: Repository, spec: RegistrySpec, sealed: Container[str] = (), *, any_sealed: bool
+) -> MemberListing:
+    """Return the members of a collection by name; `sealed` are ids whose names are known to be usable.
 
     Names that belong to no member are ignored. That there is no member at all is a finding: an info if the source is
-    the default and none `was_sealed`.
+    the default and there is no sealed run, `any_sealed`.
     """
     source = find_source(repository, spec.registry_id)
     findings: list[Finding] = []
@@ -87,7 +89,7 @@ def list_members(repository: Repository, spec: RegistrySpec, *, was_sealed: bool
         candidates, problem = [], error.strerror or "no reason given"
     collisions = dict(find_collisions(member_id for member_id, _ in candidates))
     for member_id, path in candidates:
-        reason = _explain_unusable_id(spec, member_id)
+        reason = "" if member_id in sealed else _explain_unusable_id(spec, member_id)
         if member_id in collisions:
             reason = f"its name differs from {collisions[member_id]} only in case"
         if reason:
@@ -97,7 +99,7 @@ def list_members(repository: Repository, spec: RegistrySpec, *, was_sealed: bool
         if member is not None:
             members.append(member)
     if not candidates:
-        is_default = not was_sealed and source == CAPTURES[spec.registry_id].source
+        is_default = not any_sealed and source == CAPTURES[spec.registry_id].source
         severity = Severity.INFO if is_default else None
         findings.append(_make_finding(spec, "CAPTURE_MISSING", source, problem, severity))
     return MemberListing(tuple(members), sorted_findings(findings))
@@ -141,7 +143,8 @@ def _explain_unusable_id(spec: RegistrySpec, member_id: str) -> str:
 
 def _read_member(repository: Repository, spec: RegistrySpec, member_id: str, path: str) -> Member | None:
     """Return a member, or None if its source was removed meanwhile."""
-    full_path = os.fspath(repository.path(path))
+    # pathlib would take half of the time of a listing.
+    full_path = f"{repository.root}/{path}"
     if spec.registry_id == "evidence_pack_registry":
         problems: list[str] = []
         try:

@@ -29,7 +29,7 @@ from registry_pipeline.registries.collections.build import (
 )
 from registry_pipeline.registries.collections.members import PACK_FOLDER, Identity, Member, list_members
 from registry_pipeline.runs.pointer_file import verify_referenced_run
-from registry_pipeline.runs.reference import RunId, SealedRef
+from registry_pipeline.runs.reference import TAG_START, RunId, SealedRef
 from registry_pipeline.runs.scan import list_run_folder_names
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import replace, value_type
@@ -92,7 +92,7 @@ def read_collection(
     """Return the state of a collection; what `cache` does not know of a source is read and hashed."""
     index = read_sealed_index(repository, spec, chain)
     cache = cache or MemberCache(repository, spec)
-    listing = list_members(repository, spec, was_sealed=bool(index.entries))
+    listing = list_members(repository, spec, index.current, any_sealed=bool(index.entries))
     states = []
     for member in listing.members:
         entry = index.current.get(member.member_id)
@@ -110,72 +110,76 @@ def read_collection(
 
 
 def read_sealed_index(
-    repository: Repository, spec: RegistrySpec, chain: ChainFacts, known: Iterable[IndexEntry] = ()
+    repository: Repository,
+    spec: RegistrySpec,
+    chain: ChainFacts,
+    known: Iterable[IndexEntry] = (),
+    before: SealedIndex | None = None,
 ) -> SealedIndex:
-    """Return the sealed runs of a collection; `known` are runs that the caller has sealed, which are not read."""
-    indexes, runs = _list_runs(repository, spec)
+    """Return the sealed runs of a collection.
+
+    `known` are runs that the caller has sealed, which are not read. `before` is what the caller has read: its head is
+    not read again while it is the newest index.
+    """
+    names = _list_names(repository, spec)
     # (1) The newest index that verifies.
-    head, entries, findings = _find_head(repository, spec, indexes, chain)
+    head, listed, findings = _find_head(repository, spec, names, chain, before)
     # (2) The runs that it does not list: those of a build that was killed, or of another process.
     known_entries = {entry.ref.run_id: entry for entry in known}
     unlisted: dict[str, IndexEntry] = {}
-    for name, member_id in runs.items():
-        if name in entries:
+    for name in names.difference(listed):
+        run_id = RunId.parse(name)
+        member_id = None if run_id is None else spec.member_of(run_id)
+        if member_id is None:
             continue
         entry = known_entries.get(name) or _read_member_run(repository, spec, name, member_id, chain)
         if isinstance(entry, Finding):
             findings.append(entry)
         elif entry is not None:
             unlisted[name] = entry
-    entries |= unlisted
+    entries = {**listed, **unlisted}
     # (3) Listed runs whose folders are missing.
-    missing = entries.keys() - runs.keys()
+    missing = listed.keys() - names
     if missing:
         detail = f"{len(missing)} listed, the first is {min(missing)}"
         findings.append(finding("COLLECTION_RUN_MISSING", repository.config.publish_root, detail=detail))
-    usable = [entry for name, entry in entries.items() if name in runs and name not in chain.marked_bad]
+    usable = [entry for name, entry in entries.items() if name in names and name not in chain.marked_bad]
     current = {entry.member_id: entry for entry in sorted(usable, key=_sort_key)}
     return SealedIndex(head, entries, frozenset(unlisted), current, sorted_findings(findings))
 
 
+def _sort_key(entry: IndexEntry) -> tuple[str, int, str]:
+    # Of the runs of one member in one second, those with a greater number have a longer name, or a later one.
+    run_id = entry.ref.run_id
+    return run_id[:TAG_START], len(run_id), run_id
+
+
+def _list_names(repository: Repository, spec: RegistrySpec) -> frozenset[str]:
+    """Return the names of the folders in publish_root that contain the tag of a collection."""
+    root, part = repository.config.publish_root, f"__{spec.tag}"
+    # An unreadable publish_root is reported by run_registry, and nothing can be sealed in it.
+    listing = dict(list_run_folder_names(repository.root, [root], lambda _root, _error: None))
+    return frozenset([name for name in listing.get(root, ()) if part in name])
+
+
 def _find_head(
-    repository: Repository, spec: RegistrySpec, indexes: Iterable[RunId], chain: ChainFacts
-) -> tuple[SealedRun | None, dict[str, IndexEntry], list[Finding]]:
+    repository: Repository, spec: RegistrySpec, names: Iterable[str], chain: ChainFacts, before: SealedIndex | None
+) -> tuple[SealedRun | None, Mapping[str, IndexEntry], list[Finding]]:
     """Return the newest index that verifies, its lines by run id, and a finding for each newer one that does not."""
     findings: list[Finding] = []
+    parsed = [RunId.parse(name) for name in names if name.startswith(f"{spec.tag}", TAG_START)]
+    indexes = [run_id for run_id in parsed if run_id is not None and run_id.tag == spec.tag]
     # The lines of an older index are among those of a newer one.
     for run_id in sorted(indexes, key=lambda run_id: (run_id.stamp, run_id.number), reverse=True):
+        if before is not None and before.head is not None and before.head.ref.run_id == str(run_id):
+            listed = {name: entry for name, entry in before.entries.items() if name not in before.unlisted}
+            return before.head, listed, findings
         read = None if str(run_id) in chain.marked_bad else _read_index(repository, spec, str(run_id), chain)
         if isinstance(read, Finding):
             findings.append(read)
         elif read is not None:
             return read[0], {entry.ref.run_id: entry for entry in read[1]}, findings
     return None, {}, findings
-
-
-def _sort_key(entry: IndexEntry) -> tuple[datetime, int]:
-    run_id = RunId.parse(entry.ref.run_id)
-    if run_id is None:
-        raise ValueError(f"{entry.ref.run_id} is no run id")  # only folders with a run id are listed
-    return run_id.stamp, run_id.number
-
-
-def _list_runs(repository: Repository, spec: RegistrySpec) -> tuple[list[RunId], dict[str, str]]:
-    """Return the run ids of the indexes in publish_root, and the member of each member run, by run id."""
-    root, part = repository.config.publish_root, f"__{spec.tag}"
-    # An unreadable publish_root is reported by run_registry, and nothing can be sealed in it.
-    listing = dict(list_run_folder_names(repository.root, [root], lambda _root, _error: None))
-    indexes, members = [], {}
-    for name in listing.get(root, ()):
-        run_id = RunId.parse(name) if part in name else None
-        if run_id is None:
-            continue
-        member_id = spec.member_of(run_id)
-        if member_id is not None:
-            members[name] = member_id
-        elif run_id.tag == spec.tag:
-            indexes.append(run_id)
-    return indexes, members
 
 
 def _read_index(
