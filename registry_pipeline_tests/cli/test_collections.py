@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from registry_pipeline.pipeline import collection, rebuild
 from registry_pipeline.registries.collections import INDEX
 from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline_tests.cli.conftest import Repository
@@ -520,3 +522,38 @@ def test_a_name_that_a_run_id_cannot_contain_is_left_out_with_a_finding(built: R
 
     assert sealed_now(document) == ["CASE"]
     assert sorted(warnings(document)) == [*["CAPTURE_LEFT_OUT"] * 4, "CAPTURE_MALFORMED"]
+
+
+def test_what_prevents_sealing_after_an_activation_is_a_finding_and_exit_8(
+    built: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_range(built.root, FIRST)
+
+    def fail(*_args: Any, **_options: Any) -> None:
+        raise OSError(28, "No space left on device", "x")
+
+    monkeypatch.setattr(rebuild, "build_collection", fail)
+    result = built("build", "--force", "--json", now=LATER)
+
+    document = result.document("build")
+    assert (result.code, document["activation_run_id"]) == (8, "2026-03-02__120000__pointer_activation")
+    assert "COLLECTION_NOT_SEALED" in warnings(document)
+    assert built("build", RANGES, "--only", "--json", now=LATEST).code == 1
+
+
+def test_ctrl_c_between_two_batches_leaves_complete_members(built: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(40):
+        write_range(built.root, f"{number:02}")
+    seal = collection.seal_all_built
+
+    def seal_and_interrupt(*args: Any, **options: Any) -> Any:
+        sealed = seal(*args, **options)
+        signal.raise_signal(signal.SIGINT)
+        return sealed
+
+    monkeypatch.setattr(collection, "seal_all_built", seal_and_interrupt)
+    assert built("build", RANGES, "--only", now=LATER).code == 130
+    monkeypatch.undo()
+
+    assert len(read_index(built)) == 32
+    assert len(sealed_now(build(built, now=LATEST))) == 8

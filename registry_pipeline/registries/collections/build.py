@@ -36,7 +36,12 @@ class IndexEntry:
 
     def to_json(self) -> dict[str, Any]:
         """Return the line of the index as a JSON object."""
-        values = (_VERSION, self.member_id, self.ref.to_json(), self.content_sha256, self.files, self.bytes)
+        ref = dict(
+            zip(
+                _REF_KEYS, (self.ref.run_id, self.ref.run_root, self.ref.relpath, self.ref.manifest_sha256), strict=True
+            )
+        )
+        values = (_VERSION, self.member_id, ref, self.content_sha256, self.files, self.bytes)
         return dict(zip(_KEYS, values, strict=True))
 
     @classmethod

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Final
 
-from registry_pipeline.capture_table import CAPTURES, explain_unusable_name
+from registry_pipeline.capture_table import CAPTURES
 from registry_pipeline.config import Captured, Repository
 from registry_pipeline.files.path_policy import find_collisions, path_codes
 from registry_pipeline.findings.codes import finding
@@ -42,11 +42,6 @@ class Member:
     # The paths are relative to the source; that of a single file is empty.
     identity: Identity
     problem: str = ""
-
-    @property
-    def newest_change(self) -> int:
-        """The newest change time of a file, in nanoseconds."""
-        return max((numbers[1] for numbers in self.identity), default=0)
 
 
 @value_type
@@ -162,8 +157,8 @@ def _read_member(repository: Repository, spec: RegistrySpec, member_id: str, pat
     except FileNotFoundError:
         return None
     identity = (("", status.st_ctime_ns, status.st_size, status.st_ino),)
-    problem = _explain_unusable_file(status.st_mode) or explain_unusable_name(path.rpartition("/")[2]) or ""
-    return Member(member_id, path, identity, problem)
+    # The name of the file can be in a run folder, because the id in it can be in a run id.
+    return Member(member_id, path, identity, _explain_unusable_file(status.st_mode))
 
 
 def _walk(folder: str, prefix: str, problems: list[str]) -> Iterator[tuple[str, int, int, int]]:
