@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from registry_pipeline.pipeline import collection, rebuild
+from registry_pipeline.registries.base.seal_build import seal_all_built
 from registry_pipeline.registries.collections import INDEX
 from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline_tests.cli.conftest import Repository
@@ -544,10 +545,9 @@ def test_what_prevents_sealing_after_an_activation_is_a_finding_and_exit_8(
 def test_ctrl_c_between_two_batches_leaves_complete_members(built: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(40):
         write_range(built.root, f"{number:02}")
-    seal = collection.seal_all_built
 
     def seal_and_interrupt(*args: Any, **options: Any) -> Any:
-        sealed = seal(*args, **options)
+        sealed = seal_all_built(*args, **options)
         signal.raise_signal(signal.SIGINT)
         return sealed
 
