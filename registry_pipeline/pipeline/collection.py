@@ -11,7 +11,6 @@ from typing import Final
 
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
-from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.pipeline.steps import hold_registry_lock, list_head_inputs
 from registry_pipeline.pointers.state import read_chain_state
@@ -87,19 +86,9 @@ def start_collection_build(repository: Repository, run: BuildRun, spec: Registry
 def select_members(
     build: CollectionBuild, *, member_ids: Collection[str] | None = None, force: bool = False
 ) -> tuple[Member, ...]:
-    """Return the members to seal: those that are new or have changed, or with `force` all; by default of all ids.
-
-    Raises:
-        NotFoundError: one of the ids has no source.
-    """
-    members = {state.member_id: state.member for state in build.state.members if state.member is not None}
-    unknown = sorted(set(member_ids or ()) - members.keys())
-    if unknown:
-        raise NotFoundError(
-            f"{build.spec.registry_id} has no member {unknown[0]!r} with a source",
-            f"`registry-pipeline members {build.spec.registry_id}` lists them",
-        )
-    selected = tuple(members.values()) if force else build.state.list_pending()
+    """Return the members to seal: of the ids, or of all, those that are new or have changed; with `force` all."""
+    members = [state.member for state in build.state.members if state.member is not None]
+    selected = members if force else build.state.list_pending()
     return tuple(member for member in selected if member_ids is None or member.member_id in member_ids)
 
 
@@ -165,9 +154,10 @@ def seal_index(build: CollectionBuild, sealed: Iterable[IndexEntry]) -> SealedRu
     `sealed` are the entries of the runs that this build has sealed. Raises as `seal_all_built`.
     """
     repository, run, spec = build.repository, build.run, build.spec
-    build.cache.save(run.started)
     entries = tuple(sealed)
-    if build.state.index.head is not None and not entries and not build.state.index.unlisted:
+    if repository.publish_root.is_dir():
+        build.cache.save(run.started)
+    if not entries and not build.state.index.unlisted:
         return build.state.index.head
     refuse_linked_publish_root(repository)
     # Runs that no index listed at the start were read then.
