@@ -56,7 +56,7 @@ from registry_pipeline.defs.partition_checks import make_partition_checks
 from registry_pipeline.defs.resources import ROOT_TAG, RepositoryResource
 from registry_pipeline.errors import EvidenceError, RefusedError, RegistryPipelineError
 from registry_pipeline.findings.display import list_some, printable
-from registry_pipeline.findings.finding import Finding, plural
+from registry_pipeline.findings.finding import Finding, Severity, plural
 from registry_pipeline.pipeline import collection, rebuild
 from registry_pipeline.pipeline.collection import CollectionBuild
 from registry_pipeline.registries import catalog, validation
@@ -134,9 +134,10 @@ def _make_asset(spec: RegistrySpec, members: DynamicPartitionsDefinition) -> Ass
         context: AssetExecutionContext, config: MembersRequest, repository: ResourceParam[RepositoryResource]
     ) -> Iterator[MaterializeResult[None]]:
         findings, is_complete = _seal_partitions(context, repository, spec, config)
-        source = assets.make_source_result(
-            findings, passed=is_complete, severity=AssetCheckSeverity.WARN if is_complete else AssetCheckSeverity.ERROR
-        )
+        # That there is no member at all is no error if there never was one.
+        is_warning = all(finding.severity is Severity.INFO for finding in findings)
+        severity = AssetCheckSeverity.WARN if is_warning else AssetCheckSeverity.ERROR
+        source = assets.make_source_result(findings, passed=is_complete, severity=severity)
         # Each member has its materialization already.
         yield MaterializeResult(metadata=event_log.NO_MATERIALIZATION, check_results=[source])
 
@@ -172,14 +173,15 @@ def _seal_partitions(
     keys = frozenset(context.partition_keys) if has_members else frozenset()
     # A cancellation takes effect after the members that were read. They are sealed, reported and indexed.
     with as_dagster_failure(), rebuild.defer_signals(SIGINT, SIGTERM) as is_cancelled:
-        if not keys:
-            message = "the run has no partition, so no member was sealed"
-            raise RefusedError(message, f"launch {make_job_name(spec)} for partitions")
         repository = resource.load_in_run(dagster_run_id)
         catalog.refuse_disabled(repository.config, spec.registry_id)
         run = resource.build_run(dagster_run_id)
         build = collection.start_collection_build(repository, run, spec)
         states = {state.member_id: state for state in build.state.members}
+        if not has_members:
+            # "Materialize all" names no partition: then everything that is new is sealed.
+            keys = frozenset(member.member_id for member in collection.select_members(build, force=config.force))
+            context.instance.add_dynamic_partitions(spec.registry_id, sorted(keys))
         # A range of the sensor may contain the partition of a member that was removed before it was sealed.
         if config.only_changed:
             keys &= states.keys()
@@ -199,7 +201,7 @@ def _seal_partitions(
         _log_index(context, build, entries)
     step_log.log_findings(context.log, findings := collection.list_findings(build))
     context.log.info("sealed %s of %d", plural(len(entries), "member"), len(keys))
-    return findings, not build.refused and len(present) == len(keys)
+    return findings, bool(states) and not build.refused and len(present) == len(keys)
 
 
 def _refuse_unknown(spec: RegistrySpec, unknown: Collection[str]) -> None:

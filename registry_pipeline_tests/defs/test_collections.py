@@ -292,3 +292,16 @@ def test_run_json_of_a_member_names_its_dagster_run_and_its_member(ready: Dagste
     assert (stated["partition"], stated["dagster_run_id"]) == (FIRST, result.run_id)
     assert stated["run_type"] == SHIPPED.spec_of(RANGES).tag
     assert json.dumps(stated["source_operation_id"]) == '"OP-D04"'
+
+
+def test_materialized_without_a_partition_it_seals_everything_that_is_new(ready: DagsterRepo) -> None:
+    empty = ready.materialize(RANGES)
+    assert empty.success
+    assert not checks_of(empty, RANGES)["source"].passed
+    write_range(ready.repository.root, FIRST)
+
+    assert ready.materialize(RANGES).success
+
+    assert (partitions(ready), states(ready)) == ([FIRST], [(FIRST, "sealed")])
+    assert ready.materialize(RANGES).success
+    assert states(ready) == [(FIRST, "sealed")]
