@@ -27,6 +27,7 @@ from registry_pipeline.registries.collections.members import Member
 from registry_pipeline.registries.collections.state import (
     CollectionState,
     MemberCache,
+    list_run_names,
     read_collection,
     read_sealed_index,
 )
@@ -68,17 +69,20 @@ class CollectionBuild:
 
 def read_members(repository: Repository, spec: RegistrySpec) -> CollectionState:
     """Return the state of a collection, without writing a cache."""
-    return read_collection(repository, spec, _read_chain_facts(repository))
+    return read_collection(repository, spec, _read_chain_facts(repository, spec))
 
 
-def _read_chain_facts(repository: Repository) -> ChainFacts:
+def _read_chain_facts(repository: Repository, spec: RegistrySpec) -> ChainFacts:
+    # Of a collection without runs the chain says nothing.
+    if not list_run_names(repository, spec):
+        return ChainFacts({}, frozenset())
     chain = read_chain_state(repository, from_checkpoint=True)
     return ChainFacts(chain.marked_bad, chain.accepted_foreign(repository.config.repository_id))
 
 
 def start_collection_build(repository: Repository, run: BuildRun, spec: RegistrySpec) -> CollectionBuild:
     """Return a build of a collection as it is now; only sources that may have changed are read."""
-    facts = _read_chain_facts(repository)
+    facts = _read_chain_facts(repository, spec)
     cache = MemberCache(repository, spec)
     return CollectionBuild(repository, run, spec, facts, read_collection(repository, spec, facts, cache), cache)
 

@@ -121,7 +121,7 @@ def read_sealed_index(
     `known` are runs that the caller has sealed, which are not read. `before` is what the caller has read: its head is
     not read again while it is the newest index.
     """
-    names = _list_names(repository, spec)
+    names = list_run_names(repository, spec)
     # (1) The newest index that verifies.
     head, listed, findings = _find_head(repository, spec, names, chain, before)
     # (2) The runs that it does not list: those of a build that was killed, or of another process.
@@ -154,7 +154,7 @@ def _sort_key(entry: IndexEntry) -> tuple[str, int, str]:
     return run_id[:TAG_START], len(run_id), run_id
 
 
-def _list_names(repository: Repository, spec: RegistrySpec) -> frozenset[str]:
+def list_run_names(repository: Repository, spec: RegistrySpec) -> frozenset[str]:
     """Return the names of the folders in publish_root that contain the tag of a collection."""
     root, part = repository.config.publish_root, f"__{spec.tag}"
     # An unreadable publish_root is reported by run_registry, and nothing can be sealed in it.
