@@ -93,7 +93,7 @@ def make_job_name(spec: RegistrySpec) -> str:
 
 
 def make_index_key(spec: RegistrySpec) -> AssetKey:
-    """Return the key of the asset that stands for the index of a collection."""
+    """Return the key of the asset of the index of a collection."""
     return AssetKey(f"{spec.registry_id}_index")
 
 

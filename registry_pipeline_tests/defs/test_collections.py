@@ -97,7 +97,7 @@ def ready(fresh: DagsterRepo) -> DagsterRepo:
     return fresh
 
 
-def test_both_collections_stand_in_the_graph_with_their_members_as_dynamic_partitions(fresh: DagsterRepo) -> None:
+def test_both_collections_are_in_the_graph_with_their_members_as_dynamic_partitions(fresh: DagsterRepo) -> None:
     for registry_id in (RANGES, PACKS):
         members = fresh.definitions.resolve_assets_def(registry_id).partitions_def
         assert isinstance(members, DynamicPartitionsDefinition)
