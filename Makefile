@@ -63,6 +63,7 @@ bench: .venv/.ready ## ratios against straightforward scripts, measured side by 
 	$(BIN)/python benchmarks/dagster_ui.py
 	$(BIN)/python benchmarks/history.py
 	$(BIN)/python benchmarks/delta_log.py
+	$(BIN)/python benchmarks/members.py
 	$(BIN)/python benchmarks/roles.py
 	$(BIN)/python benchmarks/roles_command.py
 	$(BIN)/python benchmarks/roles_history.py

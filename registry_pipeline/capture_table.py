@@ -52,6 +52,8 @@ _ALL: Final = (
         "derived_validation_report.json",
         may_be_renamed=False,
     ),
+    Capture("validation_range_results", "reports/validation", None, may_be_renamed=False),
+    Capture("evidence_pack_registry", "reports/path1/evidence/runs", None, may_be_renamed=False),
     Capture("module_registry", None, None, may_be_renamed=False, key="`modules` of [entries]"),
     Capture("route_registry", None, None, may_be_renamed=False, key="`routes` of [entries]"),
     Capture("ability_registry", None, None, may_be_renamed=False, key="`abilities_low` of [entries]"),

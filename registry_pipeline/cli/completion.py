@@ -27,6 +27,13 @@ def complete_registry(ctx: click.Context, _param: click.Parameter, incomplete: s
     return _select(catalog.registries, incomplete)
 
 
+def complete_collection(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the ids of collections that start with `incomplete`."""
+    from registry_pipeline.registries.catalog import SHIPPED  # noqa: PLC0415 - only for a completion
+
+    return _select([spec.registry_id for spec in SHIPPED.collections], incomplete)
+
+
 def complete_code(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Return the codes of findings, in any case, and the other words that `explain` takes."""
     from registry_pipeline.findings.codes import CODES  # noqa: PLC0415 - only for a completion

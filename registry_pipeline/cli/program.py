@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "doctor": ("commands.setup:doctor_command", "Show what is wrong, and repair it with --fix."),
     "anchor": ("commands.verify:anchor_command", "Print the hash of the last activation record."),
     "registries": ("commands.registries:registries_command", "List the registries."),
+    "members": ("commands.members:members_command", "List the members of the collections."),
     "roles": ("program:roles_group", "Check and extend the role pack."),
     "entries": ("program:entries_group", "Registry entries: modules, routes, abilities and hooks in YAML files."),
     "run-index": ("program:run_index_group", "Append to the run index, query it, check it, merge it."),

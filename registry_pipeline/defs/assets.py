@@ -54,6 +54,7 @@ OWNERS: Final = ("team:registry-layer",)
 CONTROL_GROUP: Final = "control"
 # In a group with other assets, the button that materializes all of them would ask for a partition.
 HISTORY_GROUP: Final = "history"
+COLLECTIONS_GROUP: Final = "collections"
 _RENDER: Final = "registry_pipeline.pipeline.rebuild.render"
 # Findings with which a registry is built, but not from everything that it should be built from.
 _NOT_READ: Final = frozenset(
@@ -118,7 +119,7 @@ def make_registry_asset(
             files, runs = len(built.inputs.files), len(built.inputs.registries)
             context.log.info("built %d records from %d files and %d sealed runs", built.artifacts.records, files, runs)
             passed = not any(finding.code in _NOT_READ for finding in built.findings)
-            source = _make_source_result(built.findings, passed=passed, severity=AssetCheckSeverity.WARN)
+            source = make_source_result(built.findings, passed=passed, severity=AssetCheckSeverity.WARN)
             version = data_version(built)
             if built.kept is not None:
                 known_version = event_log.find_data_version(context.instance, spec.registry_id, built.kept.ref)
@@ -160,11 +161,12 @@ def _hand_on_active_run(
     severity = AssetCheckSeverity.WARN if is_first and is_missing else AssetCheckSeverity.ERROR
     if any(finding.code == "CONFIG_REGISTRY_DISABLED" for finding in not_built.findings):
         severity = AssetCheckSeverity.WARN
-    source = _make_source_result(not_built.findings, passed=False, severity=severity)
+    source = make_source_result(not_built.findings, passed=False, severity=severity)
     return MaterializeResult(value=not_built, metadata=event_log.NO_MATERIALIZATION, check_results=[source])
 
 
-def _make_source_result(findings: Sequence[Finding], *, passed: bool, severity: AssetCheckSeverity) -> AssetCheckResult:
+def make_source_result(findings: Sequence[Finding], *, passed: bool, severity: AssetCheckSeverity) -> AssetCheckResult:
+    """Return the result of the check of the sources, with the first findings and their next steps."""
     # Lists of checks show the description only; it has the first findings with their next steps.
     summary = list_some([step_log.format_finding(finding) for finding in findings], "; ")
     return _make_result(SOURCE_CHECK, findings, {}, passed=passed, severity=severity, summary=summary)
@@ -186,6 +188,8 @@ class AssetAttributes(TypedDict):
 def _find_group(spec: RegistrySpec) -> str:
     if spec.partitioned:
         return HISTORY_GROUP
+    if spec.kind == "collection":
+        return COLLECTIONS_GROUP
     if not spec.pointer:
         return CONTROL_GROUP
     return "captures" if spec.kind == "captured" else "registries"

@@ -19,6 +19,7 @@ from registry_pipeline.defs.automation import (
     make_source_condition,
 )
 from registry_pipeline.defs.cli_builds_sensor import make_check_job, make_command_line_sensor
+from registry_pipeline.defs.collections import make_collection_defs
 from registry_pipeline.defs.daily import DAILY, make_history_defs
 from registry_pipeline.defs.failure_sensors import failed_check_sensor, failed_run_sensor
 from registry_pipeline.defs.resources import make_resources
@@ -89,7 +90,8 @@ def build_defs(
         # A process per step would spend seconds on imports where the step takes less.
         executor=in_process_executor,
     )
-    return Definitions.merge(definitions, make_history_defs(catalog.spec_of(DAILY), config.history_start))
+    history = make_history_defs(catalog.spec_of(DAILY), config.history_start)
+    return Definitions.merge(definitions, history, make_collection_defs(catalog.collections, on=automated))
 
 
 def _group_messages(catalog: Catalog) -> dict[str, list[str]]:

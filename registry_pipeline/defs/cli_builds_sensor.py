@@ -43,6 +43,7 @@ from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
+from registry_pipeline.values import replace
 
 CHECK_JOB: Final = "check_job"
 # The start of the reported build that a run checks.
@@ -117,10 +118,15 @@ def report(instance: DagsterInstance, repository: Repository, cursor: str | None
 
 def _list_new_groups(repository: Repository, after: datetime | None) -> list[pipeline_log.BuildGroup]:
     """Return the builds after a moment, the oldest first; without one, the newest complete build and later ones."""
+    catalog = catalog_of(repository)
     groups: list[pipeline_log.BuildGroup] = []
     for group in pipeline_log.list_build_groups(repository, after):
-        groups.append(group)
-        if after is None and not group.find_missing_dependants(catalog_of(repository)):
+        # The members of collections are reported by the sensors of these.
+        members = tuple(m for m in group.members if catalog.spec_of(m.registry_id).kind != "collection")
+        if not members:
+            continue
+        groups.append(replace(group, members=members))
+        if after is None and not group.find_missing_dependants(catalog):
             break
     return groups[::-1]
 

@@ -5,15 +5,11 @@ A run of many partitions seals up to 32 together and then reports each, with its
 
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from signal import SIGINT, SIGTERM
 from typing import Final
 
 from dagster import (
-    AssetCheckExecutionContext,
-    AssetCheckResult,
-    AssetChecksDefinition,
     AssetExecutionContext,
     AssetMaterialization,
     AssetsDefinition,
@@ -21,7 +17,6 @@ from dagster import (
     BackfillPolicy,
     BetaWarning,
     Config,
-    DagsterInstance,
     DailyPartitionsDefinition,
     DefaultScheduleStatus,
     Definitions,
@@ -33,7 +28,6 @@ from dagster import (
     SkipReason,
     asset,
     define_asset_job,
-    multi_asset_check,
     schedule,
 )
 from pydantic import Field
@@ -41,27 +35,23 @@ from pydantic import Field
 from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import assets, event_log, metadata
-from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.job_limits import make_limit_tags
+from registry_pipeline.defs.partition_checks import make_partition_checks
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RefusedError, RegistryPipelineError
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.findings.display import list_some, printable
-from registry_pipeline.findings.finding import plural
+from registry_pipeline.findings.display import printable
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline import daily, rebuild
 from registry_pipeline.pipeline.daily import SealedDay
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import catalog_of
-from registry_pipeline.runs.sealed_run import Verdict
 
 DAILY: Final = "drift_signals_daily"
 DAILY_JOB: Final = "drift_signals_daily_job"
 # Of an asset without a first day: the partitions of this start and the same end are none.
 _NO_DAYS: Final = "2000-01-01"
-# How many days are checked if none is new.
-_LAST_DAYS: Final = 7
 
 
 class HistoryRequest(Config):
@@ -89,7 +79,7 @@ def make_history_defs(spec: RegistrySpec, start: date | None) -> Definitions:
     return Definitions(
         # Without a partition, Dagster could not launch the asset, nor any selection that includes it.
         assets=history.specs if start is None else [history],
-        asset_checks=[_make_checks(spec)],
+        asset_checks=[make_partition_checks(spec, "day")],
         jobs=[job],
         schedules=[_make_schedule(start)],
         metadata={missing_start.code: reason} if start is None else {},
@@ -187,58 +177,3 @@ def _make_schedule(start: date | None) -> ScheduleDefinition:
         return RunRequest(run_key=f"{DAILY}:{yesterday}", partition_key=str(yesterday))
 
     return daily_history_schedule
-
-
-def _make_checks(spec: RegistrySpec) -> AssetChecksDefinition:
-    """Return the blocking checks of the days.
-
-    They check the asset, not a partition: each has one result for all days that were checked, which fails if any fails.
-    """
-    note = (
-        f" For each day of the run. Executed alone: for the days that are new since these checks last passed alone, or "
-        f"the last {_LAST_DAYS} days if none is new."
-    )
-
-    @multi_asset_check(name=f"check_{DAILY}", specs=assets.make_check_specs(spec, note=note), can_subset=True)
-    def check_days(
-        context: AssetCheckExecutionContext, repository: ResourceParam[RepositoryResource]
-    ) -> Iterator[AssetCheckResult]:
-        with as_dagster_failure():
-            instance = repository.instance
-            days = event_log.read_run_materializations(instance, DAILY, context.run.run_id)
-            checked_to = None if days else event_log.read_checked_to(instance, spec)
-            verdicts = assets.validate_again(context, repository, days or _find_days(instance, checked_to or 0))
-        for name in assets.list_selected_checks(context, spec):
-            yield _make_result(name, verdicts, checked_to) if verdicts else assets.make_no_run_result(name)
-
-    return check_days
-
-
-def _find_days(instance: DagsterInstance, checked_to: int) -> Sequence[Materialization]:
-    """Return the days that were materialized after a position in the event log; if there are none, the last days."""
-    new = event_log.read_new_partitions(instance, DAILY, checked_to)
-    return new or event_log.read_last_partitions(instance, DAILY, _LAST_DAYS)
-
-
-def _make_result(
-    name: str, verdicts: Sequence[tuple[Materialization, Verdict]], checked_to: int | None
-) -> AssetCheckResult:
-    """Return the result of a check; `checked_to` is the position that was reached before, None for days of the run."""
-    failed = [(day, verdict) for day, verdict in verdicts if not assets.is_passed(name, verdict)]
-    days = _list_days(verdicts)
-    facts: metadata.Metadata = {"days": ", ".join(days)}
-    scope = "of this run"
-    if checked_to is not None:
-        positions = [day.storage_id for day, _ in verdicts]
-        scope = "new" if max(positions) > checked_to else "the last ones, none is new"
-        # A day that fails is checked again until it passes, even if it is no longer one of the last days.
-        reached = min(day.storage_id for day, _ in failed) - 1 if failed else max(checked_to, *positions)
-        facts[event_log.CHECKED_TO_KEY] = reached
-    subject = f"checked {plural(len(days), 'day')} ({scope}), {days[0]} to {days[-1]}" + (
-        f"; failed: {list_some(_list_days(failed), ', ')}" if failed else ""
-    )
-    return assets.check_result_of_many(name, [verdict for _, verdict in verdicts], subject, facts)
-
-
-def _list_days(verdicts: Iterable[tuple[Materialization, Verdict]]) -> list[str]:
-    return sorted(printable(day.partition or verdict.run_id) for day, verdict in verdicts)

@@ -19,6 +19,9 @@ MAX_RUNTIME_SECONDS: Final[Mapping[str, int]] = MappingProxyType(
         "check_job": 3600,
         # One run for all days of a backfill, about a second for each.
         "drift_signals_daily_job": 14400,
+        # One run for all members of a backfill.
+        "validation_range_results_job": 14400,
+        "evidence_pack_registry_job": 14400,
     }
 )
 """The limit of each job, in seconds."""

@@ -244,7 +244,19 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("CAPTURE_ENTRY_REMOVED", _W, "capture", "Captured registries", "the active snapshot lists {detail}, but the source does not", "restore the entry, because an applied migration stays in the ledger; to undo it, add a migration that reverts it"),
     ("CAPTURE_LATEST_INVALID", _W, "capture", "Captured registries", "LATEST.txt does not name a folder beside it: {detail}", "write one line into LATEST.txt: the name of a folder beside it"),
     ("CAPTURE_LEFT_OUT", _W, "capture", "Captured registries", "not captured: {detail}", "rename or move it if it belongs to the source"),
+    ("CAPTURE_PACK_HASHES_INVALID", _W, "capture", "Evidence packs", "pack_sha256.txt cannot be used: {detail}; the pack is not sealed", "write the pack again with the tool that made it"),
+    ("CAPTURE_PACK_FILE_MISSING", _W, "capture", "Evidence packs", "the hashes of the pack list files that it lacks: {detail}; the pack is not sealed", "restore the files, or write the pack again"),
+    ("CAPTURE_PACK_FILE_UNLISTED", _W, "capture", "Evidence packs", "the hashes of the pack do not list these files: {detail}; the pack is not sealed", "move the files out of the pack, or write the pack again"),
+    ("CAPTURE_PACK_HASH_MISMATCH", _W, "capture", "Evidence packs", "the files of the pack differ from its hashes: {detail}; the pack is not sealed", "restore the files, or write the pack again"),
     ("CAPTURE_SCHEMA_UNUSABLE", _W, "capture", "Captured registries", "the schema that [{table}.{registry}] names cannot be used: {detail}", "correct the schema, or `schema` in registry-pipeline.toml"),
+    # Collections.
+    ("COLLECTION_INDEX_INVALID", _E, "capture", "Collections", "the index is invalid: {detail}", _REBUILD),
+    ("COLLECTION_LINE_REMOVED", _E, "capture", "Collections", "the index lacks lines of its previous index {previous}: {detail}", "mark this index bad with `registry-pipeline mark-bad RUN --reason TEXT`; the next build then continues the previous index"),
+    ("COLLECTION_PREVIOUS_UNKNOWN", _W, "capture", "Collections", "cannot check that the index continues its previous index: {detail}", "restore the folder of the previous index from a backup or another clone"),
+    ("COLLECTION_PACK_DIFFERS", _E, "capture", "Evidence packs", "the record of the pack and the sealed files differ: {detail}", _REBUILD),
+    ("COLLECTION_RUN_MISSING", _W, "capture", "Collections", "the folders of listed runs are missing: {detail}", "restore the folders; the next build seals members again whose newest folder is missing"),
+    ("COLLECTION_RUN_NOT_VERIFIED", _W, "capture", "Collections", "the run does not verify and is not used: {detail}", "run `registry-pipeline verify {run_id}` for the details; `registry-pipeline mark-bad {run_id} --reason TEXT` excludes it"),
+    ("COLLECTION_NOT_SEALED", _W, "capture", "Collections", "the members could not all be sealed: {detail}", "do not repeat the command for the sake of pointers: they stay moved; fix the cause, and the next build seals the rest"),
     # Role packs (rules of `registry-pipeline roles rules`).
     # {published} starts with a space and names the baseline; it is empty if the baseline has no part in the finding.
     ("RR001", _E, "roles", "Role rules", "role_id {id} was published and is missing{published}", "restore {id}; to retire a role, set its lifecycle to deprecated"),

@@ -7,6 +7,7 @@ from typing import Literal
 
 from registry_pipeline.config import Repository
 from registry_pipeline.findings.finding import Finding, has_errors
+from registry_pipeline.pipeline.collection import preview_collection
 from registry_pipeline.pipeline.rebuild import REPORT, Builds, BuiltRow, build_report, select_registries
 from registry_pipeline.pipeline.steps import add_chain_head, keep_unchanged
 from registry_pipeline.registries.base.reader import RegistrySpec
@@ -32,6 +33,8 @@ class PreviewRow:
     because_of: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     is_valid: bool = True
+    # The members of a collection that would be sealed.
+    members: tuple[str, ...] = ()
 
 
 def preview_build(
@@ -63,6 +66,9 @@ def preview_build(
     changed: set[str] = set()
     for spec in selected if unchanged is None else selected[len(rows) :]:
         name = spec.registry_id
+        if spec.kind == "collection":
+            rows.append(_preview_collection(builds, spec, force=force))
+            continue
         blocked = tuple(upstream for upstream in spec.depends_on if upstream in failed)
         pending = tuple(upstream for upstream in (*spec.depends_on, *spec.after) if upstream in changed)
         if blocked:
@@ -94,6 +100,15 @@ def _preview_report(builds: Builds, changed: Collection[str]) -> PreviewRow:
 def _make_kept_row(row: BuiltRow) -> PreviewRow:
     outcome: Outcome = "not_built" if row.run is None else "unchanged"
     return PreviewRow(row.registry_id, outcome, row.records, findings=row.findings)
+
+
+def _preview_collection(builds: Builds, spec: RegistrySpec, *, force: bool) -> PreviewRow:
+    preview = preview_collection(builds.repository, builds.run, spec, force=force)
+    outcome: Outcome = "new"
+    if not preview.pending and (preview.is_indexed or not preview.members):
+        outcome = "unchanged" if preview.members else "not_built"
+    members, findings = preview.pending, preview.findings
+    return PreviewRow(spec.registry_id, outcome, preview.members, findings=findings, members=members)
 
 
 def _preview_registry(builds: Builds, spec: RegistrySpec, *, force: bool) -> PreviewRow:

@@ -267,7 +267,7 @@ def _build_day(shared: _SharedInputs, day: date, *, force: bool) -> _BuiltDay:
     if newest is not None and record is not None and record.root_sha256 == newest[0].ref.manifest_sha256:
         run, files = newest
         artifacts = record.make_artifacts(files)
-        built = Built(DAILY, artifacts, run.inputs, run.as_of_utc, root, shared.findings, partition=day)
+        built = Built(DAILY, artifacts, run.inputs, run.as_of_utc, root, shared.findings, partition=str(day))
         return _BuiltDay(day, commit, inputs_sha256, built, run, time.perf_counter() - started)
     # (2) Build the day from its newest commit and from the runs up to its last second.
     facts = shared.read_facts(commit)
@@ -276,7 +276,7 @@ def _build_day(shared: _SharedInputs, day: date, *, force: bool) -> _BuiltDay:
     artifacts = build_drift_signals_daily(gathered.inputs, context)
     findings = sorted_findings((*shared.findings, *gathered.findings))
     inputs = Inputs((), gathered.files)
-    built = Built(DAILY, artifacts, inputs, context.generated_utc, root, findings, partition=day)
+    built = Built(DAILY, artifacts, inputs, context.generated_utc, root, findings, partition=str(day))
     # Findings are not recorded: a day whose commit has some is always built.
     recorded = None if facts.findings else inputs_sha256
     # (3) Keep the newest run if it has the same content.

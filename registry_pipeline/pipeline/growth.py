@@ -12,7 +12,7 @@ from typing import Any, Final
 from registry_pipeline.config import Repository
 from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.runs.reference import TAG_START, RunId
-from registry_pipeline.runs.scan import list_tagged_entries
+from registry_pipeline.runs.scan import list_run_folder_names
 from registry_pipeline.values import value_type
 
 # Every rebuild seals one run of it.
@@ -24,7 +24,7 @@ _MONTH: Final = len("YYYY-MM")
 class RebuildFolders:
     """The newest month with a rebuild: the number of rebuilds, and of the folders that were sealed.
 
-    Registries of past days, which a rebuild does not make, are not counted.
+    Past days and members of collections, of which a rebuild seals as many as are new, are not counted.
     """
 
     month: str
@@ -46,14 +46,14 @@ def count_rebuild_folders(catalog: Catalog, names: Sequence[str], newest: str | 
     """
     if newest is None:
         return None
-    month, tags = newest[:_MONTH], catalog.own_tags
+    month, rebuilt = newest[:_MONTH], _list_rebuilt(catalog)
+    tags = {tag: name for tag, name in catalog.own_tags.items() if name in rebuilt}
     beginnings = tuple(tags)
     # Parsing a name takes much longer than looking at its tag.
     of_month = names[bisect_left(names, month) : bisect_left(names, f"{month}.")]
     parsed = (RunId.parse(name) for name in of_month if name.startswith(beginnings, TAG_START))
     counts = Counter(tags[run_id.tag] for run_id in parsed if run_id is not None and run_id.tag in tags)
-    folders = sum(count for name, count in counts.items() if not catalog.registries[name].partitioned)
-    return RebuildFolders(month, counts[_COUNTED], folders) if counts[_COUNTED] else None
+    return RebuildFolders(month, counts[_COUNTED], counts.total()) if counts[_COUNTED] else None
 
 
 @value_type
@@ -133,21 +133,25 @@ class Growth:
 def measure_growth(repository: Repository) -> Growth:
     """Return the size of every run in publish_root that this tool sealed; what cannot be read has no size."""
     catalog = catalog_of(repository)
-    tags = catalog.own_tags
     sizes: defaultdict[tuple[str, str], Size] = defaultdict(lambda: NOTHING)
-    listing = list_tagged_entries(repository.root, [repository.config.publish_root], lambda _root, _error: None, tags)
-    for _, entries in listing:
-        for entry in entries:
-            run_id = RunId.parse(entry.name)
-            if run_id is None or run_id.tag not in tags or not entry.is_dir(follow_symlinks=False):
+    root = repository.config.publish_root
+    for _, names in list_run_folder_names(repository.root, [root], lambda _root, _error: None):
+        for name in names:
+            run_id = RunId.parse(name)
+            registry_id = None if run_id is None else catalog.find_registry_by_tag(run_id.tag)
+            if registry_id is None:
                 continue
             started = time.perf_counter()
-            size = _sum_file_sizes(entry.path)
+            size = _sum_file_sizes(str(repository.path(root) / name))
             seconds = round(time.perf_counter() - started, 6)
-            sizes[entry.name[:_MONTH], tags[run_id.tag]] += Size(1, size, seconds)
+            sizes[name[:_MONTH], registry_id] += Size(1, size, seconds)
     ordered = sorted(sizes.items(), key=lambda item: (item[0][0], catalog.positions[item[0][1]]))
-    rebuilt = frozenset(name for name, spec in catalog.registries.items() if not spec.partitioned)
-    return Growth(dict(ordered), rebuilt)
+    return Growth(dict(ordered), _list_rebuilt(catalog))
+
+
+def _list_rebuilt(catalog: Catalog) -> frozenset[str]:
+    """Return the registries of which each rebuild seals a run: not those of past days, and no collection."""
+    return frozenset(n for n, spec in catalog.registries.items() if not spec.partitioned and spec.kind != "collection")
 
 
 def _sum_file_sizes(folder: str) -> int:

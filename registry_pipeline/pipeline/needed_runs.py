@@ -62,6 +62,8 @@ class NeededRuns:
         if reason is not None:
             return reason
         spec = self._catalog.registries.get(str(envelope.get("registry_id")))
+        if spec is not None and spec.kind == "collection":
+            return "a collection seals a member again whose folder is missing"
         is_missing = (run_root, run_id) not in self._logged
         if spec is not None and spec.delta and is_missing and (self._log.head is not None or self._log.refuses):
             return "it is not in the delta log yet"

@@ -19,6 +19,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.errors import ConfigError, EvidenceError, HeadMovedError, RefusedError, RegistryPipelineError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
+from registry_pipeline.pipeline.collection import SealedMember, build_collection
 from registry_pipeline.pipeline.inspect import Inspection, inspect
 from registry_pipeline.pipeline.steps import add_chain_head, build, keep_unchanged, list_head_inputs, seal
 from registry_pipeline.pointers.activation import activate, find_newest_runs, select_activatable
@@ -76,7 +77,10 @@ Step = Literal["build", "seal", "validate", "activate", "render"]
 
 @value_type
 class BuiltRow:
-    """The result for one registry; `run` is None if nothing was built. `records` counts the records of the run."""
+    """The result for one registry; `run` is None if nothing was built. `records` counts the records of the run.
+
+    For a collection `run` is its index, `records` its sealed members, and `members` are those that were sealed now.
+    """
 
     registry_id: str
     seconds: float  # wall time
@@ -85,6 +89,7 @@ class BuiltRow:
     records: int | None = None
     verdict: Verdict | None = None
     activated: bool = False
+    members: tuple[SealedMember, ...] = ()
 
     @property
     def reused(self) -> bool:
@@ -138,9 +143,10 @@ def select_registries(repository: Repository, registry_ids: Sequence[str], *, on
         if spec.builder is None:
             raise RefusedError(f"{registry_id} is not built by itself", spec.excluded_because)
         refuse_disabled(config, registry_id)
-    selected = catalog.build_order
+    selected = (*catalog.build_order, *catalog.collections)
     if registry_ids and not only:
-        selected = select_with_dependants(selected, registry_ids)
+        named = (spec for spec in catalog.collections if spec.registry_id in registry_ids)
+        selected = (*select_with_dependants(selected, registry_ids), *named)
     selected = tuple(spec for spec in selected if is_enabled(config, spec.registry_id))
     return tuple(spec for spec in selected if spec.registry_id in registry_ids) if only else selected
 
@@ -161,6 +167,7 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     """Build, seal and validate the selected registries, activate the valid new runs, render the report, extend the log.
 
     Unless `force`, an unchanged captured registry or log keeps its run; if no registry has changed, all keep theirs.
+    Of collections the members that are new or have changed are sealed last.
     What depends on a failed registry is not built. With `only` or without `move` no pointer changes and nothing is
     rendered. A report that is named is rendered in any case, and is a row of its own. A valid run that cannot be
     activated stays sealed, with a finding. Raises as `select_registries`, `build`, `seal` and `render`: runs that are
@@ -172,7 +179,8 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     builds = Builds(repository, run, force=force, on_step=on_step, on_progress=on_progress)
     build_one = partial(_build_registry, builds)
     selected = select_registries(repository, registry_ids, only=only)
-    logs = [spec for spec in selected if not spec.pointer]
+    logs = [spec for spec in selected if not spec.pointer and spec.kind != "collection"]
+    collections = [spec for spec in selected if spec.kind == "collection"]
     # (1) Build. The delta log has no pointer: it does not delay the activation, and a damaged log does not prevent it.
     with_pointer = [spec for spec in selected if spec.pointer]
     rows = None if force else builds.find_unchanged(with_pointer)
@@ -181,6 +189,7 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     is_report_named = REPORT in registry_ids
     if not moves:
         rows += _build_registries(logs, build_one)
+        rows += [row for spec in collections for row in _build_collection(builds, spec)]
         result = RebuildResult(tuple(rows), _collect_findings(rows))
         return _add_report(builds, result) if is_report_named else result
     # (2) Activate and render.
@@ -188,16 +197,31 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     if is_report_named:
         result = _add_report(builds, result)
     # (3) Extend the log, whatever became of the activation.
+    root = repository.config.publish_root
+    log_rows, missing = _build_after_change(
+        partial(_build_registries, logs, build_one), result, "LOG_NOT_EXTENDED", root
+    )
+    # (4) Seal the members of collections, which no other registry is built from.
+    for spec in collections:
+        rows_of_collection, not_sealed = _build_after_change(
+            partial(_build_collection, builds, spec), result, "COLLECTION_NOT_SEALED", root
+        )
+        log_rows += rows_of_collection
+        missing += not_sealed
+    findings = sorted_findings([*result.findings, *_collect_findings(log_rows), *missing])
+    return replace(result, built=(*result.built, *log_rows), findings=findings)
+
+
+def _build_after_change(
+    build_rows: Callable[[], list[BuiltRow]], result: RebuildResult, code: str, publish_root: str
+) -> tuple[list[BuiltRow], list[Finding]]:
+    """Return the rows of what is built after an activation; if that was tried, what building raises is a finding."""
     try:
-        log_rows = _build_registries(logs, build_one)
+        return build_rows(), []
     except (RegistryPipelineError, OSError, KeyboardInterrupt, SystemExit) as error:
         if result.activation is None:
             raise
-        detail = _describe_error(error)
-        missing = finding("LOG_NOT_EXTENDED", repository.config.publish_root, detail=detail)
-        return replace(result, findings=sorted_findings([*result.findings, missing]))
-    findings = sorted_findings([*result.findings, *_collect_findings(log_rows)])
-    return replace(result, built=(*result.built, *log_rows), findings=findings)
+        return [], [finding(code, publish_root, detail=_describe_error(error))]
 
 
 def _collect_findings(rows: Iterable[BuiltRow]) -> tuple[Finding, ...]:
@@ -326,6 +350,25 @@ def _build_registry(builds: Builds, spec: RegistrySpec, sealed: Mapping[str, Sea
     return _make_row(built, new_run, verdict, seconds + time.perf_counter() - started)
 
 
+def _build_collection(builds: Builds, spec: RegistrySpec) -> list[BuiltRow]:
+    """Seal what is new of a collection, validate its index, and return its row; Ctrl-C stops after a batch."""
+    started = time.perf_counter()
+    builds.on_step("seal", spec.registry_id)
+    with defer_signals(signal.SIGINT) as is_interrupted:
+        result = build_collection(
+            builds.repository,
+            builds.run,
+            spec,
+            force=builds.force,
+            on_progress=builds.on_progress,
+            is_cancelled=is_interrupted,
+        )
+    verdict = None if result.index is None else builds.validate(result.index)
+    findings = sorted_findings([*result.findings, *(() if verdict is None else verdict.findings)])
+    seconds = round(time.perf_counter() - started, 3)
+    return [BuiltRow(spec.registry_id, seconds, findings, result.index, result.members, verdict, members=result.sealed)]
+
+
 def _make_row(built: Built, run: SealedRun, verdict: Verdict, seconds: float) -> BuiltRow:
     findings = (*built.findings, *verdict.findings)
     return BuiltRow(run.registry_id, round(seconds, 3), findings, run, built.artifacts.records, verdict)
@@ -430,8 +473,8 @@ def _describe_error(error: BaseException) -> str:
 
 
 def is_change_incomplete(findings: Iterable[Finding]) -> bool:
-    """Return whether the report or the delta log should have been written after a change and was not (exit 8)."""
-    codes = ("REPORT_NOT_RENDERED", "LOG_NOT_EXTENDED")
+    """Return whether the report, the delta log or a collection was not written after a change (exit 8)."""
+    codes = ("REPORT_NOT_RENDERED", "LOG_NOT_EXTENDED", "COLLECTION_NOT_SEALED")
     return any(f.code in codes and f.severity is not Severity.INFO for f in findings)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import catalog_of
+from registry_pipeline.registries.collections.members import has_members
 from registry_pipeline.registries.sources import find_source_paths
 from registry_pipeline.runs.reference import PointerFile, RunId
 from registry_pipeline.runs.scan import list_tagged_entries
@@ -55,11 +56,12 @@ def _is_named(config: Config, spec: RegistrySpec) -> bool:
 
 def _has_source(repository: Repository, spec: RegistrySpec) -> bool:
     """Return whether a source exists; a registry that is built from other things than files always has one."""
+    if spec.kind == "collection":
+        return has_members(repository, spec)
     if spec.partitioned:
         return repository.config.history_start is not None
     if spec.kind != "captured":
-        # Members of a collection are sealed by hand, into any run root.
-        return spec.kind not in ("collection", "external")
+        return spec.kind != "external"
     paths = (path for source in spec.sources for path in find_source_paths(repository.config, source))
     return any(os.path.lexists(repository.path(path)) for path in paths)
 

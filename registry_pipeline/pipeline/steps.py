@@ -110,7 +110,8 @@ def build(
         RefusedError: there is no builder, or an upstream registry is neither sealed nor active, or is foreign.
         EvidenceError: an upstream run does not verify or cannot be parsed.
     """
-    if spec.reader is None or spec.builder is None:
+    # A collection has many runs: see `collection`.
+    if spec.reader is None or spec.builder is None or spec.kind == "collection":
         raise RefusedError(f"{spec.registry_id} is not built", spec.excluded_because)
     if not is_enabled(repository.config, spec.registry_id):
         return NotBuilt(spec.registry_id, (finding("CONFIG_REGISTRY_DISABLED", spec.registry_id),))

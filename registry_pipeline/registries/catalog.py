@@ -14,6 +14,7 @@ from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, did_you_mean, sorted_findings
 from registry_pipeline.registries import (
     captured,
+    collections,
     delta_log,
     drift_signals,
     drift_signals_daily,
@@ -32,25 +33,8 @@ from registry_pipeline.values import replace
 _MAX_SHOWN: Final = 80
 
 
-def _make_collection_spec(
-    registry_id: str, title: str, tag: str, source: str, source_operation_id: str
-) -> RegistrySpec:
-    return RegistrySpec(
-        registry_id=registry_id,
-        kind="collection",
-        title=title,
-        operation_id="OP-QA13",
-        tag=tag,
-        sources=(source,),
-        pointer=False,
-        delta=False,
-        source_operation_id=source_operation_id,
-        excluded_because="a collection: many members, each sealed by itself, and no single active snapshot",
-    )
-
-
-# Rows without a builder: the chain's records, collections, and a database outside the repository.
-_WITHOUT_BUILDER: Final = (
+# Rows that a rebuild does not build: the chain's records, collections, and a database outside the repository.
+_NOT_BUILT: Final = (
     RegistrySpec(
         registry_id="pointer_activation",
         kind="record",
@@ -66,20 +50,7 @@ _WITHOUT_BUILDER: Final = (
         delta=False,
         excluded_because="a record of a change, not a snapshot that can be active",
     ),
-    _make_collection_spec(
-        "validation_range_results",
-        "Results of validation over ranges of days, one sealed folder for each range.",
-        "seal_validation_range_results",
-        "reports/validation",
-        "OP-D04",
-    ),
-    _make_collection_spec(
-        "evidence_pack_registry",
-        "Evidence packs, one sealed folder for each pack.",
-        "seal_evidence_pack",
-        "reports/path1/evidence/runs",
-        "OP-D01",
-    ),
+    *collections.SPECS,
     RegistrySpec(
         registry_id="threshold_registry_db",
         kind="external",
@@ -107,6 +78,7 @@ class Catalog:
     """The registries of one repository: what exists, in which order it is built, and which run folders belong to it.
 
     `registries` has all rows by id, each after those that it depends on; `build_order` has those that a build makes.
+    `collections` have many members, which a build seals after everything else, because nothing is built from them.
     """
 
     def __init__(self, own: Iterable[RegistrySpec] = (), findings: tuple[Finding, ...] = ()) -> None:
@@ -115,13 +87,15 @@ class Catalog:
         rows = _insert_own(tuple(own))
         # The delta log records the snapshots that a build makes of all other registries, so it is built last.
         logged = tuple(row.registry_id for row in rows if row.delta and not row.partitioned)
-        table = (*rows, replace(delta_log.SPEC, after=logged), system_health.SPEC, *_WITHOUT_BUILDER)
+        table = (*rows, replace(delta_log.SPEC, after=logged), system_health.SPEC, *_NOT_BUILT)
         self.registries: Final[Mapping[str, RegistrySpec]] = MappingProxyType({row.registry_id: row for row in table})
         self.build_order: Final = tuple(row for row in table if row.is_rebuilt)
+        self.collections: Final = tuple(row for row in table if row.kind == "collection")
         self.with_pointer: Final = tuple(row.registry_id for row in self.build_order if row.pointer)
         self.positions: Final = MappingProxyType({name: number for number, name in enumerate(self.registries)})
-        tags = {row.tag: row.registry_id for row in table if row.tag and row.kind != "collection"}
+        tags = {row.tag: row.registry_id for row in table if row.tag}
         self.own_tags: Final[Mapping[str, str]] = MappingProxyType(tags)
+        self._member_tags = tuple(f"__{row.tag}" for row in self.collections)
         self._record_tags = frozenset(row.tag for row in table if row.kind == "record")
         self._positions_by_tag = {row.tag: number for number, row in enumerate(table) if row.tag is not None}
 
@@ -142,8 +116,13 @@ class Catalog:
         return parsed is not None and self.is_own_tag(parsed.tag)
 
     def is_own_tag(self, tag: str) -> bool:
-        """Return whether a registry that a build makes, or the activation chain, has this tag."""
-        return tag in self.own_tags
+        """Return whether a registry, a member of a collection, or the activation chain has this tag."""
+        return tag in self.own_tags or tag.endswith(self._member_tags)
+
+    def find_registry_by_tag(self, tag: str) -> str | None:
+        """Return the registry whose run folders, or those of its members, have this tag; None if it is no own tag."""
+        members = (row.registry_id for row in self.collections if tag.endswith(f"__{row.tag}"))
+        return self.own_tags.get(tag) or next(members, None)
 
     def make_build_order_key(self, run_id: RunId) -> tuple[datetime, int, int, str]:
         """Return a key that sorts runs by time and, within a second, in the order in which builds seal them.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date
 from typing import Any, Literal
 
 from registry_pipeline.findings.finding import Finding, Severity
@@ -50,7 +49,8 @@ class Built:
     as_of_utc: str
     root: str
     findings: tuple[Finding, ...] = ()
-    partition: date | None = None
+    # The day that it describes, or the member of a collection.
+    partition: str | None = None
     coverage: Mapping[str, Any] | None = None
     check: CaptureCheck | None = None
     # The earlier run that says the same: nothing is sealed.

@@ -20,6 +20,7 @@ from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.reader import BuildInputs, Previous, SourceContext
 from registry_pipeline.registries.base.upstream import read_threshold_version
 from registry_pipeline.registries.catalog import SHIPPED
+from registry_pipeline.registries.collections.members import list_members
 from registry_pipeline.registries.delta_log.build import check_delta_log
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import parse_pack
@@ -160,6 +161,24 @@ def run_capture(case: Case, folder: Path) -> Any:
     }
 
 
+def run_collection(case: Case, folder: Path) -> Any:
+    """Return what is found of a collection, and what the reader returns of each member."""
+    case.write_to(folder)
+    repository = load_repository(folder / "input")
+    spec = SHIPPED.spec_of(case.arguments["registry_id"])
+    listing = list_members(repository, spec, any_sealed=False)
+    members = {}
+    findings = list(listing.findings)
+    for member in listing.members:
+        gathered = spec.reader(repository, spec, member) if spec.reader is not None else BuildInputs(None)
+        findings += gathered.findings
+        files = None
+        if gathered.inputs is not None and spec.builder is not None:
+            files = sorted(spec.builder(gathered.inputs, CONTEXT).files)
+        members[member.member_id] = files
+    return {"members": members, "findings": describe(findings, "code", "severity", "path", "message")}
+
+
 def run_documents(case: Case, folder: Path) -> Any:
     """Return the operations and coverage of catalog and matrix documents. All documents are recorded as inputs."""
     names = sorted(case.write_to(folder).iterdir())
@@ -264,6 +283,7 @@ FAMILIES = {
     "adapters": Family(run_adapters, named_by_its_only_code),
     "capture": Family(run_capture, named_by_its_only_code),
     "catalog": Family(run_documents, named_freely),
+    "collection": Family(run_collection, named_by_its_only_code),
     "chain": Family(lambda case, folder: check_scenario(case.arguments, folder), named_freely),
     "defs": Family(run_graph, named_freely),
     "delta": Family(run_delta, named_by_a_code),

@@ -12,6 +12,7 @@ import pytest
 
 from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline_tests.cli.conftest import PROGRAM, CommandResult, Repository, call, environment
+from registry_pipeline_tests.collection_sources import COLLECTIONS
 
 LATER = "2026-03-02T12:00:00Z"
 
@@ -149,7 +150,7 @@ def test_a_missing_or_malformed_catalog_or_matrix_is_reported_and_the_old_stays_
     result = _sound(built("build", "--json", now=LATER))
 
     build_document = result.document("build")
-    assert (result.code, build_document["not_built"]) == (7, ["op_status_table"])
+    assert (result.code, build_document["not_built"]) == (7, ["op_status_table", *COLLECTIONS])
     assert document in {f["path"] for f in build_document["findings"] if f["severity"] == "error"}
     assert before == built.active("op_status_table")
     assert built("status", now=LATER).code == 0
@@ -162,11 +163,11 @@ def test_a_first_build_without_a_catalog_reports_it_and_activates_the_rest(known
     result = _sound(known("build", "--json"))
 
     document = result.document("build")
-    assert (result.code, document["not_built"]) == (7, ["op_status_table"])
+    assert (result.code, document["not_built"]) == (7, ["op_status_table", *COLLECTIONS])
     assert "CATALOG_MISSING" in {f["code"] for f in document["findings"]}
     assert [row["registry_id"] for row in document["built"] if row["activated"]] == [
         "run_registry",
-        *CAPTURES,
+        *(name for name in CAPTURES if name not in COLLECTIONS),
         *OWN_TABLES,
     ]
 

@@ -12,6 +12,7 @@ import pytest
 
 from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline_tests.cli.conftest import NOON, PROGRAM, Repository, call, environment
+from registry_pipeline_tests.collection_sources import COLLECTIONS
 from registry_pipeline_tests.lock_waits import give_up_locks_at_once, locked_by_another_process
 
 LATER = "2026-03-02T12:00:00Z"
@@ -61,7 +62,7 @@ def test_a_refused_activation_exits_5_also_if_a_source_is_missing(built: Reposit
 
     document = ended.document("build")
     assert "ACTIVATE_OLDER" in {finding["code"] for finding in document["findings"]}
-    assert document["not_built"] == ["migration_ledger"]
+    assert document["not_built"] == ["migration_ledger", *COLLECTIONS]
     assert ended.code == 5
 
 

@@ -12,6 +12,7 @@ import pytest
 from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline_tests.captured_sources import DERIVED, INDEX, LEDGER, PACKS
 from registry_pipeline_tests.cli.conftest import Repository
+from registry_pipeline_tests.collection_sources import COLLECTIONS
 from registry_pipeline_tests.role_packs import PACK
 
 LATER = "2026-03-02T12:00:00Z"
@@ -180,7 +181,12 @@ def test_a_source_that_never_existed_is_no_warning(known: Repository) -> None:
     document = known("build", "--json").document("build")
 
     found = [each for each in document["findings"] if each["code"] == "CAPTURE_MISSING"]
-    assert document["not_built"] == ["migration_ledger", "fingerprint_index", "derived_validation_reports"]
+    assert document["not_built"] == [
+        "migration_ledger",
+        "fingerprint_index",
+        "derived_validation_reports",
+        *COLLECTIONS,
+    ]
     assert {each["severity"] for each in found} == {"info"}
     assert "CAPTURE_MISSING" not in {each["code"] for each in known("status", "--json").document("status")["findings"]}
 
@@ -192,10 +198,11 @@ def test_sources_that_never_existed_are_one_line_unless_verbose(known: Repositor
 
     in_short, at_length = known("build"), known("build", "--force", "-v", now=LATER)
 
-    assert "nothing to capture for migration_ledger, fingerprint_index (--verbose shows more)" in in_short.out
+    names = ", ".join(("migration_ledger", "fingerprint_index", *COLLECTIONS))
+    assert f"nothing to capture for {names} (--verbose shows more)" in in_short.out
     assert "(not built)" not in in_short.out
     assert "CAPTURE_MISSING" not in in_short.out
-    assert at_length.out.count("CAPTURE_MISSING") == 2
+    assert at_length.out.count("CAPTURE_MISSING") == 4
     assert "nothing to capture for" not in at_length.out
 
 

@@ -37,10 +37,12 @@ def test_each_private_name_exists_in_the_installed_release(name: str) -> None:
     assert getattr(dagster_internals, name) is not None, f"Dagster {dagster.__version__} has no {name}"
 
 
-def test_the_tags_that_name_a_launcher_are_the_ones_in_stored_runs() -> None:
+def test_the_tags_are_the_ones_in_stored_runs() -> None:
     tags = {name: getattr(dagster_internals, name) for name in dagster_internals.__all__ if name.endswith("_TAG")}
 
     assert tags == {
+        "ASSET_PARTITION_RANGE_END_TAG": "dagster/asset_partition_range_end",
+        "ASSET_PARTITION_RANGE_START_TAG": "dagster/asset_partition_range_start",
         "PARENT_RUN_ID_TAG": "dagster/parent_run_id",
         "RETRY_NUMBER_TAG": "dagster/retry_number",
         "SCHEDULE_NAME_TAG": "dagster/schedule_name",

@@ -53,6 +53,7 @@ from registry_pipeline_tests.histories import make_historic
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 REGISTRIES = [spec.registry_id for spec in SHIPPED.build_order if spec.pointer]
+CAPTURED = [spec.registry_id for spec in SHIPPED.registries.values() if spec.kind == "captured"]
 CHECK_NAMES = ("seal", "schema", "rules")
 
 

@@ -19,7 +19,6 @@ from dagster import (
 )
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 
-from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline.dagster.dagster_internals import find_producing_run
 from registry_pipeline.defs.event_log import ROOT_KEY
 from registry_pipeline.defs.resources import (
@@ -35,6 +34,7 @@ from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.defs.conftest import (
+    CAPTURED,
     CHECK_NAMES,
     QUIET,
     DagsterRepo,
@@ -196,7 +196,7 @@ def test_a_folder_altered_since_its_checks_is_not_given_to_an_asset(
     result = fresh.rebuild()
 
     assert not result.success
-    assert sorted(built) == sorted({"run_registry", *CAPTURES, *OWN_TABLES})
+    assert sorted(built) == sorted({"run_registry", *CAPTURED})
     assert "does not verify" in str(troubles(result))
 
 

@@ -24,7 +24,6 @@ from dagster import (
 )
 from dagster import define_asset_job as asset_job
 
-from registry_pipeline.capture_table import CAPTURES, OWN_TABLES
 from registry_pipeline.defs import metadata
 from registry_pipeline.defs.active_checks import ACTIVE_CHECK
 from registry_pipeline.defs.event_log import CheckResults
@@ -37,6 +36,7 @@ from registry_pipeline.pointers import activation as pointers_activation
 from registry_pipeline.pointers import find_runs
 from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline_tests.defs.conftest import (
+    CAPTURED,
     CHECK_NAMES,
     REGISTRIES,
     DagsterRepo,
@@ -117,8 +117,8 @@ def test_runs_sealed_by_a_partly_failed_rebuild_stay_sealed_and_inactive(activat
 
     sealed = made_by(half_failed(activated))
 
-    assert set(sealed) == {"run_registry", "op_status_table", "governance_scorecard", *CAPTURES, *OWN_TABLES}
-    kept = {active[name].run_id for name in (*CAPTURES, *OWN_TABLES)}
+    assert set(sealed) == {"run_registry", "op_status_table", "governance_scorecard", *CAPTURED}
+    kept = {active[name].run_id for name in CAPTURED}
     assert activated.folders() - before == set(sealed.values()) - kept
     found = [find_runs.find_run(activated.repository, run_id) for run_id in sealed.values()]
     assert all(checked.verdict.passed for checked in pipeline_verify.check_runs(found, None))
@@ -142,7 +142,7 @@ def test_a_re_execution_from_failure_reuses_its_parents_runs_and_all_are_activat
     assert activated.folders() - before == {drift}
     upstream = ("run_registry", "op_status_table", "expected_versions")
     assert upstream_of(activated, drift) == {name: parents[name] for name in upstream}
-    unchanged = {name: parents[name] for name in (*CAPTURES, *OWN_TABLES)}
+    unchanged = {name: parents[name] for name in CAPTURED}
     assert {**parents, "drift_signals": drift} == {**unchanged, **activated.asked_for()}
     assert activated.execute_request(activated.requested()).success
     assert {name: ref.run_id for name, ref in activated.active().items()} == {**parents, "drift_signals": drift}
@@ -258,7 +258,7 @@ def test_of_two_overlapping_rebuilds_the_newer_complete_one_is_activated(
     older, newer = overlapping(activated, "op_status_table", newer_waits_at)
 
     pointed = {name: newer[name] for name in REGISTRIES}
-    assert {**{name: newer[name] for name in (*CAPTURES, *OWN_TABLES)}, **activated.asked_for()} == pointed
+    assert {**{name: newer[name] for name in CAPTURED}, **activated.asked_for()} == pointed
     assert activated.execute_request(activated.requested()).success
     assert {name: ref.run_id for name, ref in activated.active().items()} == pointed
     assert (

@@ -13,6 +13,7 @@ import pytest
 from registry_pipeline.config import CONFIG_NAME, load_repository
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline_tests.collection_sources import PACKS, RANGES
 from registry_pipeline_tests.defs.conftest import REGISTRIES, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, open_browser_page, until
 from registry_pipeline_tests.histories import FIRST_DAY
@@ -173,7 +174,7 @@ def test_the_button_of_the_job_builds_all_registries_in_one_run_and_asks_for_no_
     (run,) = button_build.runs
 
     # There is a partition that the button could ask for.
-    assert [name for name, definition in definitions.items() if definition is not None] == [DAILY]
+    assert [name for name, definition in definitions.items() if definition is not None] == [DAILY, PACKS, RANGES]
     assert (run["runId"], run["jobName"]) == (button_build.run_id, REBUILD_JOB)
     assert {key["path"][0] for key in run["assetSelection"]} == set(REGISTRIES)
     assert button_build.status == "SUCCESS"

@@ -40,7 +40,13 @@ query Switches($location: RepositorySelector!) {
   sensorsOrError(repositorySelector: $location) {... on Sensors {results {name sensorState {status}}}}
   schedulesOrError(repositorySelector: $location) {... on Schedules {results {name scheduleState {status}}}}
 }"""
-AUTOMATION = {"activation_sensor", "command_line_sensor", "hourly_pointers_schedule"}
+AUTOMATION = {
+    "activation_sensor",
+    "command_line_sensor",
+    "evidence_pack_registry_sensor",
+    "hourly_pointers_schedule",
+    "validation_range_results_sensor",
+}
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,14 @@ from typing import Final
 
 from registry_pipeline.files.atomic_write import temporary_path
 from registry_pipeline.runs.archive import verify_runs
+from registry_pipeline.runs.reference import TAG_START
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.archived_runs import ARCHIVE, add_sealed_runs, remove_runs
 from registry_pipeline_tests.archived_runs import FIRST as FIRST_OLD
 from registry_pipeline_tests.archived_runs import SECOND as SECOND_OLD
 from registry_pipeline_tests.captured_sources import OVERRIDES, RUN_INDEX
 from registry_pipeline_tests.cli.conftest import Repository
+from registry_pipeline_tests.collection_sources import RANGES, write_range
 from registry_pipeline_tests.entries.small import TYPES
 from registry_pipeline_tests.role_packs import PACK
 from registry_pipeline_tests.run_index.values import a_run
@@ -94,6 +96,25 @@ def _exported(repository: Repository) -> None:
     remove_runs(repository, FIRST_OLD)
 
 
+_MEMBERS: Final = ("one", "two", "three")
+
+
+def _write_members(repository: Repository) -> None:
+    for member_id in _MEMBERS:
+        write_range(repository.root, member_id)
+
+
+def _all_members(repository: Repository) -> int:
+    indexes = [path for path in repository.runs.iterdir() if path.name[TAG_START:] == "seal_validation_range_results"]
+    index = max(indexes, default=None)
+    if index is None or verify_folder(index).verdict != "pass":
+        return 0
+    lines = [json.loads(line) for line in (index / "COLLECTION_INDEX_v0_1.jsonl").read_text("utf-8").splitlines()]
+    runs = [repository.runs / line["sealed_ref"]["run_id"] for line in lines]
+    assert sorted(line["member_id"] for line in lines) == sorted(_MEMBERS)
+    return int(all(verify_folder(run).verdict == "pass" for run in runs))
+
+
 COMMANDS: Final[Mapping[str, WritingCommand]] = MappingProxyType(
     {
         "build": WritingCommand(
@@ -113,6 +134,11 @@ COMMANDS: Final[Mapping[str, WritingCommand]] = MappingProxyType(
         "mark-bad": WritingCommand(
             ("mark-bad", FIRST, "--reason", "x", "--now", LATER),
             lambda repository: int(_pointers(repository)["drift_signals"]["active_ref_known"] is False),
+        ),
+        "build members": WritingCommand(
+            ("build", RANGES, "--only", "--now", LATER),
+            _all_members,
+            prepare=_write_members,
         ),
         "seal": WritingCommand(
             ("seal", "--write", f".codex/RUNS/{UNSEALED}", "--now", LATER),

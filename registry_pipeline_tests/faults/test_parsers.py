@@ -26,6 +26,7 @@ from registry_pipeline.git import tree as git_tree
 from registry_pipeline.pointers.chain import ActivationRecord, Intent
 from registry_pipeline.registries.base import delta, operations, upstream
 from registry_pipeline.registries.base.delta import DeltaEdge, PathChanges
+from registry_pipeline.registries.collections.build import IndexEntry, parse_index
 from registry_pipeline.registries.roles import pack, strict_json, waivers
 from registry_pipeline.registries.run_index import append, log_file
 from registry_pipeline.registries.run_index.log_file import overrides_log, run_index_log
@@ -63,6 +64,7 @@ _ENTRY = {"registry_id": "x", "active_ref": _REF, "active_ref_known": True, "act
 _EDGE = DeltaEdge(
     "run_registry", None, SealedRef("r", "runs", None, "a" * 64), "manifest_diff", PathChanges((), (), ()), "x", "y"
 ).to_json()
+_INDEX_ENTRY = IndexEntry("a", SealedRef("r", "runs", None, "a" * 64), "b" * 64, 1, 2).to_json()
 _RUN_ROW = (Path(known_answers.__file__).parent / "expected/RUN_REGISTRY_v0_1.jsonl").read_bytes().split(b"\n")[0]
 _CATALOG = "## Option A\n### OP-A01: Build\nBound Executables:\n- `python a.py`\n"
 _MATRIX = "| OP-A01 | A | E1 | C3 | because |\n"
@@ -107,6 +109,9 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "config.parse_toml": Parser(config.parse_toml, (b"a = 1\n[b]\nc = 2026-01-01\n",), (ConfigError,)),
     "registries.base.delta.parse_delta_log": Parser(
         lambda data: list(delta.parse_delta_log(data)), (json.dumps(_EDGE).encode() + b"\n",), (ValueError,)
+    ),
+    "registries.collections.build.parse_index": Parser(
+        parse_index, (json.dumps(_INDEX_ENTRY).encode() + b"\n",), (ValueError,)
     ),
     "model.activation": Parser(_value(ActivationRecord.from_json), _json(_RECORD), (ValueError,)),
     "pointers.chain.intent": Parser(

@@ -71,9 +71,10 @@ def test_it_sees_the_folders_of_its_own_build_run(world: World) -> None:
     made = {
         row.run.ref.run_id for row in outcome.built if row.run is not None and SHIPPED.registries[row.registry_id].delta
     }
-    log = sealed(outcome.built[-1])
+    log_row_of_build = next(row for row in outcome.built if row.registry_id == DELTA_LOG)
+    log = sealed(log_row_of_build)
     assert made <= {edge.to_ref.run_id for edge in edges(world, log)}
-    assert not outcome.built[-1].activated
+    assert not log_row_of_build.activated
     assert outcome.waiting is False
 
 

@@ -20,6 +20,7 @@ from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.sealed_run import Activation, Built, Refusal, SealedRun
+from registry_pipeline_tests.collection_sources import COLLECTIONS
 from registry_pipeline_tests.pipeline.conftest import World, all_active
 
 STACK = [row.registry_id for row in SHIPPED.build_order]
@@ -29,9 +30,10 @@ REGISTRIES = {row.registry_id for row in SHIPPED.build_order if row.pointer}
 def test_a_first_build_activates_every_registry_with_one_record(world: World) -> None:
     outcome = world.build()
 
-    assert [row.registry_id for row in outcome.built] == STACK
+    assert [row.registry_id for row in outcome.built] == [*STACK, *COLLECTIONS]
     assert {row.registry_id for row in outcome.built if row.activated} == REGISTRIES
-    assert all(row.verdict is not None and row.verdict.passed for row in outcome.built)
+    assert all(row.verdict is not None and row.verdict.passed for row in outcome.built if row.run is not None)
+    assert [row.registry_id for row in outcome.built if row.run is None] == [*COLLECTIONS]
     assert isinstance(outcome.activation, Activation)
     assert {move.registry_id for move in outcome.activation.moves} == REGISTRIES
     assert sorted(name for name in world.names() if "pointer_activation" in name) == [
@@ -136,7 +138,7 @@ def test_a_removed_run_fails_the_history_and_stops_its_dependants(built: World) 
     verdict = outcome.built[0].verdict
     assert verdict is not None
     assert [f.code for f in verdict.errors()] == ["RUN_REMOVED"]
-    assert {row.registry_id for row in outcome.built} == set(STACK) - {*resting[1:], "governance_scorecard"}
+    assert {row.registry_id for row in outcome.built} == {*STACK, *COLLECTIONS} - {*resting[1:], "governance_scorecard"}
     assert [built.active(name) for name in resting] == before
 
 

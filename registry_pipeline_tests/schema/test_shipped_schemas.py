@@ -35,6 +35,7 @@ THEIRS = {
     "REGISTRY_module_registry_v0_1.schema.json",
     "REGISTRY_route_registry_v0_1.schema.json",
     "REGISTRY_threshold_packs_file_v0_1.schema.json",
+    "REGISTRY_validation_range_results_v0_1.schema.json",
     "ROLE_PACK_v0_1.schema.json",
 }
 _APPLICATORS = ("if", "then", "else", "allOf", "anyOf")

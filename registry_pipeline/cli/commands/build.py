@@ -31,6 +31,7 @@ from registry_pipeline.findings.display import list_some
 from registry_pipeline.findings.finding import Finding, Severity, plural, sorted_findings
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.build_preview import preview_build
+from registry_pipeline.pipeline.collection import SealedMember
 from registry_pipeline.pipeline.daily import DAILY, SealedDay, build_days
 from registry_pipeline.pipeline.rebuild import (
     REPORT,
@@ -163,8 +164,14 @@ def _print_preview(
         "built": [],
         "not_built": [row.registry_id for row in rows if row.outcome in ("not_built", "skipped")],
         "preview": [
-            {"registry_id": r.registry_id, "outcome": r.outcome, "because_of": list(r.because_of), "records": r.records}
-            for r in rows
+            {
+                "registry_id": row.registry_id,
+                "outcome": row.outcome,
+                "because_of": list(row.because_of),
+                "records": row.records,
+                "members": list(row.members),
+            }
+            for row in rows
         ],
         "activation_run_id": None,
         "report_run_id": None,
@@ -178,7 +185,8 @@ def _print_preview(
             [
                 row.registry_id,
                 "-" if row.records is None else str(row.records),
-                _OUTCOMES[row.outcome].format(list_some(row.because_of, ", ")),
+                _OUTCOMES[row.outcome].format(list_some(row.because_of, ", "))
+                + (f", with {plural(len(row.members), 'member')} to seal" if row.members else ""),
             ]
             for row in rows
         ]
@@ -205,6 +213,7 @@ def _find_codes_of_unbuilt(findings: Iterable[Finding]) -> list[int]:
 def _find_exit_code(result: RebuildResult, conditions: Sequence[ConditionResult]) -> int:
     """Return the exit code of a build: of its verdicts, missing sources, activation, report and `--fail-on`."""
     failed = [row.verdict for row in result.built if row.verdict is not None and not row.verdict.passed]
+    failed += [member.verdict for row in result.built for member in row.members if not member.verdict.passed]
     codes = [exit_code_of(verdict.errors()) or ExitCode.INVALID_EVIDENCE for verdict in failed]
     codes += _find_codes_of_unbuilt(f for row in result.built if row.run is None for f in row.findings)
     codes += [ExitCode.REFUSED * result.waiting, ExitCode.INCOMPLETE * is_change_incomplete(result.findings)]
@@ -216,9 +225,13 @@ def _result_to_json(result: RebuildResult) -> dict[str, Any]:
     activation = result.activation if isinstance(result.activation, Activation) else None
     return {
         "built": [
-            _built_to_json(row.run, row.verdict, row.seconds, row.activated, records=row.records, metrics={})
+            document
             for row in result.built
             if row.run is not None
+            for document in (
+                *map(_member_to_json, row.members),
+                _built_to_json(row.run, row.verdict, row.seconds, row.activated, records=row.records, metrics={}),
+            )
         ],
         "not_built": [row.registry_id for row in result.built if row.run is None],
         "dry_run": False,
@@ -230,13 +243,19 @@ def _result_to_json(result: RebuildResult) -> dict[str, Any]:
     }
 
 
+def _member_to_json(member: SealedMember) -> dict[str, Any]:
+    artifacts = member.built.artifacts
+    facts = {"records": artifacts.records, "metrics": dict(artifacts.metrics)}
+    return _built_to_json(member.run, member.verdict, 0.0, False, member.member_id, **facts)
+
+
 def _built_to_json(
-    run: SealedRun, verdict: Verdict | None, seconds: float, activated: bool, day: date | None = None, **facts: Any
+    run: SealedRun, verdict: Verdict | None, seconds: float, activated: bool, partition: str | None = None, **facts: Any
 ) -> dict[str, Any]:
     """Return a run as an entry of `built`; `facts` are further members."""
     return {
         "registry_id": run.registry_id,
-        "partition": None if day is None else str(day),
+        "partition": partition,
         "run_id": run.ref.run_id,
         "run_root": run.ref.run_root,
         "relpath": run.ref.relpath,
@@ -257,6 +276,10 @@ def _print_result(page: Page, result: RebuildResult) -> None:
     if page.settings.verbosity > 0:
         unused = []
     page.table(columns, (_format_row(row) for row in result.built if row.registry_id not in unused))
+    for row in result.built:
+        if row.members:
+            names = list_some([member.member_id for member in row.members], ", ")
+            page.line(f"sealed {plural(len(row.members), 'member')} of {row.registry_id}: {names}")
     if isinstance(result.activation, Activation):
         page.line(f"activated {len(result.activation.moves)} in {result.activation.record.run_id}")
     elif isinstance(result.activation, Refusal):
@@ -388,7 +411,7 @@ def _check_daily_condition(
 def _day_to_json(day: SealedDay, verdict: Verdict) -> dict[str, Any]:
     artifacts = day.built.artifacts
     facts = {"git_commit": day.commit, "records": artifacts.records, "metrics": dict(artifacts.metrics)}
-    return _built_to_json(day.run, verdict, day.seconds, False, day.day, **facts)
+    return _built_to_json(day.run, verdict, day.seconds, False, str(day.day), **facts)
 
 
 def _print_days(

@@ -88,7 +88,7 @@ def _check_registry_run(
         return
     # (1) run.json
     if report.run_json is not None:
-        problems = _check_envelope(report.run_json, report)
+        problems = _check_envelope(report.run_json, report, spec)
         yield from _make_findings(f"{report.path}/run.json", problems, severity)
     # (2) each artifact
     relpaths = [entry.relpath for entry in report.entries]
@@ -125,7 +125,7 @@ def _make_findings(path: str, problems: Iterable[FileProblem], severity: Severit
         yield finding(first[-1].code, path, severity=severity, detail=f"and {at_least}{rest} more")
 
 
-def _check_envelope(run_json: Mapping[str, Any], report: SealReport) -> Iterator[FileProblem]:
+def _check_envelope(run_json: Mapping[str, Any], report: SealReport, spec: RegistrySpec) -> Iterator[FileProblem]:
     problems = check_value(ENVELOPE_SCHEMA, run_json)
     for problem in problems:
         yield FileProblem(_ENVELOPE, problem.pointer, problem.message)
@@ -137,6 +137,9 @@ def _check_envelope(run_json: Mapping[str, Any], report: SealReport) -> Iterator
         yield FileProblem(_ENVELOPE, "/run_id", "not a timestamp and a tag")
     else:
         expected = {"created_utc": utc_text(run_id.stamp), "run_type": run_id.tag, "partition": run_id.partition}
+        member_id = spec.member_of(run_id)
+        if member_id is not None:
+            expected |= {"run_type": spec.tag, "partition": member_id}
         for key, value in expected.items():
             if run_json.get(key) != value:
                 yield FileProblem(_ENVELOPE, f"/{key}", f"run_id says {value!r}")

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.runs.envelope import CaptureCheck, InputFile, InputRegistry, is_foreign, stated_repository_id
-from registry_pipeline.runs.reference import RunIdentity
+from registry_pipeline.runs.reference import RunId, RunIdentity
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.values import field, value_type
 
@@ -111,6 +111,8 @@ class RegistrySpec:
     # Returns whether an artifact says the same as in the active run, although its bytes differ:
     # (active, built, is_own_run) -> bool. Without it other bytes are other content.
     says_same: Callable[..., bool] | None = None
+    # Returns the state of a collection and of its members: (repository, spec, ChainFacts) -> CollectionState.
+    state_reader: Callable[..., Any] | None = None
 
     @property
     def artifact(self) -> str:
@@ -133,8 +135,8 @@ class RegistrySpec:
 
     @property
     def is_rebuilt(self) -> bool:
-        """Whether a build without names makes it."""
-        return self.builder is not None and not self.partitioned
+        """Whether a build without names makes one run of it."""
+        return self.builder is not None and not self.partitioned and self.kind != "collection"
 
     @property
     def is_kept_alone(self) -> bool:
@@ -159,6 +161,12 @@ class RegistrySpec:
             return Contracts("append_only", "hash_chain", "chain_head", authority)
         write_policy = "append_only" if self.keeps_earlier else "replace"
         return Contracts(write_policy, "run_folder", "active_run" if self.pointer else "newest_run", authority)
+
+    def member_of(self, run_id: RunId) -> str | None:
+        """Return the member of a collection that a run id names before the tag, or None if it names none."""
+        part = f"__{self.tag}"
+        is_member = self.kind == "collection" and run_id.tag.endswith(part)
+        return run_id.tag.removesuffix(part) if is_member else None
 
     def schema_of(self, artifact: str) -> str | None:
         """Return the schema file of an artifact, or None.

@@ -144,7 +144,7 @@ def seal_all_built(
     refs: list[SealedRef | None] = []
     pending = []
     for run, built in requests:
-        run_id = RunId(run.started, spec.tag, None if built.partition is None else built.partition.isoformat())
+        run_id = make_run_id(spec, run.started, built.partition)
         files_for = partial(build_run_files, repository.config.repository_id, run, spec, built)
         ref = find_previous_attempt(repository, run, run_id, files_for) if reuse_attempt else None
         refs.append(ref)
@@ -159,6 +159,15 @@ def seal_all_built(
         ref = replace(ref, relpath=find_main_artifact(spec, built.artifacts.files))
         sealed.append(SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc))
     return sealed
+
+
+def make_run_id(spec: RegistrySpec, started: datetime, partition: str | None = None) -> RunId:
+    """Return the run id of a build; `partition` is the day that it describes, or the member of a collection."""
+    tag = spec.tag or spec.registry_id
+    if spec.kind == "collection" and partition is not None:
+        # The name of each member is free, so that thousands can be sealed in one second.
+        return RunId(started, f"{partition}__{tag}")
+    return RunId(started, tag, partition)
 
 
 def _make_ref(repository: Repository, folder: PublishedFolder) -> SealedRef:
@@ -219,11 +228,12 @@ def make_run_json(
     builder: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the content of run.json; optional keys whose value is None are absent, other keys are null."""
+    member_id = spec.member_of(run_id)
     # Keys keep this order: published run.json files are compared byte by byte.
     document = {
         "run_id": str(run_id),
         "created_utc": utc_text(run.started),
-        "run_type": run_id.tag,
+        "run_type": run_id.tag if member_id is None else spec.tag,
         "registry_id": spec.registry_id,
         "option": "QA",
         "operation_id": spec.operation_id or "",
@@ -231,7 +241,7 @@ def make_run_json(
         "working_tree_state": run.git.working_tree_state,
         "repository_id": repository_id,
         "as_of_utc": built.as_of_utc,
-        "partition": run_id.partition,
+        "partition": run_id.partition if member_id is None else member_id,
         "inputs": built.inputs.to_json(),
         "outputs": outputs,
         "builder": builder,

@@ -205,7 +205,10 @@ def read_claims(
 
 
 UNCLAIMED: Final = "folders of no registry"
-"""The key in `Repository.memo` of the names of folders that claim to belong to no registry, by run root."""
+"""The key in `Repository.memo` of the names of folders that no delta log records, by run root.
+
+They claim to belong to no registry, or to a collection.
+"""
 
 
 def select_delta_log_names(names: Iterable[str], specs: Mapping[str, RegistrySpec]) -> list[str]:
@@ -235,13 +238,24 @@ def list_main_artifacts(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
     return frozenset(spec.artifacts[0] for spec in specs.values() if spec.artifacts and not spec.is_own)
 
 
-def claims_no_registry(documents: Documents, artifacts: frozenset[str]) -> bool:
-    """Return whether `read_claims` leaves out a folder with these documents, if it is not named like a delta log."""
+def list_collections(specs: Mapping[str, RegistrySpec]) -> frozenset[str]:
+    """Return the ids of the collections, whose members no delta log records."""
+    return frozenset(name for name, spec in specs.items() if spec.kind == "collection")
+
+
+def claims_no_registry(documents: Documents, artifacts: frozenset[str], collections: frozenset[str]) -> bool:
+    """Return whether a folder with these documents claims to belong to no registry, or to one of the collections.
+
+    If it is named like a delta log, it must be read all the same.
+    """
     run_json, hash_file = documents.get("run.json"), documents.get("MANIFEST.sha256")
     # What cannot be read may claim anything.
     if isinstance(run_json, str) or isinstance(hash_file, str):
         return False
-    return parse_registry_run_json(run_json) is None and artifacts.isdisjoint(_list_hashed_paths(hash_file))
+    envelope = parse_registry_run_json(run_json)
+    if envelope is not None:
+        return envelope["registry_id"] in collections
+    return artifacts.isdisjoint(_list_hashed_paths(hash_file))
 
 
 def _list_hashed_paths(hash_file: bytes | None) -> list[str]:

@@ -15,6 +15,7 @@ from registry_pipeline.registries.base.sealed_input import (
     UNCLAIMED,
     RunKey,
     claims_no_registry,
+    list_collections,
     list_main_artifacts,
     read_sealed_report,
 )
@@ -45,8 +46,8 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
     A folder that has not changed since an earlier build is not read; `line_cache` says how that is known. A run without
     a folder has the line that its archive gives.
     """
-    artifacts = list_main_artifacts(context.specs)
-    cache = LineCache(repository.state_root / "cache" / NAME, artifacts)
+    artifacts, collections = list_main_artifacts(context.specs), list_collections(context.specs)
+    cache = LineCache(repository.state_root / "cache" / NAME, artifacts | collections)
     excluded: defaultdict[str, set[str]] = defaultdict(set)
     for run_root, run_id in context.exclude_runs:
         excluded[run_root].add(run_id)
@@ -66,7 +67,7 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
         return excluded[run_root] | cache.find_unchanged(root_path, run_root, candidates)
 
     def visit(run: ScannedRun, identity: FolderIdentity | None, documents: Documents) -> None:
-        claims_nothing = claims_no_registry(documents, artifacts)
+        claims_nothing = claims_no_registry(documents, artifacts, collections)
         kept_identity = None if run.run_root in adapted_roots else identity
         cache.add(make_run_line(run), kept_identity, claims_nothing=claims_nothing)
 
