@@ -61,8 +61,8 @@ def read_scorecard_inputs(repository: Repository, context: SourceContext) -> Bui
         return BuildInputs(None, files, catalog.findings)
     pointers = read_pointers(repository)
     active = _read_active_runs(repository, context.specs, pointers, context.chain)
-    # A registry is sealed if its active run verifies, or else its newest one, of a collection the newest index. What this
-    # build run seals does not count.
+    # A registry is sealed if its active run verifies, or else its newest one; of a collection that is the newest index.
+    # What this build run seals does not count.
     newest = _read_newest(repository, context.specs, context.started)
     # The scorecard does not count itself: this build seals it. A record of a change has no source.
     without_source = context.find_unused() | {SCORECARD}
