@@ -28,6 +28,7 @@ from registry_pipeline.config import Adapter, Captured, Config, DagsterTable, En
 from registry_pipeline.config_types import REQUIRED, Option, options_of
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.stale_limits import StaleLimits
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
@@ -90,6 +91,7 @@ def configuration_page() -> str:
         "roles.": Roles,
         "entries.": Entries,
         "run_index.": RunIndex,
+        "stale_days.": StaleLimits,
         "dagster.": DagsterTable,
     }
     lines = ["| key | default | meaning |", "|---|---|---|"]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
-from registry_pipeline.config import Config, Repository
+from registry_pipeline.config import CONFIG_NAME, Config, Repository
+from registry_pipeline.findings.codes import finding
+from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.pipeline.registries_in_use import find_unused_registries
 from registry_pipeline.pointers.chain import ChainState
@@ -175,6 +178,24 @@ def summarize_operations(
         return operations, None
     flags = drift_signals["system_drift"]
     return operations, SystemDrift(*(flags[name] for name in ("canon_dirty", "schema_drift", "threshold_drift")))
+
+
+def find_unused_limits(config: Config, rows: Sequence[Mapping[str, Any]] | None) -> tuple[Finding, ...]:
+    """Return a warning for each limit of `[stale_days]` that no operation of a status table can have."""
+    if rows is None:
+        return ()
+    ids, options = {row["operation_id"] for row in rows}, {row["option"] for row in rows}
+    limits = config.stale_days
+    unused = [
+        ("operations", glob, "no operation has that id")
+        for glob in limits.operations
+        if not any(fnmatchcase(name, glob) for name in ids)
+    ]
+    unused += [("options", name, "no operation has that option") for name in limits.options if name not in options]
+    return tuple(
+        finding("CONFIG_STALE_LIMIT_UNUSED", CONFIG_NAME, key=key, name=printable(repr(name)), detail=detail)
+        for key, name, detail in unused
+    )
 
 
 def list_evidence_pathspecs(config: Config) -> tuple[str, ...]:

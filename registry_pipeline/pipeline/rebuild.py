@@ -434,7 +434,7 @@ def _build_report(repository: Repository, run: BuildRun, inspection: Inspection)
         drift_signals=inspection.drift_signals or {},
         runs_known=lines.count(b"\n"),
         input_sources={name: snapshot.ref for name, snapshot in sources.items()},
-        stale_days=repository.config.stale_days,
+        stale_limits=repository.config.stale_days,
         health=inspection.health,
     )
     artifacts = render_health_report(inputs, BuildContext(run.started, as_of_utc, run.git))

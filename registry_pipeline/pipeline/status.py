@@ -18,6 +18,7 @@ from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.inspect import (
     ActiveSnapshot,
     Inspection,
+    find_unused_limits,
     inspect,
     list_evidence_pathspecs,
     summarize_operations,
@@ -101,7 +102,7 @@ def inspect_with_git(
     run = BuildRun(now, git)
     inspection = inspect(repository, run, from_checkpoint=from_checkpoint)
     folders = (*check_publish_root(repository), *find_missing_run_roots(repository))
-    names = check_registry_names(repository.config)
+    names = (*check_registry_names(repository.config), *find_unused_limits(repository.config, inspection.status_rows))
     return run, inspection, sorted_findings((*folders, *names, *tracked, *inspection.findings))
 
 

@@ -19,6 +19,7 @@ from registry_pipeline.registries.base.values import (
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Artifacts
+from registry_pipeline.stale_limits import StaleLimits
 from registry_pipeline.values import asdict, fields, value_type
 
 HealthName = Literal["HEALTHY", "DEGRADED_NON_BLOCKING", "UNKNOWN", "DEGRADED_BLOCKING", "RECOVERY_REQUIRED"]
@@ -78,7 +79,7 @@ class HealthInputs:
     runs_known: int
     # The active runs that the report is rendered from, by registry id.
     input_sources: Mapping[str, SealedRef]
-    stale_days: int
+    stale_limits: StaleLimits
     health: HealthState
     max_list: int = 20
 
@@ -148,8 +149,8 @@ _SECTIONS: Final = (
 
 def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifacts:
     """Return the Markdown report and its JSON summary, with lists cut after `max_list`; each operation is a record."""
-    groups = group_operations(inputs.status_rows, inputs.stale_days)
-    counts = asdict(count_operations(inputs.status_rows, inputs.stale_days))
+    groups = group_operations(inputs.status_rows, inputs.stale_limits)
+    counts = asdict(count_operations(inputs.status_rows, inputs.stale_limits))
     counts = {"total_ops": counts.pop("total"), **counts}
     summary = _render_summary(inputs, groups, counts, context)
     timeless = {key: value for key, value in summary.items() if key != "generated_utc"}
@@ -177,9 +178,11 @@ def _render_summary(
 ) -> dict[str, Any]:
     """Return the summary, with the keys in the specified order."""
     listed = {name: [row["operation_id"] for row in rows] for name, rows in groups.items()}
+    limits = _find_own_limits(inputs)
     return {
         "generated_utc": context.generated_utc,
-        "stale_threshold_days": inputs.stale_days,
+        "stale_threshold_days": inputs.stale_limits.default,
+        **({"stale_limits": limits} if limits else {}),
         "max_list": inputs.max_list,
         "counts": counts,
         **{name: ids[: inputs.max_list] for name, ids in listed.items()},
@@ -222,7 +225,18 @@ def _render_drift(inputs: HealthInputs) -> list[str]:
 
 def _render_counts(inputs: HealthInputs, counts: dict[str, int]) -> list[str]:
     table = _render_table(("what", "number"), [*counts.items(), ("runs_known", inputs.runs_known)])
-    return ["## Counts", "", *table, "", f"Stale is {inputs.stale_days} days or older.", ""]
+    own = [f"{name} {days}" for name, days in _find_own_limits(inputs).items()]
+    rest = f"; of {len(own)} operations with a limit of their own: {', '.join(own)}" if own else ""
+    return ["## Counts", "", *table, "", f"Stale is {inputs.stale_limits.default} days or older{rest}.", ""]
+
+
+def _find_own_limits(inputs: HealthInputs) -> dict[str, int]:
+    """Return the limits, in days, of the operations that have another one than the default."""
+    limits = {
+        row["operation_id"]: inputs.stale_limits.limit_of(row["operation_id"], row["option"])
+        for row in inputs.status_rows
+    }
+    return {name: days for name, days in limits.items() if days != inputs.stale_limits.default}
 
 
 def _render_section(title: str, rows: Sequence[Row], columns: Sequence[str], max_list: int) -> list[str]:
