@@ -25,12 +25,12 @@ from registry_pipeline.pointers.activation import activate
 from registry_pipeline.pointers.checkpoint import CHECKPOINT_EVERY
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.seal_build import start_build_run
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.sealed_run import Activation, Built
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
-SPEC = REGISTRIES["expected_versions"]
+SPEC = SHIPPED.registries["expected_versions"]
 ROUNDS, EACH = 5, 5
 SHORT = 10
 

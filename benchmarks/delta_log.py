@@ -30,14 +30,14 @@ from registry_pipeline.pipeline.init import initialize
 from registry_pipeline.pipeline.steps import seal
 from registry_pipeline.registries.base.delta import LOG_FILE
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.manifest import build_manifest, make_entry
 from registry_pipeline.runs.sealed_run import Built
 
 RUNS = ".codex/RUNS"
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
-SPEC = spec_of("registry_delta_log")
+SPEC = SHIPPED.spec_of("registry_delta_log")
 ARTIFACTS = {
     "run_registry": "RUN_REGISTRY_v0_1.jsonl",
     "op_status_table": "OPERATION_STATUS_TABLE_v0_1.json",

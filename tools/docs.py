@@ -27,7 +27,7 @@ from registry_pipeline.cli.program import program as command_line
 from registry_pipeline.config import Adapter, Captured, Config, DagsterTable, Entries, Roles, RunIndex
 from registry_pipeline.config_types import REQUIRED, Option, options_of
 from registry_pipeline.findings.codes import CODES
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.stale_limits import StaleLimits
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -72,7 +72,7 @@ def registries_page() -> str:
         "| registry | kind | artifacts | operation | tag | built from | pointer |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in REGISTRIES.values():
+    for row in SHIPPED.registries.values():
         pointer = "yes" if row.pointer and row.kind != "external" else f"no: {row.excluded_because}"
         built_from = ", ".join((*row.depends_on, *row.sources)) or "-"
         artifacts = ", ".join(f"`{name}`" for name in row.artifacts) or "-"

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 
 Node = Mapping[str, Any]
 # field, type, required, meaning
@@ -70,7 +70,7 @@ def find_anchor(name: str) -> str:
 
 
 def _describe_schema(name: str, schema: Node, shared: Collection[Rows]) -> Iterator[str]:
-    users = [f"`{artifact}`" for spec in REGISTRIES.values() for artifact, file in spec.schemas if file == name]
+    users = [f"`{artifact}`" for spec in SHIPPED.registries.values() for artifact, file in spec.schemas if file == name]
     about = [schema["title"], *([schema["description"]] if "description" in schema else [])]
     yield from (f"### {name}", "", _finish(". ".join(_CITATION.sub("", text).rstrip(".") for text in about)))
     if users:

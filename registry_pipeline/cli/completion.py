@@ -18,9 +18,9 @@ SHELLS: Final = ("bash", "zsh", "fish")
 
 def complete_registry(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Return the ids of registries that start with `incomplete`."""
-    from registry_pipeline.registries.catalog import REGISTRIES  # noqa: PLC0415 - only for a completion
+    from registry_pipeline.registries.catalog import SHIPPED  # noqa: PLC0415 - only for a completion
 
-    return _select(REGISTRIES, incomplete)
+    return _select(SHIPPED.registries, incomplete)
 
 
 def complete_code(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -35,13 +35,14 @@ def complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -
     """Return `latest`, `active` and the run ids of the repository; those of one registry if the command names it."""
     from registry_pipeline.config import find_repository  # noqa: PLC0415 - only for a completion
     from registry_pipeline.pointers.find_runs import list_all_runs  # noqa: PLC0415 - likewise
-    from registry_pipeline.registries.catalog import REGISTRIES  # noqa: PLC0415 - likewise
+    from registry_pipeline.registries.catalog import catalog_of  # noqa: PLC0415 - likewise
     from registry_pipeline.runs.reference import RunId  # noqa: PLC0415 - likewise
 
     words = _select(("active", "latest"), incomplete)
     with suppress(RegistryPipelineError, OSError):
-        run_ids = [run.run_id for run in list_all_runs(find_repository(find_repo_option(ctx)))]
-        spec = REGISTRIES.get(ctx.params.get("registry_id") or "")
+        repository = find_repository(find_repo_option(ctx))
+        run_ids = [run.run_id for run in list_all_runs(repository)]
+        spec = catalog_of(repository).registries.get(ctx.params.get("registry_id") or "")
         if spec is not None:
             parsed = map(RunId.parse, run_ids)
             run_ids = [str(run_id) for run_id in parsed if run_id is not None and run_id.tag == spec.tag]

@@ -14,7 +14,6 @@ from registry_pipeline.findings.line_ends import fold_line_end_damage
 from registry_pipeline.pipeline.status import Status
 from registry_pipeline.pointers.chain import SealedRecord
 from registry_pipeline.pointers.plan import can_be_active
-from registry_pipeline.registries.catalog import REGISTRIES, is_own_run, spec_of
 
 # A terminal of 80x24, without the line of the next prompt.
 _COLUMNS: Final = 80
@@ -111,7 +110,7 @@ def _describe_active(status: Status) -> str:
     if not active:
         return "active      nothing"
     failing = [r["registry_id"] for r in active if (r["seal"], r["schema"]) != ("pass", "pass")]
-    in_use = sum(r["in_use"] and can_be_active(REGISTRIES[r["registry_id"]]) for r in status.registries)
+    in_use = sum(r["in_use"] and can_be_active(status.catalog.registries[r["registry_id"]]) for r in status.registries)
     ages = [r["age_days"] for r in active if r["age_days"] is not None]
     oldest = f", the oldest {plural(max(ages), 'day')} old" if ages else ""
     verified = f"failing: {list_some(failing, ', ')}" if failing else f"all verify{oldest}"
@@ -144,7 +143,7 @@ def _count_newer_runs(status: Status, created_utc: str) -> int:
         name[:4].isdigit()
         and name[10:12] == "__"
         and name[: len(stamp)] > stamp
-        and not is_own_run(status.publish_root, run_root, name)
+        and not status.catalog.is_own_run(status.publish_root, run_root, name)
         for run_root, names in status.listing.names.items()
         for name in names[bisect_right(names, stamp) :]
     )
@@ -161,7 +160,7 @@ def find_next_command(status: Status) -> str:
         return f"next: {command}"
     if status.inspection.health.state == "HEALTHY":
         return "next: nothing to do; `registry-pipeline build` after new runs"
-    spec = spec_of("system_health_report")
+    spec = status.catalog.spec_of("system_health_report")
     newest = next(r["newest_run_id"] for r in status.registries if r["registry_id"] == spec.registry_id)
     path = next((folder.path for folder in status.listing.folders if folder.run_id == newest), None)
     return "next: registry-pipeline build" if path is None else f"next: read {path}/{spec.artifacts[1]}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dagster import AssetKey, AssetsDefinition, DagsterInvariantViolationError, DataVersion, OutputContext
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster._core.execution.context.output import RUN_ID_PLACEHOLDER
 from dagster._core.storage.asset_check_execution_record import (
@@ -40,6 +41,7 @@ __all__ = [
     "AssetCheckExecutionRecord",
     "AssetCheckExecutionRecordStatus",
     "DagsterAssetCheckFailedError",
+    "UnresolvedAssetJobDefinition",
     "find_io_manager_key",
     "find_producing_run",
     "set_data_version",

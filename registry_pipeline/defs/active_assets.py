@@ -33,7 +33,6 @@ from registry_pipeline.defs.proposal import (
     REFUSED_AT_TAG,
     REFUSED_RUNS_TAG,
     REFUSED_TAG,
-    REGISTRIES_WITH_POINTER,
     describe_refusal,
     propose,
     refusal_to_tag,
@@ -44,8 +43,9 @@ from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.pipeline import rebuild
 from registry_pipeline.pointers import activation
-from registry_pipeline.registries import catalog, validation
+from registry_pipeline.registries import validation
 from registry_pipeline.registries.base import seal_build, sealed_input
+from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import Activation, SealedRun
@@ -78,12 +78,12 @@ class ActivationRequest(Config):
     )
 
 
-def make_pointers_asset(clock: Callable[[], datetime]) -> AssetsDefinition:
+def make_pointers_asset(catalog: Catalog, clock: Callable[[], datetime]) -> AssetsDefinition:
     """Return the asset of the pointer file, which moves pointers in ACTIVATE_JOB only; `clock` returns the present."""
 
     @asset(
         name=POINTERS_ASSET,
-        deps=list(REGISTRIES_WITH_POINTER),
+        deps=list(catalog.with_pointer),
         description=(
             "The active run of each registry. Pointers move only in `activate_pointers_job`. Materialized by itself, "
             "this asset shows the pointer file as it is."
@@ -134,7 +134,7 @@ def _activate(
     candidates = []
     for registry_id, ref in requested.items():
         report = pointer_file.verify_referenced_run(repository, ref)
-        sealed = sealed_input.make_sealed_run(catalog.spec_of(registry_id).registry_id, ref, report)
+        sealed = sealed_input.make_sealed_run(catalog_of(repository).spec_of(registry_id).registry_id, ref, report)
         candidates.append((sealed, validation.validate(repository, sealed)))
     # (2) Activate them together.
     pointers = pointer_file.read_pointer_hash(repository)
@@ -207,7 +207,7 @@ def _make_moves_metadata(moved: Activation | None) -> metadata.Metadata:
     return {"moved": len(moved.moves), "activation_record": record} | metadata.make_findings_metadata(moved.findings)
 
 
-def make_report_asset() -> AssetsDefinition:
+def make_report_asset(catalog: Catalog) -> AssetsDefinition:
     """Return the asset of the health report on the active runs; if rendering is refused, its page says why."""
     spec = catalog.spec_of(REPORT_ASSET)
 
@@ -238,7 +238,7 @@ def _start_report_run(resource: RepositoryResource, dagster_run_id: str) -> seal
 
 
 def _report_metadata(repository: Repository, sealed: SealedRun, now: datetime) -> metadata.Metadata:
-    spec = catalog.spec_of(REPORT_ASSET)
+    spec = catalog_of(repository).spec_of(REPORT_ASSET)
     kept = sealed_input.read_sealed_report(repository, spec, sealed.ref).kept
     return metadata.make_sealed_metadata(repository, sealed, now, metadata.make_report_metadata(spec, kept))
 

@@ -28,7 +28,6 @@ from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.proposal import (
     POINTERS_ASSET,
     REBUILD_JOB,
-    REGISTRIES_WITH_POINTER,
     Obstacle,
     Proposal,
     propose,
@@ -40,6 +39,7 @@ from registry_pipeline.findings.finding import Finding, Severity, has_errors
 from registry_pipeline.pipeline import inspect as pipeline_inspect
 from registry_pipeline.pipeline.inspect import Inspection
 from registry_pipeline.registries.base.seal_build import start_build_run
+from registry_pipeline.registries.catalog import Catalog
 from registry_pipeline.runs.pointer_file import has_registry_id
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.values import value_type
@@ -79,7 +79,7 @@ def _make_failed_result(obstacle: Obstacle, facts: Mapping[str, str]) -> ActiveR
     return ActiveResult(False, printable(description), {**facts, "next_step": printable(obstacle.next_step)})
 
 
-def make_active_checks(condition: AutomationCondition[Any] | None) -> AssetChecksDefinition:
+def make_active_checks(catalog: Catalog, condition: AutomationCondition[Any] | None) -> AssetChecksDefinition:
     """Return the checks `active`, for an execution by hand and every hour; they explain the same as the sensor.
 
     A registry of which nothing can be said now has no result. The condition says when Dagster starts them by itself.
@@ -91,7 +91,7 @@ def make_active_checks(condition: AutomationCondition[Any] | None) -> AssetCheck
             description="The newest build is the active run. The activation sensor writes it when its result changes.",
             automation_condition=condition,
         )
-        for registry_id in REGISTRIES_WITH_POINTER
+        for registry_id in catalog.with_pointer
     ]
 
     @multi_asset_check(name="check_active", specs=specs, can_subset=True)

@@ -16,6 +16,7 @@ from dagster import (
     AssetIn,
     AssetObservation,
     AssetsDefinition,
+    AutomationCondition,
     CodeReferencesMetadataValue,
     DataVersion,
     Failure,
@@ -31,7 +32,6 @@ from dagster import (
 from registry_pipeline.config import DagsterTable, Repository
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, metadata, step_log
-from registry_pipeline.defs.automation import make_registry_condition
 from registry_pipeline.defs.code_references import make_code_references
 from registry_pipeline.defs.event_log import Materialization
 from registry_pipeline.defs.metadata import make_findings_metadata
@@ -80,10 +80,12 @@ _DESCRIPTIONS: Final = {
 }
 
 
-def make_registry_asset(spec: RegistrySpec, settings: DagsterTable) -> AssetsDefinition:
+def make_registry_asset(
+    spec: RegistrySpec, settings: DagsterTable, condition: AutomationCondition[Any] | None
+) -> AssetsDefinition:
     """Return the asset of a registry, built from its sources and sealed upstreams; the IO manager seals its value.
 
-    The settings say when it is overdue, and what starts its builds.
+    The settings say when it is overdue, and the condition when its builds start by themselves.
     """
     hours = settings.freshness_hours
     # If two runs extend a log at once, sealing refuses the second; its retry builds on the first.
@@ -97,7 +99,7 @@ def make_registry_asset(spec: RegistrySpec, settings: DagsterTable) -> AssetsDef
         io_manager_key=SEALED_IO,
         retry_policy=retry,
         freshness_policy=FreshnessPolicy.time_window(timedelta(hours=hours)) if hours else None,
-        automation_condition=make_registry_condition(settings.rebuild) if spec.pointer else None,
+        automation_condition=condition if spec.pointer else None,
         **make_asset_attributes(spec),
     )
     def build_registry(

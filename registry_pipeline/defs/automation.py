@@ -6,11 +6,11 @@ from dagster import AssetSelection, AutomationCondition, AutomationConditionSens
 
 from registry_pipeline.config import Rebuild
 from registry_pipeline.defs.sources import make_source_key
-from registry_pipeline.registries.sources import SOURCES
+from registry_pipeline.registries.catalog import Catalog
+from registry_pipeline.registries.sources import list_sources
 
 REBUILD_CRON: Final = "0 3 * * *"
 _OBSERVATION_CRON: Final = "*/5 * * * *"
-_SOURCES: Final = AssetSelection.assets(*map(make_source_key, SOURCES))
 
 
 def make_source_condition(rebuild: Rebuild) -> AutomationCondition[Any] | None:
@@ -20,11 +20,15 @@ def make_source_condition(rebuild: Rebuild) -> AutomationCondition[Any] | None:
     return AutomationCondition.on_cron(REBUILD_CRON if rebuild == "on_cron" else _OBSERVATION_CRON)
 
 
-def make_registry_condition(rebuild: Rebuild) -> AutomationCondition[Any] | None:
+def _select_sources(catalog: Catalog) -> AssetSelection:
+    return AssetSelection.assets(*map(make_source_key, list_sources(catalog)))
+
+
+def make_registry_condition(catalog: Catalog, rebuild: Rebuild) -> AutomationCondition[Any] | None:
     """Return the condition on which a registry is built, at 03:00 UTC or after a change; None for a schedule."""
     if rebuild == "on_cron":
         # A source whose content is the same does not count as updated, so the condition must not wait for it.
-        return AutomationCondition.on_cron(REBUILD_CRON).ignore(_SOURCES)
+        return AutomationCondition.on_cron(REBUILD_CRON).ignore(_select_sources(catalog))
     if rebuild == "eager":
         # A capture without its source is never materialized. What is built from it must not wait for it.
         return AutomationCondition.eager().without(~AutomationCondition.any_deps_missing())
@@ -39,11 +43,11 @@ def make_active_check_condition(rebuild: Rebuild) -> AutomationCondition[Any] | 
     return None if rebuild == "schedule" else never
 
 
-def make_automation_sensor(*, on: bool) -> AutomationConditionSensorDefinition:
+def make_automation_sensor(catalog: Catalog, *, on: bool) -> AutomationConditionSensorDefinition:
     """Return the sensor that evaluates these conditions; `on` is its default status."""
     return AutomationConditionSensorDefinition(
         "automation_sensor",
-        target=AssetSelection.all() | _SOURCES,
+        target=AssetSelection.all() | _select_sources(catalog),
         default_status=DefaultSensorStatus.RUNNING if on else DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=30,
         description="Starts rebuilds as `rebuild` of the table `[dagster]` says. Activation is left to its own sensor.",

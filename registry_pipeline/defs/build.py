@@ -8,26 +8,31 @@ from pathlib import Path
 
 from dagster import Definitions, in_process_executor
 
-from registry_pipeline.config import Config, find_repository, find_root
+from registry_pipeline.config import Config, Repository, find_repository, find_root
 from registry_pipeline.defs.active_assets import REPORT_ASSET, make_pointers_asset, make_report_asset, utc_now
 from registry_pipeline.defs.active_checks import make_active_checks, make_pointer_checks
 from registry_pipeline.defs.assets import make_registry_asset, make_registry_checks
-from registry_pipeline.defs.automation import make_active_check_condition, make_automation_sensor, make_source_condition
-from registry_pipeline.defs.cli_builds_sensor import check_job, make_command_line_sensor
-from registry_pipeline.defs.daily import make_history_defs
+from registry_pipeline.defs.automation import (
+    make_active_check_condition,
+    make_automation_sensor,
+    make_registry_condition,
+    make_source_condition,
+)
+from registry_pipeline.defs.cli_builds_sensor import make_check_job, make_command_line_sensor
+from registry_pipeline.defs.daily import DAILY, make_history_defs
 from registry_pipeline.defs.failure_sensors import failed_check_sensor, failed_run_sensor
 from registry_pipeline.defs.resources import make_resources
 from registry_pipeline.defs.sensors import (
     activate_pointers_job,
-    check_pointers_job,
-    daily_rebuild_schedule,
     make_activation_sensor,
+    make_check_pointers_job,
+    make_daily_schedule,
     make_hourly_schedule,
-    rebuild_job,
+    make_rebuild_job,
 )
 from registry_pipeline.defs.sources import make_external_assets, make_source_assets
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
-from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
+from registry_pipeline.registries.catalog import catalog_of
 
 
 def build_defs(
@@ -41,29 +46,36 @@ def build_defs(
         automated: whether the sensors and the hourly schedule are on by default.
     """
     root = _find_root(repo_root)
-    config = _read_config(root)
+    repository = _load_repository(root)
+    config, catalog = Config() if repository is None else repository.config, catalog_of(repository)
     now = clock or utc_now
     by_condition = config.dagster.rebuild != "schedule"
+    rebuild_job, check_job = make_rebuild_job(catalog), make_check_job(catalog)
+    check_pointers_job = make_check_pointers_job(catalog)
+    condition = make_registry_condition(catalog, config.dagster.rebuild)
     definitions = Definitions(
         assets=[
-            make_source_assets(make_source_condition(config.dagster.rebuild)),
-            *make_external_assets(),
-            *(make_registry_asset(spec, config.dagster) for spec in BUILD_ORDER),
-            make_pointers_asset(now),
-            make_report_asset(),
+            make_source_assets(catalog, make_source_condition(config.dagster.rebuild)),
+            *make_external_assets(catalog),
+            *(make_registry_asset(spec, config.dagster, condition) for spec in catalog.build_order),
+            make_pointers_asset(catalog, now),
+            make_report_asset(catalog),
         ],
         asset_checks=[
-            *(make_registry_checks(spec) for spec in (*BUILD_ORDER, spec_of(REPORT_ASSET))),
-            make_active_checks(make_active_check_condition(config.dagster.rebuild)),
+            *(make_registry_checks(spec) for spec in (*catalog.build_order, catalog.spec_of(REPORT_ASSET))),
+            make_active_checks(catalog, make_active_check_condition(config.dagster.rebuild)),
             make_pointer_checks(now),
         ],
         jobs=[rebuild_job, activate_pointers_job, check_pointers_job, check_job],
         # A schedule beside the conditions would build everything twice.
-        schedules=[*([] if by_condition else [daily_rebuild_schedule]), make_hourly_schedule(on=automated)],
+        schedules=[
+            *([] if by_condition else [make_daily_schedule(rebuild_job)]),
+            make_hourly_schedule(check_pointers_job, on=automated),
+        ],
         sensors=[
-            make_activation_sensor(on=automated),
-            make_command_line_sensor(on=automated),
-            *([make_automation_sensor(on=automated)] if by_condition else []),
+            make_activation_sensor(check_pointers_job, on=automated),
+            make_command_line_sensor(check_job, on=automated),
+            *([make_automation_sensor(catalog, on=automated)] if by_condition else []),
             failed_run_sensor,
             failed_check_sensor,
         ],
@@ -71,7 +83,7 @@ def build_defs(
         # A process per step would spend seconds on imports where the step takes less.
         executor=in_process_executor,
     )
-    return Definitions.merge(definitions, make_history_defs(config.history_start))
+    return Definitions.merge(definitions, make_history_defs(catalog.spec_of(DAILY), config.history_start))
 
 
 def _find_root(named: Path | None) -> Path | RegistryPipelineError:
@@ -82,11 +94,11 @@ def _find_root(named: Path | None) -> Path | RegistryPipelineError:
         return NotFoundError(error.message, f"{error.advice}, then reload the code location")
 
 
-def _read_config(root: Path | RegistryPipelineError) -> Config:
+def _load_repository(root: Path | RegistryPipelineError) -> Repository | None:
     if isinstance(root, RegistryPipelineError):
-        return Config()
+        return None
     # Likewise an invalid toml: the code location loads with the defaults, and each step says what is wrong.
     try:
-        return find_repository(root).config
+        return find_repository(root)
     except RegistryPipelineError:
-        return Config()
+        return None

@@ -26,7 +26,7 @@ from dagster import (
 
 from registry_pipeline.canonical import parse_utc, utc_text
 from registry_pipeline.config import Repository
-from registry_pipeline.dagster.dagster_internals import NOT_FINISHED_STATUSES
+from registry_pipeline.dagster.dagster_internals import NOT_FINISHED_STATUSES, UnresolvedAssetJobDefinition
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.active_assets import REPORT_ASSET, pointers_version
 from registry_pipeline.defs.assets import code_version
@@ -39,7 +39,7 @@ from registry_pipeline.findings.display import printable
 from registry_pipeline.pipeline import log as pipeline_log
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries.base.reader import RegistrySpec
-from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
+from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
@@ -54,18 +54,21 @@ def _list_checks(specs: Iterable[RegistrySpec]) -> list[AssetCheckKey]:
     return [AssetCheckKey(AssetKey(spec.registry_id), name) for spec in specs for name in spec.check_names]
 
 
-check_job = define_asset_job(
-    CHECK_JOB,
-    selection=AssetSelection.checks(*_list_checks((*BUILD_ORDER, spec_of(REPORT_ASSET), spec_of(DAILY)))),
-    description=(
-        "Check the latest materialization of every registry again, and the days that are new since the last time. "
-        "Builds nothing and moves no pointer."
-    ),
-    tags=make_limit_tags(CHECK_JOB),
-)
+def make_check_job(catalog: Catalog) -> UnresolvedAssetJobDefinition:
+    """Return the job that checks every registry of a catalog."""
+    specs = (*catalog.build_order, catalog.spec_of(REPORT_ASSET), catalog.spec_of(DAILY))
+    return define_asset_job(
+        CHECK_JOB,
+        selection=AssetSelection.checks(*_list_checks(specs)),
+        description=(
+            "Check the latest materialization of every registry again, and the days that are new since the last time. "
+            "Builds nothing and moves no pointer."
+        ),
+        tags=make_limit_tags(CHECK_JOB),
+    )
 
 
-def make_command_line_sensor(*, on: bool) -> SensorDefinition:
+def make_command_line_sensor(check_job: UnresolvedAssetJobDefinition, *, on: bool) -> SensorDefinition:
     """Return the sensor that evaluates `command_line_sensor`; `on` is its default status."""
     return sensor(
         job=check_job,
@@ -103,7 +106,7 @@ def report(instance: DagsterInstance, repository: Repository, cursor: str | None
     after = parse_utc(cursor)
     reasons: list[str] = []
     for group in _list_new_groups(repository, after):
-        obstacle = _find_obstacle(instance, group)
+        obstacle = _find_obstacle(instance, catalog_of(repository), group)
         if obstacle is None:
             return _report_group(instance, repository, group)
         reasons.append(f"{utc_text(group.stamp)}: {obstacle}")
@@ -117,14 +120,14 @@ def _list_new_groups(repository: Repository, after: datetime | None) -> list[pip
     groups: list[pipeline_log.BuildGroup] = []
     for group in pipeline_log.list_build_groups(repository, after):
         groups.append(group)
-        if after is None and not group.find_missing_dependants():
+        if after is None and not group.find_missing_dependants(catalog_of(repository)):
             break
     return groups[::-1]
 
 
-def _find_obstacle(instance: DagsterInstance, group: pipeline_log.BuildGroup) -> str | None:
+def _find_obstacle(instance: DagsterInstance, catalog: Catalog, group: pipeline_log.BuildGroup) -> str | None:
     """Return why a build is not reported, or None."""
-    missing = group.find_missing_dependants()
+    missing = group.find_missing_dependants(catalog)
     if missing:
         names = ", ".join(group.registry_ids)
         # As the latest materializations, these would replace a consistent set.
@@ -153,7 +156,7 @@ def _report_group(instance: DagsterInstance, repository: Repository, group: pipe
         events.insert(len(events) - 1, _make_pointers_event(repository))
     stamp = utc_text(group.stamp)
     # Only what is new is checked: the job by itself would verify every registry again for a build of one.
-    checks = _list_checks(spec_of(registry_id) for registry_id in group.registry_ids)
+    checks = _list_checks(catalog_of(repository).spec_of(registry_id) for registry_id in group.registry_ids)
     request = RunRequest(run_key=f"reported:{stamp}", tags={REPORTED_TAG: stamp}, asset_check_keys=checks)
     return SensorResult(run_requests=[request], asset_events=events, cursor=stamp)
 
@@ -176,7 +179,7 @@ def _make_folder_event(
     versions: Mapping[str, str],
     now: datetime,
 ) -> AssetMaterialization:
-    spec = spec_of(run.registry_id)
+    spec = catalog_of(repository).spec_of(run.registry_id)
     page = {"state": "sealed by the command line"} | metadata.make_kept_metadata(spec, seal_report.kept)
     return AssetMaterialization(
         AssetKey(run.registry_id),

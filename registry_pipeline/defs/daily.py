@@ -51,8 +51,9 @@ from registry_pipeline.findings.finding import plural
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline import daily, rebuild
 from registry_pipeline.pipeline.daily import SealedDay
-from registry_pipeline.registries import catalog
 from registry_pipeline.registries.base import seal_build
+from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.sealed_run import Verdict
 
 DAILY: Final = "drift_signals_daily"
@@ -69,7 +70,7 @@ class HistoryRequest(Config):
     force: bool = Field(default=False, description="Seal each day again, even if its content is unchanged.")
 
 
-def make_history_defs(start: date | None) -> Definitions:
+def make_history_defs(spec: RegistrySpec, start: date | None) -> Definitions:
     """Return the asset, its checks, job and schedule, with a partition for each day from `start` to yesterday (UTC).
 
     Without a start the asset has no partition and cannot be materialized, and the job executes the checks alone. The
@@ -78,7 +79,7 @@ def make_history_defs(start: date | None) -> Definitions:
     missing_start = finding("CONFIG_HISTORY_START", CONFIG_NAME)
     reason = f"{missing_start.message} -> {missing_start.hint}, then reload the code location"
     note = f"\n\n{missing_start.code}: {reason}" if start is None else ""
-    history = _make_asset(start, note)
+    history = _make_asset(spec, start, note)
     job = define_asset_job(
         DAILY_JOB,
         selection=AssetSelection.checks_for_assets(DAILY) if start is None else AssetSelection.assets(DAILY),
@@ -88,14 +89,14 @@ def make_history_defs(start: date | None) -> Definitions:
     return Definitions(
         # Without a partition, Dagster could not launch the asset, nor any selection that includes it.
         assets=history.specs if start is None else [history],
-        asset_checks=[_make_checks()],
+        asset_checks=[_make_checks(spec)],
         jobs=[job],
         schedules=[_make_schedule(start)],
         metadata={missing_start.code: reason} if start is None else {},
     )
 
 
-def _make_asset(start: date | None, note: str) -> AssetsDefinition:
+def _make_asset(spec: RegistrySpec, start: date | None, note: str) -> AssetsDefinition:
     """Return the asset whose partitions are days; a backfill is one run for all its days.
 
     The note is added to its description.
@@ -113,7 +114,6 @@ def _make_asset(start: date | None, note: str) -> AssetsDefinition:
         # Each day has its materialization already.
         return MaterializeResult(metadata=event_log.NO_MATERIALIZATION)
 
-    spec = catalog.spec_of(DAILY)
     attributes = assets.make_asset_attributes(spec)
     attributes["description"] += note
     with warnings.catch_warnings():
@@ -140,7 +140,7 @@ def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, 
 
 
 def _make_materialization(repository: Repository, day: SealedDay, now: datetime) -> AssetMaterialization:
-    spec = catalog.spec_of(DAILY)
+    spec = catalog_of(repository).spec_of(DAILY)
     artifacts = day.built.artifacts
     drift = json.loads(artifacts.files[spec.artifact])
     content: metadata.Metadata = {
@@ -189,7 +189,7 @@ def _make_schedule(start: date | None) -> ScheduleDefinition:
     return daily_history_schedule
 
 
-def _make_checks() -> AssetChecksDefinition:
+def _make_checks(spec: RegistrySpec) -> AssetChecksDefinition:
     """Return the blocking checks of the days.
 
     They check the asset, not a partition: each has one result for all days that were checked, which fails if any fails.
@@ -199,18 +199,16 @@ def _make_checks() -> AssetChecksDefinition:
         f"the last {_LAST_DAYS} days if none is new."
     )
 
-    @multi_asset_check(
-        name=f"check_{DAILY}", specs=assets.make_check_specs(catalog.spec_of(DAILY), note=note), can_subset=True
-    )
+    @multi_asset_check(name=f"check_{DAILY}", specs=assets.make_check_specs(spec, note=note), can_subset=True)
     def check_days(
         context: AssetCheckExecutionContext, repository: ResourceParam[RepositoryResource]
     ) -> Iterator[AssetCheckResult]:
         with as_dagster_failure():
             instance = repository.instance
             days = event_log.read_run_materializations(instance, DAILY, context.run.run_id)
-            checked_to = None if days else event_log.read_checked_to(instance, DAILY)
+            checked_to = None if days else event_log.read_checked_to(instance, spec)
             verdicts = assets.validate_again(context, repository, days or _find_days(instance, checked_to or 0))
-        for name in assets.list_selected_checks(context, catalog.spec_of(DAILY)):
+        for name in assets.list_selected_checks(context, spec):
             yield _make_result(name, verdicts, checked_to) if verdicts else assets.make_no_run_result(name)
 
     return check_days

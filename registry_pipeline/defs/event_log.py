@@ -47,7 +47,8 @@ from registry_pipeline.dagster.event_records import (
     iterate_ancestry,
 )
 from registry_pipeline.errors import RefusedError
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.catalog import Catalog
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.envelope_file import read_stated_root
 from registry_pipeline.runs.pointer_file import run_folder
@@ -206,9 +207,10 @@ def _parse_record(registry_id: str, record: EventLogRecord) -> Materialization:
 class CheckResults:
     """The results of checks, the newest first; the event log is read once, as far back as results are asked for."""
 
-    def __init__(self, instance: DagsterInstance) -> None:
+    def __init__(self, instance: DagsterInstance, catalog: Catalog) -> None:
         """Read from the event log of an instance."""
         self._instance = instance
+        self._catalog = catalog
         self._unread: dict[AssetCheckKey, Iterator[AssetCheckExecutionRecord]] = {}
         self._by_root_sha256: dict[tuple[AssetCheckKey, str], list[AssetCheckExecutionRecord]] = {}
 
@@ -218,7 +220,7 @@ class CheckResults:
         Only the newest result on this very materialization counts.
         """
         reasons: dict[str, str] = {}
-        for name in REGISTRIES[materialization.registry_id].check_names:
+        for name in self._catalog.registries[materialization.registry_id].check_names:
             result = self._find(materialization, name)
             if result is None:
                 reasons[name] = "has no result"
@@ -262,11 +264,11 @@ def _iterate_check_records(instance: DagsterInstance, key: AssetCheckKey) -> Ite
         cursor = records[-1].id
 
 
-def read_checked_to(instance: DagsterInstance, registry_id: str) -> int:
+def read_checked_to(instance: DagsterInstance, spec: RegistrySpec) -> int:
     """Return the storage id up to which all checks of a registry passed, by CHECKED_TO_KEY of their results; else 0."""
     positions = []
-    for name in REGISTRIES[registry_id].check_names:
-        records = _iterate_check_records(instance, AssetCheckKey(AssetKey(registry_id), name))
+    for name in spec.check_names:
+        records = _iterate_check_records(instance, AssetCheckKey(AssetKey(spec.registry_id), name))
         stated = (None if (e := _read_evaluation(r)) is None else e.metadata.get(CHECKED_TO_KEY) for r in records)
         positions.append(next((entry.value for entry in stated if isinstance(entry, IntMetadataValue)), 0) or 0)
     return min(positions)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from dagster import (
@@ -33,7 +33,7 @@ from registry_pipeline.defs.notification import COMMAND_VARIABLE, WEBHOOK_VARIAB
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED, catalog_of
 
 _WORD: Final = re.compile(r"\w+")
 _SETTING: Final = f"Set {COMMAND_VARIABLE} or {WEBHOOK_VARIABLE} in the environment of Dagster's processes"
@@ -59,7 +59,10 @@ def failed_run_sensor(
     # Dagster keeps the position: what fails while the daemon is off is reported later, and nothing is reported twice.
     if event_log.is_launched_again(run):
         return ()
-    problems = list_problems(context.instance, run) or [_make_run_problem(run, context.failure_event)]
+    registry_ids = _list_registry_ids(repository)
+    problems = list_problems(context.instance, run, registry_ids) or [
+        _make_run_problem(run, registry_ids, context.failure_event)
+    ]
     return _notify("run_failed", run, problems, repository)
 
 
@@ -78,7 +81,7 @@ def failed_check_sensor(
     context: RunStatusSensorContext, repository: ResourceParam[RepositoryResource]
 ) -> SkipReason | Sequence[RunRequest] | None:
     """Send one notification of the checks of a run whose failure is new."""
-    problems = list_problems(context.instance, context.dagster_run, only_new=True)
+    problems = list_problems(context.instance, context.dagster_run, _list_registry_ids(repository), only_new=True)
     # Without a value, Dagster would write into the log of every run that this sensor acted on it.
     return _notify("check_failed", context.dagster_run, problems, repository) if problems else ()
 
@@ -99,7 +102,17 @@ def _notify(
     return None
 
 
-def list_problems(instance: DagsterInstance, run: DagsterRun, *, only_new: bool = False) -> list[Problem]:
+def _list_registry_ids(resource: RepositoryResource) -> Collection[str]:
+    try:
+        return catalog_of(resource.load()).registries
+    except RegistryPipelineError:
+        # That the toml is invalid may be what the notification is about.
+        return SHIPPED.registries
+
+
+def list_problems(
+    instance: DagsterInstance, run: DagsterRun, registry_ids: Collection[str], *, only_new: bool = False
+) -> list[Problem]:
     """Return the checks that failed as an error in a run, and the steps that failed for another reason.
 
     With `only_new`, a check is left out if its previous result, in another run, failed for the same reason.
@@ -113,14 +126,14 @@ def list_problems(instance: DagsterInstance, run: DagsterRun, *, only_new: bool 
             # A step that was tried again has several results; the last one counts.
             checks[event.asset_check_evaluation_data.asset_check_key] = event.asset_check_evaluation_data
         elif not event_log.is_failed_check(event):
-            problems.append(_make_step_problem(run, event))
+            problems.append(_make_step_problem(run, registry_ids, event))
     for key, check in checks.items():
         if check.passed or check.severity is not AssetCheckSeverity.ERROR:
             continue
         previous = event_log.find_previous_result(instance, key, run.run_id) if only_new else None
         if previous is None or _state(previous) != _state(check):
             asset, message = key.asset_key.to_user_string(), check.description or ""
-            problems.append(_make_problem(run, asset, key.name, message, check.metadata))
+            problems.append(_make_problem(run, registry_ids, asset, key.name, message, check.metadata))
     return problems
 
 
@@ -128,32 +141,37 @@ def _state(check: AssetCheckEvaluation) -> tuple[bool, AssetCheckSeverity, str |
     return check.passed, check.severity, check.description
 
 
-def _make_step_problem(run: DagsterRun, event: DagsterEvent) -> Problem:
+def _make_step_problem(run: DagsterRun, registry_ids: Collection[str], event: DagsterEvent) -> Problem:
     failure = event.step_failure_data
     if failure.user_failure_data is not None:
         stated = failure.user_failure_data
-        return _make_problem(run, event.step_key, None, stated.description or "", stated.metadata)
+        return _make_problem(run, registry_ids, event.step_key, None, stated.description or "", stated.metadata)
     error = failure.error
     cause = None if error is None else error.cause or error
     message = event.message or "" if cause is None else cause.message
-    return _make_problem(run, event.step_key, None, message, {})
+    return _make_problem(run, registry_ids, event.step_key, None, message, {})
 
 
-def _make_run_problem(run: DagsterRun, event: DagsterEvent) -> Problem:
-    return _make_problem(run, None, None, event.message or "", {})
+def _make_run_problem(run: DagsterRun, registry_ids: Collection[str], event: DagsterEvent) -> Problem:
+    return _make_problem(run, registry_ids, None, None, event.message or "", {})
 
 
 def _make_problem(
-    run: DagsterRun, asset: str | None, check: str | None, message: str, metadata: Mapping[str, MetadataValue]
+    run: DagsterRun,
+    registry_ids: Collection[str],
+    asset: str | None,
+    check: str | None,
+    message: str,
+    metadata: Mapping[str, MetadataValue],
 ) -> Problem:
     # What the steps and checks of this package state; a step that failed by a bug states nothing.
     facts = {name: str(value.value) for name, value in metadata.items()}
     own = (asset or "").removeprefix("check_")
-    names = {own} if own in REGISTRIES else set(_WORD.findall(message))
+    names = {own} if own in registry_ids else set(_WORD.findall(message))
     return Problem(
         asset=asset,
         check=check,
-        registries=tuple(name for name in REGISTRIES if name in names),
+        registries=tuple(name for name in registry_ids if name in names),
         codes=tuple(filter(None, facts.get("codes", "").split(", "))),
         message=printable(message.strip()),
         next_step=facts.get("next_step") or facts.get("advice") or f"open the Dagster run {short(run.run_id)}",

@@ -26,7 +26,7 @@ from registry_pipeline.findings.finding import Finding, Severity, plural
 from registry_pipeline.registries.base.delta import parse_delta_log
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.sealed_input import find_main_artifact
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.reference import Known, Pointer, PointerFile
 from registry_pipeline.runs.scan import read_run_folder
@@ -67,7 +67,7 @@ def _format_age(as_of_utc: str, now: datetime) -> str:
 
 
 def _format_active(repository: Repository, sealed: SealedRun) -> str:
-    if not REGISTRIES[sealed.registry_id].pointer:
+    if not catalog_of(repository).registries[sealed.registry_id].pointer:
         return "no: it has no pointer"
     # Dagster shows what was true when the asset was materialized; only the check is brought up to date.
     is_active = read_pointers(repository).active(sealed.registry_id) == sealed.ref

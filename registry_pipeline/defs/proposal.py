@@ -21,7 +21,7 @@ from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers import activation
 from registry_pipeline.pointers.plan import find_age_obstacle
 from registry_pipeline.pointers.state import read_active_runs
-from registry_pipeline.registries.catalog import BUILD_ORDER
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import SealedRun, Verdict
@@ -29,7 +29,6 @@ from registry_pipeline.values import replace, value_type
 
 REBUILD_JOB: Final = "rebuild_job"
 POINTERS_ASSET: Final = "active_registry_pointers"
-REGISTRIES_WITH_POINTER: Final = tuple(spec.registry_id for spec in BUILD_ORDER if spec.pointer)
 # Tags of an activation run: the hash of the registries and roots that it activates, and how it was refused.
 CLOSURE_TAG: Final = "registry_pipeline/closure"
 REFUSED_TAG: Final = "registry_pipeline/refused"
@@ -92,14 +91,14 @@ def find_closure(repository: Repository, runs: Iterable[SealedRun]) -> str:
 def propose(instance: DagsterInstance, repository: Repository) -> Proposal:
     """Return the set of builds to activate, the one that moves most registries, and why other builds are not in it."""
     # (1) The builds that could be activated, each by itself.
-    pointers = pointer_file.read_pointers(repository)
+    pointers, catalog = pointer_file.read_pointers(repository), catalog_of(repository)
     active = read_active_runs(repository, pointers)
-    results = CheckResults(instance)
+    results = CheckResults(instance, catalog)
     newest: dict[str, Materialization] = {}
     candidates: list[Materialization] = []
     obstacles: dict[str, Obstacle] = {}
     pending: set[str] = set()
-    for registry_id in REGISTRIES_WITH_POINTER:
+    for registry_id in catalog.with_pointer:
         count = 0
         for build in event_log.iterate_materializations(instance, registry_id):
             newest.setdefault(registry_id, build)

@@ -33,7 +33,7 @@ from registry_pipeline.pipeline import rebuild, steps
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.sealed_input import read_active_run, read_sealed_report
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, SealReport
@@ -125,9 +125,11 @@ class RepositoryResource:
 
     def keep_unchanged(self, dagster_run_id: str, built: Built) -> Built:
         """Return the build with the run that it keeps, as `steps.keep_unchanged`; only what a rebuild would keep."""
-        if not spec_of(built.registry_id).is_kept_alone and not self._is_up_to_date(dagster_run_id):
+        repository = self.load_in_run(dagster_run_id)
+        spec = catalog_of(repository).spec_of(built.registry_id)
+        if not spec.is_kept_alone and not self._is_up_to_date(dagster_run_id):
             return built
-        return steps.keep_unchanged(self.load_in_run(dagster_run_id), self.build_run(dagster_run_id), built)
+        return steps.keep_unchanged(repository, self.build_run(dagster_run_id), built)
 
     def _is_up_to_date(self, dagster_run_id: str) -> bool:
         """Return whether a build of all registries would seal nothing; all steps of a Dagster run get one answer."""
@@ -179,7 +181,7 @@ class SealedIOManager(IOManager):
             return
         with as_dagster_failure():
             repository = self._repository.load_in_run(context.run_id)
-            spec = spec_of(obj.registry_id)
+            spec = catalog_of(repository).spec_of(obj.registry_id)
             active = _read_active_report(repository, spec)
             run = self._repository.build_run(context.run_id)
             sealed = obj.kept or steps.seal(repository, run, spec, obj)
@@ -200,7 +202,7 @@ class SealedIOManager(IOManager):
             registry_id = context.asset_key.to_user_string()
             dagster_run_id = None if upstream is None else find_producing_run(upstream)
             if dagster_run_id is None:
-                active = read_active_run(repository, spec_of(registry_id))
+                active = read_active_run(repository, catalog_of(repository).spec_of(registry_id))
                 context.log.info("%s: reads the active run: %s", registry_id, step_log.format_run(active))
                 return active
             output = event_log.read_last_output(self._repository.instance, registry_id, dagster_run_id)
@@ -211,7 +213,8 @@ class SealedIOManager(IOManager):
             event_log.refuse_other_repository(output, repository)
             sealed = output.sealed
             if sealed is not None:
-                read_sealed_report(repository, spec_of(sealed.registry_id), sealed.ref)  # raises if it does not verify
+                # Raises if it does not verify.
+                read_sealed_report(repository, catalog_of(repository).spec_of(sealed.registry_id), sealed.ref)
             context.log.info("%s: reads the run of its step: %s", registry_id, step_log.format_run(sealed))
             return sealed
 

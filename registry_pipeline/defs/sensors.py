@@ -26,6 +26,7 @@ from dagster import (
 )
 
 from registry_pipeline.config import Repository
+from registry_pipeline.dagster.dagster_internals import UnresolvedAssetJobDefinition
 from registry_pipeline.defs.active_assets import (
     ACTIVATE_JOB,
     REPORT_ASSET,
@@ -39,7 +40,6 @@ from registry_pipeline.defs.proposal import (
     CLOSURE_TAG,
     POINTERS_ASSET,
     REBUILD_JOB,
-    REGISTRIES_WITH_POINTER,
     Obstacle,
     Proposal,
     find_closure,
@@ -50,24 +50,12 @@ from registry_pipeline.defs.sources import make_source_key
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import list_some, printable
 from registry_pipeline.registries.base.delta import DELTA_LOG
-from registry_pipeline.registries.sources import SOURCES
+from registry_pipeline.registries.catalog import Catalog
+from registry_pipeline.registries.sources import list_sources
 
 CHECK_POINTERS_JOB: Final = "check_pointers_job"
 # Of a run of that job: the Dagster run whose refusal it follows.
 AFTER_TAG: Final = "registry_pipeline/after_refusal_in"
-# What the sensor writes; a build must not wait for it.
-_ACTIVE_CHECKS: Final = AssetSelection.checks(
-    *(AssetCheckKey(AssetKey(name), ACTIVE_CHECK) for name in REGISTRIES_WITH_POINTER)
-)
-rebuild_job = define_asset_job(
-    REBUILD_JOB,
-    selection=AssetSelection.assets(*map(make_source_key, SOURCES), *REGISTRIES_WITH_POINTER) - _ACTIVE_CHECKS,
-    description=(
-        "Observe the sources, and build, seal and check every registry. Moves no pointer; the sensor does if all "
-        "checks pass."
-    ),
-    tags=make_limit_tags(REBUILD_JOB),
-)
 activate_pointers_job = define_asset_job(
     ACTIVATE_JOB,
     selection=AssetSelection.assets(POINTERS_ASSET, DELTA_LOG, REPORT_ASSET),
@@ -78,26 +66,54 @@ activate_pointers_job = define_asset_job(
     ),
     tags=make_limit_tags(ACTIVATE_JOB),
 )
-check_pointers_job = define_asset_job(
-    CHECK_POINTERS_JOB,
-    selection=(AssetSelection.checks_for_assets(POINTERS_ASSET) | _ACTIVE_CHECKS | AssetSelection.assets(DELTA_LOG)),
-    description=(
-        "Verify the pointer file, its chain and every active run, check whether the newest builds are active, and "
-        "extend the delta log by what was sealed and not activated. Moves no pointer."
-    ),
-    tags=make_limit_tags(CHECK_POINTERS_JOB),
-)
-daily_rebuild_schedule = ScheduleDefinition(
-    name="daily_rebuild_schedule",
-    job=rebuild_job,
-    cron_schedule=REBUILD_CRON,
-    execution_timezone="UTC",
-    default_status=DefaultScheduleStatus.STOPPED,
-    description="Builds, seals and checks every registry at 03:00 UTC. Off until you switch it on.",
-)
 
 
-def make_hourly_schedule(*, on: bool) -> ScheduleDefinition:
+def _select_active_checks(catalog: Catalog) -> AssetSelection:
+    # What the sensor writes; a build must not wait for it.
+    return AssetSelection.checks(*(AssetCheckKey(AssetKey(name), ACTIVE_CHECK) for name in catalog.with_pointer))
+
+
+def make_rebuild_job(catalog: Catalog) -> UnresolvedAssetJobDefinition:
+    """Return the job that builds every registry of a catalog."""
+    assets = AssetSelection.assets(*map(make_source_key, list_sources(catalog)), *catalog.with_pointer)
+    return define_asset_job(
+        REBUILD_JOB,
+        selection=assets - _select_active_checks(catalog),
+        description=(
+            "Observe the sources, and build, seal and check every registry. Moves no pointer; the sensor does if all "
+            "checks pass."
+        ),
+        tags=make_limit_tags(REBUILD_JOB),
+    )
+
+
+def make_check_pointers_job(catalog: Catalog) -> UnresolvedAssetJobDefinition:
+    """Return the job that checks the pointers and the active runs of the registries of a catalog."""
+    checks = AssetSelection.checks_for_assets(POINTERS_ASSET) | _select_active_checks(catalog)
+    return define_asset_job(
+        CHECK_POINTERS_JOB,
+        selection=checks | AssetSelection.assets(DELTA_LOG),
+        description=(
+            "Verify the pointer file, its chain and every active run, check whether the newest builds are active, and "
+            "extend the delta log by what was sealed and not activated. Moves no pointer."
+        ),
+        tags=make_limit_tags(CHECK_POINTERS_JOB),
+    )
+
+
+def make_daily_schedule(rebuild_job: UnresolvedAssetJobDefinition) -> ScheduleDefinition:
+    """Return the schedule of the job that builds every registry."""
+    return ScheduleDefinition(
+        name="daily_rebuild_schedule",
+        job=rebuild_job,
+        cron_schedule=REBUILD_CRON,
+        execution_timezone="UTC",
+        default_status=DefaultScheduleStatus.STOPPED,
+        description="Builds, seals and checks every registry at 03:00 UTC. Off until you switch it on.",
+    )
+
+
+def make_hourly_schedule(check_pointers_job: UnresolvedAssetJobDefinition, *, on: bool) -> ScheduleDefinition:
     """Return the schedule that checks the pointers; `on` is its default status."""
     return ScheduleDefinition(
         name="hourly_pointers_schedule",
@@ -112,7 +128,7 @@ def make_hourly_schedule(*, on: bool) -> ScheduleDefinition:
     )
 
 
-def make_activation_sensor(*, on: bool) -> SensorDefinition:
+def make_activation_sensor(check_pointers_job: UnresolvedAssetJobDefinition, *, on: bool) -> SensorDefinition:
     """Return the sensor that evaluates `activation_sensor`; `on` is its default status."""
     return sensor(
         jobs=[activate_pointers_job, check_pointers_job],

@@ -23,8 +23,8 @@ from registry_pipeline.defs.metadata import Metadata
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.findings.display import list_some, printable
 from registry_pipeline.registries.base.reader import RegistrySpec
-from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.registries.sources import GIT, RUN_ROOTS, SOURCES, read_source
+from registry_pipeline.registries.catalog import Catalog
+from registry_pipeline.registries.sources import GIT, RUN_ROOTS, UNOBSERVED, list_sources, read_source
 
 SOURCES_GROUP: Final = "sources"
 _DESCRIPTIONS: Final = {
@@ -43,15 +43,15 @@ def make_source_key(name: str) -> AssetKey:
 
 def list_source_keys(spec: RegistrySpec) -> list[AssetKey]:
     """Return the asset keys of the sources from which a registry is built."""
-    return [make_source_key(name) for name in spec.sources if name in SOURCES]
+    return [make_source_key(name) for name in spec.sources if name not in UNOBSERVED]
 
 
-def make_source_assets(condition: AutomationCondition[Any] | None) -> AssetsDefinition:
+def make_source_assets(catalog: Catalog, condition: AutomationCondition[Any] | None) -> AssetsDefinition:
     """Return the sources as observable assets, with the hash of their content as data version.
 
     The condition says when they are observed by themselves.
     """
-    names = {make_source_key(name): name for name in SOURCES}
+    names = {make_source_key(name): name for name in list_sources(catalog)}
     specs = [
         AssetSpec(
             key,
@@ -88,7 +88,7 @@ def _observe(repository: Repository, key: AssetKey, name: str) -> ObserveResult:
     return ObserveResult(asset_key=key, data_version=DataVersion(source.version), metadata=page)
 
 
-def make_external_assets() -> list[AssetSpec]:
+def make_external_assets(catalog: Catalog) -> list[AssetSpec]:
     """Return the registries outside of the repository, which cannot be observed."""
     return [
         AssetSpec(
@@ -97,6 +97,6 @@ def make_external_assets() -> list[AssetSpec]:
             description=f"{spec.title}\n\nNot observed: {spec.excluded_because}.",
             kinds={spec.kind},
         )
-        for spec in REGISTRIES.values()
+        for spec in catalog.registries.values()
         if spec.kind == "external"
     ]

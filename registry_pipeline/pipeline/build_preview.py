@@ -54,7 +54,7 @@ def preview_build(
         on_step=lambda _step, registry_id: on_step(registry_id),
         write_caches=False,
     )
-    selected = select_registries(repository.config, registry_ids, only=only)
+    selected = select_registries(repository, registry_ids, only=only)
     with_pointer = [spec for spec in selected if spec.pointer]
     unchanged = None if force else builds.find_unchanged(with_pointer)
     rows = [_make_kept_row(row) for row in unchanged or ()]

@@ -24,7 +24,7 @@ from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun, seal_all_built
 from registry_pipeline.registries.base.sealed_input import make_sealed_run
 from registry_pipeline.registries.base.upstream import parse_run_rows
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
 from registry_pipeline.registries.drift_signals_daily.read import (
     CatalogReader,
@@ -166,7 +166,9 @@ def _read_shared_inputs(
     repository: Repository, run: BuildRun, history: History, on_progress: Callable[[int], None] | None, *, force: bool
 ) -> Iterator[_SharedInputs]:
     """Yield what all days need; the hashes of git objects are cached (unless `force`) even if a day fails."""
-    scan = read_run_registry_inputs(repository, SourceContext(on_progress=on_progress, specs=REGISTRIES))
+    scan = read_run_registry_inputs(
+        repository, SourceContext(on_progress=on_progress, specs=catalog_of(repository).registries)
+    )
     context = BuildContext(run.started, utc_text(run.started), GitState(None, None))
     rows = parse_run_rows(build_run_registry(scan.inputs, context).files[ARTIFACT])
     # The length of an object id says which hash the repository uses (SHA-1 or SHA-256).
@@ -198,7 +200,7 @@ def _read_shared_inputs(
 
 def _find_newest_runs(repository: Repository, rows: Iterable[RunRow]) -> dict[str, str]:
     """Return the newest run id by day. Runs that are marked bad or outside the publish root do not count."""
-    tag, bad = spec_of(DAILY).tag, read_chain_state(repository, from_checkpoint=True).marked_bad
+    tag, bad = catalog_of(repository).spec_of(DAILY).tag, read_chain_state(repository, from_checkpoint=True).marked_bad
     parsed = [RunId.parse(row.run_id) for row in rows if row.run_root == repository.config.publish_root]
     run_ids = [run_id for run_id in parsed if run_id is not None and run_id.tag == tag and str(run_id) not in bad]
     run_ids.sort(key=lambda run_id: (run_id.stamp, run_id.number))
@@ -224,7 +226,9 @@ def _build_batch(
     started = time.perf_counter()
     new = [built_day for built_day in batch if built_day.run is None]
     requests = [(replace(shared.run, git=GitState(day.commit, None)), day.built) for day in new]
-    sealed = iter(seal_all_built(shared.repository, spec_of(DAILY), requests) if requests else [])
+    sealed = iter(
+        seal_all_built(shared.repository, catalog_of(shared.repository).spec_of(DAILY), requests) if requests else []
+    )
     sealing_seconds = (time.perf_counter() - started) / max(len(new), 1)
     # (3) Record the inputs of every run, and yield the days in the order of the request.
     for built_day in batch:
@@ -276,8 +280,9 @@ def _read_newest_run(shared: _SharedInputs, day: date) -> tuple[SealedRun, Mappi
     run_id = shared.newest_runs.get(str(day))
     if run_id is None:
         return None
-    ref = SealedRef(run_id, shared.repository.config.publish_root, spec_of(DAILY).relpath, "")
-    report = verify_referenced_run(shared.repository, ref, spec_of(DAILY).artifacts)
+    spec = catalog_of(shared.repository).spec_of(DAILY)
+    ref = SealedRef(run_id, shared.repository.config.publish_root, spec.relpath, "")
+    report = verify_referenced_run(shared.repository, ref, spec.artifacts)
     if report.verdict != "pass" or report.root_sha256 is None or find_foreign_id(shared.repository, report) is not None:
         return None
     return make_sealed_run(DAILY, replace(ref, manifest_sha256=report.root_sha256), report), report.kept

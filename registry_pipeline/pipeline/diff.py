@@ -14,7 +14,7 @@ from registry_pipeline.errors import ConfigError, EvidenceError, NotFoundError
 from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
 from registry_pipeline.registries.base.delta import PathChanges, find_changed_paths
 from registry_pipeline.registries.base.sealed_input import find_main_artifact, find_registry
-from registry_pipeline.registries.catalog import REGISTRIES, is_own_run, spec_of
+from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.scan import find_dated_runs, list_run_folders
 from registry_pipeline.runs.sealed_run import SealReport
@@ -100,7 +100,7 @@ class RunDiff:
         }
 
 
-def compare_runs(before: FoundRun, after: FoundRun, *, without_own: str | None = None) -> RunDiff:
+def compare_runs(catalog: Catalog, before: FoundRun, after: FoundRun, *, without_own: str | None = None) -> RunDiff:
     """Return the differences between two runs; run.json and schemas are compared by path only.
 
     Records about own runs of this tool in the publish root `without_own` are only counted.
@@ -110,7 +110,7 @@ def compare_runs(before: FoundRun, after: FoundRun, *, without_own: str | None =
     runs = (before, after)
     # (1) Verify both and compare the manifests.
     old_report, new_report = (_verify_or_raise(run) for run in runs)
-    registry_id, other_id = (_find_registry_id(report) for report in (old_report, new_report))
+    registry_id, other_id = (_find_registry_id(catalog, report) for report in (old_report, new_report))
     if registry_id != other_id:
         old_side = f"{before.run_id} is of {registry_id or 'no registry'}"
         new_side = f"{after.run_id} is of {other_id or 'no registry'}"
@@ -123,10 +123,10 @@ def compare_runs(before: FoundRun, after: FoundRun, *, without_own: str | None =
     for path in compared:
         if path not in old or path not in new:
             raise EvidenceError(f"{path} changed while it was read", "run the command again")
-    keys = _find_record_keys(registry_id, [entry.relpath for entry in new_report.entries])
+    keys = _find_record_keys(catalog, registry_id, [entry.relpath for entry in new_report.entries])
     artifacts = [compare_artifact(path, old[path], new[path], keys.get(path, ())) for path in compared]
     if without_own is not None and registry_id == "run_registry":
-        artifacts = [_leave_out_own(artifact, without_own) for artifact in artifacts]
+        artifacts = [_leave_out_own(catalog, artifact, without_own) for artifact in artifacts]
     return RunDiff(
         registry_id=registry_id,
         before=Side(before.shown, before.run_id, old_report.root_sha256 or ""),
@@ -136,11 +136,11 @@ def compare_runs(before: FoundRun, after: FoundRun, *, without_own: str | None =
     )
 
 
-def _leave_out_own(artifact: ArtifactDiff, publish_root: str) -> ArtifactDiff:
+def _leave_out_own(catalog: Catalog, artifact: ArtifactDiff, publish_root: str) -> ArtifactDiff:
     def is_other(record: Any) -> bool:
         key = record.get("run_key") if isinstance(record, dict) else None
         run_root, _, run_id = str(key).partition("::")
-        return not is_own_run(publish_root, run_root, run_id)
+        return not catalog.is_own_run(publish_root, run_root, run_id)
 
     added, removed = (tuple(filter(is_other, records)) for records in (artifact.added, artifact.removed))
     changed = tuple(change for change in artifact.changed if is_other(change.key))
@@ -149,9 +149,9 @@ def _leave_out_own(artifact: ArtifactDiff, publish_root: str) -> ArtifactDiff:
     return replace(artifact, added=added, removed=removed, changed=changed, own=own)
 
 
-def find_registry_of_run(run: FoundRun) -> str | None:
+def find_registry_of_run(catalog: Catalog, run: FoundRun) -> str | None:
     """Return the registry of a run, or None if it has none; raise EvidenceError if the run does not verify."""
-    return _find_registry_id(_verify_or_raise(run))
+    return _find_registry_id(catalog, _verify_or_raise(run))
 
 
 def _verify_or_raise(run: FoundRun) -> SealReport:
@@ -163,15 +163,16 @@ def _verify_or_raise(run: FoundRun) -> SealReport:
     return report
 
 
-def _find_registry_id(report: SealReport) -> str | None:
-    return find_registry(report.run_json, (entry.relpath for entry in report.entries), REGISTRIES)[0]
+def _find_registry_id(catalog: Catalog, report: SealReport) -> str | None:
+    return find_registry(report.run_json, (entry.relpath for entry in report.entries), catalog.registries)[0]
 
 
-def _find_record_keys(registry_id: str | None, relpaths: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _find_record_keys(catalog: Catalog, registry_id: str | None, relpaths: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the names of the key fields by artifact, for all artifacts whose records have a key."""
     # A run may also contain an artifact of another registry: its name identifies its key.
-    keys = {spec.relpath: spec.record_key for spec in REGISTRIES.values() if spec.relpath and spec.record_key}
-    spec = REGISTRIES.get(registry_id or "")
+    specs = catalog.registries
+    keys = {spec.relpath: spec.record_key for spec in specs.values() if spec.relpath and spec.record_key}
+    spec = specs.get(registry_id or "")
     if spec is not None and spec.record_key:
         # A captured registry may keep the file name of its source, which the table cannot know.
         artifact = find_main_artifact(spec, relpaths)
@@ -191,7 +192,7 @@ def find_counterpart(repository: Repository, run: FoundRun, registry_id: str) ->
     if ref is not None and ref.run_id != run.run_id and run_folder(repository, ref).is_dir():
         return make_found_run(repository, ref.run_root, ref.run_id)
     # (2) The next older run by its run id, which starts with the time of its build.
-    tags = {spec_of(registry_id).tag or registry_id}
+    tags = {catalog_of(repository).spec_of(registry_id).tag or registry_id}
     listing = list_run_folders(repository.root, repository.config.run_roots, tags)
     older = [
         folder for _, folder in find_dated_runs(listing, tags) if folder.run_id < run.run_id and folder.seal == "sealed"

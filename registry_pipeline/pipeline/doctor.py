@@ -33,7 +33,7 @@ from registry_pipeline.registries.base.drift import make_git_unreadable_finding
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.base.upstream import parse_run_rows
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.entries.library import find_content_paths
 from registry_pipeline.registries.entries.schemas import AGENTS_PATH, COORDINATION_PATH, ENTRY_TYPES, SCHEMA_FOLDER
 from registry_pipeline.runs.scan import list_run_folder_names
@@ -164,7 +164,7 @@ def _propose_limits(repository: Repository, inspection: Inspection) -> Iterator[
         return
     # A run registry that does not verify is a finding already.
     with suppress(EvidenceError):
-        spec = spec_of("run_registry")
+        spec = catalog_of(repository).spec_of("run_registry")
         for run in parse_run_rows(read_sealed_report(repository, spec, snapshot.ref).kept[spec.artifact]):
             created = parse_instant(run.created_utc)
             if run.operation_id is not None and created is not None:

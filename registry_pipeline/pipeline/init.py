@@ -21,7 +21,8 @@ from registry_pipeline.pipeline.config_text import format_config
 from registry_pipeline.pipeline.run_root_search import RunRoot, SearchResult, find_run_roots
 from registry_pipeline.pointers.state import read_chain
 from registry_pipeline.registries.base.seal_build import STATE_NAMES, list_own_paths, refuse_linked_publish_root
-from registry_pipeline.registries.sources import RUN_ROOTS, SOURCES, find_source_paths
+from registry_pipeline.registries.catalog import SHIPPED
+from registry_pipeline.registries.sources import RUN_ROOTS, find_source_paths, list_sources
 from registry_pipeline.runs.pointer_file import parse_pointer_file, read_pointer_bytes, read_pointers
 from registry_pipeline.runs.reference import empty_pointer_file, pointer_file_bytes
 from registry_pipeline.values import replace, value_type
@@ -196,7 +197,7 @@ def search_run_roots(repository: Repository) -> SearchResult:
     for path in sorted(named):
         known += [] if _is_nested(path, known) else [path]
     # What a captured registry is made from may look like runs.
-    sources = {path for name in SOURCES if name != RUN_ROOTS for path in find_source_paths(config, name)}
+    sources = {path for name in list_sources(SHIPPED) if name != RUN_ROOTS for path in find_source_paths(config, name)}
     return find_run_roots(repository.root, known, {*list_own_paths(repository), *sources} - {*known})
 
 

@@ -18,9 +18,10 @@ from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.pointers.state import read_pointer_state
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
 from registry_pipeline.registries.base.drift import make_pathspecs
+from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift, count_operations
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.entries.schemas import make_entry_pathspecs
 from registry_pipeline.registries.system_health.build import HealthFacts, HealthState, find_health_state
 from registry_pipeline.registries.validation import has_shipped_schema, verify_with_artifacts
@@ -84,10 +85,11 @@ def inspect(repository: Repository, run: BuildRun, *, from_checkpoint: bool = Fa
     }
     # (3) Check the pointers against the runs.
     snapshots = {snapshot.ref: snapshot for snapshot in active.values()}
+    specs = catalog_of(repository).registries
     pointer_findings = check_pointers(
         pointers,
         repository=repository,
-        specs=REGISTRIES,
+        specs=specs,
         verdict_of=lambda ref: snapshots[ref].verdict if ref in snapshots else None,
         inputs_of=lambda ref: snapshots[ref].inputs if ref in snapshots else None,
         now=run.started,
@@ -97,11 +99,11 @@ def inspect(repository: Repository, run: BuildRun, *, from_checkpoint: bool = Fa
     run_findings = [f for s in active.values() if s.verdict is not None for f in s.verdict.findings]
     findings = sorted_findings([*malformed, *pointer_findings, *state.chain.findings, *run_findings])
     # (4) Derive the health state.
-    rows, signals = _parse_main_artifact(active, "op_status_table"), _parse_main_artifact(active, "drift_signals")
+    rows, signals = (_parse_main_artifact(active, specs[name]) for name in ("op_status_table", "drift_signals"))
     operations, drift = summarize_operations(repository.config, rows, signals)
     unused = find_unused_registries(repository, pointers, state.chain.facts.last_moves)
     unknown = tuple(
-        name for name, spec in REGISTRIES.items() if can_be_active(spec) and name not in active and name not in unused
+        name for name, spec in specs.items() if can_be_active(spec) and name not in active and name not in unused
     )
     facts = HealthFacts(
         findings=findings,
@@ -152,20 +154,21 @@ def _verify_active_run(
     repository: Repository, registry_id: str, ref: SealedRef, *, is_activated: bool
 ) -> tuple[SealReport, Verdict]:
     """Return report and verdict of an active run whose folder exists."""
-    spec, folder = REGISTRIES.get(registry_id), run_folder(repository, ref)
+    specs, folder = catalog_of(repository).registries, run_folder(repository, ref)
+    spec = specs.get(registry_id)
     # The run registry may have a hundred thousand lines. If they need no validation, they are hashed and not kept.
     if is_activated and spec is not None and spec.kind == "built" and spec.artifact.endswith(".jsonl"):
-        report = verify_folder(folder, display_path=ref.path, keep=find_needed_files(REGISTRIES) - {spec.artifact})
+        report = verify_folder(folder, display_path=ref.path, keep=find_needed_files(specs) - {spec.artifact})
         if report.root_sha256 == ref.manifest_sha256 and has_shipped_schema(report, spec.artifact, spec):
-            return report, check_run(report, REGISTRIES, known_lines={spec.artifact: None})
-    report = verify_with_artifacts(folder, ref.path, registry_id)
-    return report, check_run(report, REGISTRIES)
+            return report, check_run(report, specs, known_lines={spec.artifact: None})
+    report = verify_with_artifacts(folder, ref.path, specs, registry_id)
+    return report, check_run(report, specs)
 
 
-def _parse_main_artifact(active: Mapping[str, ActiveSnapshot], registry_id: str) -> Any:
+def _parse_main_artifact(active: Mapping[str, ActiveSnapshot], spec: RegistrySpec) -> Any:
     """Return the parsed main artifact of an active run, or None if no verified run is active."""
-    snapshot = active.get(registry_id)
-    data = None if snapshot is None else snapshot.files.get(spec_of(registry_id).artifact)
+    snapshot = active.get(spec.registry_id)
+    data = None if snapshot is None else snapshot.files.get(spec.artifact)
     return None if data is None else json.loads(data)
 
 

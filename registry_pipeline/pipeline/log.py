@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
@@ -13,7 +13,7 @@ from registry_pipeline.pointers.chain import ACTIVATION_TAG, SealedRecord
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.seal_build import make_builder_name
 from registry_pipeline.registries.base.sealed_input import make_sealed_run
-from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.runs.envelope import is_foreign, stated_repository_id
 from registry_pipeline.runs.envelope_file import read_run_json
 from registry_pipeline.runs.pointer_file import verify_referenced_run
@@ -22,15 +22,14 @@ from registry_pipeline.runs.scan import RunFolder, find_dated_runs, list_run_fol
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import value_type
 
-_CATALOG_ORDER: Final = {registry_id: number for number, registry_id in enumerate(REGISTRIES)}
-
 
 def read_log(repository: Repository, registry_id: str | None, limit: int) -> list[dict[str, Any]]:
     """Return the activations and builds of one registry, or of all, the newest first, at most `limit` (0: all).
 
     Each is an entry of `records` in the document of `log`. Builds are not verified: root and commit are as stated.
     """
-    specs = REGISTRIES.values() if registry_id is None else [spec_of(registry_id)]
+    catalog = catalog_of(repository)
+    specs = catalog.registries.values() if registry_id is None else [catalog.spec_of(registry_id)]
     by_tag = {spec.tag: spec.registry_id for spec in specs if spec.tag and spec.registry_id != ACTIVATION_TAG}
     listing = list_run_folders(repository.root, repository.config.run_roots, by_tag)
     entries: list[dict[str, Any]] = [
@@ -48,7 +47,7 @@ def read_log(repository: Repository, registry_id: str | None, limit: int) -> lis
     ]
     records = read_chain_state(repository).records
     entries += [_activation_to_json(r) for r in records if registry_id is None or r.moves_of(registry_id)]
-    key = partial(_make_sort_key, _count_builds_before(records))
+    key = partial(_make_sort_key, _count_builds_before(records), catalog.positions)
     newest = sorted(entries, key=key, reverse=True)[: limit or None]
     # Only the folders of printed entries are read.
     return [
@@ -78,13 +77,15 @@ def _count_builds_before(records: Sequence[SealedRecord]) -> dict[str, int]:
     return counts
 
 
-def _make_sort_key(builds: Mapping[str, int], entry: Mapping[str, Any]) -> tuple[str, int, bool, int, str]:
+def _make_sort_key(
+    builds: Mapping[str, int], positions: Mapping[str, int], entry: Mapping[str, Any]
+) -> tuple[str, int, bool, int, str]:
     # Within one second: builds in their order, each followed by the activation that activated it.
     if entry["kind"] == "activation":
         return entry["created_utc"], builds[entry["run_id"]], True, 0, entry["run_id"]
     run_id = RunId.parse(entry["run_id"])
     number = 1 if run_id is None else run_id.number
-    return entry["created_utc"], number, False, _CATALOG_ORDER[entry["registry_id"]], entry["run_id"]
+    return entry["created_utc"], number, False, positions[entry["registry_id"]], entry["run_id"]
 
 
 def _read_unverified_facts(repository: Repository, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,13 +119,13 @@ class BuildGroup:
         """The registries of the group, without duplicates, in the order of the members."""
         return tuple(dict.fromkeys(member.registry_id for member in self.members))
 
-    def find_missing_dependants(self) -> tuple[str, ...]:
+    def find_missing_dependants(self, catalog: Catalog) -> tuple[str, ...]:
         """Return the registries that depend on one of the group and are not in it; none if the group is complete."""
         # The CLI seals in dependency order, so an interrupted build lacks registries at the end.
         present = set(self.registry_ids)
         return tuple(
             spec.registry_id
-            for spec in BUILD_ORDER
+            for spec in catalog.build_order
             if spec.registry_id not in present and not present.isdisjoint(spec.depends_on)
         )
 
@@ -132,7 +133,8 @@ class BuildGroup:
 def list_build_groups(repository: Repository, after: datetime | None = None) -> Iterator[BuildGroup]:
     """Yield the groups that the CLI sealed (later than `after`), the newest first; no folder is verified."""
     # (1) Group the run folders by the start of their build, which is in the run id.
-    buildable = [spec for spec in REGISTRIES.values() if spec.builder is not None or spec.kind == "rendered"]
+    catalog = catalog_of(repository)
+    buildable = [spec for spec in catalog.registries.values() if spec.builder is not None or spec.kind == "rendered"]
     specs = {spec.tag: spec.registry_id for spec in buildable if spec.tag}
     listing = list_run_folders(repository.root, repository.config.run_roots, specs)
     by_stamp: dict[datetime, dict[tuple[str, str | None], RunFolder]] = {}
@@ -142,7 +144,7 @@ def list_build_groups(repository: Repository, after: datetime | None = None) -> 
     # (2) Read run.json of one group at a time: the caller usually needs the newest groups only.
     for stamp, folders in sorted(by_stamp.items(), reverse=True):
         members = [BuildGroupMember(*key, folder) for key, folder in folders.items()]
-        members.sort(key=lambda member: (_CATALOG_ORDER[member.registry_id], member.partition or ""))
+        members.sort(key=lambda member: (catalog.positions[member.registry_id], member.partition or ""))
         cli_members = tuple(member for member in members if _is_cli_build(repository, member))
         if cli_members:
             yield BuildGroup(stamp, cli_members)
@@ -164,7 +166,7 @@ def verify_build_group(
 ) -> Iterator[tuple[BuildGroupMember, SealedRun, SealReport]]:
     """Verify each member of a group and yield it with its run (an invalid one has the claimed root) and seal report."""
     for member in group.members:
-        spec, folder = REGISTRIES[member.registry_id], member.folder
+        spec, folder = catalog_of(repository).registries[member.registry_id], member.folder
         report = verify_referenced_run(
             repository, SealedRef(folder.run_id, folder.run_root, spec.relpath, ""), spec.artifacts
         )

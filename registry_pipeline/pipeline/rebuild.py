@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Literal
 
 from registry_pipeline.canonical import utc_text
-from registry_pipeline.config import Config, Repository
+from registry_pipeline.config import Repository
 from registry_pipeline.errors import ConfigError, EvidenceError, HeadMovedError, RefusedError, RegistryPipelineError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
@@ -26,15 +26,7 @@ from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
-from registry_pipeline.registries.catalog import (
-    BUILD_ORDER,
-    REGISTRIES,
-    check_registry_names,
-    is_enabled,
-    refuse_disabled,
-    select_with_dependants,
-    spec_of,
-)
+from registry_pipeline.registries.catalog import catalog_of, is_enabled, refuse_disabled, select_with_dependants
 from registry_pipeline.registries.system_health.build import HealthInputs, render_health_report
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.envelope import BuildContext, InputRegistry, Inputs
@@ -123,7 +115,7 @@ class RebuildResult:
         return bool(runs) and all(run.reused for run in runs)
 
 
-def select_registries(config: Config, registry_ids: Sequence[str], *, only: bool) -> tuple[RegistrySpec, ...]:
+def select_registries(repository: Repository, registry_ids: Sequence[str], *, only: bool) -> tuple[RegistrySpec, ...]:
     """Return the registries to build, in dependency order, without those that the configuration disables.
 
     These are the named ones and, unless `only`, those that are built from or after them; without names, all.
@@ -133,16 +125,19 @@ def select_registries(config: Config, registry_ids: Sequence[str], *, only: bool
         NotFoundError: an id is unknown.
         RefusedError: a named registry is disabled, is built by day or has no builder.
     """
-    for problem in check_registry_names(config):
+    config, catalog = repository.config, catalog_of(repository)
+    for problem in catalog.check_registry_names(config):
         raise ConfigError(f"{problem.path}: {problem.message}", problem.hint or "")
     for registry_id in registry_ids:
-        spec = spec_of(registry_id)
+        spec = catalog.spec_of(registry_id)
         if spec.partitioned:
             raise RefusedError(f"{registry_id} is built by day", "name the days: --as-of DATE or --as-of FIRST..LAST")
         if spec.builder is None:
             raise RefusedError(f"{registry_id} is not built by itself", spec.excluded_because)
         refuse_disabled(config, registry_id)
-    selected = BUILD_ORDER if not registry_ids or only else select_with_dependants(registry_ids)
+    selected = catalog.build_order
+    if registry_ids and not only:
+        selected = select_with_dependants(selected, registry_ids)
     selected = tuple(spec for spec in selected if is_enabled(config, spec.registry_id))
     return tuple(spec for spec in selected if spec.registry_id in registry_ids) if only else selected
 
@@ -172,7 +167,7 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     moves = move and not only
     builds = Builds(repository, run, force=force, on_step=on_step, on_progress=on_progress)
     build_one = partial(_build_registry, builds)
-    selected = select_registries(repository.config, registry_ids, only=only)
+    selected = select_registries(repository, registry_ids, only=only)
     logs = [spec for spec in selected if not spec.pointer]
     # (1) Build. The delta log has no pointer: it does not delay the activation, and a damaged log does not prevent it.
     with_pointer = [spec for spec in selected if spec.pointer]
@@ -298,7 +293,7 @@ class Builds:
 def is_up_to_date(repository: Repository, run: BuildRun) -> bool:
     """Return whether a rebuild of all registries with a pointer would seal nothing; writes no run folder."""
     builds = Builds(replace(repository, memo={}), run)
-    return builds.find_unchanged([spec for spec in BUILD_ORDER if spec.pointer]) is not None
+    return builds.find_unchanged([spec for spec in catalog_of(repository).build_order if spec.pointer]) is not None
 
 
 def _build_registry(builds: Builds, spec: RegistrySpec, sealed: Mapping[str, SealedRun]) -> BuiltRow:
@@ -339,7 +334,7 @@ def _activate_and_render(
 ) -> RebuildResult:
     """Activate the valid new runs by one record; if a pointer moved and both sources are active, render the report."""
     # (1) Select the new valid runs that keep the active set consistent.
-    new_rows = [row for row in rows if not row.reused and REGISTRIES[row.registry_id].pointer]
+    new_rows = [row for row in rows if not row.reused and catalog_of(repository).registries[row.registry_id].pointer]
     passed = [(row.run, row.verdict) for row in new_rows if row.run and row.verdict and row.verdict.passed]
     selected, obstacles = select_activatable(repository, passed)
     findings = [*_collect_findings(rows), *obstacles]
@@ -375,7 +370,7 @@ def render(repository: Repository, run: BuildRun) -> SealedRun:
     """
     inspection = inspect(repository, run, from_checkpoint=True)
     _refuse_missing_inputs(inspection)
-    return seal(repository, run, spec_of(REPORT), _build_report(repository, run, inspection))
+    return seal(repository, run, catalog_of(repository).spec_of(REPORT), _build_report(repository, run, inspection))
 
 
 def render_after_change(repository: Repository, run: BuildRun) -> tuple[SealedRun | None, tuple[Finding, ...]]:
@@ -420,14 +415,15 @@ def _refuse_missing_inputs(inspection: Inspection) -> None:
 
 def _build_report(repository: Repository, run: BuildRun, inspection: Inspection) -> Built:
     as_of_utc = utc_text(run.started)
-    sources = {name: inspection.active[name] for name in spec_of(REPORT).depends_on if name in inspection.active}
+    spec = catalog_of(repository).spec_of(REPORT)
+    sources = {name: inspection.active[name] for name in spec.depends_on if name in inspection.active}
     registry = sources.get("run_registry")
     # The run registry has one line per run folder. Without an active one the report counts none.
     lines = b""
     if registry is not None:
         # One that does not verify has no lines that count; its findings say so.
         with suppress(EvidenceError):
-            spec = spec_of("run_registry")
+            spec = catalog_of(repository).spec_of("run_registry")
             lines = read_sealed_report(repository, spec, registry.ref).kept.get(spec.artifact, b"")
     inputs = HealthInputs(
         status_rows=tuple(inspection.status_rows or ()),

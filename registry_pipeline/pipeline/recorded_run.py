@@ -22,7 +22,7 @@ from registry_pipeline.registries.base.seal_build import (
     refuse_linked_publish_root,
     start_build_run,
 )
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.staged_run import StagedRun
 from registry_pipeline.runs.writer import PublishedFolder
@@ -61,7 +61,7 @@ def find_operation(repository: Repository, operation_id: str | None) -> Operatio
     return OperationChoice(operation_id, warning=warning)
 
 
-def make_run_id(started: datetime, tag: str | None, operation_id: str | None) -> RunId:
+def make_run_id(catalog: Catalog, started: datetime, tag: str | None, operation_id: str | None) -> RunId:
     """Return the run id of a recorded run; the default tag is the operation id in lower case.
 
     Raises:
@@ -69,19 +69,19 @@ def make_run_id(started: datetime, tag: str | None, operation_id: str | None) ->
     """
     if tag is None:
         tag = (operation_id or DEFAULT_TAG).lower()
-        tag = DEFAULT_TAG if _find_tag_problem(started, tag) else tag
-    problem = _find_tag_problem(started, tag)
+        tag = DEFAULT_TAG if _find_tag_problem(catalog, started, tag) else tag
+    problem = _find_tag_problem(catalog, started, tag)
     if problem is not None:
         raise ConfigError(f"the tag {tag!r} {problem}", "use letters, digits, `_`, `.` and `-`, as in nightly-train")
     return RunId(started, tag)
 
 
-def _find_tag_problem(started: datetime, tag: str) -> str | None:
+def _find_tag_problem(catalog: Catalog, started: datetime, tag: str) -> str | None:
     # With two underscores the end of a tag could be read as a number or a partition.
     if "__" in tag or RunId.parse(f"{RunId(started, tag)}__999") != RunId(started, tag, number=999):
         return "cannot be part of a run id"
     # Such a name is enough to be taken for an activation record or a delta log.
-    if any(spec.tag is not None and tag.startswith(spec.tag) for spec in REGISTRIES.values()):
+    if any(spec.tag is not None and tag.startswith(spec.tag) for spec in catalog.registries.values()):
         return "starts with the tag of a registry"
     return None
 
@@ -173,7 +173,7 @@ class OpenRun:
         now = datetime.now(UTC) if self._now is None else self._now.astimezone(UTC)  # noqa: TID251 - an interface, too
         started = now.replace(microsecond=0)
         operation = find_operation(self._repository, self._operation)
-        run_id = make_run_id(started, self._tag, self._operation)
+        run_id = make_run_id(catalog_of(self._repository), started, self._tag, self._operation)
         run = start_build_run(self._repository, started)
         self._run = RecordedRun(self._repository, run, run_id, operation)
         self._process = os.getpid()

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.registries.base.reader import RegistrySpec
-from registry_pipeline.registries.catalog import REGISTRIES, is_enabled
+from registry_pipeline.registries.catalog import catalog_of, is_enabled
 from registry_pipeline.registries.sources import find_source_paths
 from registry_pipeline.runs.reference import PointerFile, RunId
 from registry_pipeline.runs.scan import list_tagged_entries
@@ -17,7 +17,7 @@ def find_unused_registries(
     repository: Repository,
     pointers: PointerFile,
     moved: Collection[str],
-    specs: Mapping[str, RegistrySpec] = REGISTRIES,
+    specs: Mapping[str, RegistrySpec] | None = None,
 ) -> frozenset[str]:
     """Return the registries that the repository does not use, none of which has a known pointer.
 
@@ -25,6 +25,7 @@ def find_unused_registries(
     the toml does not name them, no source exists, no run folder has their tag, and no pointer of them has `moved`.
     """
     config = repository.config
+    specs = catalog_of(repository).registries if specs is None else specs
     without_pointer = {name: spec for name, spec in specs.items() if not _has_known_pointer(pointers, name)}
     disabled = {name for name in without_pointer if not is_enabled(config, name)}
     traceless = {

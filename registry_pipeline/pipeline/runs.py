@@ -15,7 +15,7 @@ from registry_pipeline.pointers.find_runs import FoundRun
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.check_run import check_run
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
-from registry_pipeline.registries.catalog import REGISTRIES, is_own_run, spec_of
+from registry_pipeline.registries.catalog import SHIPPED, Catalog, catalog_of
 from registry_pipeline.registries.validation import verify_with_artifacts
 from registry_pipeline.runs.envelope import ADAPTED, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
@@ -100,7 +100,13 @@ def list_states(record: Record) -> tuple[str, ...]:
 
 
 def select_runs(
-    source: SealedRef, lines: Iterable[bytes], query: RunQuery, *, order: Order = "newest", limit: int = 0
+    source: SealedRef,
+    lines: Iterable[bytes],
+    query: RunQuery,
+    *,
+    catalog: Catalog = SHIPPED,
+    order: Order = "newest",
+    limit: int = 0,
 ) -> RunQueryResult:
     """Return the run records that match a query, in the given order; ValueError for a line that is no run record.
 
@@ -125,7 +131,9 @@ def select_runs(
             undated += 1
         elif instant is not None and not _is_in_span(instant, query):
             continue
-        elif query.without_own is not None and is_own_run(query.without_own, record["run_root"], record["run_id"]):
+        elif query.without_own is not None and catalog.is_own_run(
+            query.without_own, record["run_root"], record["run_id"]
+        ):
             own += 1
         else:
             matches.append((instant, record["run_key"], line))
@@ -195,9 +203,13 @@ def read_runs(repository: Repository, query: RunQuery, order: Order, limit: int)
             f"the folder of the active run_registry {ref.run_id} is missing", f"restore it, or {advice}"
         )
     # The lines are read from the verified artifact, not from the run folders: those may have changed since.
-    data = read_sealed_report(repository, spec_of("run_registry"), ref).kept[spec_of("run_registry").artifact]
+    data = read_sealed_report(repository, catalog_of(repository).spec_of("run_registry"), ref).kept[
+        catalog_of(repository).spec_of("run_registry").artifact
+    ]
     try:
-        return select_runs(ref, filter(None, data.split(b"\n")), query, order=order, limit=limit)
+        return select_runs(
+            ref, filter(None, data.split(b"\n")), query, catalog=catalog_of(repository), order=order, limit=limit
+        )
     except ValueError as error:
         raise EvidenceError(f"the run registry {ref.run_id} cannot be read: {error}", advice) from None
 
@@ -236,8 +248,9 @@ class RunDocument:
 
 def read_run_document(repository: Repository | None, found: FoundRun) -> RunDocument:
     """Verify one run folder and return its content, valid or not; without a repository no pointers are read."""
-    report = verify_with_artifacts(found.path, found.shown)
-    verdict = check_run(report, REGISTRIES)
+    specs = catalog_of(repository).registries
+    report = verify_with_artifacts(found.path, found.shown, specs)
+    verdict = check_run(report, specs)
     if repository is None:
         return RunDocument(verdict, report, (), ())
     refs = read_pointers(repository).active_refs().items()

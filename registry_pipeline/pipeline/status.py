@@ -31,7 +31,7 @@ from registry_pipeline.registries.base.reader import Previous, RegistrySpec, Sou
 from registry_pipeline.registries.base.seal_build import BuildRun, check_publish_root, list_own_paths
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift
-from registry_pipeline.registries.catalog import REGISTRIES, check_registry_names, is_enabled, spec_of
+from registry_pipeline.registries.catalog import Catalog, catalog_of, is_enabled
 from registry_pipeline.registries.run_registry.read import find_excluded_runs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
@@ -46,6 +46,7 @@ class Status:
 
     root: Path
     publish_root: str
+    catalog: Catalog
     git: GitState
     listing: RunListing
     inspection: Inspection
@@ -102,30 +103,31 @@ def inspect_with_git(
     run = BuildRun(now, git)
     inspection = inspect(repository, run, from_checkpoint=from_checkpoint)
     folders = (*check_publish_root(repository), *find_missing_run_roots(repository))
-    names = (*check_registry_names(repository.config), *find_unused_limits(repository.config, inspection.status_rows))
-    return run, inspection, sorted_findings((*folders, *names, *tracked, *inspection.findings))
+    names = catalog_of(repository).check_registry_names(repository.config)
+    limits = find_unused_limits(repository.config, inspection.status_rows)
+    return run, inspection, sorted_findings((*folders, *names, *limits, *tracked, *inspection.findings))
 
 
 def read_status(repository: Repository, now: datetime) -> Status:
     """Return the state of the repository; only active runs and the chain are verified; raises as `inspect_with_git`."""
     # (1) Active runs, pointer file and chain, verified; then all run folders by name, and the sources.
     run, inspection, findings = inspect_with_git(repository, now, from_checkpoint=True)
-    config = repository.config
-    tags = [spec.tag for spec in REGISTRIES.values() if spec.tag]
+    config, catalog = repository.config, catalog_of(repository)
+    tags = [spec.tag for spec in catalog.registries.values() if spec.tag]
     listing = list_run_folders(
         repository.root, config.run_roots, tags, count_all=True, find_exclusion=config.find_exclusion
     )
     sources = (*_check_sources(repository, inspection, now), *_find_excluded_runs(repository, inspection))
     # (2) The newest run of each registry, and why it is not active.
-    newest = find_newest_runs(listing, REGISTRIES)
+    newest = find_newest_runs(listing, catalog.registries)
     obstacles = _explain_inactive(repository, inspection, newest)
     registries = tuple(
         _registry_to_json(inspection, spec, newest.get(name), obstacles.get(name), now)
-        for name, spec in REGISTRIES.items()
+        for name, spec in catalog.registries.items()
         if name != ACTIVATION_TAG
     )
     all_findings = sorted_findings((*findings, *listing.findings, *sources))
-    return Status(repository.root, config.publish_root, run.git, listing, inspection, all_findings, registries)
+    return Status(repository.root, config.publish_root, catalog, run.git, listing, inspection, all_findings, registries)
 
 
 def _registry_to_json(
@@ -195,7 +197,7 @@ def _explain_inactive(
     inactive = {n: f for n, f in newest.items() if n not in active or active[n].ref.run_id != f.run_id}
     state = ActivationState(
         active=active,
-        specs=REGISTRIES,
+        specs=catalog_of(repository).registries,
         run_roots=repository.config.run_roots,
         marked_bad=inspection.chain.marked_bad,
         rolled_back_runs=inspection.chain.rolled_back_runs,
@@ -206,7 +208,7 @@ def _explain_inactive(
 
 def _check_sources(repository: Repository, inspection: Inspection, now: datetime) -> Iterator[Finding]:
     """Yield what prevents a new capture of each captured registry; a source that never existed is no finding."""
-    for registry_id, spec in REGISTRIES.items():
+    for registry_id, spec in catalog_of(repository).registries.items():
         if spec.kind != "captured" or spec.reader is None or not is_enabled(repository.config, registry_id):
             continue
         snapshot = inspection.active.get(registry_id)
@@ -227,7 +229,7 @@ def _find_excluded_runs(repository: Repository, inspection: Inspection) -> tuple
         return ()
     # Only then the lines are needed, of which there may be a hundred thousand. A run that is damaged is reported.
     try:
-        report = read_sealed_report(repository, spec_of("run_registry"), snapshot.ref)
+        report = read_sealed_report(repository, catalog_of(repository).spec_of("run_registry"), snapshot.ref)
     except EvidenceError:
         return ()
     lister = f"the active run registry {snapshot.ref.run_id}"
@@ -258,6 +260,7 @@ def _read_verified_artifact(repository: Repository, registry_id: str, built: Sea
     if ref is None or not run_folder(repository, ref).is_dir():
         return None
     try:
-        return json.loads(read_sealed_report(repository, spec_of(registry_id), ref).kept[spec_of(registry_id).artifact])
+        spec = catalog_of(repository).spec_of(registry_id)
+        return json.loads(read_sealed_report(repository, spec, ref).kept[spec.artifact])
     except (EvidenceError, ValueError):
         return None

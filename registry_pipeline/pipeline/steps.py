@@ -26,7 +26,7 @@ from registry_pipeline.registries.base.seal_build import (
     seal_built,
 )
 from registry_pipeline.registries.base.sealed_input import make_sealed_run, read_sealed_report
-from registry_pipeline.registries.catalog import REGISTRIES, is_enabled, is_own_run, spec_of
+from registry_pipeline.registries.catalog import catalog_of, is_enabled
 from registry_pipeline.registries.delta_log.read import find_log_head
 from registry_pipeline.runs.envelope import COMPARISON, BuildContext, InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
@@ -126,7 +126,7 @@ def build(
         commit=run.git.commit,
         started=run.started,
         chain=_read_chain_facts(repository) if spec.reads_chain else None,
-        specs=REGISTRIES,
+        specs=catalog_of(repository).registries,
         write_caches=write_caches,
     )
     gathered = spec.reader(repository, context)
@@ -171,13 +171,13 @@ def _read_upstream(
     for name in spec.depends_on:
         ref = sealed[name].ref if name in sealed else pointers.active(name)
         if ref is None or not run_folder(repository, ref).is_dir():
-            if REGISTRIES[name].kind == "captured":
+            if catalog_of(repository).registries[name].kind == "captured":
                 continue
             raise RefusedError(
                 f"{spec.registry_id} is built from {name}, but no {name} is active",
                 "run `registry-pipeline build`, which builds all registries",
             )
-        report = read_sealed_report(repository, REGISTRIES[name], ref)
+        report = read_sealed_report(repository, catalog_of(repository).registries[name], ref)
         foreign_id = find_foreign_id(repository, report)
         if foreign_id is not None:
             # Activation refuses foreign runs, so the pointer file or the repository_id was edited.
@@ -204,7 +204,7 @@ def _read_previous(
         if ref is None or not run_folder(repository, ref).is_dir():
             continue
         try:
-            report = read_sealed_report(repository, REGISTRIES[name], ref)
+            report = read_sealed_report(repository, catalog_of(repository).registries[name], ref)
         except EvidenceError as error:
             # The finding names registry and run already.
             detail = error.message.partition(f"{ref.run_id} ")[2].removeprefix("does not verify: ")
@@ -242,7 +242,7 @@ def seal(repository: Repository, run: BuildRun, spec: RegistrySpec, built: Built
 
 def _refuse_moved_head(repository: Repository, built: Built) -> None:
     """Raise HeadMovedError if the log that was built does not continue the current head, or no head is valid."""
-    search = find_log_head(repository, _read_chain_facts(repository), REGISTRIES)
+    search = find_log_head(repository, _read_chain_facts(repository), catalog_of(repository).registries)
     continued = built.inputs.previous(built.registry_id)
     expected = None if continued is None else continued.run_id
     head = None if search.head is None else search.head.ref.run_id
@@ -261,7 +261,7 @@ def keep_unchanged(repository: Repository, run: BuildRun, built: Built) -> Built
     are the same if all bytes are; what is built from several sources also if only times differ, or own runs of this
     tool. None is kept if the source fails its check, or the run does not verify, is foreign or lacks that check.
     """
-    spec = spec_of(built.registry_id)
+    spec = catalog_of(repository).spec_of(built.registry_id)
     # A source that fails its check today is sealed again, with that verdict.
     if built.check is not None and has_errors(built.check.findings):
         return built
@@ -312,7 +312,7 @@ def _says_same(repository: Repository, run: BuildRun, spec: RegistrySpec, built:
     sealed_hashes = {entry.relpath: entry.sha256 for entry in report.entries if entry.relpath != "run.json"}
     if sealed_hashes.keys() != files.keys():
         return False
-    is_own = partial(is_own_run, config.publish_root)
+    is_own = partial(catalog_of(repository).is_own_run, config.publish_root)
     for name, data in files.items():
         active = report.kept.get(name)
         if data == active or (active is None and sha256_hex(data) == sealed_hashes[name]):

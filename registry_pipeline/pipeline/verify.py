@@ -17,7 +17,7 @@ from registry_pipeline.findings.finding import Finding, Severity, count_findings
 from registry_pipeline.parallel import map_in_processes
 from registry_pipeline.pointers.find_runs import FoundRun, make_found_run
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.run_registry.build import compare_runs_with_baseline
 from registry_pipeline.registries.validation import complete_report
 from registry_pipeline.runs.archive import verify_run
@@ -47,26 +47,35 @@ class Lineage:
 
 
 def check_runs(
-    runs: Sequence[FoundRun], *, jobs: int = 1, only_seal: bool = False, on_done: Callable[[int], None] | None = None
+    runs: Sequence[FoundRun],
+    repository: Repository | None,
+    *,
+    jobs: int = 1,
+    only_seal: bool = False,
+    on_done: Callable[[int], None] | None = None,
 ) -> Iterator[CheckedRun]:
     """Verify run folders with `jobs` processes, and yield the verdict and the recorded inputs of each, in their order.
 
     `only_seal` leaves out envelope and schema. `on_done` is called with the number of folders verified so far.
     """
-    keep = frozenset[str]() if only_seal else find_needed_files(REGISTRIES)
-    check = partial(_check_found_run, keep=keep, only_seal=only_seal)
+    specs = catalog_of(repository).registries
+    keep = frozenset[str]() if only_seal else find_needed_files(specs)
+    check = partial(_check_found_run, repository=repository, keep=keep, only_seal=only_seal)
     for done, checked in enumerate(map_in_processes(check, runs, jobs), 1):
         if on_done is not None:
             on_done(done)
         yield checked
 
 
-def _check_found_run(run: FoundRun, *, keep: Collection[str], only_seal: bool) -> CheckedRun:
+def _check_found_run(
+    run: FoundRun, *, repository: Repository | None, keep: Collection[str], only_seal: bool
+) -> CheckedRun:
     # Only a user can name an archive. What a pointer or an input names must be a folder.
     verify = verify_run if run.run_root is None else verify_folder
     seal_report = verify(run.path, display_path=run.shown, keep=keep)
-    report = seal_report if only_seal else complete_report(seal_report, run.path)
-    verdict = check_run(report, REGISTRIES, only_seal=only_seal)
+    specs = catalog_of(repository).registries
+    report = seal_report if only_seal else complete_report(seal_report, run.path, specs)
+    verdict = check_run(report, specs, only_seal=only_seal)
     return CheckedRun(verdict, Inputs.from_json((report.run_json or {}).get("inputs")))
 
 
@@ -87,7 +96,7 @@ def verify_inputs(
         # A reference is what a file states: look only at names that a run folder can have.
         if checked is None and is_folder_name(ref.run_id) and not path_codes(ref.run_root):
             run = make_found_run(repository, ref.run_root, ref.run_id)
-            checked = next(check_runs([run], only_seal=only_seal)) if os.path.lexists(run.path) else None
+            checked = next(check_runs([run], repository, only_seal=only_seal)) if os.path.lexists(run.path) else None
         if on_done is not None:
             on_done(next(count))
         return checked

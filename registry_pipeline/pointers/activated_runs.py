@@ -12,7 +12,7 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.pointers.chain import ACCEPTED_REMOVED, ChainState
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.envelope_file import read_stated_root
 from registry_pipeline.runs.pointer_file import is_folder_name, read_pointers
 from registry_pipeline.runs.reference import SealedRef
@@ -54,7 +54,9 @@ def _is_removal_accepted(repository: Repository, chain: ChainState, missing: Sea
     if ref is None:
         return False
     try:
-        lines = read_sealed_report(repository, spec_of("run_registry"), ref).kept[ref.relpath or ""]
+        lines = read_sealed_report(repository, catalog_of(repository).spec_of("run_registry"), ref).kept[
+            ref.relpath or ""
+        ]
     except EvidenceError:
         return False
     return json_line(f"{missing.run_root}::{missing.run_id}").strip() not in lines

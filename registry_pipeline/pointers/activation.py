@@ -31,7 +31,7 @@ from registry_pipeline.pointers.transaction import ChangeRequest, change_pointer
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import find_main_artifact, make_sealed_run
-from registry_pipeline.registries.catalog import select_with_dependants, spec_of
+from registry_pipeline.registries.catalog import catalog_of, select_with_dependants
 from registry_pipeline.registries.run_registry.build import accept_removed
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.envelope import Inputs, stated_repository_id
@@ -130,7 +130,7 @@ def validate_found_run(
 
     With `accept_losses` removed runs do not make a run_registry fail; the activation record counts them.
     """
-    spec = spec_of(registry_id)
+    spec = catalog_of(repository).spec_of(registry_id)
     run_root = found.run_root or _find_run_root(repository, Path(found.path))
     report = verify_referenced_run(repository, SealedRef(found.run_id, run_root, None, ""))
     # Without a root hash there is nothing that a verdict could be bound to.
@@ -240,7 +240,7 @@ def _explain_by_inputs(claim: Candidate, edge: InconsistentInput | None, state: 
 
 def _name_build(registry_id: str, state: ActivationState) -> str:
     """Return the command that builds a registry and all that depends on it; all registries if it would be refused."""
-    rows = select_with_dependants([registry_id])
+    rows = select_with_dependants(state.specs.values(), [registry_id])
     # A captured registry without a run is left out by what is built from it.
     needed = {name for row in rows for name in row.depends_on if state.specs[name].kind != "captured"}
     is_possible = needed <= {*state.active, *(row.registry_id for row in rows)}

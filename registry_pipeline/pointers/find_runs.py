@@ -11,7 +11,7 @@ from typing import Final
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.registries.catalog import make_build_order_key, spec_of
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.scan import find_seal_state, list_run_folder_names, read_run_folders
@@ -70,7 +70,7 @@ def find_run(repository: Repository, word: str, registry_id: str | None = None) 
         ref = None if registry_id is None else _find_active_before(repository, registry_id, int(active["back"] or 0))
         if ref is None:
             if registry_id is not None:
-                spec_of(registry_id)  # an unknown registry is the better explanation
+                catalog_of(repository).spec_of(registry_id)  # an unknown registry is the better explanation
             raise NotFoundError(f"`{word}` needs a registry that had an active run then", "use a run id")
         return make_found_run(repository, ref.run_root, ref.run_id)
     runs = list_all_runs(repository)
@@ -78,12 +78,12 @@ def find_run(repository: Repository, word: str, registry_id: str | None = None) 
         dated = [(run_id, run) for run in runs if (run_id := RunId.parse(run.run_id)) is not None]
         if registry_id is not None:
             # The tag of an external registry is None: it has no runs here.
-            tag = spec_of(registry_id).tag
+            tag = catalog_of(repository).spec_of(registry_id).tag
             dated = [(run_id, run) for run_id, run in dated if run_id.tag == tag]
         if not dated:
             whose = "" if registry_id is None else f" of {registry_id}"
             raise NotFoundError(f"there is no run{whose}", "run `registry-pipeline build`")
-        return max(dated, key=lambda pair: make_build_order_key(pair[0]))[1]
+        return max(dated, key=lambda pair: catalog_of(repository).make_build_order_key(pair[0]))[1]
     return _find_by_name(repository, runs, word)
 
 

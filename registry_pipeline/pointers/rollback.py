@@ -23,7 +23,6 @@ from registry_pipeline.pointers.state import read_chain_state, read_locked_state
 from registry_pipeline.pointers.transaction import ChangeRequest, change_pointers
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import make_sealed_run
-from registry_pipeline.registries.catalog import spec_of
 from registry_pipeline.registries.run_registry.build import accept_removed
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.envelope_file import read_stated_root
@@ -107,11 +106,9 @@ def select_rollback(
     With `redo` the last rollback is undone, unless an activation followed it. `registry_id` selects a single move.
 
     Raises:
-        NotFoundError: there is no such record, `word` matches several, or the registry is unknown (exit 7).
+        NotFoundError: there is no such record, or `word` matches several (exit 7).
         RefusedError: the record moved nothing, or not this registry (exit 5).
     """
-    if registry_id is not None:
-        spec_of(registry_id)
     if word is None:
         found = _find_last_moves(chain.records, registry_id, redo=redo)
         if found is None:

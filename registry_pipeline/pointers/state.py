@@ -32,7 +32,7 @@ from registry_pipeline.pointers.chain import (
 from registry_pipeline.pointers.checkpoint import make_line
 from registry_pipeline.pointers.plan import ActivationState
 from registry_pipeline.registries.base.reader import find_foreign_repository_id
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
 from registry_pipeline.runs.pointer_file import read_pointer_bytes, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import TAG_START, PointerFile, RunId, SealedRef
@@ -404,7 +404,7 @@ def read_activation_state(
     """
     return ActivationState(
         active=read_active_runs(repository, pointers, known),
-        specs=REGISTRIES,
+        specs=catalog_of(repository).registries,
         run_roots=repository.config.run_roots,
         marked_bad=chain.marked_bad,
         rolled_back_runs=chain.rolled_back_runs,

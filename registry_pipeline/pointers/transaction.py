@@ -36,7 +36,7 @@ from registry_pipeline.pointers.state import (
     remove_intent,
 )
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root, seal_built
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file, read_pointer_bytes, read_pointer_hash
 from registry_pipeline.runs.reference import RunId, SealedRef, empty_pointer_file, pointer_file_bytes
@@ -209,7 +209,7 @@ def seal_record(repository: Repository, run: BuildRun, plan: ActivationPlan, run
     """Seal a record under `run_id` or the next free one; RegistryPipelineError if another program took that name."""
     expected = run_id or _find_free_run_id(repository, run)
     built = Built(ACTIVATION_TAG, plan.artifacts, Inputs(), utc_text(run.started), str(repository.root))
-    sealed = seal_built(repository, run, spec_of(ACTIVATION_TAG), built, reuse_attempt=False)
+    sealed = seal_built(repository, run, catalog_of(repository).spec_of(ACTIVATION_TAG), built, reuse_attempt=False)
     if sealed.ref.run_id != str(expected):
         raise RegistryPipelineError(
             f"the record was sealed as {sealed.ref.run_id} instead of {expected}: another program writes run folders",

@@ -1,13 +1,13 @@
-"""The registry table: one row for each registry, in build order."""
+"""The catalog: one row for each registry of a repository, in build order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from registry_pipeline.config import CONFIG_NAME, Config
+from registry_pipeline.config import CONFIG_NAME, Config, Repository
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
@@ -102,50 +102,96 @@ _BUILT: Final = (
     drift_signals_daily.SPEC,
     scorecard.SPEC,
 )
-# The delta log records the snapshots that a build makes of all other registries, so it is built last.
-_LOGGED: Final = tuple(row.registry_id for row in _BUILT if row.delta and not row.partitioned)
-_TABLE: Final = (*_BUILT, replace(delta_log.SPEC, after=_LOGGED), system_health.SPEC, *_WITHOUT_BUILDER)
-REGISTRIES: Final = MappingProxyType({row.registry_id: row for row in _TABLE})
-"""All registries by id; each comes after those that it depends on."""
-BUILD_ORDER: Final = tuple(row for row in _TABLE if row.builder is not None and not row.partitioned)
-"""The registries that a build makes, in dependency order."""
 
 
-_OWN_TAGS: Final = frozenset(row.tag for row in _TABLE if row.tag and row.kind != "collection")
+class Catalog:
+    """The registries of one repository: what exists, in which order it is built, and which run folders belong to it.
 
-
-def is_own_run(publish_root: str, run_root: str, run_id: str) -> bool:
-    """Return whether a run folder is named as one that this tool seals of a registry or of the activation chain."""
-    parsed = RunId.parse(run_id) if run_root == publish_root else None
-    return parsed is not None and parsed.tag in _OWN_TAGS
-
-
-_POSITIONS: Final = {row.tag: number for number, row in enumerate(_TABLE) if row.tag is not None}
-_RECORD_TAGS: Final = frozenset(row.tag for row in _TABLE if row.kind == "record")
-
-
-def make_build_order_key(run_id: RunId) -> tuple[datetime, int, int, str]:
-    """Return a key that sorts runs by time and, within a second, in the order in which builds seal them.
-
-    A later build of the same second has higher numbers; within one build the order is that of the table. A run of no
-    registry comes first.
+    `registries` has all rows by id, each after those that it depends on; `build_order` has those that a build makes.
     """
-    # Every build writes several activation records or one, so their numbers do not count builds.
-    number = 1 if run_id.tag in _RECORD_TAGS else run_id.number
-    return run_id.stamp, number, _POSITIONS.get(run_id.tag, -1), str(run_id)
+
+    def __init__(self, built: Iterable[RegistrySpec]) -> None:
+        rows = tuple(built)
+        # The delta log records the snapshots that a build makes of all other registries, so it is built last.
+        logged = tuple(row.registry_id for row in rows if row.delta and not row.partitioned)
+        table = (*rows, replace(delta_log.SPEC, after=logged), system_health.SPEC, *_WITHOUT_BUILDER)
+        self.registries: Final[Mapping[str, RegistrySpec]] = MappingProxyType({row.registry_id: row for row in table})
+        self.build_order: Final = tuple(row for row in table if row.is_rebuilt)
+        self.with_pointer: Final = tuple(row.registry_id for row in self.build_order if row.pointer)
+        self.positions: Final = MappingProxyType({name: number for number, name in enumerate(self.registries)})
+        self._own_tags = frozenset(row.tag for row in table if row.tag and row.kind != "collection")
+        self._record_tags = frozenset(row.tag for row in table if row.kind == "record")
+        self._positions_by_tag = {row.tag: number for number, row in enumerate(table) if row.tag is not None}
+
+    def spec_of(self, registry_id: str) -> RegistrySpec:
+        """Return the row of a registry; raise NotFoundError if no registry has this id."""
+        spec = self.registries.get(registry_id)
+        if spec is None:
+            suggestion = did_you_mean(registry_id, self.registries)
+            question = f"did you mean {suggestion}? " if suggestion else ""
+            raise NotFoundError(
+                f"no registry is called {registry_id!r}", f"{question}`registry-pipeline registries` lists them"
+            )
+        return spec
+
+    def is_own_run(self, publish_root: str, run_root: str, run_id: str) -> bool:
+        """Return whether a run folder is named as one that this tool seals of a registry or of the activation chain."""
+        parsed = RunId.parse(run_id) if run_root == publish_root else None
+        return parsed is not None and self.is_own_tag(parsed.tag)
+
+    def is_own_tag(self, tag: str) -> bool:
+        """Return whether a registry that a build makes, or the activation chain, has this tag."""
+        return tag in self._own_tags
+
+    def make_build_order_key(self, run_id: RunId) -> tuple[datetime, int, int, str]:
+        """Return a key that sorts runs by time and, within a second, in the order in which builds seal them.
+
+        A later build of the same second has higher numbers; within one build the order is that of the catalog. A run of
+        no registry comes first.
+        """
+        # Every build writes several activation records or one, so their numbers do not count builds.
+        number = 1 if run_id.tag in self._record_tags else run_id.number
+        return run_id.stamp, number, self._positions_by_tag.get(run_id.tag, -1), str(run_id)
+
+    def check_registry_names(self, config: Config) -> tuple[Finding, ...]:
+        """Return a finding for each name in `enabled` and `disabled` that is unknown or cannot be disabled."""
+        findings: list[Finding] = []
+        for key, names in (("enabled", config.enabled or ()), ("disabled", config.disabled)):
+            for name in names:
+                detail = None
+                if name not in self.registries:
+                    suggestion = did_you_mean(name, self.registries)
+                    detail = f"is no registry{f'; did you mean {suggestion}?' if suggestion else ''}"
+                elif key == "disabled" and name in _ALWAYS_ENABLED:
+                    detail = "cannot be disabled, because the health state is made from it"
+                if detail is not None:
+                    shown = printable(repr(name[:_MAX_SHOWN]))
+                    findings.append(finding("CONFIG_REGISTRY_UNKNOWN", CONFIG_NAME, key=key, name=shown, detail=detail))
+        return sorted_findings(findings)
 
 
-def select_with_dependants(registry_ids: Iterable[str]) -> tuple[RegistrySpec, ...]:
-    """Return the named registries and all that are built from or after them, in dependency order.
+SHIPPED: Final = Catalog(_BUILT)
+"""The catalog without registries of a repository's own."""
+
+
+def select_with_dependants(specs: Iterable[RegistrySpec], registry_ids: Iterable[str]) -> tuple[RegistrySpec, ...]:
+    """Return of `specs`, in dependency order, the named registries and all that are built from or after them.
 
     Registries that a build does not make, and unknown ids, are left out.
     """
-    # One pass is enough, because BUILD_ORDER lists each registry after what it depends on.
-    chosen = set(registry_ids)
-    for row in BUILD_ORDER:
-        if chosen.intersection((*row.depends_on, *row.after)):
+    chosen, selected = set(registry_ids), list[RegistrySpec]()
+    # One pass is enough, because a catalog lists each registry after what it depends on.
+    for row in specs:
+        if row.is_rebuilt and (row.registry_id in chosen or chosen.intersection((*row.depends_on, *row.after))):
             chosen.add(row.registry_id)
-    return tuple(row for row in BUILD_ORDER if row.registry_id in chosen)
+            selected.append(row)
+    return tuple(selected)
+
+
+def catalog_of(repository: Repository | None) -> Catalog:
+    """Return the catalog of a repository; outside of one, the shipped one."""
+    del repository
+    return SHIPPED
 
 
 # The health state and the report are made from these, and the chain consists of the last.
@@ -161,38 +207,9 @@ def is_enabled(config: Config, registry_id: str) -> bool:
     return registry_id not in config.disabled and (config.enabled is None or registry_id in config.enabled)
 
 
-def check_registry_names(config: Config) -> tuple[Finding, ...]:
-    """Return a finding for each name in `enabled` and `disabled` that is no registry, or that cannot be disabled."""
-    findings: list[Finding] = []
-    for key, names in (("enabled", config.enabled or ()), ("disabled", config.disabled)):
-        for name in names:
-            detail = None
-            if name not in REGISTRIES:
-                suggestion = did_you_mean(name, REGISTRIES)
-                detail = f"is no registry{f'; did you mean {suggestion}?' if suggestion else ''}"
-            elif key == "disabled" and name in _ALWAYS_ENABLED:
-                detail = "cannot be disabled, because the health state is made from it"
-            if detail is not None:
-                shown = printable(repr(name[:_MAX_SHOWN]))
-                findings.append(finding("CONFIG_REGISTRY_UNKNOWN", CONFIG_NAME, key=key, name=shown, detail=detail))
-    return sorted_findings(findings)
-
-
 def refuse_disabled(config: Config, registry_id: str) -> None:
     """Raise RefusedError if the configuration disables a registry."""
     if not is_enabled(config, registry_id):
         key = "disabled" if registry_id in config.disabled else "enabled"
         where = f"remove it from `{key}`" if key == "disabled" else f"add it to `{key}`"
         raise RefusedError(f"{registry_id} is disabled in {CONFIG_NAME}", f"{where} to build it")
-
-
-def spec_of(registry_id: str) -> RegistrySpec:
-    """Return the row of a registry; raise NotFoundError if no registry has this id."""
-    spec = REGISTRIES.get(registry_id)
-    if spec is None:
-        suggestion = did_you_mean(registry_id, REGISTRIES)
-        question = f"did you mean {suggestion}? " if suggestion else ""
-        raise NotFoundError(
-            f"no registry is called {registry_id!r}", f"{question}`registry-pipeline registries` lists them"
-        )
-    return spec

@@ -13,7 +13,7 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.read import hash_regular_file, read_regular_file
 from registry_pipeline.git.repository import read_commit_id
 from registry_pipeline.registries.base.capture import LATEST
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.registries.entries.schemas import SCHEMA_FOLDER
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.scan import list_run_folder_names
@@ -22,13 +22,9 @@ from registry_pipeline.values import value_type
 RUN_ROOTS: Final = "run_roots"
 GIT: Final = "git"
 _CAPTURED: Final = "captured."
-# The pointers are written by the pipeline itself. What is sealed by hand has no build.
-SOURCES: Final = tuple(
-    sorted({name for spec in REGISTRIES.values() if spec.builder is not None for name in spec.sources} - {"pointers"})
-)
-"""The names of the sources: a key of the configuration each, `run_roots` and `git`."""
+UNOBSERVED: Final = frozenset({"pointers"})
+"""The names of what registries read that the pipeline itself writes."""
 _ONLY_LATEST: Final = "captured.derived_validation_reports"
-_OWN_TAGS: Final = frozenset(spec.tag for spec in REGISTRIES.values() if spec.tag and spec.kind != "collection")
 
 
 @value_type
@@ -43,6 +39,13 @@ class SourceState:
     count: int
     # Why it cannot be read.
     problem: str = ""
+
+
+def list_sources(catalog: Catalog) -> tuple[str, ...]:
+    """Return the names of the sources of all builds: a key of the configuration each, `run_roots` and `git`."""
+    # What is sealed by hand has no build.
+    built = (spec for spec in catalog.registries.values() if spec.builder is not None)
+    return tuple(sorted({name for spec in built for name in spec.sources} - UNOBSERVED))
 
 
 def find_source_paths(config: Config, name: str) -> tuple[str, ...]:
@@ -104,12 +107,13 @@ def _list_run_folders(repository: Repository) -> Iterator[str]:
     def fail(_run_root: str, error: OSError) -> None:
         raise error
 
+    catalog = catalog_of(repository)
     for run_root, names in list_run_folder_names(repository.root, repository.config.run_roots, fail):
         for name in names:
             run_id = RunId.parse(name)
             if repository.config.find_exclusion(run_root, name):
                 continue
-            if run_id is None or run_id.tag not in _OWN_TAGS:
+            if run_id is None or not catalog.is_own_tag(run_id.tag):
                 yield f"{run_root}/{name}\n"
 
 

@@ -18,7 +18,7 @@ from registry_pipeline.registries.base.sealed_input import (
     list_likely_artifacts,
     read_sealed_report,
 )
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.archive import verify_run
 from registry_pipeline.runs.pointer_file import read_pointer_hash, read_pointers, run_folder
 from registry_pipeline.runs.reference import SealedRef
@@ -40,10 +40,10 @@ def validate(repository: Repository, sealed: SealedRun, *, activated: SealedRef 
     # The pointer file is hashed first: if it changes during the validation, the verdict must not match it.
     pointers = read_pointer_hash(repository)
     path = sealed.ref.path
-    report = _find_known_report(repository, sealed)
+    report, specs = _find_known_report(repository, sealed), catalog_of(repository).registries
     if report is None:
-        report = verify_with_artifacts(run_folder(repository, sealed.ref), path, sealed.registry_id)
-    verdict = check_run(report, REGISTRIES, known_lines=_read_known_lines(repository, sealed, activated))
+        report = verify_with_artifacts(run_folder(repository, sealed.ref), path, specs, sealed.registry_id)
+    verdict = check_run(report, specs, known_lines=_read_known_lines(repository, sealed, activated))
     findings = list(verdict.findings)
     # A valid seal with another root means that the folder was replaced since it was sealed.
     if report.root_sha256 not in (None, sealed.ref.manifest_sha256):
@@ -51,7 +51,7 @@ def validate(repository: Repository, sealed: SealedRun, *, activated: SealedRef 
         findings.append(finding("ROOT_MISMATCH", path, expected=expected, got=got))
     findings += check_rules(repository, sealed, report)
     result = "fail" if verdict.verdict == "pass" and has_errors(findings) else verdict.verdict
-    if repository.memo is not None and result == "pass" and _has_all_artifacts(sealed.registry_id, report):
+    if repository.memo is not None and result == "pass" and _has_all_artifacts(repository, sealed.registry_id, report):
         repository.memo[sealed.ref] = report
     return replace(verdict, findings=sorted_findings(findings), verdict=result, pointer_sha256=pointers)
 
@@ -62,11 +62,12 @@ def _find_known_report(repository: Repository, sealed: SealedRun) -> SealReport 
     # A new run is verified for its activation. A reused one is not activated.
     if report is None or not sealed.reused or (report.run_json or {}).get("registry_id") != sealed.registry_id:
         return None
-    return report if _has_all_artifacts(sealed.registry_id, report) else None
+    return report if _has_all_artifacts(repository, sealed.registry_id, report) else None
 
 
-def _has_all_artifacts(registry_id: str, report: SealReport) -> bool:
-    artifacts = find_artifacts(spec_of(registry_id), [entry.relpath for entry in report.entries])
+def _has_all_artifacts(repository: Repository, registry_id: str, report: SealReport) -> bool:
+    spec = catalog_of(repository).spec_of(registry_id)
+    artifacts = find_artifacts(spec, [entry.relpath for entry in report.entries])
     return set(artifacts) <= report.kept.keys()
 
 
@@ -77,7 +78,8 @@ def _read_known_lines(
 
     Nothing unless `sealed` is the active run, or follows it.
     """
-    spec, previous = REGISTRIES.get(sealed.registry_id), sealed.inputs.previous(sealed.registry_id)
+    spec = catalog_of(repository).registries.get(sealed.registry_id)
+    previous = sealed.inputs.previous(sealed.registry_id)
     # A pointer can be edited by hand. Only what a record activated has been validated.
     if spec is None or activated is None or activated not in (previous, sealed.ref):
         return {}
@@ -102,28 +104,30 @@ def has_shipped_schema(report: SealReport, artifact: str, spec: RegistrySpec) ->
 
 def check_rules(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
     """Return the findings of the registry's own rules; none if it has no rules or the seal does not verify."""
-    spec = REGISTRIES.get(sealed.registry_id)
+    spec = catalog_of(repository).registries.get(sealed.registry_id)
     # Rules read artifacts, and the bytes of a run that does not verify prove nothing.
     if spec is None or spec.rules is None or report.verdict != "pass":
         return ()
     return tuple(spec.rules(repository, sealed, report))
 
 
-def verify_with_artifacts(path: Path | str, shown: str, registry_id: str = "") -> SealReport:
+def verify_with_artifacts(
+    path: Path | str, shown: str, specs: Mapping[str, RegistrySpec], registry_id: str = ""
+) -> SealReport:
     """Verify a run folder and keep the bytes of all files that `check_run` reads; `shown` is its path in findings.
 
     With the registry that the run belongs to, a run of many files is read once instead of twice.
     """
-    spec, keep = REGISTRIES.get(registry_id), find_needed_files(REGISTRIES)
+    spec, keep = specs.get(registry_id), find_needed_files(specs)
     if spec is not None and spec.multi_file:
         keep |= list_likely_artifacts(spec, path)
-    return complete_report(verify_folder(path, display_path=shown, keep=keep), path)
+    return complete_report(verify_folder(path, display_path=shown, keep=keep), path, specs)
 
 
-def complete_report(report: SealReport, path: Path | str) -> SealReport:
+def complete_report(report: SealReport, path: Path | str, specs: Mapping[str, RegistrySpec]) -> SealReport:
     """Return `report` if it has the bytes of all files that `check_run` reads, else that of a second verification."""
     # Verified again with these, so that all bytes come from one reading.
-    more = find_more_needed_files(report, REGISTRIES)
+    more = find_more_needed_files(report, specs)
     if not more:
         return report
-    return verify_run(path, display_path=report.path, keep=find_needed_files(REGISTRIES) | more | report.kept.keys())
+    return verify_run(path, display_path=report.path, keep=find_needed_files(specs) | more | report.kept.keys())

@@ -26,7 +26,7 @@ from registry_pipeline.pointers.check_pointers import check_pointers
 from registry_pipeline.pointers.find_runs import list_all_runs
 from registry_pipeline.pointers.state import read_pointer_state
 from registry_pipeline.registries.base.sealed_input import make_seal_verdict
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.archive import verify_run
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file
@@ -98,13 +98,13 @@ def _verify_repository(repository: Repository, anchor: str | None) -> int:
     pointers, malformed = parse_pointer_file(state.pointers, repository.config.pointers)
     reports = {run.shown: verify_folder(run.path, display_path=run.shown) for run in list_all_runs(repository)}
     # (2) Check the pointers against the runs, and the runs against the chain.
-    verdicts = {path: make_seal_verdict(report, REGISTRIES) for path, report in reports.items()}
+    verdicts = {path: make_seal_verdict(report, SHIPPED.registries) for path, report in reports.items()}
     findings = [found for report in reports.values() if report.verdict != "unsealed" for found in report.findings]
     findings += malformed
     findings += check_pointers(
         pointers,
         repository=repository,
-        specs=REGISTRIES,
+        specs=SHIPPED.registries,
         verdict_of=lambda ref: verdicts.get(ref.path),
         inputs_of=lambda ref: Inputs.from_json((reports[ref.path].run_json or {}).get("inputs")),
         now=datetime.now(UTC),  # noqa: TID251 - this is a command line

@@ -19,7 +19,7 @@ from registry_pipeline.registries.base.drift import make_missing_findings
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.reader import BuildInputs, Previous, SourceContext
 from registry_pipeline.registries.base.upstream import read_threshold_version
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.delta_log.build import check_delta_log
 from registry_pipeline.registries.roles.check import check_against_baseline
 from registry_pipeline.registries.roles.pack import parse_pack
@@ -143,7 +143,7 @@ def read_capture(case: Case, folder: Path) -> BuildInputs:
     case.write_to(folder)
     registry_id = case.arguments["registry_id"]
     previous = {path.name: path.read_bytes() for path in sorted((folder / "previous").glob("*"))}
-    reader: Callable[..., BuildInputs] | None = REGISTRIES[registry_id].reader
+    reader: Callable[..., BuildInputs] | None = SHIPPED.registries[registry_id].reader
     assert reader is not None
     context = SourceContext(previous={registry_id: Previous("before", previous)} if previous else {})
     return reader(load_repository(folder / "input"), context)
@@ -239,7 +239,7 @@ def run_roles(case: Case, _: Path) -> Any:
 
 
 def run_schema(case: Case, _: Path) -> Any:
-    verdict = check_run(report_of(case), REGISTRIES)
+    verdict = check_run(report_of(case), SHIPPED.registries)
     findings = describe(verdict.findings, "code", "severity", "path", "location")
     for finding in findings:
         finding["path"] = finding["path"].removeprefix(RUN_FOLDER).removeprefix("/")

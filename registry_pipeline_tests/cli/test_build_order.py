@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, make_build_order_key
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline_tests.cli.conftest import NOON, Repository
 
@@ -31,7 +31,7 @@ def test_log_lists_two_builds_of_one_second_one_after_the_other(built_twice: Rep
     assert all(r["run_id"].endswith("__02") for r in noon[second:] if r["kind"] == "build")
     assert noon[second - 1]["kind"] == noon[-1]["kind"] == "activation"
     assert built[: built.index("system_health_report")] == [
-        name for name in REGISTRIES if name in {spec.registry_id for spec in BUILD_ORDER}
+        name for name in SHIPPED.registries if name in {spec.registry_id for spec in SHIPPED.build_order}
     ]
 
 
@@ -51,4 +51,4 @@ def test_another_time_decides_before_the_build_order() -> None:
     ]
     parsed = [run_id for run_id in map(RunId.parse, reversed(names)) if run_id is not None]
 
-    assert [str(run_id) for run_id in sorted(parsed, key=make_build_order_key)] == names
+    assert [str(run_id) for run_id in sorted(parsed, key=SHIPPED.make_build_order_key)] == names

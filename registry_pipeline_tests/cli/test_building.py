@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.registries.catalog import BUILD_ORDER
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline_tests.cli.conftest import NOON, PROGRAM, Repository, call, environment
 from registry_pipeline_tests.lock_waits import give_up_locks_at_once, locked_by_another_process
 
@@ -27,9 +27,9 @@ def test_init_and_build_work_in_any_folder_with_runs(known: Repository) -> None:
     document = result.document("build")
     assert (result.code, [row["registry_id"] for row in document["built"]]) == (
         0,
-        [spec.registry_id for spec in BUILD_ORDER],
+        [spec.registry_id for spec in SHIPPED.build_order],
     )
-    assert [row["activated"] for row in document["built"]] == [spec.pointer for spec in BUILD_ORDER]
+    assert [row["activated"] for row in document["built"]] == [spec.pointer for spec in SHIPPED.build_order]
     assert (known.runs / document["report_run_id"] / "SYSTEM_HEALTH_REPORT_v0_1.md").is_file()
     assert known.active("run_registry") == document["built"][0]["run_id"]
 

@@ -13,7 +13,7 @@ from registry_pipeline.findings.words import WORDS
 from registry_pipeline.pipeline.runs import STATES
 from registry_pipeline.pointers.chain import Action, State
 from registry_pipeline.registries.base.reader import Kind
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.system_health.build import SEVERITY
 from registry_pipeline.runs.sealed_run import RunVerdict
 from registry_pipeline_tests.cli.conftest import Repository
@@ -98,5 +98,5 @@ def test_an_unknown_word_gets_a_suggestion(seen: Repository) -> None:
 
 
 def test_every_registry_is_explained(seen: Repository) -> None:
-    for name in REGISTRIES:
+    for name in SHIPPED.registries:
         assert "a registry (" in seen("explain", name).out

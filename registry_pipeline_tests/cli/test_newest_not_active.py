@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline_tests.cli.conftest import Repository
 
 LATER = "2026-03-02T12:00:00Z"
@@ -161,7 +161,7 @@ def test_a_built_run_is_active_after_the_next_command_and_needs_no_reason(built:
 
     registries = built("status", "--json", now=LAST).document("status")["registries"]
 
-    pointed = [r for r in registries if REGISTRIES[r["registry_id"]].pointer]
+    pointed = [r for r in registries if SHIPPED.registries[r["registry_id"]].pointer]
     assert {r["newest_not_active_because"] for r in pointed if r["kind"] in ("built", "captured")} == {None}
 
 

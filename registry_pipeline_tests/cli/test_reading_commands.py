@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.findings.codes import CODES
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline_tests.cli.conftest import Repository, call, environment
 
 RUN_REGISTRY = "2026-03-01__120000__run_registry_build"
@@ -19,7 +19,7 @@ def test_status_shows_the_active_run_and_its_actor_for_each_registry(seen: Repos
     document = seen("status", "--json").document("status")
 
     by_id = {row["registry_id"]: row for row in document["registries"]}
-    assert set(by_id) == set(REGISTRIES) - {"pointer_activation"}
+    assert set(by_id) == set(SHIPPED.registries) - {"pointer_activation"}
     row = by_id["run_registry"]
     assert row["active"] | {"manifest_sha256": ""} == {
         "run_id": RUN_REGISTRY,
@@ -170,7 +170,7 @@ def test_explain_lists_every_code_and_suggests_a_similar_one(seen: Repository) -
 def test_registries_are_the_rows_of_the_catalog(seen: Repository) -> None:
     document = seen("registries", "--json").document("registries")
 
-    assert [row["registry_id"] for row in document["registries"]] == list(REGISTRIES)
+    assert [row["registry_id"] for row in document["registries"]] == list(SHIPPED.registries)
     assert all(row["pointer"] or row["excluded_because"] for row in document["registries"])
     assert "an external database" in seen("registries").out
 

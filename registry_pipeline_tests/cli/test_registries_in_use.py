@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline_tests.cli.conftest import PlainRepository, Repository
 from registry_pipeline_tests.cli.test_six_commands import make_dated
 from registry_pipeline_tests.copies import make_removable
@@ -214,7 +214,7 @@ def test_a_name_in_both_lists_is_a_contradiction(built: Repository) -> None:
 
 
 def test_every_registry_but_the_needed_ones_can_be_disabled(built: Repository) -> None:
-    names = sorted(set(REGISTRIES) - CORE - {"pointer_activation"})
+    names = sorted(set(SHIPPED.registries) - CORE - {"pointer_activation"})
     configure(built, f"disabled = {json.dumps(names)}")
 
     assert built("build", now=LATER).code == 0

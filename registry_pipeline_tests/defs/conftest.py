@@ -46,13 +46,13 @@ from registry_pipeline.defs.event_log import ROOT_KEY
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.defs.sensors import CHECK_POINTERS_JOB, activation_sensor
 from registry_pipeline.registries.base import seal_build
-from registry_pipeline.registries.catalog import BUILD_ORDER, spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline_tests.histories import make_historic
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-REGISTRIES = [spec.registry_id for spec in BUILD_ORDER if spec.pointer]
+REGISTRIES = [spec.registry_id for spec in SHIPPED.build_order if spec.pointer]
 CHECK_NAMES = ("seal", "schema", "rules")
 
 
@@ -188,7 +188,7 @@ def roots_of(result: ExecuteInProcessResult) -> dict[str, str]:
 
 def verdicts_of(result: ExecuteInProcessResult, registry_id: str) -> dict[str, bool]:
     """Return the results of the blocking checks of a registry."""
-    names = spec_of(registry_id).check_names
+    names = SHIPPED.spec_of(registry_id).check_names
     return {name: check.passed for name, check in checks_of(result, registry_id).items() if name in names}
 
 

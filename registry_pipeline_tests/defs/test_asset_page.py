@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from registry_pipeline.defs import metadata
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.registries.catalog import BUILD_ORDER
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.manifest import make_entry
 from registry_pipeline.runs.reference import Pointer, PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import SealReport
@@ -73,7 +73,7 @@ def test_an_empty_registry_says_so() -> None:
 
 
 def test_every_registry_of_the_stack_has_columns_of_known_types() -> None:
-    for spec in BUILD_ORDER:
+    for spec in SHIPPED.build_order:
         columns = metadata.make_column_schema(spec)
         assert (columns is None) == (not spec.artifacts), spec.registry_id
         if columns is None:

@@ -15,7 +15,7 @@ from registry_pipeline.defs.resources import COMMIT_TAG, ROOT_TAG, RepositoryRes
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries.base.seal_build import start_build_run
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline_tests.defs.conftest import (
     DagsterRepo,
     copy_of,
@@ -52,7 +52,7 @@ def test_a_root_in_the_run_config_is_refused_before_anything_runs(fresh: Dagster
 
 
 def test_what_was_read_from_one_repository_is_not_sealed_in_another(fresh: DagsterRepo, other: DagsterRepo) -> None:
-    run, spec = start_build_run(fresh.repository, NOON), spec_of("run_registry")
+    run, spec = start_build_run(fresh.repository, NOON), SHIPPED.spec_of("run_registry")
     built = steps.build(fresh.repository, run, spec, {})
     before = other.folders()
 

@@ -26,7 +26,7 @@ from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB, command_line_sen
 from registry_pipeline.defs.event_log import CheckResults
 from registry_pipeline.pipeline import log as pipeline_log
 from registry_pipeline.pipeline import steps
-from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.values import replace
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import QUIET, DagsterRepo
@@ -43,7 +43,9 @@ def build(repo: DagsterRepo, *words: str, minutes: int = 0) -> None:
 def sealed(repo: DagsterRepo, stamp: str = "2100-03-01__120000") -> list[str]:
     """Return the registries of which a build of that moment sealed a folder; some sources are not in the repository."""
     return [
-        spec.registry_id for spec in BUILD_ORDER if (repo.repository.publish_root / f"{stamp}__{spec.tag}").is_dir()
+        spec.registry_id
+        for spec in SHIPPED.build_order
+        if (repo.repository.publish_root / f"{stamp}__{spec.tag}").is_dir()
     ]
 
 
@@ -97,7 +99,7 @@ def test_a_build_appears_as_one_set_and_dagster_checks_it(fresh: DagsterRepo) ->
         assert made.dagster_run_id == ""
         assert made.sealed is not None
         assert made.sealed.ref == (fresh.active().get(registry_id) or made.sealed.ref)
-        assert CheckResults(fresh.instance).find_missing_or_failed(made) == {}
+        assert CheckResults(fresh.instance, SHIPPED).find_missing_or_failed(made) == {}
 
 
 def test_a_reported_build_is_not_reported_again(fresh: DagsterRepo) -> None:
@@ -197,7 +199,11 @@ def test_the_check_job_launched_by_hand_checks_every_registry(rebuilt: DagsterRe
     result = rebuilt.execute(CHECK_JOB)
 
     checked = {evaluation.asset_key.to_user_string() for evaluation in result.get_asset_check_evaluations()}
-    assert checked == {*(spec.registry_id for spec in BUILD_ORDER), "drift_signals_daily", "system_health_report"}
+    assert checked == {
+        *(spec.registry_id for spec in SHIPPED.build_order),
+        "drift_signals_daily",
+        "system_health_report",
+    }
 
 
 def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: DagsterRepo) -> None:
@@ -208,9 +214,9 @@ def test_a_folder_that_was_altered_appears_and_fails_its_checks(fresh: DagsterRe
     answer = tick(fresh)
 
     assert not check(fresh, answer).success
-    failed = CheckResults(fresh.instance).find_missing_or_failed(newest(fresh, "drift_signals"))
+    failed = CheckResults(fresh.instance, SHIPPED).find_missing_or_failed(newest(fresh, "drift_signals"))
     assert failed["seal"] == "failed"
-    assert CheckResults(fresh.instance).find_missing_or_failed(newest(fresh, "run_registry")) == {}
+    assert CheckResults(fresh.instance, SHIPPED).find_missing_or_failed(newest(fresh, "run_registry")) == {}
 
 
 def test_the_activation_sensor_does_not_activate_builds_of_the_command_line(fresh: DagsterRepo) -> None:
@@ -227,7 +233,7 @@ def test_dagster_sees_the_set_as_fresh_and_as_built_from_each_other(fresh: Dagst
 
     version = {name: (event.tags or {})[event_log.DATA_VERSION_TAG] for name, event in events.items()}
     for registry_id in sealed(fresh):
-        tags, upstreams = events[registry_id].tags or {}, REGISTRIES[registry_id].depends_on
+        tags, upstreams = events[registry_id].tags or {}, SHIPPED.registries[registry_id].depends_on
         input_versions = {name: tags[f"dagster/input_data_version/{name}"] for name in upstreams}
         assert input_versions == {name: version[name] for name in upstreams}
 

@@ -109,7 +109,7 @@ def test_one_partition_is_one_folder_with_its_figures_as_numbers(past: DagsterRe
     assert page["as_of_utc"] == "2026-02-12T23:59:59Z"
     drift = json.loads((past.repository.publish_root / page["run_id"] / "DRIFT_SIGNALS_v0_1.json").read_bytes())
     assert page["canon_tree_hash"] == drift["canon_tree_hash"]
-    assert verdicts_of(result, DAILY) == dict.fromkeys(catalog.spec_of(DAILY).check_names, True)
+    assert verdicts_of(result, DAILY) == dict.fromkeys(catalog.SHIPPED.spec_of(DAILY).check_names, True)
 
 
 def test_each_partition_of_a_run_has_its_own_folder_and_page(past: DagsterRepo) -> None:
@@ -124,7 +124,7 @@ def test_each_partition_of_a_run_has_its_own_folder_and_page(past: DagsterRepo) 
     assert shown["2026-01-20"]["threshold_drift"] == 1
     assert len({page["content_sha256"] for page in shown.values()}) > 3
     checks = {e.check_name: e.metadata["folders"].value for e in result.get_asset_check_evaluations()}
-    assert checks == dict.fromkeys(catalog.spec_of(DAILY).check_names, 35)
+    assert checks == dict.fromkeys(catalog.SHIPPED.spec_of(DAILY).check_names, 35)
 
 
 def test_partitions_that_are_built_again_name_the_existing_folders_unless_forced(past: DagsterRepo) -> None:
@@ -164,7 +164,7 @@ def test_each_day_has_the_data_version_of_its_content_and_the_code_version(past:
     tags = {str(event.partition): event.tags or {} for event in read_events(past)}
     assert {day: tag[event_log.DATA_VERSION_TAG] for day, tag in tags.items()} == hashes
     assert len(set(hashes.values())) > 1
-    assert {tag[event_log.CODE_VERSION_TAG] for tag in tags.values()} == {code_version(catalog.spec_of(DAILY))}
+    assert {tag[event_log.CODE_VERSION_TAG] for tag in tags.values()} == {code_version(catalog.SHIPPED.spec_of(DAILY))}
 
 
 @pytest.mark.process
@@ -279,7 +279,9 @@ def test_without_a_first_day_the_asset_has_no_partition_and_says_why(
         assert "history_start is not set" in str(text)
         assert "set history_start in registry-pipeline.toml, then reload the code location" in str(text)
     checks = definitions.resolve_asset_graph().asset_check_keys
-    assert {key.name for key in checks if key.asset_key == AssetKey(DAILY)} == set(catalog.spec_of(DAILY).check_names)
+    assert {key.name for key in checks if key.asset_key == AssetKey(DAILY)} == set(
+        catalog.SHIPPED.spec_of(DAILY).check_names
+    )
     assert "CONFIG_HISTORY_START" in (definitions.resolve_job_def(DAILY_JOB).description or "")
 
 
@@ -287,7 +289,7 @@ def test_without_a_first_day_the_job_checks_nothing_and_says_so(fresh: DagsterRe
     result = fresh.execute(DAILY_JOB)
 
     checks = checks_of(result, DAILY)
-    assert set(checks) == set(catalog.spec_of(DAILY).check_names)
+    assert set(checks) == set(catalog.SHIPPED.spec_of(DAILY).check_names)
     assert {check.passed for check in checks.values()} == {False}
     assert {check.description for check in checks.values()} == {"the asset has no sealed run: nothing was checked"}
 

@@ -15,7 +15,7 @@ from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import DagsterRepo, checks_of
 from registry_pipeline_tests.defs.days import FORCE, pages, span
 
-NAMES = catalog.spec_of(DAILY).check_names
+NAMES = catalog.SHIPPED.spec_of(DAILY).check_names
 
 
 @pytest.fixture

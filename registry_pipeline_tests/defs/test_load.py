@@ -35,6 +35,7 @@ from registry_pipeline.pipeline import steps
 from registry_pipeline.pipeline import verify as pipeline_verify
 from registry_pipeline.pointers import activation as pointers_activation
 from registry_pipeline.pointers import find_runs
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline_tests.defs.conftest import (
     CHECK_NAMES,
     REGISTRIES,
@@ -120,7 +121,7 @@ def test_runs_sealed_by_a_partly_failed_rebuild_stay_sealed_and_inactive(activat
     kept = {active[name].run_id for name in (*CAPTURES, *OWN_TABLES)}
     assert activated.folders() - before == set(sealed.values()) - kept
     found = [find_runs.find_run(activated.repository, run_id) for run_id in sealed.values()]
-    assert all(checked.verdict.passed for checked in pipeline_verify.check_runs(found))
+    assert all(checked.verdict.passed for checked in pipeline_verify.check_runs(found, None))
     assert set(activated.asked_for()) == {"governance_scorecard"}  # which rests on nothing
     assert activated.active() == active
 
@@ -177,18 +178,20 @@ def test_a_passed_check_counts_only_for_its_storage_id_and_root_hash(
     first = newest(rebuilt, "drift_signals")
     assert first.sealed is not None
     root = first.sealed.ref.manifest_sha256
-    assert CheckResults(rebuilt.instance).find_missing_or_failed(first) == {}
+    assert CheckResults(rebuilt.instance, SHIPPED).find_missing_or_failed(first) == {}
 
     again = repeat(rebuilt, first)
 
     unjudged = dict.fromkeys(CHECK_NAMES, "has no result")
-    assert CheckResults(rebuilt.instance).find_missing_or_failed(again) == unjudged, "the checks judged the older one"
+    assert CheckResults(rebuilt.instance, SHIPPED).find_missing_or_failed(again) == unjudged, (
+        "the checks judged the older one"
+    )
     record_check(rebuilt, again, storage_id=again.storage_id, root="0" * 64)
-    assert CheckResults(rebuilt.instance).find_missing_or_failed(again) == unjudged, "another root"
+    assert CheckResults(rebuilt.instance, SHIPPED).find_missing_or_failed(again) == unjudged, "another root"
     record_check(rebuilt, again, storage_id=first.storage_id, root=root)
-    assert CheckResults(rebuilt.instance).find_missing_or_failed(again) == unjudged, "another materialization"
+    assert CheckResults(rebuilt.instance, SHIPPED).find_missing_or_failed(again) == unjudged, "another materialization"
     record_check(rebuilt, again, storage_id=again.storage_id, root=root)
-    assert CheckResults(rebuilt.instance).find_missing_or_failed(again) == {}
+    assert CheckResults(rebuilt.instance, SHIPPED).find_missing_or_failed(again) == {}
 
 
 # Two overlapping rebuilds.

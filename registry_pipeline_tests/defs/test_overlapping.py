@@ -30,7 +30,7 @@ def interrupt_sealing(monkeypatch: pytest.MonkeyPatch, other: Callable[[], None]
     left = [other] * times
 
     def interrupted(*arguments: object, **options: object) -> SealedRun:
-        if arguments[2] is catalog.spec_of(DELTA_LOG) and left:
+        if arguments[2] is catalog.SHIPPED.spec_of(DELTA_LOG) and left:
             left.pop()()
         return real(*arguments, **options)  # type: ignore[arg-type]  # as it was called
 

@@ -11,7 +11,7 @@ from dagster._core.test_utils import create_run_for_test
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.event_log import CheckResults
 from registry_pipeline.defs.proposal import CLOSURE_TAG, REFUSED_AT_TAG, REFUSED_RUNS_TAG, REFUSED_TAG, TRIES
-from registry_pipeline.defs.sensors import daily_rebuild_schedule
+from registry_pipeline.defs.sensors import make_daily_schedule, make_rebuild_job
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.pipeline import rebuild
 from registry_pipeline.pointers import find_runs
@@ -19,6 +19,7 @@ from registry_pipeline.pointers import rollback as pointers_rollback
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.registries.base import seal_build
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Activation
 from registry_pipeline_tests.defs.conftest import CHECK_NAMES, REGISTRIES, DagsterRepo, page_of, verdicts_of
@@ -41,7 +42,7 @@ def test_the_newest_verdict_on_a_materialization_counts(rebuilt: DagsterRepo) ->
 
     record_check(rebuilt, made, storage_id=made.storage_id, root=made.sealed.ref.manifest_sha256, passed=False)
 
-    assert CheckResults(rebuilt.instance).find_missing_or_failed(made) == dict.fromkeys(CHECK_NAMES, "failed")
+    assert CheckResults(rebuilt.instance, SHIPPED).find_missing_or_failed(made) == dict.fromkeys(CHECK_NAMES, "failed")
     assert "drift_signals" not in rebuilt.asked_for()
 
 
@@ -57,7 +58,9 @@ def test_a_check_that_was_planned_and_never_ran_is_no_verdict(
 
     assert result.asset_materializations_for_node("run_registry")
     assert verdicts_of(result, "run_registry") == {}
-    assert CheckResults(activated.instance).find_missing_or_failed(newest(activated, "run_registry")) == UNJUDGED
+    assert (
+        CheckResults(activated.instance, SHIPPED).find_missing_or_failed(newest(activated, "run_registry")) == UNJUDGED
+    )
     assert "check seal has no result" in activated.skipped()
 
 
@@ -133,8 +136,9 @@ def test_what_starts_by_itself_is_on_only_if_the_start_of_dagster_says_so(
 
 
 def test_the_daily_rebuild_is_off_until_somebody_switches_it_on() -> None:
-    assert daily_rebuild_schedule.default_status is DefaultScheduleStatus.STOPPED
-    assert daily_rebuild_schedule.execution_timezone == "UTC"
+    daily_schedule = make_daily_schedule(make_rebuild_job(SHIPPED))
+    assert daily_schedule.default_status is DefaultScheduleStatus.STOPPED
+    assert daily_schedule.execution_timezone == "UTC"
 
 
 def test_an_unreadable_repository_is_reported_without_a_crash(rebuilt: DagsterRepo) -> None:

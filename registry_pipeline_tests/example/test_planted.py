@@ -19,7 +19,7 @@ from registry_pipeline.git.tree import WorkingTree
 from registry_pipeline.pipeline.init import LAYER_OPERATIONS
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.reader import SourceContext
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.example.conftest import Written
@@ -147,7 +147,9 @@ def test_one_flipped_byte_in_a_valid_folder_is_found(tmp_path: Path, written: Wr
 
 def test_every_captured_registry_has_a_source_that_can_be_captured(written: Written) -> None:
     repository = load_repository(written.root)
-    captured = {name: row for name, row in REGISTRIES.items() if row.kind == "captured" and row.reader is not None}
+    captured = {
+        name: row for name, row in SHIPPED.registries.items() if row.kind == "captured" and row.reader is not None
+    }
 
     gathered = {
         name: row.reader(repository, SourceContext()) for name, row in captured.items() if row.reader is not None

@@ -12,7 +12,7 @@ import pytest
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.pipeline.rebuild import RebuildResult, rebuild
 from registry_pipeline.registries.base.seal_build import BuildRun, start_build_run
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline_tests.copies import add_run_folder, copied_repository, flip_byte
 
@@ -68,7 +68,7 @@ class World:
 
 def all_active(outcome: RebuildResult) -> bool:
     """Return whether every built registry that can be active is active: moved now, or unchanged."""
-    rows = [row for row in outcome.built if REGISTRIES[row.registry_id].pointer]
+    rows = [row for row in outcome.built if SHIPPED.registries[row.registry_id].pointer]
     return bool(rows) and all(row.activated or row.reused for row in rows)
 
 

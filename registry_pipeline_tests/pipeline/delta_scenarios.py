@@ -23,7 +23,7 @@ from registry_pipeline.pointers import rollback as pointers_rollback
 from registry_pipeline.pointers.find_runs import find_run
 from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEdge, parse_delta_log
 from registry_pipeline.registries.base.seal_build import BuildRun, start_build_run
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.reference import SealedRef, empty_pointer_file, pointer_file_bytes
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun
@@ -31,7 +31,7 @@ from registry_pipeline_tests.copies import flip_byte, make_removable
 from registry_pipeline_tests.sealed_folders import RUNS, seal_plainly
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SPEC = spec_of(DELTA_LOG)
+SPEC = SHIPPED.spec_of(DELTA_LOG)
 
 
 @dataclass

@@ -59,7 +59,7 @@ def check_lineage(scenario: Mapping[str, Any], root: Path) -> dict[str, Any]:
         folders.happen(*happening)
     repository = load_repository(root)
     runs = [find_run(repository, run_id) for run_id in scenario["begin"]]
-    lineage = verify_inputs(repository, runs, list(check_runs(runs)))
+    lineage = verify_inputs(repository, runs, list(check_runs(runs, None)))
     return {
         "walked": lineage.walked,
         "findings": [{"code": finding.code, "path": finding.path} for finding in lineage.findings],

@@ -14,7 +14,7 @@ from registry_pipeline.pipeline.inspect import inspect
 from registry_pipeline.pointers.activation import activate
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.sealed_input import read_active_run
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.sealed_run import Refusal, SealedRun, Verdict
 from registry_pipeline.values import replace
@@ -158,7 +158,7 @@ def test_a_verdict_on_another_content_is_refused(built: World) -> None:
 
 
 def test_what_is_active_already_moves_nothing_and_seals_nothing(built: World) -> None:
-    run = read_active_run(built.repository, spec_of("drift_signals"))
+    run = read_active_run(built.repository, SHIPPED.spec_of("drift_signals"))
     assert run is not None
     before = built.names()
 

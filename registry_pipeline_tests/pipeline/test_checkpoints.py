@@ -73,7 +73,7 @@ def test_the_change_that_makes_three_records_is_followed_by_a_checkpoint(built: 
 def test_a_checkpoint_passes_every_check_of_its_registry(built: World) -> None:
     built.build(minutes=30)
     found = find_run_at(built.root / read_chain_state(built.repository).records[-1].path)
-    (checked,) = check_runs([found])
+    (checked,) = check_runs([found], None)
 
     assert actions(read_chain_state(built.repository))[-1] == "checkpoint"
     assert (checked.verdict.verdict, checked.verdict.findings) == ("pass", ())

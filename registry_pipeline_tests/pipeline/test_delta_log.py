@@ -14,7 +14,7 @@ from registry_pipeline.pipeline.rebuild import BuiltRow, rebuild
 from registry_pipeline.pipeline.steps import build, keep_unchanged, seal
 from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEdge, parse_delta_log
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.catalog import BUILD_ORDER, REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.envelope_file import read_entries_for_root, read_stated_root
 from registry_pipeline.runs.manifest import build_manifest, make_entry
@@ -25,7 +25,7 @@ from registry_pipeline_tests.captured_sources import INDEX
 from registry_pipeline_tests.pipeline.conftest import World
 from registry_pipeline_tests.pipeline.delta_scenarios import Scenario
 
-SPEC = REGISTRIES[DELTA_LOG]
+SPEC = SHIPPED.registries[DELTA_LOG]
 
 
 def log_row(world: World, minutes: int, *registries: str, force: bool = False) -> BuiltRow:
@@ -55,20 +55,22 @@ def scenario(tmp_path: Path) -> Scenario:
 
 
 def test_it_is_built_after_every_eligible_registry() -> None:
-    assert BUILD_ORDER[-1] is SPEC
-    assert set(SPEC.after) == {row.registry_id for row in BUILD_ORDER if row.delta}
-    assert spec_of("run_registry") in BUILD_ORDER[:-1]
+    assert SHIPPED.build_order[-1] is SPEC
+    assert set(SPEC.after) == {row.registry_id for row in SHIPPED.build_order if row.delta}
+    assert SHIPPED.spec_of("run_registry") in SHIPPED.build_order[:-1]
 
 
 def test_every_row_that_is_not_logged_says_why() -> None:
-    for name, row in REGISTRIES.items():
+    for name, row in SHIPPED.registries.items():
         assert row.delta or row.excluded_because, name
 
 
 def test_it_sees_the_folders_of_its_own_build_run(world: World) -> None:
     outcome = world.build()
 
-    made = {row.run.ref.run_id for row in outcome.built if row.run is not None and REGISTRIES[row.registry_id].delta}
+    made = {
+        row.run.ref.run_id for row in outcome.built if row.run is not None and SHIPPED.registries[row.registry_id].delta
+    }
     log = sealed(outcome.built[-1])
     assert made <= {edge.to_ref.run_id for edge in edges(world, log)}
     assert not outcome.built[-1].activated
@@ -131,13 +133,17 @@ def test_the_envelope_names_covered_skipped_and_excluded_registries_with_reasons
     document = envelope(world, log)
     rows = {row["registry_id"]: row for row in document["coverage"]["registries"]}
     counts = Counter(edge.registry_id for edge in edges(world, log))
-    assert list(rows) == list(REGISTRIES)
+    assert list(rows) == list(SHIPPED.registries)
     assert document["coverage"]["records"] == counts.total()
     assert {name: row["records"] for name, row in rows.items() if row["records"]} == dict(counts)
     assert rows["run_registry"]["state"] == "covered"
     for name, row in rows.items():
-        assert (row["state"] == "excluded") == (not REGISTRIES[name].delta)
-        reasons = {"covered": None, "skipped": "no sealed snapshot", "excluded": REGISTRIES[name].excluded_because}
+        assert (row["state"] == "excluded") == (not SHIPPED.registries[name].delta)
+        reasons = {
+            "covered": None,
+            "skipped": "no sealed snapshot",
+            "excluded": SHIPPED.registries[name].excluded_because,
+        }
         assert row["reason"] == reasons[row["state"]]
     assert document["operation_id"] == "OP-QA11"
     assert check_value("RUN_ENVELOPE_v0_1.schema.json", document) == []

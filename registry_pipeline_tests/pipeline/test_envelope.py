@@ -14,7 +14,7 @@ from registry_pipeline.pipeline.inspect import inspect
 from registry_pipeline.pipeline.verify import check_runs
 from registry_pipeline.pointers.find_runs import list_active_runs
 from registry_pipeline.registries.base.seal_build import BuildRun, make_run_json
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.envelope import CaptureCheck, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.reference import RunId
@@ -30,7 +30,7 @@ KEYS = [
     *("source_operation_id", "coverage", "comparison"),
 ]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SPEC = replace(spec_of("registry_delta_log"), operation_id="OP-QA07", source_operation_id="OP-A01")
+SPEC = replace(SHIPPED.spec_of("registry_delta_log"), operation_id="OP-QA07", source_operation_id="OP-A01")
 PARTS: dict[str, Any] = {
     "repository_id": "shop-harbour",
     "run": BuildRun(NOON, GitState("a" * 40, "clean"), "d"),
@@ -93,11 +93,11 @@ def test_every_run_that_is_sealed_has_the_id_between_the_tree_and_the_instant(wo
         assert keys[7:10] == ["working_tree_state", "repository_id", "as_of_utc"]
         tags.add(name.split("__")[2])
     assert tags >= {"pointer_activation", "system_health_render", "run_registry_build", "registry_delta_log_build"}
-    assert all(checked.verdict.passed for checked in check_runs(list_active_runs(world.repository)))
+    assert all(checked.verdict.passed for checked in check_runs(list_active_runs(world.repository), None))
 
 
 def test_a_repository_without_an_id_seals_runs_as_it_always_did(built: World) -> None:
-    active = [built.active(name) for name in REGISTRIES if read_pointers(built.repository).active(name)]
+    active = [built.active(name) for name in SHIPPED.registries if read_pointers(built.repository).active(name)]
 
     assert active
     for run_id in active:

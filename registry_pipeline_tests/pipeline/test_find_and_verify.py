@@ -41,4 +41,4 @@ def test_a_name_of_no_run_or_of_several_runs_is_reported(built: World, word: str
 def test_two_processes_give_the_same_verdicts_as_one(built: World) -> None:
     runs = list_all_runs(built.repository)
 
-    assert list(check_runs(runs, jobs=2)) == list(check_runs(runs))
+    assert list(check_runs(runs, None, jobs=2)) == list(check_runs(runs, None))

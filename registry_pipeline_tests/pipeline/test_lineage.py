@@ -13,7 +13,7 @@ def test_every_run_of_two_builds_has_valid_inputs(built: World) -> None:
     built.build(minutes=1)
     runs = find_runs.list_all_runs(built.repository)
 
-    checked_runs = list(pipeline_verify.check_runs(runs))
+    checked_runs = list(pipeline_verify.check_runs(runs, None))
 
     lineage = pipeline_verify.verify_inputs(built.repository, runs, checked_runs)
 
@@ -24,7 +24,7 @@ def test_every_run_of_two_builds_has_valid_inputs(built: World) -> None:
 
 def test_only_runs_that_are_not_verified_yet_are_read(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = find_runs.list_all_runs(built.repository)
-    checked_runs = list(pipeline_verify.check_runs(runs))
+    checked_runs = list(pipeline_verify.check_runs(runs, None))
     monkeypatch.setattr("registry_pipeline.pipeline.verify.verify_folder", None)
 
     assert pipeline_verify.verify_inputs(built.repository, runs, checked_runs).findings == ()

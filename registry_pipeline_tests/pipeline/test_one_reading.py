@@ -15,7 +15,7 @@ from registry_pipeline.pointers import state, transaction
 from registry_pipeline.pointers.state import create_intent, read_chain_state, read_pointer_state
 from registry_pipeline.registries import validation
 from registry_pipeline.registries.base import sealed_input
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.validation import validate, verify_with_artifacts
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder
@@ -43,7 +43,7 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, name: str, *modules: Any) -> Co
 def test_a_build_verifies_an_unchanged_run_once_and_once_each_for_the_activation_and_the_report(
     built: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {name: built.active(name) for name, spec in REGISTRIES.items() if spec.kind == "captured"}
+    before = {name: built.active(name) for name, spec in SHIPPED.registries.items() if spec.kind == "captured"}
     calls = count_calls(monkeypatch, "verify_folder", pointer_file, validation, state)
 
     outcome = built.build(minutes=10)
@@ -68,7 +68,7 @@ def test_a_second_build_reads_the_chain_before_and_after_its_activation_and_unde
 def test_a_new_run_that_is_altered_before_its_validation_fails_it(world: World, registry_id: str) -> None:
     def alter(step: str, name: str) -> None:
         if (step, name) == ("validate", registry_id):
-            (folder,) = world.runs.glob(f"2026-03-01__120000__{spec_of(registry_id).tag}")
+            (folder,) = world.runs.glob(f"2026-03-01__120000__{SHIPPED.spec_of(registry_id).tag}")
             flip_byte(folder / "run.json")
 
     outcome = build_with(world, alter)
@@ -156,23 +156,27 @@ def test_a_wrong_guess_of_the_artifacts_changes_no_report(
 ) -> None:
     repository, ref = active_entries
     folder = run_folder(repository, ref)
-    right = sealed_input.read_sealed_report(repository, REGISTRIES[ENTRIES], ref)
-    right_again = verify_with_artifacts(folder, ref.path, ENTRIES)
+    right = sealed_input.read_sealed_report(repository, SHIPPED.registries[ENTRIES], ref)
+    right_again = verify_with_artifacts(folder, ref.path, SHIPPED.registries, ENTRIES)
 
     for module in (sealed_input, validation):
         monkeypatch.setattr(module, "list_likely_artifacts", lambda _spec, _folder: set(guess))
 
     assert right.kept
-    assert sealed_input.read_sealed_report(repository, REGISTRIES[ENTRIES], ref) == right
-    again = verify_with_artifacts(folder, ref.path, ENTRIES)
+    assert sealed_input.read_sealed_report(repository, SHIPPED.registries[ENTRIES], ref) == right
+    again = verify_with_artifacts(folder, ref.path, SHIPPED.registries, ENTRIES)
     assert right_again.kept.items() <= again.kept.items()
-    assert replace(again, kept=right_again.kept) == right_again == verify_with_artifacts(folder, ref.path)
+    assert (
+        replace(again, kept=right_again.kept)
+        == right_again
+        == verify_with_artifacts(folder, ref.path, SHIPPED.registries)
+    )
 
 
 def test_a_reused_run_has_the_verdict_of_a_verification_of_its_own(built: World) -> None:
     build = replace(built.repository, memo={})
     for registry_id, ref in read_pointers(build).active_refs().items():
-        spec = spec_of(registry_id)
+        spec = SHIPPED.spec_of(registry_id)
         sealed = sealed_input.make_sealed_run(registry_id, ref, sealed_input.read_sealed_report(build, spec, ref))
 
         assert validate(build, sealed) == validate(built.repository, sealed)
@@ -180,7 +184,7 @@ def test_a_reused_run_has_the_verdict_of_a_verification_of_its_own(built: World)
 
 def test_a_run_that_is_new_is_verified_whatever_the_build_knows(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
     build = replace(built.repository, memo={})
-    run = sealed_input.read_active_run(build, spec_of(ENTRIES))
+    run = sealed_input.read_active_run(build, SHIPPED.spec_of(ENTRIES))
     assert run is not None
     calls = count_calls(monkeypatch, "verify_folder", validation)
 

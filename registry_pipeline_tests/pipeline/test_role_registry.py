@@ -22,7 +22,7 @@ from registry_pipeline.pointers.activation import activate
 from registry_pipeline.pointers.rollback import rollback, select_rollback
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.values import CapturedInputs
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.roles.check import build_role_registry
 from registry_pipeline.registries.roles.diagnostics import STORE_NAME, read_diagnostics, read_events
 from registry_pipeline.registries.roles.service import RolesCheckOptions, check_roles
@@ -224,7 +224,7 @@ def test_the_first_build_of_a_repository_that_compares_with_its_active_snapshot_
 
 def seal_without_record(world: World, minutes: int = 0) -> SealedRun:
     """Seal the pack as a version did that recorded no comparison."""
-    run, spec = world.run(minutes), spec_of(ROLE_REGISTRY)
+    run, spec = world.run(minutes), SHIPPED.spec_of(ROLE_REGISTRY)
     built = steps.build(world.repository, run, spec, {})
     assert isinstance(built, Built)
     return seal(world.repository, run, spec, replace(built, check=None))
@@ -283,7 +283,7 @@ def test_going_back_is_not_refused_for_what_was_published_since(studio: World) -
 def test_what_is_found_in_a_dagster_run_names_it(studio: World) -> None:
     commit(studio.root, {PACK: DRIFTED})
     run = studio.run(dagster_run_id="d" * 8)
-    spec = spec_of(ROLE_REGISTRY)
+    spec = SHIPPED.spec_of(ROLE_REGISTRY)
     built = steps.build(studio.repository, run, spec, {})
     assert isinstance(built, Built)
 
@@ -312,7 +312,7 @@ def test_a_document_that_does_not_match_its_pack_fails(studio: World) -> None:
         document["contracts"][0]["surface_sha256"] = "0" * 64
         return replace(made, files={**made.files, ROLE_ARTIFACT: json_document(document)})
 
-    spec = replace(spec_of(ROLE_REGISTRY), builder=lying)
+    spec = replace(SHIPPED.spec_of(ROLE_REGISTRY), builder=lying)
     built = steps.build(studio.repository, studio.run(), spec, {})
     assert isinstance(built, Built)
 
@@ -326,7 +326,7 @@ def test_a_folder_without_a_pack_cannot_be_checked_and_fails(studio: World) -> N
         made = build_role_registry(inputs, context)
         return replace(made, files={ROLE_ARTIFACT: made.files[ROLE_ARTIFACT]})
 
-    spec = replace(spec_of(ROLE_REGISTRY), builder=forgetful)
+    spec = replace(SHIPPED.spec_of(ROLE_REGISTRY), builder=forgetful)
     built = steps.build(studio.repository, studio.run(), spec, {})
     assert isinstance(built, Built)
 
@@ -341,7 +341,7 @@ def test_a_pack_of_which_no_role_can_be_read_makes_no_snapshot(studio: World, te
     active = studio.active(ROLE_REGISTRY)
     write(studio.root, {PACK: text})
 
-    built = steps.build(studio.repository, studio.run(1), spec_of(ROLE_REGISTRY), {})
+    built = steps.build(studio.repository, studio.run(1), SHIPPED.spec_of(ROLE_REGISTRY), {})
 
     assert isinstance(built, NotBuilt)
     assert [found.code for found in built.findings] == ["CAPTURE_MALFORMED"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.sealed_input import read_active_run
-from registry_pipeline.registries.catalog import REGISTRIES, spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline_tests.pipeline.conftest import World
 
@@ -60,10 +60,10 @@ def test_the_registries_that_it_calls_sealed_are_those_that_sha256sum_accepts(wo
 
     pointers = json.loads(world.repository.pointer_path.read_bytes())["pointers"]
     active = {p["registry_id"]: p["active_ref"]["run_id"] for p in pointers if p["active_ref_known"] is True}
-    newest = {name: sorted(world.runs.glob(f"*__{spec.tag}")) for name, spec in REGISTRIES.items() if spec.tag}
+    newest = {name: sorted(world.runs.glob(f"*__{spec.tag}")) for name, spec in SHIPPED.registries.items() if spec.tag}
     sealed = [
         name
-        for name in REGISTRIES
+        for name in SHIPPED.registries
         if (run := active.get(name) or (newest.get(name) and newest[name][-1].name))
         and subprocess.run(
             ["sha256sum", "-c", "--status", "MANIFEST.sha256"], cwd=world.runs / run, check=False
@@ -71,9 +71,9 @@ def test_the_registries_that_it_calls_sealed_are_those_that_sha256sum_accepts(wo
         == 0
     ]
     assert registries["sealed"] == len(sealed)
-    assert (registries["total"], registries["pointer_known"]) == (len(REGISTRIES), len(active))
+    assert (registries["total"], registries["pointer_known"]) == (len(SHIPPED.registries), len(active))
     assert {row["registry_id"] for row in registries["unknown"]} == {
-        name for name, spec in REGISTRIES.items() if spec.pointer and name not in active
+        name for name, spec in SHIPPED.registries.items() if spec.pointer and name not in active
     }
 
 
@@ -94,7 +94,7 @@ def test_the_counted_runs_are_recorded_as_previous(built: World) -> None:
 
     built.build("governance_scorecard", minutes=1)
 
-    sealed = read_active_run(built.repository, spec_of("governance_scorecard"))
+    sealed = read_active_run(built.repository, SHIPPED.spec_of("governance_scorecard"))
     assert sealed is not None
     assert sealed.inputs.upstream() == {}
     assert {i.registry_id: i.ref for i in sealed.inputs.registries} == {

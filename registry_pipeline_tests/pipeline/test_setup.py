@@ -208,7 +208,7 @@ def test_the_example_has_the_id_of_its_seed(tmp_path: Path) -> None:
 def test_verifying_the_example_finds_what_was_planted_and_nothing_else(tmp_path: Path) -> None:
     made = make_example(tmp_path / "example", NOON)
 
-    verdicts = [checked.verdict for checked in check_runs(list_all_runs(made.repository))]
+    verdicts = [checked.verdict for checked in check_runs(list_all_runs(made.repository), None)]
 
     found = {(v.path, v.verdict, tuple(sorted((f.code, f.path) for f in v.findings))) for v in verdicts if v.findings}
     assert found == {(p.path, p.verdict, p.findings) for p in made.planted}

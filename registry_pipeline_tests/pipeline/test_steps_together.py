@@ -16,15 +16,14 @@ from registry_pipeline.pointers.activation import activate, select_activatable
 from registry_pipeline.pointers.find_runs import list_all_runs
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.catalog import BUILD_ORDER as ROWS
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.sealed_run import Activation, Built, Refusal, SealedRun
 from registry_pipeline_tests.pipeline.conftest import World, all_active
 
-STACK = [row.registry_id for row in ROWS]
-REGISTRIES = {row.registry_id for row in ROWS if row.pointer}
+STACK = [row.registry_id for row in SHIPPED.build_order]
+REGISTRIES = {row.registry_id for row in SHIPPED.build_order if row.pointer}
 
 
 def test_a_first_build_activates_every_registry_with_one_record(world: World) -> None:
@@ -55,7 +54,7 @@ def test_the_report_is_rendered_from_what_is_active(world: World) -> None:
 def test_every_folder_that_a_build_seals_verifies(built: World) -> None:
     ours = [run for run in list_all_runs(built.repository) if run.run_id.startswith("2026-03-01__120000__")]
 
-    verdicts = [checked.verdict for checked in check_runs(ours)]
+    verdicts = [checked.verdict for checked in check_runs(ours, None)]
 
     assert len(verdicts) == len(STACK) + 3  # the report and two records
     assert {verdict.verdict for verdict in verdicts} == {"pass"}
@@ -215,7 +214,7 @@ def test_what_cannot_move_alone_waits_and_the_rest_moves(built: World) -> None:
 
 def test_a_step_that_is_tried_again_finds_its_own_folder(world: World) -> None:
     run = world.run(dagster_run_id="a-dagster-run")
-    spec = spec_of("run_registry")
+    spec = SHIPPED.spec_of("run_registry")
     first = seal(world.repository, run, spec, _built(world, run))
 
     again = seal(world.repository, run, spec, _built(world, run))
@@ -225,7 +224,7 @@ def test_a_step_that_is_tried_again_finds_its_own_folder(world: World) -> None:
 
 def test_a_step_that_is_tried_again_with_other_bytes_takes_the_next_name(world: World) -> None:
     run = world.run(dagster_run_id="a-dagster-run")
-    spec = spec_of("run_registry")
+    spec = SHIPPED.spec_of("run_registry")
     first = seal(world.repository, run, spec, _built(world, run))
     (world.runs / "2026-03-01__000000__new").mkdir()
 
@@ -235,7 +234,7 @@ def test_a_step_that_is_tried_again_with_other_bytes_takes_the_next_name(world: 
 
 
 def _built(world: World, run: BuildRun) -> Built:
-    built = build(world.repository, run, spec_of("run_registry"), {})
+    built = build(world.repository, run, SHIPPED.spec_of("run_registry"), {})
     assert isinstance(built, Built)
     return built
 

@@ -17,7 +17,7 @@ from registry_pipeline.config import load_repository
 from registry_pipeline.pipeline.rebuild import RebuildResult, is_up_to_date, rebuild
 from registry_pipeline.pipeline.steps import add_chain_head
 from registry_pipeline.registries.base import seal_build
-from registry_pipeline.registries.catalog import is_own_run
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.run_registry.build import adds_own_runs_only
 from registry_pipeline.runs.sealed_run import Refusal
 from registry_pipeline_tests.copies import add_run_folder, flip_byte
@@ -221,7 +221,7 @@ def test_only_added_lines_of_own_runs_leave_a_run_registry_the_same(
         root == "runs" and run_id.endswith("_build") for root, run_id in built.keys() - active.keys()
     )
 
-    assert adds_own_runs_only(to_bytes(active), to_bytes(built), partial(is_own_run, "runs")) == expected
+    assert adds_own_runs_only(to_bytes(active), to_bytes(built), partial(SHIPPED.is_own_run, "runs")) == expected
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from registry_pipeline.config import Config, Repository
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers.check_pointers import check_pointers
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.reference import PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import Verdict
@@ -44,7 +44,7 @@ def check_pointer_file(parsed: PointerFile, now: datetime, repository_id: str | 
     return check_pointers(
         parsed,
         repository=Repository(Path("/nowhere"), Config(pointers=POINTERS, repository_id=repository_id)),
-        specs=REGISTRIES,
+        specs=SHIPPED.registries,
         verdict_of=verdict_of,
         inputs_of=inputs_of,
         now=now,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from registry_pipeline.canonical import parse_strict_json, sha256_hex
 from registry_pipeline.registries.base.check_run import find_more_needed_files, find_needed_files
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.values import replace
@@ -26,5 +26,5 @@ def report_of(case: Case) -> SealReport:
         run_json=run_json,
         findings=(),
     )
-    keep = find_needed_files(REGISTRIES) | find_more_needed_files(report, REGISTRIES)
+    keep = find_needed_files(SHIPPED.registries) | find_more_needed_files(report, SHIPPED.registries)
     return replace(report, kept={name: data for name, data in files.items() if name in keep})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from registry_pipeline.pointers.activation import Obstacle, explain_newest_runs
 from registry_pipeline.pointers.plan import ActivationState, Candidate
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import RunVerdict, SealedRun, Verdict
@@ -32,7 +32,7 @@ def explain(
         for name, claim in newest.items()
         if active.get(name) != claim
     }
-    state = ActivationState(active, REGISTRIES, (ROOT,), marked_bad or {}, rolled_back_runs)
+    state = ActivationState(active, SHIPPED.registries, (ROOT,), marked_bad or {}, rolled_back_runs)
     return explain_newest_runs(claims, state, pointers_valid=pointers_valid)
 
 
@@ -100,4 +100,4 @@ def test_nothing_moves_while_the_pointers_are_invalid() -> None:
 def test_a_registry_that_is_never_active_says_so() -> None:
     reason = explain({"system_health_report": run("system_health_report", 2)}, ACTIVE)["system_health_report"]
 
-    assert reason == Obstacle(REGISTRIES["system_health_report"].excluded_because)
+    assert reason == Obstacle(SHIPPED.registries["system_health_report"].excluded_because)

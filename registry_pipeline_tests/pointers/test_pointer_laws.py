@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.pointers.check_pointers import check_pointers
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.pointer_file import parse_pointer_file
 from registry_pipeline.runs.reference import PointerFile
 from registry_pipeline.schema import check_value
@@ -39,7 +39,7 @@ REF = st.fixed_dictionaries(
 )
 ENTRY = st.fixed_dictionaries(
     {
-        "registry_id": mostly(st.sampled_from([*REGISTRIES, "weather"])),
+        "registry_id": mostly(st.sampled_from([*SHIPPED.registries, "weather"])),
         "active_ref": mostly(REF),
         "active_ref_known": mostly(st.sampled_from([True, False, "unknown"])),
         "active_asof_utc": mostly(st.just("2026-03-01T10:00:00Z")),
@@ -56,7 +56,7 @@ def check(parsed: PointerFile) -> None:
     check_pointers(
         parsed,
         repository=Repository(Path("/nowhere"), Config()),
-        specs=REGISTRIES,
+        specs=SHIPPED.registries,
         verdict_of=lambda _: None,
         inputs_of=lambda _: None,
         now=datetime(2026, 3, 1, 12, tzinfo=UTC),

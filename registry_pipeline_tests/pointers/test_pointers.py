@@ -10,7 +10,7 @@ import pytest
 
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.pointers.check_pointers import check_pointers
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.pointer_file import parse_pointer_file
 from registry_pipeline.runs.reference import PointerFile
 from registry_pipeline.schema import check_value
@@ -102,7 +102,7 @@ def test_only_runs_under_a_configured_root_are_verified() -> None:
     check_pointers(
         parsed,
         repository=Repository(Path("/nowhere"), Config(pointers=POINTERS)),
-        specs=REGISTRIES,
+        specs=SHIPPED.registries,
         verdict_of=lambda ref: verified.append(ref.run_id),
         inputs_of=inputs_of,
         now=NOW,

@@ -15,7 +15,7 @@ from registry_pipeline.config import load_repository
 from registry_pipeline.files import read as files_read
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.captured.read import read_fingerprint_index_inputs, read_threshold_packs_inputs
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs.envelope import InputFile
 from registry_pipeline_tests.cases.families import read_capture
 from registry_pipeline_tests.cases.layout import Case, find_good_cases
@@ -25,7 +25,7 @@ DERIVED = "artifacts/derived_validation"
 
 
 def read(root: Path, registry_id: str) -> BuildInputs:
-    reader: Callable[..., BuildInputs] | None = REGISTRIES[registry_id].reader
+    reader: Callable[..., BuildInputs] | None = SHIPPED.registries[registry_id].reader
     assert reader is not None
     return reader(load_repository(root), SourceContext())
 

@@ -13,7 +13,7 @@ from registry_pipeline.config import Repository
 from registry_pipeline.pipeline.steps import build
 from registry_pipeline.registries.base.delta import LOG_FILE, DeltaEdge, Snapshot, parse_delta_log
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.catalog import spec_of
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.delta_log.build import DeltaLogInputs, build_delta_log, check_delta_log
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.manifest import ManifestEntry
@@ -64,7 +64,7 @@ def timeless(edges: Iterable[DeltaEdge]) -> list[DeltaEdge]:
 def test_the_log_is_that_of_the_earlier_tools(answered: Repository) -> None:
     run = BuildRun(NOON, CONTEXT.git)
 
-    built = build(answered, run, spec_of("registry_delta_log"), {})
+    built = build(answered, run, SHIPPED.spec_of("registry_delta_log"), {})
 
     assert isinstance(built, Built)
     assert built.findings == ()

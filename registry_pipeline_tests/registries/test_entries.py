@@ -10,7 +10,7 @@ import pytest
 from registry_pipeline.config import load_repository
 from registry_pipeline.example.sources import read_commit_files
 from registry_pipeline.registries.base.reader import BuildInputs, Previous, SourceContext
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.entries.schemas import FAMILY_OF
 
 INSTANCES = "modules/overview/instance_registry.yaml"
@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def read(root: Path, registry_id: str, *, active: bool = False) -> BuildInputs:
-    reader: Callable[..., BuildInputs] | None = REGISTRIES[registry_id].reader
+    reader: Callable[..., BuildInputs] | None = SHIPPED.registries[registry_id].reader
     assert reader is not None
     previous = {registry_id: Previous("before", {})} if active else {}
     return reader(load_repository(root), SourceContext(previous=previous))

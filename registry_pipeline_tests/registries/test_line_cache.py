@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from registry_pipeline.config import Adapter, Config, Repository
 from registry_pipeline.files.cache_file import write_cache_file
 from registry_pipeline.registries.base.reader import SourceContext
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.run_registry import line_cache, read
 from registry_pipeline.registries.run_registry.build import ARTIFACT, build_run_registry
 from registry_pipeline.registries.run_registry.line_cache import NAME, LineCache
@@ -54,7 +54,7 @@ def build(repository: Repository, seconds_later: int = 60, **context: object) ->
 def build_at(repository: Repository, started: datetime, **context: object) -> bytes:
     gathered = read_run_registry_inputs(
         repository,
-        SourceContext(started=started, specs=REGISTRIES, **context),  # type: ignore[arg-type]  # fields by name
+        SourceContext(started=started, specs=SHIPPED.registries, **context),  # type: ignore[arg-type]  # fields by name
     )
     return build_run_registry(gathered.inputs, CONTEXT).files[ARTIFACT]
 
@@ -150,7 +150,7 @@ def test_a_folder_that_changed_shortly_before_the_build_is_read_again(
 
 
 def test_without_the_time_of_the_build_nothing_is_kept(repository: Repository) -> None:
-    read_run_registry_inputs(repository, SourceContext(specs=REGISTRIES))
+    read_run_registry_inputs(repository, SourceContext(specs=SHIPPED.registries))
 
     assert not cache_file(repository).exists()
 
@@ -160,7 +160,7 @@ def test_a_folder_of_the_same_dagster_run_is_read_and_left_out(repository: Repos
     build(repository)
     started = datetime(2026, 1, 9, tzinfo=UTC)
 
-    context = SourceContext(started=started, exclude_dagster_run="d1", specs=REGISTRIES)
+    context = SourceContext(started=started, exclude_dagster_run="d1", specs=SHIPPED.registries)
     inputs = read_run_registry_inputs(repository, context).inputs
 
     run_ids = [json.loads(line)["run_id"] for line in build_run_registry(inputs, CONTEXT).files[ARTIFACT].splitlines()]

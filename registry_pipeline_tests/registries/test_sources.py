@@ -11,8 +11,8 @@ import pytest
 
 from registry_pipeline.capture_table import WAIVERS_PATH
 from registry_pipeline.config import CONFIG_NAME, Repository, load_repository
-from registry_pipeline.registries.catalog import REGISTRIES
-from registry_pipeline.registries.sources import SOURCES, find_source_paths, read_source
+from registry_pipeline.registries.catalog import SHIPPED
+from registry_pipeline.registries.sources import find_source_paths, list_sources, read_source
 
 REPORTS = "captured.derived_validation_reports"
 FOLDER = "artifacts/derived_validation"
@@ -28,7 +28,7 @@ def repository(tmp_path: Path) -> Repository:
     """A repository outside git with one file or folder for each source."""
     write(tmp_path, ".codex/RUNS/2026-01-01__000000__a_run/run.json")
     config = load_repository(tmp_path).config
-    for name in SOURCES:
+    for name in list_sources(SHIPPED):
         for path in find_source_paths(config, name):
             is_folder = name.startswith("entries.") or path in ("configs/threshold_packs", FOLDER)
             if name != "run_roots":
@@ -37,7 +37,7 @@ def repository(tmp_path: Path) -> Repository:
 
 
 def read_versions(repository: Repository) -> dict[str, str]:
-    return {name: read_source(repository, name).version for name in SOURCES}
+    return {name: read_source(repository, name).version for name in list_sources(SHIPPED)}
 
 
 def changed_by(repository: Repository, change: Callable[[], object]) -> set[str]:
@@ -45,16 +45,16 @@ def changed_by(repository: Repository, change: Callable[[], object]) -> set[str]
     before = read_versions(repository)
     change()
     after = read_versions(repository)
-    return {name for name in SOURCES if before[name] != after[name]}
+    return {name for name in list_sources(SHIPPED) if before[name] != after[name]}
 
 
 def test_every_source_of_a_registry_that_is_built_is_one_but_the_pointers() -> None:
-    stated = {name for spec in REGISTRIES.values() if spec.builder is not None for name in spec.sources}
+    stated = {name for spec in SHIPPED.registries.values() if spec.builder is not None for name in spec.sources}
 
-    assert set(SOURCES) == stated - {"pointers"}
+    assert set(list_sources(SHIPPED)) == stated - {"pointers"}
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES if name not in ("git", "run_roots")])
+@pytest.mark.parametrize("name", [name for name in list_sources(SHIPPED) if name not in ("git", "run_roots")])
 def test_a_changed_byte_changes_the_version_of_its_source(repository: Repository, name: str) -> None:
     path = repository.path(find_source_paths(repository.config, name)[0])
     file = path / "a.json" if path.is_dir() else path
@@ -62,7 +62,7 @@ def test_a_changed_byte_changes_the_version_of_its_source(repository: Repository
     assert name in changed_by(repository, lambda: file.write_text("[]\n"))
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES if name not in ("git", "run_roots")])
+@pytest.mark.parametrize("name", [name for name in list_sources(SHIPPED) if name not in ("git", "run_roots")])
 def test_a_source_that_disappears_is_missing_and_has_another_version(repository: Repository, name: str) -> None:
     before = read_source(repository, name)
     for relative in find_source_paths(repository.config, name):
@@ -116,7 +116,7 @@ def test_a_file_with_that_name_hides_nothing_elsewhere(repository: Repository) -
 def test_schemas_and_waivers_by_which_a_source_is_judged_belong_to_it(repository: Repository) -> None:
     write(repository.root, CONFIG_NAME, '[captured.migration_ledger]\nschema = "schemas/ledger.json"\n')
     configured = load_repository(repository.root)
-    entries = {name for name in SOURCES if name.startswith("entries.")}
+    entries = {name for name in list_sources(SHIPPED) if name.startswith("entries.")}
 
     assert changed_by(configured, lambda: write(configured.root, WAIVERS_PATH)) == {"roles.pack"}
     ledger = {"captured.migration_ledger"}

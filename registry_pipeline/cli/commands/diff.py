@@ -25,6 +25,7 @@ from registry_pipeline.pipeline.diff import (
     find_registry_of_run,
 )
 from registry_pipeline.pointers.find_runs import FoundRun
+from registry_pipeline.registries.catalog import catalog_of
 
 _MAX_LINES: Final = 20
 _MAX_VALUE: Final = 60
@@ -58,7 +59,7 @@ def diff_command(reporter: Reporter, first: str, second: str | None, registry_id
     names = [first] if second is None else [first, second]
     repository = find_repository_for(reporter, names)
     without_own = None if own or repository is None else repository.config.publish_root
-    diff = compare_runs(*_find_runs(repository, names, registry_id), without_own=without_own)
+    diff = compare_runs(catalog_of(repository), *_find_runs(repository, names, registry_id), without_own=without_own)
     reporter.print_result(diff.to_json(), (), lambda page: _print_diff(page, diff))
     return 0
 
@@ -71,7 +72,7 @@ def _find_runs(
     runs: dict[int, FoundRun] = {}
     for index in sorted(range(len(names)), key=lambda index: names[index].startswith(("active", "latest"))):
         runs[index] = find_named_run(repository, names[index], registry_id)
-        registry_id = registry_id or find_registry_of_run(runs[index])
+        registry_id = registry_id or find_registry_of_run(catalog_of(repository), runs[index])
     if len(names) > 1:
         return runs[0], runs[1]
     if repository is None or registry_id is None:

@@ -78,17 +78,17 @@ def _read_words() -> Mapping[str, WordRow]:
 def _find_word(word: str) -> WordRow:
     """Return the row of a word or registry; raise NotFoundError with a similar code or word if it is unknown."""
     from registry_pipeline.findings.words import WordRow  # noqa: PLC0415 - not needed for a code
-    from registry_pipeline.registries.catalog import REGISTRIES  # noqa: PLC0415 - likewise
+    from registry_pipeline.registries.catalog import SHIPPED  # noqa: PLC0415 - likewise
 
     # The verdict of many runs is printed as FAIL.
     words = _read_words()
     row = words.get(word) or words.get(word.lower()) or words.get(word.upper())
     if row is not None:
         return row
-    if word in REGISTRIES:
-        spec = REGISTRIES[word]
+    if word in SHIPPED.registries:
+        spec = SHIPPED.registries[word]
         return WordRow(word, f"a registry ({spec.kind}): {spec.title}", "Registry table")
-    suggestion = did_you_mean(word.upper(), CODES) or did_you_mean(word, [*words, *REGISTRIES])
+    suggestion = did_you_mean(word.upper(), CODES) or did_you_mean(word, [*words, *SHIPPED.registries])
     question = f"did you mean {suggestion}? " if suggestion else ""
     raise NotFoundError(f"there is no code {word}", f"{question}`registry-pipeline explain` lists all codes")
 

@@ -18,6 +18,7 @@ from registry_pipeline.pointers.activation import activate, validate_found_run
 from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollback
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.seal_build import start_build_run
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.sealed_run import Refusal
 
 
@@ -116,6 +117,8 @@ def rollback_command(
         raise click.UsageError("--redo chooses the record itself; leave out ACTIVATION")
     repository = find_repository(reporter.settings.repo)
     chain = read_chain_state(repository)
+    if registry_id is not None:
+        catalog_of(repository).spec_of(registry_id)  # an unknown registry is the better explanation
     finish = partial(print_change, reporter, repository, action="rollback", dry_run=dry_run)
     if has_errors(chain.findings):
         return finish(None, Refusal(chain.findings))

@@ -13,6 +13,7 @@ from registry_pipeline.config import find_repository
 from registry_pipeline.pipeline.recorded_command import CommandRequest, record_command
 from registry_pipeline.pipeline.recorded_run import find_operation, make_run_id
 from registry_pipeline.registries.base.seal_build import start_build_run
+from registry_pipeline.registries.catalog import catalog_of
 
 
 @command(
@@ -41,7 +42,7 @@ def record_run_command(reporter: Reporter, operation_id: str | None, tag: str | 
     """
     repository = find_repository(reporter.settings.repo)
     operation = find_operation(repository, operation_id)
-    run_id = make_run_id(reporter.settings.now, tag, operation_id)
+    run_id = make_run_id(catalog_of(repository), reporter.settings.now, tag, operation_id)
     if operation.warning is not None:
         reporter.note(f"warning: {operation.warning}")
     sys.stdout.flush()

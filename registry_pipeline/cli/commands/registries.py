@@ -9,7 +9,7 @@ from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.registries.base.reader import RegistrySpec
-from registry_pipeline.registries.catalog import REGISTRIES
+from registry_pipeline.registries.catalog import SHIPPED
 
 
 @command(
@@ -22,7 +22,7 @@ def registries_command(reporter: Reporter) -> int:
 
     Shows what each one is, what it depends on, and why some can never be active.
     """
-    rows = [_describe_registry(spec) for spec in REGISTRIES.values()]
+    rows = [_describe_registry(spec) for spec in SHIPPED.registries.values()]
     reporter.print_result({"registries": rows}, (), lambda page: _print_registries(page, rows))
     return 0
 

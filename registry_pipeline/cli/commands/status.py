@@ -24,7 +24,6 @@ from registry_pipeline.config import find_repository
 from registry_pipeline.findings.display import list_some
 from registry_pipeline.pipeline.status import Status, read_status
 from registry_pipeline.pointers.plan import can_be_active
-from registry_pipeline.registries.catalog import REGISTRIES
 from registry_pipeline.registries.system_health.build import SEVERITY, HealthState
 from registry_pipeline.values import asdict
 
@@ -101,7 +100,9 @@ def _print_status(page: Page, status: Status) -> None:
         page.line(f"  {condition.reason}")
     page.line()
     columns = [Column("registry"), Column("seal"), Column("schema"), Column("age", right=True)]
-    page.table([*columns, Column("active run", below=True)], (_format_row(r) for r in status.registries if r["in_use"]))
+    page.table(
+        [*columns, Column("active run", below=True)], (_format_row(status, r) for r in status.registries if r["in_use"])
+    )
     unused = [registry["registry_id"] for registry in status.registries if not registry["in_use"]]
     if unused:
         page.line(f"not in use  {', '.join(unused)}", style="dim")
@@ -112,29 +113,29 @@ def _print_status(page: Page, status: Status) -> None:
     page.findings(status.findings)
 
 
-def _format_row(registry: Mapping[str, Any]) -> list[str]:
+def _format_row(status: Status, registry: Mapping[str, Any]) -> list[str]:
     age = "-" if registry["age_days"] is None else f"{registry['age_days']} d"
     checks = [registry["seal"] or "-", registry["schema"] or "-"]
-    return [registry["registry_id"], *checks, age, _format_active_run(registry)]
+    return [registry["registry_id"], *checks, age, _format_active_run(status, registry)]
 
 
-def _format_active_run(registry: Mapping[str, Any]) -> str:
+def _format_active_run(status: Status, registry: Mapping[str, Any]) -> str:
     """Return the id of the active run, or why there is none; without a pointer also the newest run."""
     if registry["active"] is not None:
         run_id: str = registry["active"]["run_id"]
         return run_id
-    if _can_be_active(registry):
+    if _can_be_active(status, registry):
         return "(nothing is active)"
     reason = "(external)" if registry["kind"] == "external" else "(no pointer)"
     return reason if registry["newest_run_id"] is None else f"{reason} newest {registry['newest_run_id']}"
 
 
-def _can_be_active(registry: Mapping[str, Any]) -> bool:
-    return can_be_active(REGISTRIES[registry["registry_id"]])
+def _can_be_active(status: Status, registry: Mapping[str, Any]) -> bool:
+    return can_be_active(status.catalog.registries[registry["registry_id"]])
 
 
 def _print_newest_inactive(page: Page, status: Status) -> None:
-    inactive = [r for r in status.registries if r["newest_not_active_because"] and _can_be_active(r)]
+    inactive = [r for r in status.registries if r["newest_not_active_because"] and _can_be_active(status, r)]
     if inactive:
         page.line()
         page.line("newest, and not active", style="bold")

@@ -204,7 +204,7 @@ def _check_runs(
     only_seal = request.only is not None
     with draw_progress(reporter, "run folders", len(runs)) as bar:
         processes = request.jobs or os.cpu_count() or 1
-        checked = list(check_runs(runs, jobs=processes, only_seal=only_seal, on_done=bar.set_done))
+        checked = list(check_runs(runs, repository, jobs=processes, only_seal=only_seal, on_done=bar.set_done))
     if repository is None or not request.inputs:
         return checked, None
     with draw_progress(reporter, "recorded inputs") as bar:

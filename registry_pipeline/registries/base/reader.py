@@ -100,6 +100,11 @@ class RegistrySpec:
         return ("seal", "schema", self.rules_check_name)
 
     @property
+    def is_rebuilt(self) -> bool:
+        """Whether a build without names makes it."""
+        return self.builder is not None and not self.partitioned
+
+    @property
     def is_kept_alone(self) -> bool:
         """Whether an unchanged run is kept even if the same build seals others: a capture or a log."""
         return self.kind == "captured" or self.append_only
