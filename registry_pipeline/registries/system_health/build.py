@@ -32,15 +32,18 @@ SEVERITY: Final[tuple[HealthName, ...]] = (
     "RECOVERY_REQUIRED",
 )
 """The health states from best to worst."""
+_BUILD: Final = "registry-pipeline build"
+_SHOW_DRIFT: Final = "registry-pipeline status --all"
 _UNREADABLE_POINTERS: Final = frozenset({"POINTER_SHAPE", "POINTER_DUPLICATE_KEY"})
 
 
 @value_type
 class HealthCondition:
-    """One reason for a health state, in a sentence."""
+    """One reason for a health state, in a sentence, and what to do about it: a command, or advice."""
 
     state: HealthName
     reason: str
+    next_step: str = ""
 
 
 @value_type
@@ -95,41 +98,47 @@ def find_health_state(facts: HealthFacts) -> HealthState:
 def _check_findings(facts: HealthFacts) -> Iterator[HealthCondition]:
     for finding in facts.findings:
         if finding.code == "POINTER_FILE_MISSING":
-            yield HealthCondition("UNKNOWN", finding.message)
+            yield HealthCondition("UNKNOWN", finding.message, finding.hint or "")
         elif finding.severity is Severity.ERROR:
             # While the pointer file or the chain has an error, nothing can be activated, so it must be repaired first.
             needs_recovery = finding.code in _UNREADABLE_POINTERS or family_of(finding) == "chain"
             reason = f"{finding.code} {finding.path}: {finding.message}"
-            yield HealthCondition("RECOVERY_REQUIRED" if needs_recovery else "DEGRADED_BLOCKING", reason)
+            state: HealthName = "RECOVERY_REQUIRED" if needs_recovery else "DEGRADED_BLOCKING"
+            yield HealthCondition(state, reason, finding.hint or "")
     if facts.unknown_pointers:
         names = ", ".join(facts.unknown_pointers)
-        yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known what is active of {names}")
+        yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known what is active of {names}", _BUILD)
 
 
 def _check_drift(facts: HealthFacts) -> Iterator[HealthCondition]:
     drift = facts.system_drift
     # The tree may be dirty now, or may have been when the drift signals were built.
     if facts.working_tree_state == "dirty" or (drift is not None and drift.canon_dirty):
-        yield HealthCondition("DEGRADED_NON_BLOCKING", "the working tree is dirty")
+        yield HealthCondition("DEGRADED_NON_BLOCKING", "the working tree is dirty", "git status")
     if drift is None:
-        yield HealthCondition("UNKNOWN", "no drift_signals are active")
+        yield HealthCondition("UNKNOWN", "no drift_signals are active", _BUILD)
         return
     for version, drifts in (("schema", drift.schema_drift), ("threshold", drift.threshold_drift)):
         if drifts is None and facts.expects_versions:
-            yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known whether the {version} version drifts")
+            reason = f"it is not known whether the {version} version drifts"
+            yield HealthCondition("DEGRADED_NON_BLOCKING", reason, _SHOW_DRIFT)
         elif drifts:
-            yield HealthCondition("DEGRADED_NON_BLOCKING", f"the {version} version drifts")
+            yield HealthCondition("DEGRADED_NON_BLOCKING", f"the {version} version drifts", _SHOW_DRIFT)
 
 
 def _check_operations(facts: HealthFacts) -> Iterator[HealthCondition]:
     # Stale and unobserved operations are listed in the report, but cause no condition.
     counts = facts.operations
     if counts is None:
-        yield HealthCondition("UNKNOWN", "no op_status_table is active")
+        yield HealthCondition("UNKNOWN", "no op_status_table is active", _BUILD)
         return
-    for number, description in ((counts.drifting, "drift"), (counts.coverage_below_c3, "are covered below C3")):
+    for number, description, next_step in (
+        (counts.drifting, "drift", "run them again at the present commit, from a clean working tree"),
+        (counts.coverage_below_c3, "are covered below C3", "enforce more of them, and state it in the coverage matrix"),
+    ):
         if number:
-            yield HealthCondition("DEGRADED_NON_BLOCKING", f"{number} of {counts.total} operations {description}")
+            reason = f"{number} of {counts.total} operations {description}"
+            yield HealthCondition("DEGRADED_NON_BLOCKING", reason, next_step)
 
 
 REPORT: Final = "SYSTEM_HEALTH_REPORT_v0_1.md"
