@@ -61,7 +61,7 @@ def read_health_page(repository: Repository, run: BuildRun, inspection: Inspecti
         registries=tuple(_describe_registries(repository, run, inspection)),
         unused_registries=tuple(sorted(inspection.unused)),
         runs_by_seal={"sealed": sealed, "partial": total - sealed - unsealed, "unsealed": unsealed},
-        days=tuple(_read_days(repository, last)),
+        days=tuple(read_days(repository, last)),
         activations=tuple(
             PageActivation(
                 sealed.ref.run_id,
@@ -154,7 +154,7 @@ def _describe_registries(repository: Repository, run: BuildRun, inspection: Insp
         )
 
 
-def _read_days(repository: Repository, last: date) -> Iterator[PageDay]:
+def read_days(repository: Repository, last: date) -> Iterator[PageDay]:
     """Yield the days of the page whose newest sealed run verifies and is of this repository, the oldest first."""
     spec = catalog_of(repository).spec_of(_DAILY)
     names = list_tagged_entries(
