@@ -27,6 +27,13 @@ help: ## show this list
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# The tests check pages for accessibility with axe-core. npm downloads from the registry that this machine is set to.
+.axe/.ready: requirements/axe-core.sha512
+	@echo "preparing .axe (axe-core, hash checked)"
+	@mkdir -p .axe && cd .axe && npm pack --silent axe-core@4.10.2 > /dev/null && \
+		sha512sum --quiet --check ../requirements/axe-core.sha512 && tar -xzf axe-core-4.10.2.tgz package/axe.min.js
+	@touch $@
+
 demo: .venv/.ready ## make the example repository, run the graph through Dagster, activate, verify
 	@$(BIN)/python tools/demo.py --dir $(DEMO)
 
@@ -96,4 +103,4 @@ lock: .uv/.ready ## pin the versions and hashes of pyproject.toml's dependencies
 	@$(UV) $(COMPILE) requirements/uv.in --output-file requirements/uv.txt
 
 clean: ## remove what make made
-	rm -rf .venv .uv .newest .demo dist
+	rm -rf .venv .uv .newest .axe .demo dist

@@ -34,6 +34,7 @@ from registry_pipeline.config_types import (
 from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.path_pattern import OPERATION_ID, PATH_FIELDS, parse_path_pattern
+from registry_pipeline.stale_limits import StaleLimits, parse_stale_limits
 from registry_pipeline.values import field, value_type
 
 CONFIG_NAME: Final = "registry-pipeline.toml"
@@ -253,7 +254,7 @@ class Config:
     entries: Entries = option_row(Entries(), table(Entries), "the table `[entries]`")
     run_index: RunIndex = option_row(RunIndex(), table(RunIndex), "the table `[run_index]`")
     dagster: DagsterTable = option_row(DagsterTable(), table(DagsterTable), "the table `[dagster]`")
-    stale_days: int = option_row(2, between(0, 1_000_000), "an operation is stale at this age in days; at most 1000000")
+    stale_days: StaleLimits = option_row(StaleLimits(), parse_stale_limits, "the table `[stale_days]`, or only its `default`")
     history_start: date | None = option_row(None, between(date(1970, 1, 1), _LAST_DAY), "first day of the history of drift signals, from 1970-01-01 to 2999-12-31; `init` writes it")
     op_drift: Literal["commit", "paths"] = option_row("commit", choice("commit", "paths"), "how an operation's drift is found; `paths`: only commits that changed its bound executables count")
 

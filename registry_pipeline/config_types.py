@@ -9,7 +9,6 @@ import difflib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date
-from pathlib import PurePosixPath
 from typing import Any, Final, TypeVar
 
 from registry_pipeline.values import MISSING, FieldInfo, field_infos, value_type
@@ -180,12 +179,12 @@ def between(low: Any, high: Any) -> OptionType:
 
 def check_path(path: str) -> str:
     """Return a repository path in its shortest form; raise ValueError if it is absolute, too long or has `..`."""
-    parts = PurePosixPath(path).parts
-    if not path or path.startswith("/") or "\\" in path or "\0" in path or ".." in parts or not parts:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if path.startswith("/") or "\\" in path or "\0" in path or ".." in parts or not parts:
         raise ValueError("must be a relative POSIX path inside the repository")
     if len(path) > _MAX_PATH:
         raise ValueError(f"must have at most {_MAX_PATH} characters")
-    return PurePosixPath(path).as_posix()
+    return "/".join(parts)
 
 
 repo_path: Final = checked_text(check_path)

@@ -39,6 +39,7 @@ from registry_pipeline.config_types import REQUIRED, Option, options_of
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.registries.base.reader import Contracts
 from registry_pipeline.registries.catalog import SHIPPED
+from registry_pipeline.stale_limits import StaleLimits
 from registry_pipeline.values import asdict, fields
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -116,6 +117,7 @@ def configuration_page() -> str:
         "roles.": Roles,
         "entries.": Entries,
         "run_index.": RunIndex,
+        "stale_days.": StaleLimits,
         "dagster.": DagsterTable,
     }
     lines = ["| key | default | meaning |", "|---|---|---|"]

@@ -16,6 +16,7 @@ from dagster import (
     DataVersion,
     Failure,
     MaterializeResult,
+    MetadataValue,
     ResourceParam,
     RetryPolicy,
     asset,
@@ -47,6 +48,7 @@ from registry_pipeline.pointers import activation
 from registry_pipeline.registries import validation
 from registry_pipeline.registries.base import seal_build, sealed_input
 from registry_pipeline.registries.catalog import Catalog, catalog_of
+from registry_pipeline.registries.system_health.page import PAGE
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import PointerFile, SealedRef
 from registry_pipeline.runs.sealed_run import Activation, SealedRun
@@ -248,7 +250,9 @@ def _start_report_run(resource: RepositoryResource, dagster_run_id: str) -> seal
 def _report_metadata(repository: Repository, sealed: SealedRun, now: datetime) -> metadata.Metadata:
     spec = catalog_of(repository).spec_of(REPORT_ASSET)
     kept = sealed_input.read_sealed_report(repository, spec, sealed.ref).kept
-    return metadata.make_sealed_metadata(repository, sealed, now, metadata.make_report_metadata(spec, kept))
+    page = MetadataValue.path(printable(str(repository.path(sealed.ref.path) / PAGE)))
+    content = metadata.make_report_metadata(spec, kept) | {"health_page": page}
+    return metadata.make_sealed_metadata(repository, sealed, now, content)
 
 
 def utc_now() -> datetime:

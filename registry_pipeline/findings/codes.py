@@ -228,6 +228,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("CONFIG_REGISTRY_UNKNOWN", _E, "config", "Registries in use", "`{key}` names {name}, which {detail}", "correct the name; `registry-pipeline registries` lists all of them"),
     ("CONFIG_REGISTRY_INVALID", _E, "config", "Own registries", "{name} describes no registry: {detail}", "correct it; until then this registry and what depends on it are not in the catalog, and nothing is built"),
     ("CONFIG_PACKAGE_INVALID", _E, "config", "Own registries", "the package {name} of `registry_packages` cannot be used: {detail}", "install or correct the package, or remove it from `registry_packages`"),
+    ("CONFIG_STALE_LIMIT_UNUSED", _W, "config", "op_status_table", "`[stale_days.{key}]` has a limit for {name}, but {detail}", "correct the name, or remove the line"),
     ("CONFIG_PUBLISH_ROOT_LINK", _W, "config", "Publishing a run folder", "the path of publish_root ({detail}) contains a symbolic link, so no run can be published there", "replace the link with the folder that it points to, or set publish_root to a folder without links"),
     ("CONFIG_GIT_UNREADABLE", _E, "config", "Working tree state", "the commit and the state of the working tree are unknown: {detail}", "install git, or fix the cause that the message names"),
     ("DIAGNOSTICS_NOT_RECORDED", _I, "diagnostics", "Diagnostics", "{detail}", "the verdict is valid without it; see `registry-pipeline roles diagnostics`"),

@@ -45,6 +45,7 @@ _ROWS: Final = (
     ("exists", "a run of the archive whose folder exists with the same root hash; it was skipped", "Import"),
     # The table and the lines of `build`.
     ("moved", "the registry has a new run, and its pointer was moved to it", "Activation"),
+    ("proposed", "limits for `[stale_days]` that fit how often operations run", "op_status_table"),
     ("unchanged", "the content is that of an earlier run, so no new run was sealed", "Unchanged registries"),
     ("up", "up to date: no registry has changed since its active run, so nothing was sealed", "Unchanged registries"),
     ("dry", "the command printed what it would do, and wrote nothing", "Files that commands write"),

@@ -69,6 +69,8 @@ def list_options(repository: Repository) -> list[OptionValue]:
 
 def _is_set(document: Any, place: Place) -> bool:
     for part in place:
+        if isinstance(document, int):
+            return part == "default"  # `stale_days = 2` is short for a table with this key
         if isinstance(document, dict) and part not in document:
             return False
         document = document[part]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from registry_pipeline.canonical import StrictJsonError, parse_strict_json
+from registry_pipeline.canonical import StrictJsonError, parse_instant, parse_strict_json
 from registry_pipeline.config import CONFIG_NAME, Repository
-from registry_pipeline.errors import NotFoundError
+from registry_pipeline.errors import EvidenceError, NotFoundError
 from registry_pipeline.files.atomic_write import is_temporary, remove_temporary
 from registry_pipeline.files.durable import make_write_error
 from registry_pipeline.files.lock import is_locked
@@ -24,19 +25,24 @@ from registry_pipeline.git.first_parent import read_default_branch
 from registry_pipeline.git.repository import read_ignored_paths, read_text_attributes
 from registry_pipeline.pipeline.growth import Growth, measure_growth
 from registry_pipeline.pipeline.init import list_git_ignores, list_used_run_roots
+from registry_pipeline.pipeline.inspect import Inspection
 from registry_pipeline.pipeline.rebuild import render_after_change
 from registry_pipeline.pipeline.status import inspect_with_git
 from registry_pipeline.pointers.recovery import complete_pending, remove_leftovers, restore_pointer_file, void_records
 from registry_pipeline.pointers.state import intent_path, read_chain_state
 from registry_pipeline.registries.base.drift import make_git_unreadable_finding
 from registry_pipeline.registries.base.seal_build import BuildRun, refuse_linked_publish_root
+from registry_pipeline.registries.base.sealed_input import read_sealed_report
+from registry_pipeline.registries.base.upstream import parse_run_rows
+from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.entries.library import find_content_paths
 from registry_pipeline.registries.entries.schemas import AGENTS_PATH, COORDINATION_PATH, ENTRY_TYPES, SCHEMA_FOLDER
 from registry_pipeline.registries.run_registry.archives import read_archived_runs
 from registry_pipeline.runs.scan import list_run_folder_names
 from registry_pipeline.runs.sealed_run import Refusal
 from registry_pipeline.runs.writer import find_leftovers, quarantine_folder
-from registry_pipeline.values import asdict, value_type
+from registry_pipeline.stale_limits import ProposedLimit, propose_limit
+from registry_pipeline.values import asdict, replace, value_type
 
 _LOG_TAIL: Final = 1 << 20
 
@@ -111,12 +117,14 @@ class Repair:
 
 @value_type
 class DoctorDocument:
-    """What was repaired, what was refused and why, every finding that remains, and how much builds add."""
+    """What was repaired, what was refused and why, what remains, growth, and limits for `[stale_days]`."""
 
     findings: tuple[Finding, ...]
     growth: Growth
     repairs: tuple[Repair, ...] = ()
     refused: tuple[Finding, ...] = ()
+    proposed_limits: tuple[ProposedLimit, ...] = ()
+    default_limit: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `doctor --json`."""
@@ -125,11 +133,12 @@ class DoctorDocument:
             "refused": [finding.to_json() for finding in self.refused],
             "findings": [finding.to_json() for finding in self.findings],
             "growth": self.growth.to_json(),
+            "proposed_limits": [asdict(limit) for limit in self.proposed_limits],
         }
 
 
 def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
-    """Return every finding on pointers, chain, active runs, archives, leftovers and git's rules, and the growth.
+    """Return every finding on pointers, chain, active runs, archives, leftovers and git's rules, growth, and limits.
 
     Raises as `inspect_with_git`.
     """
@@ -148,7 +157,31 @@ def diagnose(repository: Repository, now: datetime) -> DoctorDocument:
         unreadable = make_git_unreadable_finding(error)
         surroundings += [unreadable] if unreadable.code not in {f.code for f in findings} else []
     surroundings += read_archived_runs(repository).findings
-    return DoctorDocument(sorted_findings((*findings, *surroundings)), measure_growth(repository))
+    return DoctorDocument(
+        sorted_findings((*findings, *surroundings)),
+        measure_growth(repository),
+        proposed_limits=tuple(_propose_limits(repository, inspection)),
+        default_limit=repository.config.stale_days.default,
+    )
+
+
+def _propose_limits(repository: Repository, inspection: Inspection) -> Iterator[ProposedLimit]:
+    """Yield a limit for each operation of the active status table that is stale between its usual runs."""
+    snapshot, days = inspection.active.get("run_registry"), defaultdict[str, set[date]](set)
+    if snapshot is None or snapshot.verdict is None:
+        return
+    # A run registry that does not verify is a finding already.
+    with suppress(EvidenceError):
+        spec = catalog_of(repository).spec_of("run_registry")
+        for run in parse_run_rows(read_sealed_report(repository, spec, snapshot.ref).kept[spec.artifact]):
+            created = parse_instant(run.created_utc)
+            if run.operation_id is not None and created is not None:
+                days[run.operation_id].add(created.astimezone(UTC).date())
+    for row in inspection.status_rows or ():
+        name, limits = row["operation_id"], repository.config.stale_days
+        proposed = propose_limit(name, row["option"], days[name], limits)
+        if proposed is not None:
+            yield proposed
 
 
 def _check_line_ends(repository: Repository) -> Iterator[Finding]:
@@ -212,9 +245,8 @@ def repair(repository: Repository, run: BuildRun, options: RepairOptions) -> Doc
     # (3) Leftovers of writers that were killed.
     repairs += _remove_leftovers(repository)
     remaining = diagnose(repository, run.started)
-    return DoctorDocument(
-        sorted_findings((*remaining.findings, *not_rendered)), remaining.growth, tuple(repairs), refused
-    )
+    findings = sorted_findings((*remaining.findings, *not_rendered))
+    return replace(remaining, findings=findings, repairs=tuple(repairs), refused=refused)
 
 
 def _resolve_records(

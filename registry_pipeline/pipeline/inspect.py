@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import Any, Literal
 
-from registry_pipeline.config import Config, Repository
+from registry_pipeline.canonical import parse_utc
+from registry_pipeline.config import CONFIG_NAME, Config, Repository
+from registry_pipeline.findings.codes import family_of, finding
+from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.pipeline.registries_in_use import find_unused_registries
 from registry_pipeline.pointers.chain import ChainState
@@ -162,6 +166,39 @@ def _verify_active_run(
     return report, check_run(report, specs)
 
 
+def describe_active_run(inspection: Inspection, name: str, ref: SealedRef) -> dict[str, Any]:
+    """Return `active` of an entry; actor and reason are those of the last record that activated this run."""
+    pointer = inspection.pointer_file.get(name)
+    # A pointer that is older than the chain has no record.
+    records = reversed(inspection.chain.records)
+    matches = (r.record for r in records if any(move.to_ref == ref for move in r.moves_of(name)))
+    # Of the records before a checkpoint only the last move of each registry is known.
+    move = inspection.chain.facts.last_moves.get(name)
+    entry = next(matches, None) or (move if move is not None and move.to_ref == ref else None)
+    # The pointer file may be edited by hand: print its time only if it is one.
+    activated_utc = None if pointer is None or parse_utc(pointer.asof_utc) is None else pointer.asof_utc
+    return {
+        "run_id": ref.run_id,
+        "run_root": ref.run_root,
+        "manifest_sha256": ref.manifest_sha256,
+        "activated_utc": activated_utc,
+        "actor": None if entry is None else entry.actor or None,
+        "reason": None if entry is None else entry.reason or None,
+    }
+
+
+def find_check_state(snapshot: ActiveSnapshot | None, family: str) -> Literal["pass", "fail", "missing"]:
+    """Return whether the seal or the schema (`family`) of an active run passes, or that its folder is missing."""
+    if snapshot is None or snapshot.verdict is None:
+        return "missing"
+    verdict = snapshot.verdict
+    # Without a seal nothing is proven, so neither seal nor schema passes.
+    failed = verdict.verdict in ("unsealed", "partial") or any(family_of(f) == family for f in verdict.errors())
+    # A valid seal with another root than the pointer names is a failure as well: the run was sealed again.
+    is_other_run = family == "seal" and verdict.root_sha256 != snapshot.ref.manifest_sha256
+    return "fail" if failed or is_other_run else "pass"
+
+
 def _parse_main_artifact(active: Mapping[str, ActiveSnapshot], spec: RegistrySpec) -> Any:
     """Return the parsed main artifact of an active run, or None if no verified run is active."""
     snapshot = active.get(spec.registry_id)
@@ -178,6 +215,24 @@ def summarize_operations(
         return operations, None
     flags = drift_signals["system_drift"]
     return operations, SystemDrift(*(flags[name] for name in ("canon_dirty", "schema_drift", "threshold_drift")))
+
+
+def find_unused_limits(config: Config, rows: Sequence[Mapping[str, Any]] | None) -> tuple[Finding, ...]:
+    """Return a warning for each limit of `[stale_days]` that no operation of a status table can have."""
+    if rows is None:
+        return ()
+    ids, options = {row["operation_id"] for row in rows}, {row["option"] for row in rows}
+    limits = config.stale_days
+    unused = [
+        ("operations", glob, "no operation has that id")
+        for glob in limits.operations
+        if not any(fnmatchcase(name, glob) for name in ids)
+    ]
+    unused += [("options", name, "no operation has that option") for name in limits.options if name not in options]
+    return tuple(
+        finding("CONFIG_STALE_LIMIT_UNUSED", CONFIG_NAME, key=key, name=printable(repr(name)), detail=detail)
+        for key, name, detail in unused
+    )
 
 
 def list_evidence_pathspecs(config: Config) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from registry_pipeline.errors import ConfigError, EvidenceError, HeadMovedError,
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.pipeline.collection import SealedMember, build_collection
+from registry_pipeline.pipeline.health_page import add_health_page, read_health_page
 from registry_pipeline.pipeline.inspect import Inspection, inspect
 from registry_pipeline.pipeline.steps import add_chain_head, build, keep_unchanged, list_head_inputs, seal
 from registry_pipeline.pointers.activation import activate, find_newest_runs, select_activatable
@@ -515,10 +516,11 @@ def _build_report(repository: Repository, run: BuildRun, inspection: Inspection)
         drift_signals=inspection.drift_signals or {},
         runs_known=lines.count(b"\n"),
         input_sources={name: snapshot.ref for name, snapshot in sources.items()},
-        stale_days=repository.config.stale_days,
+        stale_limits=repository.config.stale_days,
         health=inspection.health,
     )
     artifacts = render_health_report(inputs, BuildContext(run.started, as_of_utc, run.git))
+    artifacts = add_health_page(artifacts, read_health_page(repository, run, inspection, lines))
     refs = [InputRegistry(name, "upstream", snapshot.ref) for name, snapshot in sources.items()]
     head = inspection.chain.head
     refs += list_head_inputs(None if head is None else head.ref)

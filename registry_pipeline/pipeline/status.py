@@ -7,19 +7,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from registry_pipeline.canonical import parse_utc, short
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError, NotFoundError
-from registry_pipeline.findings.codes import family_of
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.git.repository import read_work_tree
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.growth import RebuildFolders, count_rebuild_folders
 from registry_pipeline.pipeline.inspect import (
-    ActiveSnapshot,
     Inspection,
+    describe_active_run,
+    find_check_state,
+    find_unused_limits,
     inspect,
     list_evidence_pathspecs,
     summarize_operations,
@@ -129,7 +130,8 @@ def inspect_with_git(
     inspection = inspect(repository, run, from_checkpoint=from_checkpoint)
     folders = (*check_publish_root(repository), *find_missing_run_roots(repository))
     names = catalog_of(repository).check_registry_names(repository.config)
-    return run, inspection, sorted_findings((*folders, *names, *tracked, *inspection.findings))
+    limits = find_unused_limits(repository.config, inspection.status_rows)
+    return run, inspection, sorted_findings((*folders, *names, *limits, *tracked, *inspection.findings))
 
 
 def read_status(repository: Repository, now: datetime) -> Status:
@@ -195,47 +197,14 @@ def _registry_to_json(
         "registry_id": name,
         "kind": spec.kind,
         "in_use": name not in inspection.unused,
-        "active": None if ref is None else _active_run_to_json(inspection, name, ref),
-        "seal": None if ref is None else _find_check_state(snapshot, "seal"),
-        "schema": None if ref is None else _find_check_state(snapshot, "schema"),
+        "active": None if ref is None else describe_active_run(inspection, name, ref),
+        "seal": None if ref is None else find_check_state(snapshot, "seal"),
+        "schema": None if ref is None else find_check_state(snapshot, "schema"),
         "newest_run_id": None if newest is None else newest.run_id,
         "newest_not_active_because": None if obstacle is None else obstacle.because,
         "next_command": None if obstacle is None else obstacle.next_command or None,
         "age_days": None if as_of is None else (now - as_of).days,
     }
-
-
-def _active_run_to_json(inspection: Inspection, name: str, ref: SealedRef) -> dict[str, Any]:
-    """Return `active` of an entry; actor and reason are those of the last record that activated this run."""
-    pointer = inspection.pointer_file.get(name)
-    # A pointer that is older than the chain has no record.
-    records = reversed(inspection.chain.records)
-    matches = (r.record for r in records if any(move.to_ref == ref for move in r.moves_of(name)))
-    # Of the records before a checkpoint only the last move of each registry is known.
-    move = inspection.chain.facts.last_moves.get(name)
-    entry = next(matches, None) or (move if move is not None and move.to_ref == ref else None)
-    # The pointer file may be edited by hand: print its time only if it is one.
-    activated_utc = None if pointer is None or parse_utc(pointer.asof_utc) is None else pointer.asof_utc
-    return {
-        "run_id": ref.run_id,
-        "run_root": ref.run_root,
-        "manifest_sha256": ref.manifest_sha256,
-        "activated_utc": activated_utc,
-        "actor": None if entry is None else entry.actor or None,
-        "reason": None if entry is None else entry.reason or None,
-    }
-
-
-def _find_check_state(snapshot: ActiveSnapshot | None, family: str) -> Literal["pass", "fail", "missing"]:
-    """Return whether the seal or the schema (`family`) of an active run passes, or that its folder is missing."""
-    if snapshot is None or snapshot.verdict is None:
-        return "missing"
-    verdict = snapshot.verdict
-    # Without a seal nothing is proven, so neither seal nor schema passes.
-    failed = verdict.verdict in ("unsealed", "partial") or any(family_of(f) == family for f in verdict.errors())
-    # A valid seal with another root than the pointer names is a failure as well: the run was sealed again.
-    is_other_run = family == "seal" and verdict.root_sha256 != snapshot.ref.manifest_sha256
-    return "fail" if failed or is_other_run else "pass"
 
 
 def _explain_inactive(

@@ -55,7 +55,7 @@ def test_show_names_value_and_line_of_every_option(folder: Path) -> None:
     options = {o["key"]: (o["value"], o["line"]) for o in document["options"]}
 
     assert document["file"] == f"{folder}/registry-pipeline.toml"
-    assert options["stale_days"] == (3, 2)
+    assert options["stale_days.default"] == (3, 2)
     assert options["options"] == (["A", "B"], 3)
     assert options["roles.baseline"] == ("trunk", 9)
     assert options["roles.pack"][1] is None

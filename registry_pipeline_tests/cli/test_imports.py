@@ -73,7 +73,7 @@ COMMANDS: Final[dict[str, tuple[frozenset[str], int]]] = {
     "record -- true":            (_CLICK, 195),
     "activate run_registry {run} --reason again": (_SCHEMA, 195),
     "rollback --reason undo":    (_CLICK, 195),
-    "build":                     (_SOURCES, 230),
+    "build":                     (_SOURCES | {"jinja2", "markupsafe"}, 233),
 }
 # fmt: on
 """The order matters for the last three only, which change the repository."""

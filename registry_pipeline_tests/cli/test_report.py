@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from registry_pipeline.registries.system_health.page import PAGE
 from registry_pipeline_tests.cli.conftest import NOON, Repository
 from registry_pipeline_tests.copies import add_run_folder
 
@@ -58,7 +59,7 @@ def test_the_text_says_where_the_report_is_and_what_it_says(built: Repository) -
     document = summary(built, "2026-03-01__180000__system_health_render")
     assert result.code == 0
     assert result.out.splitlines()[0] == document["health_state"]
-    assert f"rendered    .codex/RUNS/2026-03-01__180000__system_health_render/{REPORT}" in result.out
+    assert f"rendered    .codex/RUNS/2026-03-01__180000__system_health_render/{PAGE}" in result.out
     assert f"operations  {document['counts']['total_ops']}: {document['counts']['observed']} observed" in result.out
     assert "op_status_table_build, built 2026-03-01T12:00:00Z (0 days ago)" in result.out
 
@@ -71,7 +72,7 @@ def test_a_copy_is_made_of_what_was_sealed(built: Repository, name: str, artifac
     assert (built.root / name).read_bytes() == (built.runs / document["run_id"] / artifact).read_bytes()
 
 
-@pytest.mark.parametrize(("name", "code"), [("health.html", 2), ("health", 2), ("missing/health.md", 7)])
+@pytest.mark.parametrize(("name", "code"), [("health.txt", 2), ("health", 2), ("missing/health.md", 7)])
 def test_a_copy_that_cannot_be_made_is_refused_before_anything_is_sealed(
     built: Repository, name: str, code: int
 ) -> None:

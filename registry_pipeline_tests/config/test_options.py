@@ -22,11 +22,13 @@ from registry_pipeline.config import (
 )
 from registry_pipeline.config_types import options_of
 from registry_pipeline.errors import ConfigError
+from registry_pipeline.stale_limits import StaleLimits
 from registry_pipeline.values import fields
 
 CLASSES = {"": Config, "captured.<registry_id>.": Captured, "registries.<registry_id>.": OwnRegistry}
 CLASSES |= {"adapters[].": Adapter, "adapters[].constants.": AdapterConstants}
-CLASSES |= {"roles.": Roles, "entries.": Entries, "run_index.": RunIndex, "dagster.": DagsterTable}
+CLASSES |= {"roles.": Roles, "entries.": Entries, "run_index.": RunIndex}
+CLASSES |= {"stale_days.": StaleLimits, "dagster.": DagsterTable}
 PAGE = Path(__file__).parents[2] / "docs/reference/configuration.md"
 GENERATOR = Path(__file__).parents[2] / "tools/docs.py"
 NOWHERE = Path("/nowhere")
@@ -70,6 +72,10 @@ def test_an_empty_file_gives_the_defaults() -> None:
         ("stale_days = 9999999", "stale_days: Input should be less than or equal to 1000000"),
         ("stale_days = true", "stale_days: Input should be a valid integer"),
         ("stale_days = 2.0", "stale_days: Input should be a valid integer"),
+        ("[stale_days]\ndefault = -1", "stale_days.default: Input should be greater than or equal to 0"),
+        ("[stale_days]\noperation = 1", "unknown key stale_days.operation; did you mean 'operations'?"),
+        ("[stale_days]\noperations = 3", "stale_days.operations: Input should be a valid dictionary"),
+        ("[stale_days.options]\nA = '3'", "stale_days.options.A: Input should be a valid integer"),
         ("history_start = 1969-12-31", "history_start: Input should be greater than or equal to 1970-01-01"),
         ("history_start = 2020-01-01T10:00:00Z", "history_start: Input should be a valid date"),
         ('op_drift = "x"', "op_drift: Input should be 'commit' or 'paths'"),

@@ -64,7 +64,7 @@ def test_a_day_that_only_passes_gives_a_report_with_stale_operations(
     assert activated.rebuild().success
     first = activated.execute_request(activated.requested())
     assert "OP-A01" not in read_summary(activated, page_of(first, "system_health_report"))["stale"]
-    pass_days(monkeypatch, activated.repository.config.stale_days + 1)
+    pass_days(monkeypatch, activated.repository.config.stale_days.default + 1)
 
     # (1) The report alone is rendered from what is active, and says that the ages are outdated.
     alone = page_of(activated.materialize("system_health_report"), "system_health_report")

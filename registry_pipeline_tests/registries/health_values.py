@@ -9,6 +9,7 @@ from registry_pipeline.canonical import utc_text
 from registry_pipeline.registries.base.values import OperationCounts, SystemDrift
 from registry_pipeline.registries.system_health.build import HealthFacts, HealthInputs, HealthState
 from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.stale_limits import StaleLimits
 from registry_pipeline_tests.registries.builder_values import CONTEXT
 
 FINE = SystemDrift(canon_dirty=False, schema_drift=False, threshold_drift=False)
@@ -65,7 +66,7 @@ def health_inputs(*rows: dict[str, Any], **changes: Any) -> HealthInputs:
         "drift_signals": {"system_drift": drift | {"threshold_drift_computed": True}, "warnings": []},
         "runs_known": 31,
         "input_sources": {"run_registry": REF},
-        "stale_days": 2,
+        "stale_limits": StaleLimits(),
         "health": HealthState("HEALTHY", ()),
     }
     return HealthInputs(status_rows=rows or (status_row(),), **(values | changes))

@@ -18,6 +18,7 @@ from registry_pipeline.registries.system_health.build import (
     HealthState,
     render_health_report,
 )
+from registry_pipeline.stale_limits import StaleLimits
 from registry_pipeline.values import replace
 from registry_pipeline_tests.registries.builder_values import CONTEXT, NOON, context
 from registry_pipeline_tests.registries.health_values import REF, counts, health_inputs, status_row
@@ -46,10 +47,10 @@ ROWS = (
 
 
 def test_operations_are_counted_by_what_is_true_of_them() -> None:
-    assert count_operations(ROWS, 2) == counts(
+    assert count_operations(ROWS, StaleLimits()) == counts(
         total=7, observed=5, stale=2, drifting=1, legacy_only=1, unobserved=1, coverage_below_c3=2
     )
-    assert [row["operation_id"] for row in group_operations(ROWS, 2)["stale"]] == ["OP-A03", "OP-A02"]
+    assert [row["operation_id"] for row in group_operations(ROWS, StaleLimits())["stale"]] == ["OP-A03", "OP-A02"]
 
 
 def test_sections_are_in_the_documented_order() -> None:

@@ -22,6 +22,7 @@ from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.registries.system_health.build import find_health_state, render_health_report
+from registry_pipeline.stale_limits import StaleLimits
 
 SNAPSHOT = Snapshot("x", SealedRef("r", "runs", None, "0" * 64), (ManifestEntry("a", 1, "1" * 64),))
 events = []
@@ -32,7 +33,7 @@ work = [
     lambda: build_op_status_table(builder_values.status_inputs(builder_values.row()), builder_values.CONTEXT),
     lambda: build_drift_signals(builder_values.drift_inputs(), builder_values.CONTEXT),
     lambda: build_drift_signals_daily(
-        DailyInputs(builder_values.status_inputs(builder_values.row()), builder_values.drift_inputs(), 2),
+        DailyInputs(builder_values.status_inputs(builder_values.row()), builder_values.drift_inputs(), StaleLimits()),
         builder_values.CONTEXT,
     ),
     lambda: build_captured(CapturedInputs({"a": b"b"}), builder_values.CONTEXT),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ from registry_pipeline.pointers import recovery
 from registry_pipeline.pointers.recovery import PENDING
 from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.registries.entries.service import initialise_entries
+from registry_pipeline.stale_limits import ProposedLimit
 from registry_pipeline.values import asdict, replace
 
 _MAX_MONTHS: Final = 6
@@ -300,6 +302,15 @@ def doctor_command(
     return combine_exit_codes([exit_code_of(result.findings), ExitCode.REFUSED * bool(result.refused), missing])
 
 
+def _format_limits(default: int, limits: Iterable[ProposedLimit]) -> Iterator[str]:
+    """Yield the lines of the table `[stale_days]` with proposed limits."""
+    yield from ("[stale_days]", f"default = {default}", "[stale_days.operations]")
+    for limit in limits:
+        comment = f"usually runs every {plural(limit.usual_gap_days, 'day')}; the limit is {limit.current_limit_days}"
+        # A JSON text is a basic string of TOML.
+        yield f"{json.dumps(limit.operation_id)} = {limit.limit_days}  # {comment}"
+
+
 def _print_result(page: Page, result: DoctorDocument, *, fix: bool) -> None:
     for fixed in result.repairs:
         page.line(f"fixed {fixed.code} {fixed.path}: {fixed.done}", style="green")
@@ -307,6 +318,10 @@ def _print_result(page: Page, result: DoctorDocument, *, fix: bool) -> None:
         page.line("refused: the pending record is unchanged", style="bold red")
     page.findings((*result.refused, *result.findings))
     wrong = sum(finding.severity is not Severity.INFO for finding in fold_line_end_damage(result.findings))
+    if result.proposed_limits:
+        page.line(f"proposed for {CONFIG_NAME}: these operations are stale between two of their usual runs")
+        for line in _format_limits(result.default_limit, result.proposed_limits):
+            page.line(f"  {line}")
     if not wrong:
         page.line("nothing is wrong", style="bold green")
     elif not fix:

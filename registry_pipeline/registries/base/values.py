@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry_pipeline.canonical import parse_instant
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.values import field, value_type
+
+if TYPE_CHECKING:
+    from registry_pipeline.stale_limits import StaleLimits
 
 
 @value_type
@@ -93,7 +96,7 @@ class OperationCounts:
 Row = Mapping[str, Any]
 
 
-def group_operations(rows: Sequence[Row], stale_days: int) -> dict[str, list[Row]]:
+def group_operations(rows: Sequence[Row], limits: StaleLimits) -> dict[str, list[Row]]:
     """Return the rows of a status table by group, stale ones oldest first; one operation may be in several groups.
 
     The other groups, and stale ones of the same age, keep the order of the rows.
@@ -103,7 +106,12 @@ def group_operations(rows: Sequence[Row], stale_days: int) -> dict[str, list[Row
         for state in ("OBSERVED", "LEGACY_ONLY", "UNOBSERVED")
     )
     # An unknown age is not stale: nothing shows that the run is old.
-    stale = [row for row in observed if row["staleness_days"] is not None and row["staleness_days"] >= stale_days]
+    stale = [
+        row
+        for row in observed
+        if row["staleness_days"] is not None
+        and row["staleness_days"] >= limits.limit_of(row["operation_id"], row["option"])
+    ]
     return {
         "observed": observed,
         "stale": sorted(stale, key=lambda row: -int(row["staleness_days"])),
@@ -114,9 +122,9 @@ def group_operations(rows: Sequence[Row], stale_days: int) -> dict[str, list[Row
     }
 
 
-def count_operations(rows: Sequence[Row], stale_days: int) -> OperationCounts:
+def count_operations(rows: Sequence[Row], limits: StaleLimits) -> OperationCounts:
     """Return the number of operations in each group."""
-    groups = group_operations(rows, stale_days)
+    groups = group_operations(rows, limits)
     return OperationCounts(total=len(rows), **{name: len(group) for name, group in groups.items()})
 
 

@@ -12,6 +12,7 @@ from registry_pipeline.registries.op_status_table import build as op_status_tabl
 from registry_pipeline.registries.op_status_table.build import OpStatusInputs
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.sealed_run import Artifacts
+from registry_pipeline.stale_limits import StaleLimits
 from registry_pipeline.values import replace, value_type
 
 
@@ -21,7 +22,7 @@ class DailyInputs:
 
     status: OpStatusInputs
     drift: DriftInputs
-    stale_days: int
+    stale_limits: StaleLimits
 
 
 def build_drift_signals_daily(inputs: DailyInputs, context: BuildContext) -> Artifacts:
@@ -43,7 +44,7 @@ def build_drift_signals_daily(inputs: DailyInputs, context: BuildContext) -> Art
         {
             **drift.metrics,
             **table.metrics,
-            "stale": count_operations(json.loads(rows), inputs.stale_days).stale,
+            "stale": count_operations(json.loads(rows), inputs.stale_limits).stale,
             "runs_known": len(inputs.status.runs),
         },
     )

@@ -16,6 +16,7 @@ from registry_pipeline.registries.base.values import (
 )
 from registry_pipeline.runs.envelope import BuildContext, RunRow
 from registry_pipeline.runs.sealed_run import Artifacts
+from registry_pipeline.stale_limits import StaleLimits
 from registry_pipeline.values import asdict, value_type
 
 ARTIFACT: Final = "OPERATION_STATUS_TABLE_v0_1.json"
@@ -61,8 +62,8 @@ def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Arti
     # (4) The content hash leaves out the values that change by the passing of time alone.
     timeless_rows = [{key: value for key, value in row.items() if key != "staleness_days"} for row in rows]
     timeless_meta = {key: value for key, value in meta.items() if key != "generated_utc"}
-    # Staleness is no metric of the table, so any threshold will do.
-    counts = count_operations(rows, stale_days=0)
+    # Staleness is no metric of the table, so any limits will do.
+    counts = count_operations(rows, StaleLimits())
     return Artifacts(
         {ARTIFACT: json_document(rows), META_ARTIFACT: json_document(meta)},
         len(rows),

@@ -21,6 +21,7 @@ from registry_pipeline.registries.base.values import (
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Artifacts
+from registry_pipeline.stale_limits import StaleLimits
 from registry_pipeline.values import asdict, fields, value_type
 
 HealthName = Literal["HEALTHY", "DEGRADED_NON_BLOCKING", "UNKNOWN", "DEGRADED_BLOCKING", "RECOVERY_REQUIRED"]
@@ -33,15 +34,18 @@ SEVERITY: Final[tuple[HealthName, ...]] = (
     "RECOVERY_REQUIRED",
 )
 """The health states from best to worst."""
+_BUILD: Final = "registry-pipeline build"
+_SHOW_DRIFT: Final = "registry-pipeline status --all"
 _UNREADABLE_POINTERS: Final = frozenset({"POINTER_SHAPE", "POINTER_DUPLICATE_KEY"})
 
 
 @value_type
 class HealthCondition:
-    """One reason for a health state, in a sentence."""
+    """One reason for a health state, in a sentence, and what to do about it: a command, or advice."""
 
     state: HealthName
     reason: str
+    next_step: str = ""
 
 
 @value_type
@@ -80,7 +84,7 @@ class HealthInputs:
     runs_known: int
     # The active runs that the report is rendered from, by registry id.
     input_sources: Mapping[str, SealedRef]
-    stale_days: int
+    stale_limits: StaleLimits
     health: HealthState
     max_list: int = 20
 
@@ -96,41 +100,47 @@ def find_health_state(facts: HealthFacts) -> HealthState:
 def _check_findings(facts: HealthFacts) -> Iterator[HealthCondition]:
     for finding in facts.findings:
         if finding.code == "POINTER_FILE_MISSING":
-            yield HealthCondition("UNKNOWN", finding.message)
+            yield HealthCondition("UNKNOWN", finding.message, finding.hint or "")
         elif finding.severity is Severity.ERROR:
             # While the pointer file or the chain has an error, nothing can be activated, so it must be repaired first.
             needs_recovery = finding.code in _UNREADABLE_POINTERS or family_of(finding) == "chain"
             reason = f"{finding.code} {finding.path}: {finding.message}"
-            yield HealthCondition("RECOVERY_REQUIRED" if needs_recovery else "DEGRADED_BLOCKING", reason)
+            state: HealthName = "RECOVERY_REQUIRED" if needs_recovery else "DEGRADED_BLOCKING"
+            yield HealthCondition(state, reason, finding.hint or "")
     if facts.unknown_pointers:
         names = ", ".join(facts.unknown_pointers)
-        yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known what is active of {names}")
+        yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known what is active of {names}", _BUILD)
 
 
 def _check_drift(facts: HealthFacts) -> Iterator[HealthCondition]:
     drift = facts.system_drift
     # The tree may be dirty now, or may have been when the drift signals were built.
     if facts.working_tree_state == "dirty" or (drift is not None and drift.canon_dirty):
-        yield HealthCondition("DEGRADED_NON_BLOCKING", "the working tree is dirty")
+        yield HealthCondition("DEGRADED_NON_BLOCKING", "the working tree is dirty", "git status")
     if drift is None:
-        yield HealthCondition("UNKNOWN", "no drift_signals are active")
+        yield HealthCondition("UNKNOWN", "no drift_signals are active", _BUILD)
         return
     for version, drifts in (("schema", drift.schema_drift), ("threshold", drift.threshold_drift)):
         if drifts is None and facts.expects_versions:
-            yield HealthCondition("DEGRADED_NON_BLOCKING", f"it is not known whether the {version} version drifts")
+            reason = f"it is not known whether the {version} version drifts"
+            yield HealthCondition("DEGRADED_NON_BLOCKING", reason, _SHOW_DRIFT)
         elif drifts:
-            yield HealthCondition("DEGRADED_NON_BLOCKING", f"the {version} version drifts")
+            yield HealthCondition("DEGRADED_NON_BLOCKING", f"the {version} version drifts", _SHOW_DRIFT)
 
 
 def _check_operations(facts: HealthFacts) -> Iterator[HealthCondition]:
     # Stale and unobserved operations are listed in the report, but cause no condition.
     counts = facts.operations
     if counts is None:
-        yield HealthCondition("UNKNOWN", "no op_status_table is active")
+        yield HealthCondition("UNKNOWN", "no op_status_table is active", _BUILD)
         return
-    for number, description in ((counts.drifting, "drift"), (counts.coverage_below_c3, "are covered below C3")):
+    for number, description, next_step in (
+        (counts.drifting, "drift", "run them again at the present commit, from a clean working tree"),
+        (counts.coverage_below_c3, "are covered below C3", "enforce more of them, and state it in the coverage matrix"),
+    ):
         if number:
-            yield HealthCondition("DEGRADED_NON_BLOCKING", f"{number} of {counts.total} operations {description}")
+            reason = f"{number} of {counts.total} operations {description}"
+            yield HealthCondition("DEGRADED_NON_BLOCKING", reason, next_step)
 
 
 REPORT: Final = "SYSTEM_HEALTH_REPORT_v0_1.md"
@@ -150,8 +160,8 @@ _SECTIONS: Final = (
 
 def render_health_report(inputs: HealthInputs, context: BuildContext) -> Artifacts:
     """Return the Markdown report and its JSON summary, with lists cut after `max_list`; each operation is a record."""
-    groups = group_operations(inputs.status_rows, inputs.stale_days)
-    counts = asdict(count_operations(inputs.status_rows, inputs.stale_days))
+    groups = group_operations(inputs.status_rows, inputs.stale_limits)
+    counts = asdict(count_operations(inputs.status_rows, inputs.stale_limits))
     counts = {"total_ops": counts.pop("total"), **counts}
     outdated = find_outdated_ages(inputs.status_rows, context.as_of)
     summary = _render_summary(inputs, groups, counts, context)
@@ -206,9 +216,11 @@ def _render_summary(
 ) -> dict[str, Any]:
     """Return the summary, with the keys in the specified order."""
     listed = {name: [row["operation_id"] for row in rows] for name, rows in groups.items()}
+    limits = _find_own_limits(inputs)
     return {
         "generated_utc": context.generated_utc,
-        "stale_threshold_days": inputs.stale_days,
+        "stale_threshold_days": inputs.stale_limits.default,
+        **({"stale_limits": limits} if limits else {}),
         "max_list": inputs.max_list,
         "counts": counts,
         **{name: ids[: inputs.max_list] for name, ids in listed.items()},
@@ -251,7 +263,18 @@ def _render_drift(inputs: HealthInputs) -> list[str]:
 
 def _render_counts(inputs: HealthInputs, counts: dict[str, int]) -> list[str]:
     table = _render_table(("what", "number"), [*counts.items(), ("runs_known", inputs.runs_known)])
-    return ["## Counts", "", *table, "", f"Stale is {inputs.stale_days} days or older.", ""]
+    own = [f"{name} {days}" for name, days in _find_own_limits(inputs).items()]
+    rest = f"; of {len(own)} operations with a limit of their own: {', '.join(own)}" if own else ""
+    return ["## Counts", "", *table, "", f"Stale is {inputs.stale_limits.default} days or older{rest}.", ""]
+
+
+def _find_own_limits(inputs: HealthInputs) -> dict[str, int]:
+    """Return the limits, in days, of the operations that have another one than the default."""
+    limits = {
+        row["operation_id"]: inputs.stale_limits.limit_of(row["operation_id"], row["option"])
+        for row in inputs.status_rows
+    }
+    return {name: days for name, days in limits.items() if days != inputs.stale_limits.default}
 
 
 def _render_section(title: str, rows: Sequence[Row], columns: Sequence[str], max_list: int) -> list[str]:

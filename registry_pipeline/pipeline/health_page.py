@@ -1,0 +1,188 @@
+"""Gather what the health page shows: the active runs, the runs of each operation, the history of days, the chain."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, timedelta
+from typing import Any, Final
+
+from registry_pipeline.canonical import parse_instant, parse_utc
+from registry_pipeline.config import Config, Repository
+from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.pipeline.inspect import Inspection, describe_active_run, find_check_state
+from registry_pipeline.pointers.plan import can_be_active
+from registry_pipeline.pointers.state import find_foreign_id
+from registry_pipeline.registries.base.seal_build import BuildRun
+from registry_pipeline.registries.base.values import count_operations
+from registry_pipeline.registries.catalog import catalog_of
+from registry_pipeline.registries.system_health.build import describe_outdated_ages, find_outdated_ages
+from registry_pipeline.registries.system_health.page import (
+    DAYS,
+    PAGE,
+    CheckState,
+    HealthPage,
+    PageActivation,
+    PageDay,
+    PageFinding,
+    PageInput,
+    PageOperation,
+    PageRegistry,
+    PageRun,
+    render_health_page,
+)
+from registry_pipeline.runs.pointer_file import verify_referenced_run
+from registry_pipeline.runs.reference import RunId, SealedRef
+from registry_pipeline.runs.scan import list_tagged_entries
+from registry_pipeline.runs.sealed_run import Artifacts
+from registry_pipeline.values import replace
+
+_DAILY: Final = "drift_signals_daily"
+_CREATED: Final = b'"created_utc":"'
+_SEALED: Final = b'"has_manifest_sha256":true,"has_manifest_json":true'
+_UNSEALED: Final = b'"has_manifest_sha256":false,"has_manifest_json":false'
+
+
+def read_health_page(repository: Repository, run: BuildRun, inspection: Inspection, run_lines: bytes) -> HealthPage:
+    """Return what the page shows, but for the run id of the page; `run_lines` is the active run registry."""
+    config, last = repository.config, run.started.astimezone(UTC).date()
+    sources = {name: snapshot.ref for name, snapshot in inspection.active.items() if snapshot.verdict is not None}
+    records = inspection.chain.records[::-1]
+    runs = _read_runs(run_lines, last - timedelta(2 * DAYS))
+    sealed, unsealed, total = run_lines.count(_SEALED), run_lines.count(_UNSEALED), run_lines.count(b"\n")
+    table, outdated = sources.get("op_status_table"), find_outdated_ages(inspection.status_rows or (), run.started)
+    return HealthPage(
+        title=repository.root.name or "repository",
+        run_id="",
+        rendered=run.started,
+        commit=run.git.commit,
+        working_tree_state=run.git.working_tree_state,
+        health=inspection.health,
+        operations=tuple(_make_operation(config, row, runs) for row in inspection.status_rows or ()),
+        registries=tuple(_describe_registries(repository, run, inspection)),
+        unused_registries=tuple(sorted(inspection.unused)),
+        runs_by_seal={"sealed": sealed, "partial": total - sealed - unsealed, "unsealed": unsealed},
+        days=tuple(read_days(repository, last)),
+        activations=tuple(
+            PageActivation(
+                sealed.ref.run_id,
+                sealed.created_utc,
+                sealed.record.action,
+                sealed.record.actor,
+                sealed.record.reason,
+                tuple(move.registry_id for move in sealed.record.moves),
+            )
+            for sealed in records
+            if sealed.record.action != "checkpoint"
+        ),
+        earlier_activations=max(0, len(inspection.chain.lines or ()) - len(records)),
+        findings=tuple(
+            PageFinding(f.code, f.severity, f.path, f.message, f.hint or "")
+            for f in sorted(inspection.findings, key=_make_severity_key)
+            if f.severity is not Severity.INFO
+        ),
+        inputs=tuple(PageInput(name, ref.run_id, ref.manifest_sha256) for name, ref in sorted(sources.items())),
+        outdated=describe_outdated_ages(len(outdated), None if table is None else table.run_id) if outdated else "",
+    )
+
+
+def add_health_page(artifacts: Artifacts, page: HealthPage) -> Artifacts:
+    """Return the artifacts of the health report with the page, which names the run that it is sealed in."""
+
+    def files_for(run_id: str) -> Mapping[str, bytes]:
+        return {**artifacts.files, PAGE: render_health_page(replace(page, run_id=run_id))}
+
+    return replace(artifacts, files=files_for(""), files_for=files_for)
+
+
+def _make_severity_key(finding: Finding) -> tuple[bool, str, str]:
+    return finding.severity is not Severity.ERROR, finding.code, finding.path
+
+
+def _read_runs(run_lines: bytes, first: date) -> Mapping[str, list[PageRun]]:
+    """Return the runs since a day by operation id."""
+    runs = defaultdict[str, list[PageRun]](list)
+    since = str(first).encode()
+    for line in run_lines.split(b"\n"):
+        # Only the lines of these days are parsed: a run registry may have a hundred thousand.
+        start = line.find(_CREATED) + len(_CREATED)
+        if start < len(_CREATED) or line[start : start + 10] < since:
+            continue
+        row = json.loads(line)
+        created = parse_instant(row["created_utc"])
+        if row["operation_id"] is not None and created is not None:
+            sealed = row["has_manifest_sha256"] and row["has_manifest_json"]
+            runs[row["operation_id"]].append(PageRun(created.astimezone(UTC).date(), sealed=sealed))
+    return runs
+
+
+def _make_operation(config: Config, row: Mapping[str, Any], runs: Mapping[str, list[PageRun]]) -> PageOperation:
+    name = row["operation_id"]
+    return PageOperation(
+        operation_id=name,
+        name=row["operation_name"],
+        option=row["option"],
+        coverage_level=row["coverage_level"],
+        evidence=row["run_evidence_state"],
+        age_days=row["staleness_days"],
+        limit_days=config.stale_days.limit_of(name, row["option"]),
+        drift_reasons=tuple(row["op_drift_reasons"]) if row["op_drift"] else (),
+        runs=tuple(runs.get(name, ())),
+    )
+
+
+def _describe_registries(repository: Repository, run: BuildRun, inspection: Inspection) -> Iterator[PageRegistry]:
+    """Yield each registry in use that can be active, in the order of the catalog."""
+    for name, spec in catalog_of(repository).registries.items():
+        ref, snapshot = inspection.pointer_file.active(name), inspection.active.get(name)
+        if not can_be_active(spec) or name in inspection.unused:
+            continue
+        if ref is None:
+            yield PageRegistry(name, None, None, "unknown", None, None, None, None)
+            continue
+        states = {find_check_state(snapshot, "seal"), find_check_state(snapshot, "schema")}
+        check: CheckState = "missing" if "missing" in states else "invalid" if "fail" in states else "valid"
+        as_of = None if snapshot is None else parse_utc(snapshot.as_of_utc)
+        active = describe_active_run(inspection, name, ref)
+        yield PageRegistry(
+            registry_id=name,
+            run_id=ref.run_id,
+            root_sha256=ref.manifest_sha256,
+            check=check,
+            age_days=None if as_of is None else (run.started - as_of).days,
+            activated_utc=active["activated_utc"],
+            actor=active["actor"],
+            reason=active["reason"],
+        )
+
+
+def read_days(repository: Repository, last: date) -> Iterator[PageDay]:
+    """Yield the days of the page whose newest sealed run verifies and is of this repository, the oldest first."""
+    spec = catalog_of(repository).spec_of(_DAILY)
+    names = list_tagged_entries(
+        repository.root, [repository.config.publish_root], lambda _root, _error: None, [str(spec.tag)]
+    )
+    newest: dict[str, str] = {}
+    for run_id in (RunId.parse(entry.name) for _, entries in names for entry in entries):
+        # The names are sorted, so a later run of a day replaces an earlier one.
+        if run_id is not None and run_id.tag == spec.tag and run_id.partition is not None:
+            newest[run_id.partition] = str(run_id)
+    table = next(name for name in spec.artifacts if name != spec.artifact)
+    for day, name in sorted(newest.items()):
+        if not str(last - timedelta(DAYS)) <= day <= str(last):
+            continue
+        ref = SealedRef(name, repository.config.publish_root, spec.relpath, "")
+        report = verify_referenced_run(repository, ref, spec.artifacts)
+        if report.verdict != "pass" or find_foreign_id(repository, report) is not None:
+            continue
+        rows, drift = json.loads(report.kept[table]), json.loads(report.kept[spec.artifact])["system_drift"]
+        counts = count_operations(rows, repository.config.stale_days)
+        yield PageDay(
+            day=date.fromisoformat(day),
+            observed=counts.observed,
+            stale=counts.stale,
+            drifting=counts.drifting,
+            schema_drift=drift["schema_drift"],
+            threshold_drift=drift["threshold_drift"],
+        )

@@ -1,0 +1,101 @@
+"""The health page in Chromium: widths, colours, sorting by mouse and keyboard, and what axe-core finds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from registry_pipeline.registries.system_health.page import HealthPage, render_health_page
+from registry_pipeline_tests.defs.served import open_browser_page
+from registry_pipeline_tests.hostile_names import HOSTILE
+from registry_pipeline_tests.registries.page_values import health_page, page_operation
+
+pytestmark = pytest.mark.process
+
+AXE: Final = Path(__file__).parents[2] / ".axe/package/axe.min.js"
+LONG: Final = "a-name-without-any-place-to-break-it" * 6
+PAGES: Final[dict[str, HealthPage]] = {
+    "usual": health_page(
+        *(page_operation(f"OP-A{n:02}", n, n + 7, drift_reasons=("op_drift_last_run_dirty",)) for n in range(40)),
+        page_operation("OP-B01", evidence="UNOBSERVED", age_days=None),
+    ),
+    "empty": health_page(days=(), activations=(), findings=(), registries=(), inputs=(), runs_by_seal={}),
+    "hostile": health_page(
+        *(page_operation(f"OP-{name}", 3, name=name, drift_reasons=(name,)) for name in (HOSTILE, LONG, "<b>")),
+        title=LONG,
+        unused_registries=(LONG,),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def browser_page() -> Iterator[Any]:
+    with open_browser_page() as page:
+        yield page
+
+
+@pytest.fixture
+def opened(browser_page: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    """Open one of PAGES as a file; the attribute `messages` collects console messages and requests of other files."""
+    file = tmp_path / "page.html"
+    file.write_bytes(render_health_page(PAGES[request.param]))
+    messages: list[str] = []
+    listeners = (
+        ("console", lambda message: messages.append(message.text)),
+        ("request", lambda sent: messages.append(sent.url) if sent.url not in (file.as_uri(), "data:,") else None),
+    )
+    for event, listener in listeners:
+        browser_page.on(event, listener)
+    browser_page.goto(file.as_uri())
+    browser_page.messages = messages
+    yield browser_page
+    for event, listener in listeners:
+        browser_page.remove_listener(event, listener)
+
+
+@pytest.mark.parametrize("opened", PAGES, indirect=True)
+@pytest.mark.parametrize("width", [360, 768, 1200])
+def test_no_width_needs_sideways_scrolling(opened: Any, width: int) -> None:
+    opened.set_viewport_size({"width": width, "height": 900})
+
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    assert opened.messages == []
+
+
+@pytest.mark.parametrize("opened", ["usual"], indirect=True)
+def test_a_table_is_sorted_by_mouse_and_by_keyboard(opened: Any) -> None:
+    opened.set_viewport_size({"width": 1200, "height": 900})
+    ids = "[...document.querySelectorAll('table.sortable .id')].map((cell) => cell.textContent.slice(0, 6))"
+    as_written = opened.evaluate(ids)
+    head = opened.get_by_role("columnheader", name="operation").first
+
+    head.get_by_role("button").click()
+    by_name = opened.evaluate(ids)
+    opened.keyboard.press("Enter")
+
+    assert by_name == sorted(as_written) != as_written
+    assert opened.evaluate(ids) == by_name[::-1]
+    assert head.get_attribute("aria-sort") == "descending"
+    opened.get_by_role("columnheader", name="last run").get_by_role("button").click()
+    assert opened.evaluate(ids)[:3] == ["OP-B01", "OP-A00", "OP-A01"], "numbers, not texts"
+
+
+@pytest.mark.parametrize("opened", PAGES, indirect=True)
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_nothing(opened: Any, width: int, colours: str) -> None:
+    if not AXE.is_file() and not os.environ.get("CI"):
+        pytest.skip("axe-core is not here: make .axe/.ready")
+    opened.set_viewport_size({"width": width, "height": 900})
+    opened.emulate_media(color_scheme=colours)
+    opened.evaluate(AXE.read_text(encoding="utf-8"))
+
+    found = opened.evaluate("axe.run()")
+    opened.emulate_media(color_scheme="light")
+
+    assert len(found["passes"]) > 20
+    assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["violations"]] == []
