@@ -1,17 +1,21 @@
-"""`make screenshots`: take the pictures of docs/in-dagster.md in Chromium, from the example repository.
+"""`make screenshots`: take the pictures of the documents in Chromium, from the example repository.
 
 Makes the example in a temporary folder, starts Dagster as `ui` does, rebuilds every registry through it, waits until
-the sensor has activated the builds, and writes one PNG file per page to docs/images.
+the sensor has activated the builds, and writes one PNG file per page to docs/images. Then it renders the health page,
+with the history of past days and the limits that `doctor` proposes.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from registry_pipeline.config import load_repository
 from registry_pipeline.example.make import make_example
 from registry_pipeline_tests.defs.conftest import make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, open_browser_page, until
@@ -40,6 +44,7 @@ def main() -> int:
         try:
             _build(machine)
             sizes = _take_pictures(machine.served.url)
+            sizes |= _take_picture_of_health(example.repository.root)
         finally:
             machine.stop()
             make_removable(example.repository.root)
@@ -76,6 +81,33 @@ def _take_pictures(url: str) -> dict[str, int]:
             page.screenshot(path=str(IMAGES / name), animations="disabled", scale="css")
             sizes[name] = (IMAGES / name).stat().st_size
     return sizes
+
+
+def _take_picture_of_health(root: Path) -> dict[str, int]:
+    """Write the picture of the health page, and return its size."""
+    toml, yesterday = root / "registry-pipeline.toml", datetime.now(UTC) - timedelta(1)  # noqa: TID251 - an entry point
+    # (1) The days of the page, and limits that fit the operations.
+    first = load_repository(root).config.history_start
+    _call(root, "build", "drift_signals_daily", "--as-of", f"{first}..{yesterday:%Y-%m-%d}")
+    limits = json.loads(_call(root, "doctor", "--json"))["proposed_limits"]
+    lines = [line for line in toml.read_text(encoding="utf-8").splitlines() if not line.startswith("stale_days")]
+    lines += ["[stale_days.operations]", *(f'"{limit["operation_id"]}" = {limit["limit_days"]}' for limit in limits)]
+    toml.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.invalid")
+    subprocess.run(["git", *author, "commit", "--quiet", "--all", "-m", "Limits"], cwd=root, check=True)
+    # (2) The page itself.
+    page_path = root / json.loads(_call(root, "report", "--json"))["page"]
+    target = IMAGES / "health-page.png"
+    with open_browser_page() as page:
+        page.set_viewport_size({"width": 1120, "height": 1000})
+        page.goto(page_path.as_uri())
+        page.screenshot(path=str(target), animations="disabled", scale="css")
+    return {target.name: target.stat().st_size}
+
+
+def _call(root: Path, *words: str) -> bytes:
+    command = [sys.executable, "-m", "registry_pipeline", "-C", str(root), *words]
+    return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 if __name__ == "__main__":

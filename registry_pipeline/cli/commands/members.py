@@ -12,7 +12,7 @@ from registry_pipeline.cli.exit_codes import exit_code_of
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Column, Page, Reporter
 from registry_pipeline.config import Repository, find_repository
-from registry_pipeline.findings.finding import sorted_findings
+from registry_pipeline.findings.finding import Severity, sorted_findings
 from registry_pipeline.pipeline.collection import read_members
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import catalog_of
@@ -70,7 +70,8 @@ def members_command(reporter: Reporter, registry_id: str | None, states: tuple[s
             head = state.index.head
             index = "no index yet" if head is None else f"index {head.ref.run_id}, root {head.ref.manifest_sha256}"
             page.line(f"{spec.registry_id}: {counts or 'no members'}; {index}")
-        page.findings(findings)
+        # Of a collection without members the line below says it.
+        page.findings(f for f in findings if f.severity is not Severity.INFO)
 
     reporter.print_result(document, findings, print_text)
     return exit_code_of(findings)
