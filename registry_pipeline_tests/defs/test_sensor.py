@@ -22,6 +22,7 @@ from registry_pipeline.registries.base import seal_build
 from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Activation
+from registry_pipeline_tests.collection_sources import COLLECTIONS
 from registry_pipeline_tests.defs.conftest import CHECK_NAMES, REGISTRIES, DagsterRepo, page_of, verdicts_of
 from registry_pipeline_tests.defs.event_log import newest, record_check
 
@@ -132,6 +133,7 @@ def test_what_starts_by_itself_is_on_only_if_the_start_of_dagster_says_so(
     running = {sensor.name for sensor in definitions.sensor_defs if sensor.default_status.value == "RUNNING"}
     running |= {schedule.name for schedule in definitions.schedule_defs if schedule.default_status.value == "RUNNING"}
     every = {"activation_sensor", "command_line_sensor", "hourly_pointers_schedule"}
+    every |= {f"{name}_sensor" for name in COLLECTIONS}
     assert running == (every if automated else set())
 
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from registry_pipeline import canonical, config
+from registry_pipeline import canonical, config, path_pattern
 from registry_pipeline.config import Adapter, Config, Repository
 from registry_pipeline.errors import ConfigError, EvidenceError
 from registry_pipeline.findings.collector import FindingCollector
@@ -107,6 +107,11 @@ PARSERS: Final[Mapping[str, Parser]] = {
         (ConfigError,),
     ),
     "config.parse_toml": Parser(config.parse_toml, (b"a = 1\n[b]\nc = 2026-01-01\n",), (ConfigError,)),
+    "path_pattern.parse_path_pattern": Parser(
+        _text(path_pattern.parse_path_pattern),
+        (b"{operation_id}__*", b"runs/*/{option}-{run_type}_v1"),
+        (ValueError,),
+    ),
     "registries.base.delta.parse_delta_log": Parser(
         lambda data: list(delta.parse_delta_log(data)), (json.dumps(_EDGE).encode() + b"\n",), (ValueError,)
     ),

@@ -8,8 +8,7 @@ import pytest
 
 from registry_pipeline.config import Repository
 from registry_pipeline.pipeline.inspect import Inspection, inspect
-from registry_pipeline.registries import validation
-from registry_pipeline.registries.base import check_run
+from registry_pipeline.registries.base import check_run, seal_build
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.sealed_run import SealedRun
@@ -93,7 +92,7 @@ def test_another_schema_validates_every_line(
 ) -> None:
     world.build()
     known.clear()
-    monkeypatch.setattr(validation, "schema_bytes", lambda _name: b"{}")
+    monkeypatch.setattr(seal_build, "read_schema_bytes", lambda _spec, _name: b"{}")
 
     world.build(minutes=1)
     inspect_at_noon(world.repository, world)

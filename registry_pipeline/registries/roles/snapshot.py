@@ -33,20 +33,24 @@ class _CheckedText(str):
     """A text of one form; making one of another form raises ValueError."""
 
     __slots__ = ()
-    form: ClassVar[re.Pattern[str]]
+    form: ClassVar[str]
     noun: ClassVar[str]
 
     def __new__(cls, text: str) -> Self:
-        if cls.form.fullmatch(text) is None:
-            raise ValueError(f"{truncate(repr(text), 80)} is not {cls.noun}: it does not match {cls.form.pattern}")
+        if not cls._is_valid(text):
+            raise ValueError(f"{truncate(repr(text), 80)} is not {cls.noun}: it does not match {cls.form}")
         return super().__new__(cls, text)
+
+    @staticmethod
+    def _is_valid(text: str) -> bool:
+        return SAFE_ID.fullmatch(text) is not None
 
 
 class RoleId(_CheckedText):
     """The id of a role, which is stable and never used again: 1 to 64 of `a-z`, `0-9` and `_`."""
 
     __slots__ = ()
-    form = SAFE_ID
+    form = SAFE_ID.pattern
     noun = "a role_id"
 
 
@@ -54,7 +58,7 @@ class DepartmentId(_CheckedText):
     """The id of the department of a role: 1 to 64 of `a-z`, `0-9` and `_`."""
 
     __slots__ = ()
-    form = SAFE_ID
+    form = SAFE_ID.pattern
     noun = "a department_id"
 
 
@@ -62,8 +66,12 @@ class ContractSurfaceHash(_CheckedText):
     """The sha256 of the RFC 8785 bytes of a contract's schema_json, as 64 hexadecimal digits."""
 
     __slots__ = ()
-    form = _SURFACE_HASH
+    form = _SURFACE_HASH.pattern
     noun = "a sha256"
+
+    @staticmethod
+    def _is_valid(text: str) -> bool:
+        return _SURFACE_HASH.fullmatch(text) is not None
 
     @property
     def digest(self) -> bytes:
