@@ -179,7 +179,7 @@ class ActiveRegistry:
 
 
 class OpenRepository:
-    """A repository that is open for reading; every call reads its state anew."""
+    """A repository that is open for reading; every call reads its present state."""
 
     def __init__(self, repository: Repository) -> None:
         """Read this repository."""
