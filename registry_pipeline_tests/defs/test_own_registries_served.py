@@ -13,7 +13,8 @@ from registry_pipeline_tests.defs.conftest import CHECK_NAMES, make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, until
 from registry_pipeline_tests.own_registries import TABLES, configure, write_own_sources
 
-pytestmark = pytest.mark.process
+# `make soak` runs it: it starts a webserver and a daemon for one more repository.
+pytestmark = [pytest.mark.process, pytest.mark.soak]
 
 NODE = """query Node($key: AssetKeyInput!) {
   assetNodeOrError(assetKey: $key) {

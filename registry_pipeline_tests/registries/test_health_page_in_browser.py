@@ -85,8 +85,7 @@ def test_a_table_is_sorted_by_mouse_and_by_keyboard(opened: Any) -> None:
 
 
 @pytest.mark.parametrize("opened", PAGES, indirect=True)
-@pytest.mark.parametrize("width", [360, 1200])
-@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize(("width", "colours"), [(360, "light"), (1200, "dark")])
 def test_axe_finds_nothing(opened: Any, width: int, colours: str) -> None:
     if not AXE.is_file() and not os.environ.get("CI"):
         pytest.skip("axe-core is not here: make .axe/.ready")
