@@ -11,6 +11,7 @@ import secrets
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from registry_pipeline.files.read import read_regular_file
 
 _DIGEST_BYTES: Final = 32
 _MAX_BYTES: Final = 4 * 2**30
+_MARGIN_NS: Final = 2 * 10**9
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 
@@ -59,6 +61,22 @@ def write_cache_file(path: Path, first_line: bytes, parts: Iterable[bytes | memo
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
+
+
+def find_safe_change(started: datetime) -> int:
+    """Return a time in nanoseconds: what changed before it shows a later change by another time.
+
+    `started` is a time before the first reading.
+    """
+    # Some file systems record times in steps of two seconds.
+    return int(started.timestamp()) * 10**9 - _MARGIN_NS
+
+
+def hash_maker(*others: object) -> str:
+    """Return a hash of this program, this user and others: another version, or user, may find other things."""
+    return hashlib.sha256(
+        repr((hash_program(), os.geteuid(), os.getegid(), sorted(os.getgroups()), *others)).encode()
+    ).hexdigest()
 
 
 @cache

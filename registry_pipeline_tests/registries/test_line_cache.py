@@ -17,7 +17,7 @@ from registry_pipeline.config import Adapter, Config, Repository
 from registry_pipeline.files.cache_file import write_cache_file
 from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.catalog import SHIPPED
-from registry_pipeline.registries.run_registry import line_cache, read
+from registry_pipeline.registries.run_registry import read
 from registry_pipeline.registries.run_registry.build import ARTIFACT, build_run_registry
 from registry_pipeline.registries.run_registry.line_cache import NAME, LineCache
 from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
@@ -216,7 +216,7 @@ def test_another_program_or_user_reads_every_folder(
 ) -> None:
     build(repository)
     folders_read.clear()
-    monkeypatch.setattr(line_cache, "hash_program", lambda: "another")
+    monkeypatch.setattr("registry_pipeline.files.cache_file.hash_program", lambda: "another")
     build(repository)
     assert len(folders_read) == 6
 

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
-from registry_pipeline.files.cache_file import read_cache_file, write_cache_file
+from registry_pipeline.files.cache_file import find_safe_change, read_cache_file, write_cache_file
 from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, sorted_findings
@@ -37,8 +37,6 @@ from registry_pipeline.values import replace, value_type
 MemberStatus = Literal["sealed", "new", "changed", "missing_source"]
 MEMBER_STATES: Final[tuple[MemberStatus, ...]] = ("sealed", "new", "changed", "missing_source")
 _MAGIC: Final = b"registry-pipeline members 1\n"
-# As for the lines of run_registry: some file systems record times in steps of two seconds.
-_MARGIN_NS: Final = 2 * 10**9
 
 
 @value_type
@@ -254,7 +252,7 @@ class MemberCache:
 
     def save(self, started: datetime) -> None:
         """Replace the file if it changed; a member that changed shortly before `started`, or since, is left out."""
-        newest = int(started.timestamp()) * 10**9 - _MARGIN_NS
+        newest = find_safe_change(started)
         kept = {
             member_id: (identity, content)
             for member_id, (identity, content) in sorted(self._used.items())

@@ -15,9 +15,8 @@ from glob import has_magic
 from types import MappingProxyType
 from typing import Final
 
-from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
-from registry_pipeline.files.cache_file import hash_program, read_cache_file, write_cache_file
+from registry_pipeline.files.cache_file import find_safe_change, hash_maker, read_cache_file, write_cache_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.registries.base.sealed_input import RunKey
@@ -28,8 +27,6 @@ from registry_pipeline.values import replace, value_type
 
 NAME: Final = "archived_run_lines"
 """The file's name below `cache/`."""
-# As for run folders: a change soon after the reading may not show.
-_MARGIN_NS: Final = 2 * 10**9
 _MEMO: Final = "archived runs"
 _RESTORE: Final = (
     "restore the archive from a copy; if the folders still exist, remove it from `archives` and export again"
@@ -173,9 +170,7 @@ class _Cache:
     def __init__(self, repository: Repository) -> None:
         self._path = repository.state_root / "cache" / NAME
         self._can_write = repository.publish_root.is_dir()
-        user = (os.geteuid(), os.getegid(), sorted(os.getgroups()))
-        made_by = sha256_hex(repr((hash_program(), user)).encode())
-        self._first_line = f"registry-pipeline archived runs 1 {made_by}\n".encode()
+        self._first_line = f"registry-pipeline archived runs 1 {hash_maker()}\n".encode()
         self._known = _read_cache(read_cache_file(self._path, self._first_line))
         self._kept: dict[str, tuple[_Identity, _Lines]] = {}
 
@@ -190,7 +185,7 @@ class _Cache:
 
     def save(self, started: datetime) -> None:
         """Replace the file if an archive is new, changed or gone; one that changed since `started` is left out."""
-        newest = int(started.timestamp()) * 10**9 - _MARGIN_NS
+        newest = find_safe_change(started)
         kept = {archive: entry for archive, entry in self._kept.items() if entry[0][0] < newest}
         if self._can_write and {a: e[0] for a, e in kept.items()} != {a: e[0] for a, e in self._known.items()}:
             write_cache_file(self._path, self._first_line, _write_cache(kept))

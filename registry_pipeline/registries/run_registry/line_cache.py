@@ -19,15 +19,12 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
-from registry_pipeline.canonical import sha256_hex
-from registry_pipeline.files.cache_file import hash_program, read_cache_file, write_cache_file
+from registry_pipeline.files.cache_file import find_safe_change, hash_maker, read_cache_file, write_cache_file
 from registry_pipeline.registries.run_registry.build import LineBlock, RunLine, RunRegistryInputs
 from registry_pipeline.runs.scan import FolderIdentity
 
 NAME: Final = "run_registry_lines"
 """The file's name below `cache/`."""
-# Some file systems record times in steps of two seconds: a change soon after the reading may not show.
-_MARGIN_NS: Final = 2 * 10**9
 # A bit of `RunLine.facts` that only this file uses.
 _CLAIMS_NOTHING: Final = 1 << 8
 _FOLDER_NUMBERS: Final = 2
@@ -47,9 +44,7 @@ class LineCache:
         """Read the file, if this program wrote it for this user; `artifacts` decide what a folder claims."""
         self._path = path
         # Another version may write other lines, and another user may be able to read other folders.
-        user = (os.geteuid(), os.getegid(), sorted(os.getgroups()))
-        made_by = sha256_hex(repr((hash_program(), user, sorted(artifacts))).encode())
-        self._first_line = f"registry-pipeline run registry lines 1 {made_by}\n".encode()
+        self._first_line = f"registry-pipeline run registry lines 1 {hash_maker(sorted(artifacts))}\n".encode()
         self._entries = _Entries.read(path, self._first_line)
         self._kept: list[int] = []
         self._new: list[tuple[RunLine, FolderIdentity | None]] = []
@@ -124,7 +119,7 @@ class LineCache:
 
         A folder that changed shortly before `started`, or since, is left out.
         """
-        newest = int(started.timestamp()) * 10**9 - _MARGIN_NS
+        newest = find_safe_change(started)
         new = sorted(
             (
                 (line, identity)
