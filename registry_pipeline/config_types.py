@@ -92,12 +92,17 @@ def table(cls: type) -> OptionType:
 
 def tables(cls: type) -> OptionType:
     """Return the type of one table for each name, `[key.name]`; its value is a dict of `cls` by name."""
+    return by_name(table(cls))
+
+
+def by_name(kind: OptionType) -> OptionType:
+    """Return the type of a table whose values have one type, whatever their keys; its value is a dict."""
 
     def parse(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
         if not isinstance(content, dict):
             problems.append(OptionProblem(place, "Input should be a valid dictionary"))
             return None
-        return {name: parse_table(cls, table, (*place, name), problems) for name, table in content.items()}
+        return {name: kind(item, (*place, name), problems) for name, item in content.items()}
 
     return parse
 

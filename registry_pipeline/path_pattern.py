@@ -63,7 +63,7 @@ class _Component:
         """Return the text of each field; None if the name does not match."""
         if self.after is None:
             return self.before.match(name)
-        # An operation id contains a hyphen, which is often what separates the parts, too. Its form tells them apart.
+        # An operation id contains a hyphen, which is often what separates the parts, too: only its form shows its end.
         for found in OPERATION_ID.finditer(name):
             before, after = self.before.match(name[: found.start()]), self.after.match(name[found.end() :])
             if before is not None and after is not None:

@@ -8,20 +8,12 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Any, Final
 
-from registry_pipeline.config_types import OptionProblem, Place, between, option_row, parse_table
+from registry_pipeline.config_types import OptionProblem, Place, between, by_name, option_row, parse_table
 from registry_pipeline.values import value_type
 
 _days: Final = between(0, 1_000_000)
 # With fewer days of runs, chance decides what the usual gap is.
 _FEWEST_GAPS: Final = 4
-
-
-def _days_by_name(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
-    """Return a table of numbers of days as it is; anything else is a problem."""
-    if not isinstance(content, dict):
-        problems.append(OptionProblem(place, "Input should be a valid dictionary"))
-        return None
-    return {name: _days(days, (*place, name), problems) for name, days in content.items()}
 
 
 @value_type
@@ -33,11 +25,11 @@ class StaleLimits:
     )
     operations: Mapping[str, int] = option_row(
         dict,
-        _days_by_name,
+        by_name(_days),
         "limits by operation id, or by a glob such as `OP-QA*`. An id wins over globs, an earlier glob over later ones",
     )
     options: Mapping[str, int] = option_row(
-        dict, _days_by_name, "limits of the operations of an option that have none above, such as `D = 30`"
+        dict, by_name(_days), "limits of the operations of an option that have none above, such as `D = 30`"
     )
 
     def limit_of(self, operation_id: str, option: str) -> int:

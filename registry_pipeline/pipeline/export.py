@@ -28,7 +28,7 @@ from registry_pipeline.runs.envelope_file import read_run_json
 from registry_pipeline.runs.scan import find_seal_state
 from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.runs.writer import make_staging_folder
-from registry_pipeline.values import value_type
+from registry_pipeline.values import asdict, value_type
 
 # What is done with each run: "verify" before and "read back" after the archive is written, with a number of runs.
 OnStep = Callable[[str, int], Callable[[int], None]]
@@ -82,7 +82,7 @@ class Export:
             "archive": self.path,
             "bytes": self.bytes,
             "sha256": self.sha256,
-            "runs": [{"path": run.path, "run_id": run.run_id, "root_sha256": run.root_sha256} for run in self.runs],
+            "runs": [asdict(run) for run in self.runs],
             "left_out": [{"reason": reason, "runs": number} for reason, number in sorted(self.left_out.items())],
             "findings": [item.to_json() for item in self.findings],
         }

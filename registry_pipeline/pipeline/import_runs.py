@@ -22,7 +22,7 @@ from registry_pipeline.runs.archive_reader import ArchiveError, is_archive
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.runs.writer import make_staging_folder, publish_named_folder
-from registry_pipeline.values import value_type
+from registry_pipeline.values import asdict, value_type
 
 ImportState = Literal["importable", "imported", "exists", "refused"]
 IMPORT_STATES: Final[tuple[ImportState, ...]] = ("importable", "imported", "exists", "refused")
@@ -59,10 +59,9 @@ class Import:
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `import --json`."""
-        keys = ("path", "run_id", "root_sha256", "state")
         return {
             "archive": self.path,
-            "runs": [{key: getattr(run, key) for key in keys} for run in self.runs],
+            "runs": [asdict(run) for run in self.runs],
             "findings": [item.to_json() for item in self.findings],
         }
 

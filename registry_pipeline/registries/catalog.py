@@ -95,7 +95,6 @@ class Catalog:
         self.positions: Final = MappingProxyType({name: number for number, name in enumerate(self.registries)})
         tags = {row.tag: row.registry_id for row in table if row.tag}
         self.own_tags: Final[Mapping[str, str]] = MappingProxyType(tags)
-        self._member_tags = tuple(f"__{row.tag}" for row in self.collections)
         self._record_tags = frozenset(row.tag for row in table if row.kind == "record")
         self._positions_by_tag = {row.tag: number for number, row in enumerate(table) if row.tag is not None}
 
@@ -117,7 +116,7 @@ class Catalog:
 
     def is_own_tag(self, tag: str) -> bool:
         """Return whether a registry, a member of a collection, or the activation chain has this tag."""
-        return tag in self.own_tags or tag.endswith(self._member_tags)
+        return self.find_registry_by_tag(tag) is not None
 
     def find_registry_by_tag(self, tag: str) -> str | None:
         """Return the registry whose run folders, or those of its members, have this tag; None if it is no own tag."""

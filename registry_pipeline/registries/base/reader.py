@@ -111,8 +111,6 @@ class RegistrySpec:
     # Returns whether an artifact says the same as in the active run, although its bytes differ:
     # (active, built, is_own_run) -> bool. Without it other bytes are other content.
     says_same: Callable[..., bool] | None = None
-    # Returns the state of a collection and of its members: (repository, spec, ChainFacts) -> CollectionState.
-    state_reader: Callable[..., Any] | None = None
 
     @property
     def artifact(self) -> str:

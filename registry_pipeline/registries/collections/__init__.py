@@ -36,7 +36,6 @@ def _make_spec(
         builder=DeferredCall(f"registry_pipeline.registries.{builder}"),
         sealed_check=DeferredCall("registry_pipeline.registries.collections.check.check_report"),
         rules=DeferredCall("registry_pipeline.registries.collections.check.check_previous_index"),
-        state_reader=DeferredCall("registry_pipeline.registries.collections.state.read_collection"),
     )
 
 

@@ -14,10 +14,10 @@ from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Artifacts
-from registry_pipeline.values import value_type
+from registry_pipeline.values import fields, value_type
 
 _VERSION: Final = "0.1"
-_REF_KEYS: Final = ("run_id", "run_root", "relpath", "manifest_sha256")
+_REF_KEYS: Final = fields(SealedRef)
 _TYPES: Final = (str, str, int, int, str, str)
 _KEYS: Final = ("index_version", "member_id", "sealed_ref", "content_sha256", "files", "bytes")
 
@@ -36,12 +36,7 @@ class IndexEntry:
 
     def to_json(self) -> dict[str, Any]:
         """Return the line of the index as a JSON object."""
-        ref = dict(
-            zip(
-                _REF_KEYS, (self.ref.run_id, self.ref.run_root, self.ref.relpath, self.ref.manifest_sha256), strict=True
-            )
-        )
-        values = (_VERSION, self.member_id, ref, self.content_sha256, self.files, self.bytes)
+        values = (_VERSION, self.member_id, self.ref.to_json(), self.content_sha256, self.files, self.bytes)
         return dict(zip(_KEYS, values, strict=True))
 
     @classmethod
