@@ -20,7 +20,7 @@ from registry_pipeline.defs.automation import (
 )
 from registry_pipeline.defs.cli_builds_sensor import make_check_job, make_command_line_sensor
 from registry_pipeline.defs.collections import make_collection_defs
-from registry_pipeline.defs.daily import DAILY, make_history_defs
+from registry_pipeline.defs.daily import make_history_defs
 from registry_pipeline.defs.failure_sensors import failed_check_sensor, failed_run_sensor
 from registry_pipeline.defs.resources import make_resources
 from registry_pipeline.defs.sensors import (
@@ -33,6 +33,7 @@ from registry_pipeline.defs.sensors import (
 )
 from registry_pipeline.defs.sources import make_external_assets, make_source_assets
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
+from registry_pipeline.pipeline.day_runs import DAILY
 from registry_pipeline.registries.catalog import Catalog, catalog_of
 
 

@@ -30,7 +30,6 @@ from registry_pipeline.dagster.dagster_internals import NOT_FINISHED_STATUSES, U
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.active_assets import REPORT_ASSET, pointers_version
 from registry_pipeline.defs.assets import code_version
-from registry_pipeline.defs.daily import DAILY
 from registry_pipeline.defs.job_limits import make_limit_tags
 from registry_pipeline.defs.proposal import POINTERS_ASSET
 from registry_pipeline.defs.resources import RepositoryResource
@@ -38,6 +37,7 @@ from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.pipeline import log as pipeline_log
 from registry_pipeline.pipeline import steps
+from registry_pipeline.pipeline.day_runs import DAILY
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.runs import pointer_file

@@ -44,11 +44,11 @@ from registry_pipeline.findings.display import printable
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline import daily, rebuild
 from registry_pipeline.pipeline.daily import SealedDay
+from registry_pipeline.pipeline.day_runs import DAILY
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import catalog_of
 
-DAILY: Final = "drift_signals_daily"
 DAILY_JOB: Final = "drift_signals_daily_job"
 # Of an asset without a first day: the partitions of this start and the same end are none.
 _NO_DAYS: Final = "2000-01-01"

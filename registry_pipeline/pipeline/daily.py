@@ -19,10 +19,9 @@ from registry_pipeline.git.first_parent import History, read_history
 from registry_pipeline.git.tree import CommittedFiles
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.day_records import NAME, DayRecord, DayRecords, hash_each_prefix
-from registry_pipeline.pointers.state import find_foreign_id, read_chain_state
+from registry_pipeline.pipeline.day_runs import DAILY, find_newest_runs_of_days, read_run_of_day
 from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun, seal_all_built
-from registry_pipeline.registries.base.sealed_input import make_sealed_run
 from registry_pipeline.registries.base.upstream import parse_run_rows
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
@@ -38,13 +37,10 @@ from registry_pipeline.registries.drift_signals_daily.read import (
 from registry_pipeline.registries.run_registry.archives import read_archived_runs
 from registry_pipeline.registries.run_registry.build import ARTIFACT, VERSION, build_run_registry
 from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
-from registry_pipeline.runs.envelope import BuildContext, Inputs, RunRow
-from registry_pipeline.runs.pointer_file import verify_referenced_run
-from registry_pipeline.runs.reference import RunId, SealedRef
+from registry_pipeline.runs.envelope import BuildContext, Inputs
 from registry_pipeline.runs.sealed_run import Built, SealedRun
 from registry_pipeline.values import replace, value_type
 
-DAILY: Final = "drift_signals_daily"
 _CACHED_COMMITS: Final = 4
 # So many days are sealed with one synchronisation: more would gain little, and a kill would lose more.
 _BATCH: Final = 32
@@ -196,7 +192,9 @@ def _read_shared_inputs(
                 # Neighbouring days often have the same commit.
                 lru_cache(maxsize=_CACHED_COMMITS)(partial(read_commit_facts, repository, files, catalogs)),
                 runs,
-                _find_newest_runs(repository, rows),
+                find_newest_runs_of_days(
+                    repository, (row.run_id for row in rows if row.run_root == repository.config.publish_root)
+                ),
                 scan.findings,
                 records,
                 hash_each_prefix([common])[1],
@@ -205,15 +203,6 @@ def _read_shared_inputs(
         finally:
             digests.save()
             records.save()
-
-
-def _find_newest_runs(repository: Repository, rows: Iterable[RunRow]) -> dict[str, str]:
-    """Return the newest run id by day. Runs that are marked bad or outside the publish root do not count."""
-    tag, bad = catalog_of(repository).spec_of(DAILY).tag, read_chain_state(repository, from_checkpoint=True).marked_bad
-    parsed = [RunId.parse(row.run_id) for row in rows if row.run_root == repository.config.publish_root]
-    run_ids = [run_id for run_id in parsed if run_id is not None and run_id.tag == tag and str(run_id) not in bad]
-    run_ids.sort(key=lambda run_id: (run_id.stamp, run_id.number))
-    return {run_id.partition: str(run_id) for run_id in run_ids if run_id.partition is not None}
 
 
 def _build_batch(
@@ -285,16 +274,9 @@ def _build_day(shared: _SharedInputs, day: date, *, force: bool) -> _BuiltDay:
 
 
 def _read_newest_run(shared: _SharedInputs, day: date) -> tuple[SealedRun, Mapping[str, bytes]] | None:
-    """Return the newest run of a day and its artifacts; None if it does not verify or is of another repository."""
+    """Return the newest run of a day and its artifacts; None if there is none that can be kept."""
     run_id = shared.newest_runs.get(str(day))
-    if run_id is None:
-        return None
-    spec = catalog_of(shared.repository).spec_of(DAILY)
-    ref = SealedRef(run_id, shared.repository.config.publish_root, spec.relpath, "")
-    report = verify_referenced_run(shared.repository, ref, spec.artifacts)
-    if report.verdict != "pass" or report.root_sha256 is None or find_foreign_id(shared.repository, report) is not None:
-        return None
-    return make_sealed_run(DAILY, replace(ref, manifest_sha256=report.root_sha256), report), report.kept
+    return None if run_id is None else read_run_of_day(shared.repository, run_id)
 
 
 def _has_same_content(run: SealedRun, files: Mapping[str, bytes], built: Built) -> bool:

@@ -6,16 +6,17 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, timedelta
+from io import BytesIO
 from typing import Any, Final
 
 from registry_pipeline.canonical import parse_instant, parse_utc
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.findings.finding import Finding, Severity
+from registry_pipeline.pipeline.day_runs import DAILY, find_newest_runs_of_days, read_run_of_day
 from registry_pipeline.pipeline.inspect import Inspection, describe_active_run, find_check_state
 from registry_pipeline.pointers.plan import can_be_active
-from registry_pipeline.pointers.state import find_foreign_id
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.base.values import count_operations
+from registry_pipeline.registries.base.values import count_operations, is_stale
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.system_health.build import describe_outdated_ages, find_outdated_ages
 from registry_pipeline.registries.system_health.page import (
@@ -30,15 +31,13 @@ from registry_pipeline.registries.system_health.page import (
     PageOperation,
     PageRegistry,
     PageRun,
+    find_first_day,
     render_health_page,
 )
-from registry_pipeline.runs.pointer_file import verify_referenced_run
-from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.scan import list_tagged_entries
 from registry_pipeline.runs.sealed_run import Artifacts
 from registry_pipeline.values import replace
 
-_DAILY: Final = "drift_signals_daily"
 _CREATED: Final = b'"created_utc":"'
 _SEALED: Final = b'"has_manifest_sha256":true,"has_manifest_json":true'
 _UNSEALED: Final = b'"has_manifest_sha256":false,"has_manifest_json":false'
@@ -49,9 +48,10 @@ def read_health_page(repository: Repository, run: BuildRun, inspection: Inspecti
     config, last = repository.config, run.started.astimezone(UTC).date()
     sources = {name: snapshot.ref for name, snapshot in inspection.active.items() if snapshot.verdict is not None}
     records = inspection.chain.records[::-1]
-    runs = _read_runs(run_lines, last - timedelta(2 * DAYS))
+    runs = _read_runs(run_lines, find_first_day(last) - timedelta(DAYS))
     sealed, unsealed, total = run_lines.count(_SEALED), run_lines.count(_UNSEALED), run_lines.count(b"\n")
-    table, outdated = sources.get("op_status_table"), find_outdated_ages(inspection.status_rows or (), run.started)
+    rows, table = inspection.status_rows or (), sources.get("op_status_table")
+    outdated = find_outdated_ages(rows, run.started)
     return HealthPage(
         title=repository.root.name or "repository",
         run_id="",
@@ -59,7 +59,8 @@ def read_health_page(repository: Repository, run: BuildRun, inspection: Inspecti
         commit=run.git.commit,
         working_tree_state=run.git.working_tree_state,
         health=inspection.health,
-        operations=tuple(_make_operation(config, row, runs) for row in inspection.status_rows or ()),
+        operations=tuple(_make_operation(config, row, runs) for row in rows),
+        counts=count_operations(rows, config.stale_days),
         registries=tuple(_describe_registries(repository, run, inspection)),
         unused_registries=tuple(sorted(inspection.unused)),
         runs_by_seal={"sealed": sealed, "partial": total - sealed - unsealed, "unsealed": unsealed},
@@ -93,7 +94,7 @@ def add_health_page(artifacts: Artifacts, page: HealthPage) -> Artifacts:
     def files_for(run_id: str) -> Mapping[str, bytes]:
         return {**artifacts.files, PAGE: render_health_page(replace(page, run_id=run_id))}
 
-    return replace(artifacts, files=files_for(""), files_for=files_for)
+    return replace(artifacts, files_for=files_for)
 
 
 def _make_severity_key(finding: Finding) -> tuple[bool, str, str]:
@@ -104,8 +105,9 @@ def _read_runs(run_lines: bytes, first: date) -> Mapping[str, list[PageRun]]:
     """Return the runs since a day by operation id."""
     runs = defaultdict[str, list[PageRun]](list)
     since = str(first).encode()
-    for line in run_lines.split(b"\n"):
-        # Only the lines of these days are parsed: a run registry may have a hundred thousand.
+    # A run registry may have a hundred thousand lines: none is copied before its turn, and only those of these days are
+    # parsed.
+    for line in BytesIO(run_lines):
         start = line.find(_CREATED) + len(_CREATED)
         if start < len(_CREATED) or line[start : start + 10] < since:
             continue
@@ -127,6 +129,7 @@ def _make_operation(config: Config, row: Mapping[str, Any], runs: Mapping[str, l
         evidence=row["run_evidence_state"],
         age_days=row["staleness_days"],
         limit_days=config.stale_days.limit_of(name, row["option"]),
+        is_stale=is_stale(row, config.stale_days),
         drift_reasons=tuple(row["op_drift_reasons"]) if row["op_drift"] else (),
         runs=tuple(runs.get(name, ())),
     )
@@ -159,24 +162,16 @@ def _describe_registries(repository: Repository, run: BuildRun, inspection: Insp
 
 def read_days(repository: Repository, last: date) -> Iterator[PageDay]:
     """Yield the days of the page whose newest sealed run verifies and is of this repository, the oldest first."""
-    spec = catalog_of(repository).spec_of(_DAILY)
-    names = list_tagged_entries(
-        repository.root, [repository.config.publish_root], lambda _root, _error: None, [str(spec.tag)]
-    )
-    newest: dict[str, str] = {}
-    for run_id in (RunId.parse(entry.name) for _, entries in names for entry in entries):
-        # The names are sorted, so a later run of a day replaces an earlier one.
-        if run_id is not None and run_id.tag == spec.tag and run_id.partition is not None:
-            newest[run_id.partition] = str(run_id)
+    spec, root = catalog_of(repository).spec_of(DAILY), repository.config.publish_root
+    listing = list_tagged_entries(repository.root, [root], lambda _root, _error: None, [str(spec.tag)])
+    newest = find_newest_runs_of_days(repository, (entry.name for _, entries in listing for entry in entries))
     table = next(name for name in spec.artifacts if name != spec.artifact)
-    for day, name in sorted(newest.items()):
-        if not str(last - timedelta(DAYS)) <= day <= str(last):
+    for day, run_id in sorted(newest.items()):
+        in_page = find_first_day(last) <= date.fromisoformat(day) <= last
+        read = read_run_of_day(repository, run_id) if in_page else None
+        if read is None:
             continue
-        ref = SealedRef(name, repository.config.publish_root, spec.relpath, "")
-        report = verify_referenced_run(repository, ref, spec.artifacts)
-        if report.verdict != "pass" or find_foreign_id(repository, report) is not None:
-            continue
-        rows, drift = json.loads(report.kept[table]), json.loads(report.kept[spec.artifact])["system_drift"]
+        rows, drift = json.loads(read[1][table]), json.loads(read[1][spec.artifact])["system_drift"]
         counts = count_operations(rows, repository.config.stale_days)
         yield PageDay(
             day=date.fromisoformat(day),

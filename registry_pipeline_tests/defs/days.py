@@ -7,7 +7,7 @@ from typing import Any
 
 from dagster import AssetKey, AssetMaterialization, ExecuteInProcessResult
 
-from registry_pipeline.defs.daily import DAILY
+from registry_pipeline.pipeline.day_runs import DAILY
 from registry_pipeline_tests.defs.conftest import DagsterRepo
 
 FORCE = {"ops": {DAILY: {"config": {"force": True}}}}

@@ -17,8 +17,9 @@ from registry_pipeline.config import REPO_VARIABLE
 from registry_pipeline.defs import event_log
 from registry_pipeline.defs.assets import code_version
 from registry_pipeline.defs.build import build_defs
-from registry_pipeline.defs.daily import DAILY, DAILY_JOB
+from registry_pipeline.defs.daily import DAILY_JOB
 from registry_pipeline.pipeline import daily
+from registry_pipeline.pipeline.day_runs import DAILY
 from registry_pipeline.registries import catalog
 from registry_pipeline.registries import validation as registries_validation
 from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily

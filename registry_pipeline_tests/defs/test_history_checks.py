@@ -9,7 +9,8 @@ import pytest
 from dagster import AssetCheckEvaluation, AssetSelection, Definitions
 from dagster import define_asset_job as asset_job
 
-from registry_pipeline.defs.daily import DAILY, DAILY_JOB
+from registry_pipeline.defs.daily import DAILY_JOB
+from registry_pipeline.pipeline.day_runs import DAILY
 from registry_pipeline.registries import catalog
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import DagsterRepo, checks_of

@@ -9,7 +9,8 @@ from dagster import DefaultScheduleStatus, RunRequest, ScheduleDefinition, build
 
 from registry_pipeline.config import CONFIG_NAME
 from registry_pipeline.defs.build import build_defs
-from registry_pipeline.defs.daily import DAILY, DAILY_JOB
+from registry_pipeline.defs.daily import DAILY_JOB
+from registry_pipeline.pipeline.day_runs import DAILY
 from registry_pipeline_tests.defs.conftest import DagsterRepo
 from registry_pipeline_tests.defs.days import pages
 from registry_pipeline_tests.histories import FIRST_DAY, TOML

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+from registry_pipeline.registries.base.values import OperationCounts
 from registry_pipeline.registries.system_health.build import HealthCondition, HealthState
 from registry_pipeline.registries.system_health.page import (
     DAYS,
@@ -36,12 +39,27 @@ def page_operation(operation_id: str = "OP-A01", *ages: int, **changes: Any) -> 
         "drift_reasons": (),
         "runs": tuple(PageRun(TODAY - timedelta(age), sealed=True) for age in ages),
     }
-    return PageOperation(**(values | changes))
+    values |= changes
+    is_stale = values["evidence"] == "OBSERVED" and values["age_days"] >= values["limit_days"]
+    return PageOperation(**({"is_stale": is_stale} | values))
 
 
 def page_day(ago: int, **changes: Any) -> PageDay:
     values: dict[str, Any] = {"observed": 3, "stale": ago % 3, "drifting": 1, "schema_drift": False}
     return PageDay(**({"day": TODAY - timedelta(ago), "threshold_drift": None} | values | changes))
+
+
+def count(operations: Sequence[PageOperation]) -> OperationCounts:
+    evidence = Counter(operation.evidence for operation in operations)
+    return OperationCounts(
+        total=len(operations),
+        observed=evidence["OBSERVED"],
+        legacy_only=evidence["LEGACY_ONLY"],
+        unobserved=evidence["UNOBSERVED"],
+        stale=sum(operation.is_stale for operation in operations),
+        drifting=sum(bool(operation.drift_reasons) for operation in operations),
+        coverage_below_c3=sum(operation.coverage_level < "C3" for operation in operations),
+    )
 
 
 def health_page(*operations: PageOperation, **changes: Any) -> HealthPage:
@@ -54,13 +72,14 @@ def health_page(*operations: PageOperation, **changes: Any) -> HealthPage:
         "working_tree_state": "clean",
         "health": HealthState("DEGRADED_NON_BLOCKING", (condition,)),
         "operations": operations,
+        "counts": count(operations),
         "registries": (
             PageRegistry("run_registry", "run", ROOT, "valid", 0, "2026-03-01T11:00:00Z", "Ada <a@b.cd>", "nightly"),
             PageRegistry("drift_signals", None, None, "unknown", None, None, None, None),
         ),
         "unused_registries": ("role_registry",),
         "runs_by_seal": {"sealed": 5, "partial": 1, "unsealed": 2},
-        "days": tuple(page_day(ago) for ago in range(DAYS, 0, -1)),
+        "days": tuple(page_day(ago) for ago in range(DAYS - 1, 0, -1)),
         "activations": (PageActivation("r", "2026-03-01T11:00:00Z", "activate", "Ada", "nightly", ("run_registry",)),),
         "earlier_activations": 0,
         "findings": (PageFinding("HASH_MISMATCH", "error", "runs/a", "changed", "run `registry-pipeline verify a`"),),

@@ -32,7 +32,8 @@ from registry_pipeline.findings.finding import Finding, Severity, plural, sorted
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.build_preview import preview_build
 from registry_pipeline.pipeline.collection import SealedMember
-from registry_pipeline.pipeline.daily import DAILY, SealedDay, build_days
+from registry_pipeline.pipeline.daily import SealedDay, build_days
+from registry_pipeline.pipeline.day_runs import DAILY
 from registry_pipeline.pipeline.rebuild import (
     REPORT,
     BuiltRow,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from registry_pipeline.canonical import parse_instant
 from registry_pipeline.findings.finding import Finding
@@ -12,6 +12,12 @@ from registry_pipeline.values import field, value_type
 
 if TYPE_CHECKING:
     from registry_pipeline.stale_limits import StaleLimits
+
+
+COVERAGE_LEVELS: Final = ("C0", "C1", "C2", "C3", "C4", "C5")
+"""How far operations can be enforced, from the least."""
+ENFORCED_LEVEL: Final = "C3"
+"""From this level on an operation counts as enforced."""
 
 
 @value_type
@@ -96,6 +102,15 @@ class OperationCounts:
 Row = Mapping[str, Any]
 
 
+def is_stale(row: Row, limits: StaleLimits) -> bool:
+    """Return whether the operation of a row of a status table is stale."""
+    age = row["staleness_days"]
+    # An unknown age is not stale: nothing shows that the run is old.
+    if row["run_evidence_state"] != "OBSERVED" or age is None:
+        return False
+    return bool(age >= limits.limit_of(row["operation_id"], row["option"]))
+
+
 def group_operations(rows: Sequence[Row], limits: StaleLimits) -> dict[str, list[Row]]:
     """Return the rows of a status table by group, stale ones oldest first; one operation may be in several groups.
 
@@ -105,20 +120,14 @@ def group_operations(rows: Sequence[Row], limits: StaleLimits) -> dict[str, list
         [row for row in rows if row["run_evidence_state"] == state]
         for state in ("OBSERVED", "LEGACY_ONLY", "UNOBSERVED")
     )
-    # An unknown age is not stale: nothing shows that the run is old.
-    stale = [
-        row
-        for row in observed
-        if row["staleness_days"] is not None
-        and row["staleness_days"] >= limits.limit_of(row["operation_id"], row["option"])
-    ]
+    stale = [row for row in observed if is_stale(row, limits)]
     return {
         "observed": observed,
         "stale": sorted(stale, key=lambda row: -int(row["staleness_days"])),
         "drifting": [row for row in rows if row["op_drift"] is True],
         "legacy_only": legacy_only,
         "unobserved": unobserved,
-        "coverage_below_c3": [row for row in rows if row["coverage_level"] < "C3"],
+        "coverage_below_c3": [row for row in rows if row["coverage_level"] < ENFORCED_LEVEL],
     }
 
 

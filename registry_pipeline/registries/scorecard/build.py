@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from registry_pipeline.canonical import are_same_objects, json_document, json_line, sha256_hex
-from registry_pipeline.registries.base.values import Operation, OperationCatalog, RegistryState
+from registry_pipeline.registries.base.values import (
+    COVERAGE_LEVELS,
+    ENFORCED_LEVEL,
+    Operation,
+    OperationCatalog,
+    RegistryState,
+)
 from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.sealed_run import Artifacts
 from registry_pipeline.values import value_type
 
 ARTIFACT: Final = "GOVERNANCE_SCORECARD_v0_2.json"
 VERSION: Final = "0.2"
-_LEVELS: Final = tuple(f"C{number}" for number in range(6))
-_NO_LEVEL: Final = "C0"
-_ENFORCED: Final = "C3"
 
 
 @value_type
@@ -75,13 +78,15 @@ def are_same_figures(active: bytes, built: bytes, _is_own_run: object) -> bool:
 
 def _count_operations(inputs: ScorecardInputs, operations: list[Operation]) -> dict[str, Any]:
     # An operation without a level in the coverage matrix is at C0, as in the status table.
-    levels = Counter(inputs.catalog.coverage.get(operation.operation_id, _NO_LEVEL) for operation in operations)
-    enforced = sum(count for level, count in levels.items() if level >= _ENFORCED)
+    levels = Counter(
+        inputs.catalog.coverage.get(operation.operation_id, COVERAGE_LEVELS[0]) for operation in operations
+    )
+    enforced = sum(count for level, count in levels.items() if level >= ENFORCED_LEVEL)
     observed = inputs.observed
     return {
         "canonical": len(operations),
         "observed": None if observed is None else sum(o.operation_id in observed for o in operations),
-        "by_level": {level: levels[level] for level in sorted({*_LEVELS, *levels})},
+        "by_level": {level: levels[level] for level in sorted({*COVERAGE_LEVELS, *levels})},
         "c3_plus": _make_share(enforced, len(operations)),
     }
 

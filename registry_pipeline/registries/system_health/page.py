@@ -6,6 +6,7 @@ The same values give the same bytes. What a list leaves out is counted.
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import plural
+from registry_pipeline.registries.base.values import COVERAGE_LEVELS, ENFORCED_LEVEL, OperationCounts
 from registry_pipeline.registries.system_health.build import HealthState
 from registry_pipeline.values import value_type
 
@@ -30,8 +32,6 @@ MAX_OPERATIONS: Final = 200
 MAX_FINDINGS: Final = 40
 MAX_ACTIVATIONS: Final = 20
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_LEVELS: Final = ("C0", "C1", "C2", "C3", "C4", "C5")
-_ENFORCED: Final = "C3"
 # Of a strip: a day is three units wide, and a run one unit.
 _DAY: Final = 3
 _STATES: Final = {
@@ -71,13 +71,9 @@ class PageOperation:
     evidence: str
     age_days: int | None
     limit_days: int
+    is_stale: bool
     drift_reasons: tuple[str, ...]
     runs: tuple[PageRun, ...] = ()
-
-    @property
-    def is_late(self) -> bool:
-        """Whether the operation is stale."""
-        return self.evidence == "OBSERVED" and self.age_days is not None and self.age_days >= self.limit_days
 
 
 @value_type
@@ -150,6 +146,7 @@ class HealthPage:
     working_tree_state: str | None
     health: HealthState
     operations: tuple[PageOperation, ...]
+    counts: OperationCounts
     registries: tuple[PageRegistry, ...]
     unused_registries: tuple[str, ...]
     # The run folders of the active run registry by seal state: sealed, partial, unsealed.
@@ -163,13 +160,17 @@ class HealthPage:
     outdated: str = ""
 
 
+def find_first_day(last: date) -> date:
+    """Return the first day of a page that ends with a day."""
+    return last - timedelta(DAYS - 1)
+
+
 def render_health_page(page: HealthPage) -> bytes:
     """Return the page as UTF-8."""
     last = page.rendered.date()
-    first = last - timedelta(DAYS - 1)
+    first = find_first_day(last)
     ordered = sorted(page.operations, key=_make_urgency_key)
     shown = ordered[:MAX_OPERATIONS]
-    days = [day for day in page.days if first <= day.day <= last]
     word, meaning, mood = _STATES[page.health.state]
     text = _load_template().render(
         page=page,
@@ -183,8 +184,7 @@ def render_health_page(page: HealthPage) -> bytes:
         activations=page.activations[:MAX_ACTIVATIONS],
         more_activations=max(0, len(page.activations) - MAX_ACTIVATIONS) + page.earlier_activations,
         levels=_count_levels(page.operations),
-        charts=_draw_charts(days, first),
-        days=days,
+        charts=_draw_charts(page.days, first),
         rendered=_format_time(page.rendered),
         first=first,
         last=last,
@@ -241,8 +241,8 @@ def _make_urgency_key(operation: PageOperation) -> tuple[bool, float, bool, floa
     age, limit = operation.age_days, max(operation.limit_days, 1)
     share = 0.0 if age is None else age / limit
     return (
-        not operation.is_late,
-        -share if operation.is_late else 0.0,
+        not operation.is_stale,
+        -share if operation.is_stale else 0.0,
         not operation.drift_reasons,
         -share,
         operation.operation_id,
@@ -289,18 +289,19 @@ def _find_late_spans(operation: PageOperation, days: Sequence[date], first: date
 
 def _make_tiles(page: HealthPage) -> list[dict[str, Any]]:
     """Return the figures at the top: a number, what it is, and shares of a bar in percent with their class."""
-    total = len(page.operations)
-    observed = sum(operation.evidence == "OBSERVED" for operation in page.operations)
-    late = sum(operation.is_late for operation in page.operations)
-    drifting = sum(bool(operation.drift_reasons) for operation in page.operations)
-    enforced = sum(operation.coverage_level >= _ENFORCED for operation in page.operations)
+    counts, total = page.counts, page.counts.total
+    enforced = total - counts.coverage_below_c3
     sealed, partial, unsealed = (page.runs_by_seal.get(name, 0) for name in ("sealed", "partial", "unsealed"))
     runs = sealed + partial + unsealed
     percent = "none" if total == 0 else f"{100 * enforced / total:.0f} %"
     return [
-        {"number": f"{observed} / {total}", "label": "operations ran", "bar": [(_share(observed, total), "tick")]},
-        {"number": str(late), "label": "past their limit", "bar": [(_share(late, total), "late")]},
-        {"number": str(drifting), "label": "drifting", "bar": [(_share(drifting, total), "late")]},
+        {
+            "number": f"{counts.observed} / {total}",
+            "label": "operations ran",
+            "bar": [(_share(counts.observed, total), "tick")],
+        },
+        {"number": str(counts.stale), "label": "past their limit", "bar": [(_share(counts.stale, total), "late")]},
+        {"number": str(counts.drifting), "label": "drifting", "bar": [(_share(counts.drifting, total), "late")]},
         {"number": percent, "label": "covered at C3 or above", "bar": [(_share(enforced, total), "tick")]},
         {
             "number": f"{runs:,}".replace(",", " "),
@@ -316,8 +317,8 @@ def _list_loose_folders(runs_by_seal: Mapping[str, int]) -> list[tuple[str, int,
         ("partial", "one of the two seal files is missing", "registry-pipeline verify --all"),
         ("unsealed", "nothing shows later whether they were altered", "registry-pipeline seal PATH"),
     )
-    counts = ((runs_by_seal.get(name, 0), name, meaning, command) for name, meaning, command in states)
-    return [(name, count, meaning, command) for count, name, meaning, command in counts if count]
+    rows = [(name, runs_by_seal.get(name, 0), meaning, command) for name, meaning, command in states]
+    return [row for row in rows if row[1]]
 
 
 def _share(part: int, whole: int) -> float:
@@ -326,13 +327,11 @@ def _share(part: int, whole: int) -> float:
 
 def _count_levels(operations: Sequence[PageOperation]) -> list[dict[str, Any]]:
     """Return each coverage level with its number of operations, and their share of the most frequent one's."""
-    counts = dict.fromkeys(_LEVELS, 0)
-    for operation in operations:
-        counts[operation.coverage_level] = counts.get(operation.coverage_level, 0) + 1
+    counts = Counter([operation.coverage_level for operation in operations])
     most = max(counts.values(), default=0)
     return [
-        {"level": level, "count": count, "share": _share(count, most), "enforced": level >= _ENFORCED}
-        for level, count in sorted(counts.items())
+        {"level": level, "count": count, "share": _share(count, most), "enforced": level >= ENFORCED_LEVEL}
+        for level, count in ((level, counts[level]) for level in sorted({*COVERAGE_LEVELS, *counts}))
     ]
 
 
@@ -347,8 +346,7 @@ def _format_time(moment: datetime) -> str:
     return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M} UTC"
 
 
-# Of a small chart: width in units, height of the curve.
-_CHART_WIDTH: Final = DAYS * _DAY
+# Of a small chart, in units.
 _CHART_HEIGHT: Final = 60
 
 
