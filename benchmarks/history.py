@@ -35,7 +35,7 @@ from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.daily import build_days
 from registry_pipeline.pipeline.day_records import NAME
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.drift_signals_daily.read import last_second
+from registry_pipeline.registries.base.values import last_second
 
 COMMITS = 450
 CHANGES = 12

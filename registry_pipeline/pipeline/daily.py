@@ -23,6 +23,7 @@ from registry_pipeline.pipeline.day_runs import DAILY, find_newest_runs_of_days,
 from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun, seal_all_built
 from registry_pipeline.registries.base.upstream import parse_run_rows
+from registry_pipeline.registries.base.values import last_second
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.drift_signals_daily.build import build_drift_signals_daily
 from registry_pipeline.registries.drift_signals_daily.read import (
@@ -30,7 +31,6 @@ from registry_pipeline.registries.drift_signals_daily.read import (
     CommitFacts,
     DatedRuns,
     collect_day_inputs,
-    last_second,
     read_commit_facts,
     sort_runs_by_time,
 )

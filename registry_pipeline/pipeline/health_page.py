@@ -16,7 +16,8 @@ from registry_pipeline.pipeline.day_runs import SealedDay, read_sealed_days
 from registry_pipeline.pipeline.inspect import Inspection, describe_active_run, find_check_state
 from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.registries.base.seal_build import BuildRun
-from registry_pipeline.registries.base.values import count_operations, is_stale
+from registry_pipeline.registries.base.upstream import has_adapter_warning
+from registry_pipeline.registries.base.values import OperationCounts, count_operations, is_stale
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.system_health.build import describe_outdated_ages, find_outdated_ages
 from registry_pipeline.registries.system_health.charts import DAYS, find_first_day
@@ -27,13 +28,13 @@ from registry_pipeline.registries.system_health.page import (
     PageActivation,
     PageDay,
     PageFinding,
-    PageInput,
     PageOperation,
     PageRegistry,
     PageRun,
     render_health_page,
 )
 from registry_pipeline.runs.sealed_run import Artifacts
+from registry_pipeline.stale_limits import propose_limit
 from registry_pipeline.values import replace
 
 _CREATED: Final = b'"created_utc":"'
@@ -52,6 +53,10 @@ def read_health_page(
     sealed, unsealed, total = run_lines.count(_SEALED), run_lines.count(_UNSEALED), run_lines.count(b"\n")
     rows, table = inspection.status_rows or (), sources.get("op_status_table")
     outdated = find_outdated_ages(rows, run.started)
+    counts, drift, limits = count_operations(rows, config.stale_days), inspection.drift, config.stale_days
+    # The curves end with the figures of the page, so that both agree.
+    flags = (None, None) if drift is None else (drift.schema_drift, drift.threshold_drift)
+    today = _make_day(last, counts, *flags)
     return HealthPage(
         title=repository.root.name or "repository",
         run_id="",
@@ -60,11 +65,12 @@ def read_health_page(
         working_tree_state=run.git.working_tree_state,
         health=inspection.health,
         operations=tuple(_make_operation(config, row, runs) for row in rows),
-        counts=count_operations(rows, config.stale_days),
+        counts=counts,
+        default_limit_days=None if limits.operations or limits.options else limits.default,
         registries=tuple(_describe_registries(repository, run, inspection)),
         unused_registries=tuple(sorted(inspection.unused)),
         runs_by_seal={"sealed": sealed, "partial": total - sealed - unsealed, "unsealed": unsealed},
-        days=tuple(summarize_day(config, sealed_day) for sealed_day in days),
+        days=(*(summarize_day(config, sealed_day) for sealed_day in days if sealed_day.day < last), today),
         activations=tuple(
             PageActivation(
                 sealed.ref.run_id,
@@ -83,7 +89,6 @@ def read_health_page(
             for f in sorted(inspection.findings, key=_make_severity_key)
             if f.severity is not Severity.INFO
         ),
-        inputs=tuple(PageInput(name, ref.run_id, ref.manifest_sha256) for name, ref in sorted(sources.items())),
         outdated=describe_outdated_ages(len(outdated), None if table is None else table.run_id) if outdated else "",
     )
 
@@ -113,20 +118,26 @@ def _read_runs(run_lines: bytes, first: date) -> Mapping[str, list[PageRun]]:
             continue
         row = json.loads(line)
         created = parse_instant(row["created_utc"])
-        if row["operation_id"] is not None and created is not None:
+        # As in op_status_table: a run without an envelope proves nothing about an operation.
+        is_run = row["has_run_json"] or has_adapter_warning(row["warnings"])
+        if row["operation_id"] is not None and created is not None and is_run:
             seal_files = (row["has_manifest_sha256"], row["has_manifest_json"])
             page_run = PageRun(
-                day=created.astimezone(UTC).date(),
+                created=created.astimezone(UTC),
                 sealed=all(seal_files),
                 is_partial=any(seal_files) and not all(seal_files),
-                **{name: row[name] for name in ("run_id", "run_root", "created_utc", "git_commit", "working_tree_state")},
+                **{
+                    name: row[name]
+                    for name in ("run_id", "run_root", "created_utc", "git_commit", "working_tree_state")
+                },
             )
             runs[row["operation_id"]].append(page_run)
     return runs
 
 
 def _make_operation(config: Config, row: Mapping[str, Any], runs: Mapping[str, list[PageRun]]) -> PageOperation:
-    name = row["operation_id"]
+    name, limits, own = row["operation_id"], config.stale_days, tuple(runs.get(row["operation_id"], ()))
+    proposed = propose_limit(name, row["option"], {run.created.date() for run in own}, limits)
     return PageOperation(
         operation_id=name,
         name=row["operation_name"],
@@ -134,10 +145,11 @@ def _make_operation(config: Config, row: Mapping[str, Any], runs: Mapping[str, l
         coverage_level=row["coverage_level"],
         evidence=row["run_evidence_state"],
         age_days=row["staleness_days"],
-        limit_days=config.stale_days.limit_of(name, row["option"]),
-        is_stale=is_stale(row, config.stale_days),
+        limit_days=limits.limit_of(name, row["option"]),
+        usual_gap_days=None if proposed is None else proposed.usual_gap_days,
+        is_stale=is_stale(row, limits),
         drift_reasons=tuple(row["op_drift_reasons"]) if row["op_drift"] else (),
-        runs=tuple(runs.get(name, ())),
+        runs=own,
         last_run_id=row["last_run_id"],
         last_run_utc=row["last_run_created_utc"],
         warnings=tuple(row["warnings"]),
@@ -176,12 +188,18 @@ def read_days(repository: Repository, last: date) -> Iterator[PageDay]:
 
 def summarize_day(config: Config, sealed_day: SealedDay) -> PageDay:
     """Return the figures of a sealed day."""
-    counts = count_operations(sealed_day.rows, config.stale_days)
+    counts, drift = count_operations(sealed_day.rows, config.stale_days), sealed_day.drift
+    return _make_day(sealed_day.day, counts, drift["schema_drift"], drift["threshold_drift"])
+
+
+def _make_day(day: date, counts: OperationCounts, schema_drift: bool | None, threshold_drift: bool | None) -> PageDay:
     return PageDay(
-        day=sealed_day.day,
+        day=day,
+        total=counts.total,
         observed=counts.observed,
         stale=counts.stale,
         drifting=counts.drifting,
-        schema_drift=sealed_day.drift["schema_drift"],
-        threshold_drift=sealed_day.drift["threshold_drift"],
+        coverage_below_c3=counts.coverage_below_c3,
+        schema_drift=schema_drift,
+        threshold_drift=threshold_drift,
     )

@@ -102,7 +102,7 @@ class Status:
             "operations": dict.fromkeys(fields(OperationCounts)) if operations is None else asdict(operations),
             "system_drift": None if drift is None else asdict(drift),
             "health_state": health.state,
-            "health_conditions": [asdict(condition) for condition in health.conditions],
+            "health_conditions": [condition.to_json() for condition in health.conditions],
             "findings": [finding.to_json() for finding in self.findings],
         }
 

@@ -22,7 +22,7 @@ from registry_pipeline.pipeline.rebuild import rebuild
 from registry_pipeline.pointers.find_runs import find_run
 from registry_pipeline.pointers.rollback import mark_bad
 from registry_pipeline.registries.base.seal_build import BuildRun, start_build_run
-from registry_pipeline.registries.drift_signals_daily.read import last_second
+from registry_pipeline.registries.base.values import last_second
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs import writer
 from registry_pipeline.runs.pointer_file import run_folder

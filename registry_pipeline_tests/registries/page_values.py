@@ -15,7 +15,6 @@ from registry_pipeline.registries.system_health.page import (
     PageActivation,
     PageDay,
     PageFinding,
-    PageInput,
     PageOperation,
     PageRegistry,
     PageRun,
@@ -37,7 +36,7 @@ def page_operation(operation_id: str = "OP-A01", *ages: int, **changes: Any) -> 
         "age_days": min(ages, default=0),
         "limit_days": 2,
         "drift_reasons": (),
-        "runs": tuple(PageRun(TODAY - timedelta(age), sealed=True) for age in ages),
+        "runs": tuple(PageRun(NOW - timedelta(age), sealed=True) for age in ages),
     }
     values |= changes
     is_stale = values["evidence"] == "OBSERVED" and values["age_days"] >= values["limit_days"]
@@ -46,6 +45,7 @@ def page_operation(operation_id: str = "OP-A01", *ages: int, **changes: Any) -> 
 
 def page_day(ago: int, **changes: Any) -> PageDay:
     values: dict[str, Any] = {"observed": 3, "stale": ago % 3, "drifting": 1, "schema_drift": False}
+    values |= {"total": 4, "coverage_below_c3": 1}
     return PageDay(**({"day": TODAY - timedelta(ago), "threshold_drift": None} | values | changes))
 
 
@@ -79,10 +79,10 @@ def health_page(*operations: PageOperation, **changes: Any) -> HealthPage:
         ),
         "unused_registries": ("role_registry",),
         "runs_by_seal": {"sealed": 5, "partial": 1, "unsealed": 2},
-        "days": tuple(page_day(ago) for ago in range(DAYS - 1, 0, -1)),
+        "days": tuple(page_day(ago) for ago in range(DAYS - 1, -1, -1)),
+        "default_limit_days": 2,
         "activations": (PageActivation("r", "2026-03-01T11:00:00Z", "activate", "Ada", "nightly", ("run_registry",)),),
         "earlier_activations": 0,
         "findings": (PageFinding("HASH_MISMATCH", "error", "runs/a", "changed", "run `registry-pipeline verify a`"),),
-        "inputs": (PageInput("run_registry", "run", ROOT),),
     }
     return HealthPage(**(values | changes))

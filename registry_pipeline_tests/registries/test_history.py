@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from registry_pipeline.git.first_parent import History, read_default_branch, read_first_commit_day, read_history
-from registry_pipeline.registries.drift_signals_daily.read import last_second
+from registry_pipeline.registries.base.values import last_second
 from registry_pipeline_tests.histories import HistoryRepository, make_historic
 from registry_pipeline_tests.registries.repositories import commit, git, repository
 

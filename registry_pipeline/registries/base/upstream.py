@@ -76,12 +76,13 @@ def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
         if tuple(map(type, members)) not in _TYPES_OF_A_ROW:
             raise _make_error("run_registry", "it is not a record", f" line {number}")
         warnings = record.get("warnings")
-        is_adapted = bool(warnings) and isinstance(warnings, list) and _has_adapter_warning(warnings)
+        is_adapted = bool(warnings) and isinstance(warnings, list) and has_adapter_warning(warnings)
         rows.append(RunRow._make((*members, is_adapted)))
     return tuple(rows)
 
 
-def _has_adapter_warning(warnings: Sequence[Any]) -> bool:
+def has_adapter_warning(warnings: Sequence[Any]) -> bool:
+    """Return whether the warnings of a run registry line say that an adapter read the envelope."""
     return any(str(warning).startswith(ADAPTED) for warning in warnings)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, Final
 
 from registry_pipeline.canonical import parse_instant
@@ -18,6 +18,7 @@ COVERAGE_LEVELS: Final = ("C0", "C1", "C2", "C3", "C4", "C5")
 """How far operations can be enforced, from the least."""
 ENFORCED_LEVEL: Final = "C3"
 """From this level on an operation counts as enforced."""
+_LAST_SECOND: Final = time(23, 59, 59, tzinfo=UTC)
 
 
 @value_type
@@ -104,11 +105,15 @@ Row = Mapping[str, Any]
 
 def is_stale(row: Row, limits: StaleLimits) -> bool:
     """Return whether the operation of a row of a status table is stale."""
-    age = row["staleness_days"]
-    # An unknown age is not stale: nothing shows that the run is old.
-    if row["run_evidence_state"] != "OBSERVED" or age is None:
+    if row["run_evidence_state"] != "OBSERVED":
         return False
-    return bool(age >= limits.limit_of(row["operation_id"], row["option"]))
+    return is_stale_age(row["staleness_days"], limits.limit_of(row["operation_id"], row["option"]))
+
+
+def is_stale_age(age_days: int | None, limit_days: int) -> bool:
+    """Return whether an operation whose last run has this age is stale."""
+    # An unknown age is not stale: nothing shows that the run is old.
+    return age_days is not None and age_days >= limit_days
 
 
 def group_operations(rows: Sequence[Row], limits: StaleLimits) -> dict[str, list[Row]]:
@@ -135,6 +140,11 @@ def count_operations(rows: Sequence[Row], limits: StaleLimits) -> OperationCount
     """Return the number of operations in each group."""
     groups = group_operations(rows, limits)
     return OperationCounts(total=len(rows), **{name: len(group) for name, group in groups.items()})
+
+
+def last_second(day: date) -> datetime:
+    """Return the instant that the history of a day describes: 23:59:59 UTC."""
+    return datetime.combine(day, _LAST_SECOND)
 
 
 def count_days_since(created_utc: str | None, as_of: datetime) -> int | None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from operator import itemgetter
-from typing import Final
 
 from registry_pipeline.canonical import parse_instant, sha256_hex
 from registry_pipeline.config import Config, Repository
@@ -31,13 +30,6 @@ from registry_pipeline.registries.drift_signals_daily.build import DailyInputs
 from registry_pipeline.registries.op_status_table.build import OpStatusInputs
 from registry_pipeline.runs.envelope import InputFile, RunRow
 from registry_pipeline.values import replace, value_type
-
-_LAST_SECOND: Final = time(23, 59, 59, tzinfo=UTC)
-
-
-def last_second(day: date) -> datetime:
-    """Return the instant that a day's partition describes: 23:59:59 UTC."""
-    return datetime.combine(day, _LAST_SECOND)
 
 
 @value_type

@@ -23,7 +23,7 @@ from registry_pipeline.runs.envelope import BuildContext
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Artifacts
 from registry_pipeline.stale_limits import StaleLimits
-from registry_pipeline.values import asdict, fields, value_type
+from registry_pipeline.values import asdict, field, fields, replace, value_type
 
 HealthName = Literal["HEALTHY", "DEGRADED_NON_BLOCKING", "UNKNOWN", "DEGRADED_BLOCKING", "RECOVERY_REQUIRED"]
 # UNKNOWN is worse than a degradation that is known not to block, because something that blocks may hide behind it.
@@ -47,6 +47,12 @@ class HealthCondition:
     state: HealthName
     reason: str
     next_step: str = ""
+    # The field of SystemDrift or OperationCounts that it follows from, or "". Documents leave it out.
+    subject: str = field(default="", compare=False)
+
+    def to_json(self) -> dict[str, str]:
+        """Return what documents state."""
+        return {"state": self.state, "reason": self.reason, "next_step": self.next_step}
 
 
 @value_type
@@ -131,7 +137,7 @@ def _check_drift(facts: HealthFacts) -> Iterator[HealthCondition]:
             reason = f"it is not known whether the {version} version drifts"
             yield HealthCondition("DEGRADED_NON_BLOCKING", reason, _SHOW_DRIFT)
         elif drifts:
-            yield _describe_drift(version, facts.versions.get(name) or {})
+            yield replace(_describe_drift(version, facts.versions.get(name) or {}), subject=f"{version}_drift")
 
 
 def _describe_drift(version: str, comparison: Mapping[str, Any]) -> HealthCondition:
@@ -154,13 +160,17 @@ def _check_operations(facts: HealthFacts) -> Iterator[HealthCondition]:
     if counts is None:
         yield HealthCondition("UNKNOWN", "no op_status_table is active", _BUILD)
         return
-    for number, description, next_step in (
-        (counts.drifting, "drift", "run them again at the present commit, from a clean working tree"),
-        (counts.coverage_below_c3, "are covered below C3", "enforce more of them, and state it in the coverage matrix"),
+    for subject, description, next_step in (
+        ("drifting", "drift", "run them again at the present commit, from a clean working tree"),
+        (
+            "coverage_below_c3",
+            "are covered below C3",
+            "enforce more of them, and state it in the coverage matrix",
+        ),
     ):
-        if number:
+        if number := getattr(counts, subject):
             reason = f"{number} of {counts.total} operations {description}"
-            yield HealthCondition("DEGRADED_NON_BLOCKING", reason, next_step)
+            yield HealthCondition("DEGRADED_NON_BLOCKING", reason, next_step, subject)
 
 
 REPORT: Final = "SYSTEM_HEALTH_REPORT_v0_1.md"
@@ -249,7 +259,7 @@ def _render_summary(
         "runs_known": inputs.runs_known,
         "input_sources": {name: ref.to_json() for name, ref in sorted(inputs.input_sources.items())},
         "health_state": inputs.health.state,
-        "health_conditions": [asdict(condition) for condition in inputs.health.conditions],
+        "health_conditions": [condition.to_json() for condition in inputs.health.conditions],
     }
 
 

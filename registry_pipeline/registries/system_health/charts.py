@@ -1,9 +1,13 @@
-"""Small charts of figures over days, as SVG paths: one axis of days, scales from zero, and a gap where it is unknown."""
+"""Small charts of figures over days, as SVG paths: one axis of days, scales from zero, and a gap where it is unknown.
+
+Curves and strips are stretched to the width of the page; their lines and the names of the months are not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 from registry_pipeline.values import value_type
@@ -14,7 +18,7 @@ DAY_WIDTH: Final = 3
 """The width of a day in a chart or a strip, in units; a run is one unit wide."""
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # The heights of zero and of the end of the scale.
-_ZERO, _TOP = 58, 8
+_ZERO, _TOP = 54, 6
 
 
 @value_type
@@ -55,21 +59,34 @@ def draw_charts(group: ChartGroup, last: date) -> dict[str, Any]:
         "charts": [_draw_chart(series, first, last) for series in group.series] if len(days) > 1 else [],
         "rows": [(day, [_format(series, series.values.get(day)) for series in group.series]) for day in reversed(days)],
         "months": list_months(first, last),
-        "width": DAYS * DAY_WIDTH,
     }
 
 
-def list_months(first: date, last: date) -> list[tuple[int, str]]:
-    """Return the x of the first day of each month, with its name."""
+def list_months(first: date, last: date) -> list[tuple[int, float, float, str]]:
+    """Return each month that begins in these days: its x, the same and its width in percent, and its name."""
     days = [first + timedelta(number) for number in range((last - first).days + 1)]
-    return [((day - first).days * DAY_WIDTH, MONTHS[day.month - 1]) for day in days if day.day == 1]
+    starts = [number for number, day in enumerate(days) if day.day == 1]
+    return [
+        (start * DAY_WIDTH, _share(start, len(days)), _share(end - start, len(days)), MONTHS[days[start].month - 1])
+        for start, end in pairwise([*starts, len(days)])
+    ]
+
+
+def _share(part: int, whole: int) -> float:
+    return round(100 * part / whole, 1)
+
+
+def format_day(day: date, *, with_year: bool = False) -> str:
+    """Return a day in words that do not depend on the locale."""
+    return f"{day.day} {MONTHS[day.month - 1]}{f' {day.year}' if with_year else ''}"
 
 
 def _draw_chart(series: Series, first: date, last: date) -> dict[str, Any]:
     known = {day: v for day, v in sorted(series.values.items()) if v is not None and first <= day <= last}
     if not known:
         label = f"{series.title}: unknown on every day"
-        return {"title": series.title, "mood": series.mood, "last": "unknown", "scale": "", "path": "", "label": label}
+        empty = {"last": "unknown", "when": "", "scale": "", "top": "", "path": "", "point": ""}
+        return {"title": series.title, "mood": series.mood, "label": label} | empty
     largest, newest = max(known.values()), max(known)
     now = _format(series, known[newest])
     if series.unit == "flag":
@@ -83,9 +100,12 @@ def _draw_chart(series: Series, first: date, last: date) -> dict[str, Any]:
         "title": series.title,
         "mood": series.mood,
         "last": now,
+        "when": "" if newest == last else f"on {format_day(newest)}",
         "scale": scale,
+        "top": f"{top:g}{series.unit}" if series.unit != "flag" else "",
         "label": f"{series.title}, {min(known)} to {newest}: {extent}, {now} on {newest}",
         "path": _draw_steps(known, first, top),
+        "point": f"M{(newest - first).days * DAY_WIDTH + DAY_WIDTH - 1} {_find_height(known[newest], top)}h0",
     }
 
 
@@ -99,13 +119,17 @@ def _draw_steps(known: Mapping[date, float], first: date, top: float) -> str:
     """Return a path with a step for each day; the path is broken where a day is unknown."""
     path, x, height = "", -1, ""
     for day, value in known.items():
-        start, step = (day - first).days * DAY_WIDTH, f"{_ZERO - round((_ZERO - _TOP) * value / top, 1):g}"
+        start, step = (day - first).days * DAY_WIDTH, _find_height(value, top)
         if start != x:
             path += f"{f'H{x}' if path else ''}M{start} {step}"
         elif step != height:
             path += f"H{start}V{step}"
         x, height = start + DAY_WIDTH, step
     return f"{path}H{x}"
+
+
+def _find_height(value: float, top: float) -> str:
+    return f"{_ZERO - round((_ZERO - _TOP) * value / top, 1):g}"
 
 
 def draw_ticks(days: Sequence[date], first: date) -> str:

@@ -5,29 +5,39 @@ The same values give the same bytes. What a list leaves out is counted.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from itertools import pairwise
+from hashlib import sha256
+from string import ascii_uppercase, digits
 from typing import Any, Final, Literal
 
 from registry_pipeline.findings.finding import plural
-from registry_pipeline.registries.base.values import COVERAGE_LEVELS, ENFORCED_LEVEL, OperationCounts
-from registry_pipeline.registries.system_health.build import HealthState
+from registry_pipeline.registries.base.values import (
+    COVERAGE_LEVELS,
+    ENFORCED_LEVEL,
+    OperationCounts,
+    is_stale_age,
+    last_second,
+)
+from registry_pipeline.registries.system_health.build import HealthCondition, HealthState
 from registry_pipeline.registries.system_health.charts import (
     DAY_WIDTH,
-    DAYS,
     ChartGroup,
     Series,
     draw_charts,
     draw_ticks,
     find_first_day,
+    format_day,
 )
 from registry_pipeline.registries.system_health.template import render_template
 from registry_pipeline.values import value_type
 
 PAGE: Final = "system_health.html"
 MAX_OPERATIONS: Final = 200
+MAX_CONDITIONS: Final = 20
+MAX_NAMES: Final = 3
 MAX_FINDINGS: Final = 40
 MAX_ACTIVATIONS: Final = 20
 _STATES: Final = {
@@ -41,7 +51,7 @@ DRIFT_REASONS: Final = {
     "op_drift_commit_mismatch": (
         "code changed since",
         "The repository is at another commit than the one of the last run.",
-        "Run the operation again, or set `op_drift = \"paths\"` in registry-pipeline.toml: then only commits that changed "
+        'Run the operation again, or set `op_drift = "paths"` in registry-pipeline.toml: then only commits that changed '
         "its executables count.",
     ),
     "op_drift_paths_touched": (
@@ -56,6 +66,8 @@ DRIFT_REASONS: Final = {
     ),
 }
 """By reason of op_status_table: a word, the meaning, and what to do."""
+_PLAIN: Final = frozenset(f"{ascii_uppercase}{digits}-")
+_MAX_PLAIN: Final = 60
 DAILY: Final = "drift_signals_daily"
 
 
@@ -65,9 +77,9 @@ CheckState = Literal["valid", "invalid", "missing", "unknown"]
 
 @value_type
 class PageRun:
-    """A run of an operation: the day, and whether the folder has both seal files."""
+    """A run of an operation: when it was made, in UTC, and whether the folder has both seal files."""
 
-    day: date
+    created: datetime
     sealed: bool
     run_id: str = ""
     run_root: str = ""
@@ -93,6 +105,8 @@ class PageOperation:
     is_stale: bool
     drift_reasons: tuple[str, ...]
     runs: tuple[PageRun, ...] = ()
+    # The usual gap between runs in days, if it is at least the limit.
+    usual_gap_days: int | None = None
     last_run_id: str | None = None
     last_run_utc: str | None = None
     warnings: tuple[str, ...] = ()
@@ -137,24 +151,17 @@ class PageFinding:
 
 @value_type
 class PageDay:
-    """One day of drift_signals_daily."""
+    """The figures of one day of drift_signals_daily, or of the page itself."""
 
     day: date
+    total: int
     observed: int
     stale: int
     drifting: int
+    coverage_below_c3: int
     # The drift of the schema version and of the threshold version; None if unknown.
     schema_drift: bool | None
     threshold_drift: bool | None
-
-
-@value_type
-class PageInput:
-    """An active run that the page is made from."""
-
-    registry_id: str
-    run_id: str
-    root_sha256: str
 
 
 @value_type
@@ -173,11 +180,13 @@ class HealthPage:
     unused_registries: tuple[str, ...]
     # The run folders of the active run registry by seal state: sealed, partial, unsealed.
     runs_by_seal: Mapping[str, int]
+    # The last one is the day of the page.
     days: tuple[PageDay, ...]
+    # None if an operation or an option has a limit of its own.
+    default_limit_days: int | None
     activations: tuple[PageActivation, ...]
     earlier_activations: int
     findings: tuple[PageFinding, ...]
-    inputs: tuple[PageInput, ...]
     # Says that the ages of operations are outdated; "" if they are not.
     outdated: str = ""
 
@@ -190,9 +199,10 @@ def render_health_page(page: HealthPage, links: Mapping[str, str] | None = None,
     """
     last = page.rendered.date()
     first = find_first_day(last)
-    ordered = sorted(page.operations, key=_make_urgency_key)
+    ordered, conditions = sorted(page.operations, key=_make_urgency_key), page.health.conditions
     shown = ordered[:MAX_OPERATIONS]
     word, meaning, mood = _STATES[page.health.state]
+    charts = draw_charts(_make_charts(page.days, first, last), last)
     return render_template(
         "page.html",
         title=page.title,
@@ -200,52 +210,130 @@ def render_health_page(page: HealthPage, links: Mapping[str, str] | None = None,
         folder=None if links is None else "",
         page=page,
         state={"word": word, "meaning": meaning, "mood": mood},
-        tiles=_make_tiles(page),
+        conditions=[_describe_condition(condition, page, ordered) for condition in conditions[:MAX_CONDITIONS]],
+        more_conditions=max(0, len(conditions) - MAX_CONDITIONS),
+        tiles=_make_tiles(page, charts["charts"]),
+        filters=_make_filters(page),
         operations=[describe_operation(operation, last, links or {}) for operation in shown],
         more_operations=[
             {"id": operation.operation_id, "link": (links or {}).get(operation.operation_id)}
             for operation in ordered[MAX_OPERATIONS:]
         ],
+        rare=sum(operation.usual_gap_days is not None for operation in page.operations),
         findings=page.findings[:MAX_FINDINGS],
+        folders=_describe_folders(page.runs_by_seal),
         loose=_list_loose_folders(page.runs_by_seal),
         more_findings=max(0, len(page.findings) - MAX_FINDINGS),
         activations=page.activations[:MAX_ACTIVATIONS],
         more_activations=max(0, len(page.activations) - MAX_ACTIVATIONS) + page.earlier_activations,
         levels=_count_levels(page.operations),
-        charts=draw_charts(_make_charts(page.days, first, last), last),
+        registries=sorted(page.registries, key=lambda registry: registry.check == "valid"),
+        valid=sum(registry.check == "valid" for registry in page.registries),
+        activated={(registry.activated_utc, registry.actor, registry.reason) for registry in page.registries},
+        charts=charts,
         first=first,
         last=last,
     )
 
 
 def _make_charts(days: Sequence[PageDay], first: date, last: date) -> ChartGroup:
-    """Return the figures over the days that matter at a glance."""
+    """Return the figures over the days: the first four are the curves of the tiles, all are in the table."""
 
-    def count(name: str) -> dict[date, float | None]:
+    def read(name: str) -> dict[date, float | None]:
         return {day.day: getattr(day, name) for day in days}
 
+    most = max((day.total for day in days), default=0)
+    covered = {day.day: _share(day.total - day.coverage_below_c3, day.total) if day.total else None for day in days}
+    yesterday = last - timedelta(1)
     return ChartGroup(
         "The last days",
         (
-            Series("Stale", count("stale"), "late"),
-            Series("Drifting", count("drifting"), "late"),
-            Series("Operations that ran", count("observed")),
-            Series("Schema version drifts", count("schema_drift"), "late", "flag"),
-            Series("Thresholds drift", count("threshold_drift"), "late", "flag"),
+            Series("Operations that ran", read("observed"), top=most),
+            Series("Stale", read("stale"), "late", top=most),
+            Series("Drifting", read("drifting"), "late", top=most),
+            Series(f"Covered at {ENFORCED_LEVEL} or above", covered, unit=" %", top=100),
+            Series("Schema version drifts", read("schema_drift"), "late", "flag"),
+            Series("Thresholds drift", read("threshold_drift"), "late", "flag"),
         ),
-        f"No history yet: `registry-pipeline build {DAILY} --as-of {first}..{last}` computes it from git and the run "
-        "folders.",
+        f"No history yet: `registry-pipeline build {DAILY} --as-of {first}..{yesterday}` computes it from git and the "
+        "run folders.",
     )
 
 
-def _make_urgency_key(operation: PageOperation) -> tuple[bool, float, bool, float, str]:
-    """Return a key that puts the most overdue operation first, then drifting ones, then the oldest."""
+def _describe_condition(
+    condition: HealthCondition, page: HealthPage, ordered: Sequence[PageOperation]
+) -> dict[str, Any]:
+    """Return what the page shows of a condition: since when, and the first operations that it is about."""
+    about = [operation for operation in ordered if condition.subject in _find_groups(operation)]
+    named = about[:MAX_NAMES]
+    return {
+        "condition": condition,
+        "mood": "warn" if condition.state in ("DEGRADED_NON_BLOCKING", "UNKNOWN") else "bad",
+        "since": "; ".join(_describe_history(condition.subject, page)) if condition.subject else "",
+        "operations": [(make_anchor(operation.operation_id), operation.name) for operation in named],
+        "more": len(about) - len(named),
+    }
+
+
+def _describe_history(subject: str, page: HealthPage) -> Iterator[str]:
+    """Yield since when a figure is not zero, and a count of a week ago, as far as the days are known."""
+    by_day, last = {day.day: getattr(day, subject) for day in page.days}, page.rendered.date()
+    start = last
+    while by_day.get(start) and by_day.get(start - timedelta(1)):
+        start -= timedelta(1)
+    before = by_day.get(start - timedelta(1))
+    # An unknown day may have been the first: with no day before this one, nothing is known.
+    if before is not None or start != last:
+        words = "since" if before is not None else "at least since"
+        yield f"{words} {format_day(start, with_year=True)} ({_format_ago((last - start).days)})"
+    a_week_ago = by_day.get(last - timedelta(7))
+    if a_week_ago is not None and not isinstance(a_week_ago, bool):
+        yield f"{a_week_ago} a week ago"
+
+
+def _format_ago(days: int) -> str:
+    return "today" if days == 0 else f"{plural(days, 'day')} ago"
+
+
+def make_anchor(operation_id: str) -> str:
+    """Return a name for an operation in addresses and files, which no other operation has."""
+    # Ids as the catalog prescribes them are kept; what an older table may contain is hashed.
+    if operation_id.startswith("OP-") and len(operation_id) <= _MAX_PLAIN and _PLAIN.issuperset(operation_id):
+        return operation_id
+    return f"id-{sha256(operation_id.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+
+
+def _find_groups(operation: PageOperation) -> list[str]:
+    """Return the groups of an operation that the page can show alone, by the names of `OperationCounts`."""
+    groups = {
+        "stale": operation.is_stale,
+        "drifting": bool(operation.drift_reasons),
+        "coverage_below_c3": operation.coverage_level < ENFORCED_LEVEL,
+        "no_run": operation.evidence != "OBSERVED",
+    }
+    return [name for name, is_member in groups.items() if is_member]
+
+
+def _make_filters(page: HealthPage) -> list[tuple[str, str, int]]:
+    """Return anchor, label and number of each group of operations that is not empty and is not all of them."""
+    counts = Counter(group for operation in page.operations for group in _find_groups(operation))
+    attention = sum(not set(_find_groups(operation)) <= {"no_run"} for operation in page.operations)
+    labels = {"attention": "Needs attention", "stale": "Stale", "drifting": "Drifting"}
+    labels |= {"coverage_below_c3": f"Below {ENFORCED_LEVEL}", "no_run": "No run"}
+    counts["attention"] = attention
+    groups = [(name, label, counts[name]) for name, label in labels.items() if 0 < counts[name] < len(page.operations)]
+    return [*groups, ("all", "All", len(page.operations))] if groups else []
+
+
+def _make_urgency_key(operation: PageOperation) -> tuple[bool, float, bool, bool, float, str]:
+    """Return a key that puts the most stale operation first, then drifting and uncovered ones, then the oldest."""
     age, limit = operation.age_days, max(operation.limit_days, 1)
     share = 0.0 if age is None else age / limit
     return (
         not operation.is_stale,
         -share if operation.is_stale else 0.0,
         not operation.drift_reasons,
+        operation.coverage_level >= ENFORCED_LEVEL,
         -share,
         operation.operation_id,
     )
@@ -254,54 +342,77 @@ def _make_urgency_key(operation: PageOperation) -> tuple[bool, float, bool, floa
 def describe_operation(operation: PageOperation, last: date, links: Mapping[str, str]) -> dict[str, Any]:
     """Return what the row of an operation shows; x is in units of the strip."""
     first = find_first_day(last)
-    runs = [run for run in operation.runs if first <= run.day <= last]
-    late = _find_late_spans(operation, [run.day for run in operation.runs], first, last)
+    runs = [run for run in operation.runs if first <= run.created.date() <= last]
+    late = _find_stale_days(operation, first, last)
     return {
         "operation": operation,
+        "anchor": make_anchor(operation.operation_id),
+        "groups": " ".join(_find_groups(operation)),
         "link": links.get(operation.operation_id, ""),
-        "label": plural(len(runs), "run") + (f", overdue on {plural(sum(n for _, n in late), 'day')}" if late else ""),
-        "sealed": draw_ticks(sorted({run.day for run in runs if run.sealed}), first),
-        "unsealed": draw_ticks(sorted({run.day for run in runs if not run.sealed}), first),
-        "late": "".join(f"M{(start - first).days * DAY_WIDTH} 13h{count * DAY_WIDTH}" for start, count in late),
-        "width": DAYS * DAY_WIDTH,
+        "label": plural(len(runs), "run") + (f", stale on {plural(len(late), 'day')}" if late else ""),
+        "sealed": draw_ticks(sorted({run.created.date() for run in runs if run.sealed}), first),
+        "unsealed": draw_ticks(sorted({run.created.date() for run in runs if not run.sealed}), first),
+        "late": _draw_spans(late, first),
         "drift": [DRIFT_REASONS.get(reason, (reason,))[0] for reason in operation.drift_reasons],
         "level": int(level) if (level := operation.coverage_level[1:2]) in set("12345") else 0,
     }
 
 
-def _find_late_spans(operation: PageOperation, days: Sequence[date], first: date, last: date) -> list[tuple[date, int]]:
-    """Return the first day and the length of each span of the page in which the operation was stale."""
-    spans = []
-    known = sorted(set(days))
-    for run, following in pairwise([*known, last + timedelta(1)]):
-        start, end = max(run + timedelta(operation.limit_days), first), min(following, last + timedelta(1))
-        if start < end and operation.limit_days > 0:
-            spans.append((start, (end - start).days))
-    return spans
+def _find_stale_days(operation: PageOperation, first: date, last: date) -> list[date]:
+    """Return the days of the page at whose end the operation was stale; the last day is the page's, and not over."""
+    moments = sorted(run.created for run in operation.runs)
+    days = []
+    for day in (first + timedelta(number) for number in range((last - first).days)):
+        end = last_second(day)
+        number = bisect_right(moments, end)
+        if number and is_stale_age((end - moments[number - 1]).days, operation.limit_days):
+            days.append(day)
+    return [*days, last] if operation.is_stale else days
 
 
-def _make_tiles(page: HealthPage) -> list[dict[str, Any]]:
-    """Return the figures at the top: a number, what it is, and shares of a bar in percent with their class."""
+def _draw_spans(days: Sequence[date], first: date) -> str:
+    """Return a path with a line for each span of days that follow each other."""
+    spans: list[list[int]] = []
+    for number in ((day - first).days for day in days):
+        if spans and sum(spans[-1]) == number:
+            spans[-1][1] += 1
+        else:
+            spans.append([number, 1])
+    return "".join(f"M{start * DAY_WIDTH} 13h{count * DAY_WIDTH}" for start, count in spans)
+
+
+def _make_tiles(page: HealthPage, charts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the figures at the top: a number, what it is, its rows, and its curve, or its share without history."""
     counts, total = page.counts, page.counts.total
     enforced = total - counts.coverage_below_c3
-    sealed, partial, unsealed = (page.runs_by_seal.get(name, 0) for name in ("sealed", "partial", "unsealed"))
-    runs = sealed + partial + unsealed
     percent = "none" if total == 0 else f"{100 * enforced / total:.0f} %"
+    figures = (
+        (f"{counts.observed} / {total}", "operations ran", "no_run", counts.observed, "tick"),
+        (str(counts.stale), "stale", "stale", counts.stale, "late"),
+        (str(counts.drifting), "drifting", "drifting", counts.drifting, "late"),
+        (percent, f"covered at {ENFORCED_LEVEL} or above", "coverage_below_c3", enforced, "tick"),
+    )
+    anchors = {anchor for anchor, _, _ in _make_filters(page)}
     return [
         {
-            "number": f"{counts.observed} / {total}",
-            "label": "operations ran",
-            "bar": [(_share(counts.observed, total), "tick")],
-        },
-        {"number": str(counts.stale), "label": "past their limit", "bar": [(_share(counts.stale, total), "late")]},
-        {"number": str(counts.drifting), "label": "drifting", "bar": [(_share(counts.drifting, total), "late")]},
-        {"number": percent, "label": "covered at C3 or above", "bar": [(_share(enforced, total), "tick")]},
-        {
-            "number": f"{runs:,}".replace(",", " "),
-            "label": f"run folders: {sealed} sealed, {partial} partial, {unsealed} unsealed",
-            "bar": [(_share(sealed, runs), "tick"), (_share(partial, runs), "late"), (_share(unsealed, runs), "dim")],
-        },
+            "number": number,
+            "label": label,
+            "anchor": anchor if anchor in anchors else "",
+            "share": _share(part, total),
+            "mood": mood,
+            "chart": charts[position] if charts else None,
+        }
+        for position, (number, label, anchor, part, mood) in enumerate(figures)
     ]
+
+
+def _describe_folders(runs_by_seal: Mapping[str, int]) -> dict[str, Any]:
+    """Return the number of run folders, and the share of each seal state in percent with its class."""
+    moods = {"sealed": "tick", "partial": "late", "unsealed": "dim"}
+    total = sum(runs_by_seal.values())
+    shares = [(_share(runs_by_seal.get(name, 0), total), mood) for name, mood in moods.items()]
+    counts = ", ".join(f"{runs_by_seal.get(name, 0):,} {name}".replace(",", " ") for name in moods)
+    return {"total": f"{total:,}".replace(",", " "), "counts": counts, "shares": shares}
 
 
 def _list_loose_folders(runs_by_seal: Mapping[str, int]) -> list[tuple[str, int, str, str]]:

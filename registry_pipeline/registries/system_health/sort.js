@@ -16,3 +16,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+const markFilter = () => {
+  const links = [...document.querySelectorAll(".filter a")];
+  const chosen = links.find((link) => link.hash === location.hash) ?? links.find((link) => link.className);
+  for (const link of links) link.setAttribute("aria-current", String(link === chosen));
+};
+addEventListener("hashchange", markFilter);
+markFilter();

@@ -6,15 +6,16 @@ The same values give the same bytes.
 from __future__ import annotations
 
 import base64
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from registry_pipeline.canonical import parse_instant
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import plural
-from registry_pipeline.registries.system_health.charts import MONTHS
+from registry_pipeline.registries.system_health.charts import format_day, list_months
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -27,20 +28,24 @@ def render_template(name: str, *, title: str, unsealed: str = "", folder: str | 
     `title` is the name of the repository, `unsealed` says how to get a sealed page and is empty for a sealed one, and
     `folder` is the way to the folder of pages, None for a page that stands alone.
     """
-    text = _make_environment().get_template(name).render(
-        title=title,
-        unsealed=unsealed,
-        folder=folder,
-        sort_script=_read_script(),
-        script_hash=base64.b64encode(sha256(_read_script().encode()).digest()).decode(),
-        **values,
+    text = (
+        _make_environment()
+        .get_template(name)
+        .render(
+            title=title,
+            unsealed=unsealed,
+            folder=folder,
+            sort_script=_read_script(),
+            script_hash=base64.b64encode(sha256(_read_script().encode()).digest()).decode(),
+            **values,
+        )
     )
     return text.encode("utf-8", "backslashreplace")
 
 
 def format_time(moment: datetime) -> str:
     """Return a time in words that do not depend on the locale."""
-    return f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M} UTC"
+    return f"{format_day(moment, with_year=True)}, {moment:%H:%M} UTC"
 
 
 @cache
@@ -56,8 +61,10 @@ def _make_environment() -> Environment:
         lstrip_blocks=True,
         loader=FunctionLoader(_read_file),
     )
+    environment.globals["list_months"] = list_months
     environment.filters["line"] = lambda text: printable(str(text))
     environment.filters |= {"sentence": _make_sentence, "person": _shorten_actor, "time": format_time}
+    environment.filters |= {"minute": lambda text: printable(text[:16].replace("T", " ")), "moment": _format_moment}
     environment.filters |= {"plural": plural, "age": _format_age, "commands": _mark_commands}
     return environment
 
@@ -81,13 +88,20 @@ def _shorten_actor(actor: str | None) -> str:
     return printable((actor or "").partition(" <")[0])
 
 
+def _format_moment(text: str) -> str:
+    """Return a time stamp in words."""
+    moment = parse_instant(text)
+    return printable(text) if moment is None else format_time(moment.astimezone(UTC))
+
+
 def _mark_commands(advice: str) -> Markup:
-    """Return advice with its commands as code: what is between backticks, or all of it if it is a command."""
+    """Return advice as a sentence with its commands as code: what is between backticks, or all if it is a command."""
     from markupsafe import Markup, escape  # noqa: PLC0415 - as in `_make_environment`
 
     text = printable(advice)
     if text.startswith(("registry-pipeline ", "git ")):
         text = f"`{text}`"
+    text = f"{text[:1].upper()}{text[1:]}"
     parts = (escape(part) for part in text.split("`"))
     # Every second part is between backticks.
     return Markup().join(Markup('<code class="do">{}</code>').format(p) if n % 2 else p for n, p in enumerate(parts))
