@@ -1,4 +1,4 @@
-"""Small charts of figures over days, as SVG paths: one axis of days, scales from zero, and a gap where it is unknown."""
+"""Small charts of figures over days, as SVG paths: one axis, scales from zero, and a gap where a day is unknown."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _draw_chart(series: Series, first: date, last: date) -> dict[str, Any]:
         "title": series.title,
         "mood": series.mood,
         "last": now,
-        "scale": scale,
+        "scale": scale if newest == last else f"{scale} · last on {newest}",
         "label": f"{series.title}, {min(known)} to {newest}: {extent}, {now} on {newest}",
         "path": _draw_steps(known, first, top),
     }

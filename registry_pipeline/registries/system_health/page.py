@@ -41,8 +41,7 @@ DRIFT_REASONS: Final = {
     "op_drift_commit_mismatch": (
         "code changed since",
         "The repository is at another commit than the one of the last run.",
-        "Run the operation again, or set `op_drift = \"paths\"` in registry-pipeline.toml: then only commits that changed "
-        "its executables count.",
+        'Run it again, or set `op_drift = "paths"` in the toml: then only commits that changed its executables count.',
     ),
     "op_drift_paths_touched": (
         "executable changed since",

@@ -27,13 +27,17 @@ def render_template(name: str, *, title: str, unsealed: str = "", folder: str | 
     `title` is the name of the repository, `unsealed` says how to get a sealed page and is empty for a sealed one, and
     `folder` is the way to the folder of pages, None for a page that stands alone.
     """
-    text = _make_environment().get_template(name).render(
-        title=title,
-        unsealed=unsealed,
-        folder=folder,
-        sort_script=_read_script(),
-        script_hash=base64.b64encode(sha256(_read_script().encode()).digest()).decode(),
-        **values,
+    text = (
+        _make_environment()
+        .get_template(name)
+        .render(
+            title=title,
+            unsealed=unsealed,
+            folder=folder,
+            sort_script=_read_script(),
+            script_hash=base64.b64encode(sha256(_read_script().encode()).digest()).decode(),
+            **values,
+        )
     )
     return text.encode("utf-8", "backslashreplace")
 
