@@ -16,8 +16,9 @@ from registry_pipeline.files.atomic_write import (
     remove_file,
     replace_file,
 )
-from registry_pipeline.pipeline.pages import OPERATIONS
 
+OPERATIONS: Final = "operations"
+"""The folder of the pages of operations."""
 LISTING: Final = ".registry-pipeline-pages"
 """The file that marks a folder of pages, with the path of a page on each line."""
 

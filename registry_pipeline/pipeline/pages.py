@@ -16,6 +16,7 @@ from registry_pipeline.findings.finding import plural
 from registry_pipeline.git.repository import read_tracked_paths
 from registry_pipeline.git.tree import WorkingTree
 from registry_pipeline.pipeline.day_runs import DAILY, SCORECARD, SealedDay, read_scorecards
+from registry_pipeline.pipeline.page_folder import OPERATIONS
 from registry_pipeline.pipeline.rebuild import ReportSources
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.seal_build import list_own_paths
@@ -33,8 +34,6 @@ from registry_pipeline.registries.system_health.template import format_time, ren
 
 INDEX: Final = "index.html"
 HISTORY: Final = "history.html"
-OPERATIONS: Final = "operations"
-"""The folder of the pages of operations."""
 MAX_RUNS: Final = 50
 MAX_DOCUMENTS: Final = 20
 _MAX_DOCUMENT_BYTES: Final = 1 << 20
