@@ -34,20 +34,19 @@ class SealedDay:
     drift: Mapping[str, bool | None]
 
 
-def find_newest_runs_of_days(
-    repository: Repository, names: Iterable[str], registry_id: str = DAILY
-) -> dict[str, str]:
+def find_newest_runs_of_days(repository: Repository, names: Iterable[str], registry_id: str = DAILY) -> dict[str, str]:
     """Return the newest run id by day, of the names of folders in the publish root; runs marked bad do not count.
 
-    The day is the one that a run describes, or, if its name states none, the one on which it was built.
+    The day is the one that a run describes; of a registry without such days it is the one on which it was built.
     """
     spec = catalog_of(repository).spec_of(registry_id)
     bad = read_chain_state(repository, from_checkpoint=True).marked_bad
     parsed = map(RunId.parse, names)
     run_ids = [run_id for run_id in parsed if run_id is not None and run_id.tag == spec.tag and str(run_id) not in bad]
     run_ids.sort(key=lambda run_id: (run_id.stamp, run_id.number))
-    by_day = ((run_id.partition or (None if spec.partitioned else str(run_id.stamp.date())), run_id) for run_id in run_ids)
-    return {day: str(run_id) for day, run_id in by_day if day is not None}
+    if spec.partitioned:
+        return {run_id.partition: str(run_id) for run_id in run_ids if run_id.partition is not None}
+    return {str(run_id.stamp.date()): str(run_id) for run_id in run_ids}
 
 
 def read_run_of_day(

@@ -38,6 +38,7 @@ from registry_pipeline.stale_limits import propose_limit
 from registry_pipeline.values import replace
 
 _CREATED: Final = b'"created_utc":"'
+_COPIED: Final = ("run_id", "run_root", "created_utc", "git_commit", "working_tree_state")
 _SEALED: Final = b'"has_manifest_sha256":true,"has_manifest_json":true'
 _UNSEALED: Final = b'"has_manifest_sha256":false,"has_manifest_json":false'
 
@@ -126,10 +127,7 @@ def _read_runs(run_lines: bytes, first: date) -> Mapping[str, list[PageRun]]:
                 created=created.astimezone(UTC),
                 sealed=all(seal_files),
                 is_partial=any(seal_files) and not all(seal_files),
-                **{
-                    name: row[name]
-                    for name in ("run_id", "run_root", "created_utc", "git_commit", "working_tree_state")
-                },
+                **{name: row[name] for name in _COPIED},
             )
             runs[row["operation_id"]].append(page_run)
     return runs

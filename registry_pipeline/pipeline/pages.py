@@ -7,8 +7,6 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, timedelta
-from hashlib import sha256
-from string import ascii_uppercase, digits
 from typing import Any, Final
 
 from registry_pipeline.config import Repository
@@ -16,58 +14,57 @@ from registry_pipeline.findings.finding import plural
 from registry_pipeline.git.repository import read_tracked_paths
 from registry_pipeline.git.tree import WorkingTree
 from registry_pipeline.pipeline.day_runs import DAILY, SCORECARD, SealedDay, read_scorecards
+from registry_pipeline.pipeline.page_folder import OPERATIONS
 from registry_pipeline.pipeline.rebuild import ReportSources
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.seal_build import list_own_paths
-from registry_pipeline.registries.base.values import ENFORCED_LEVEL, OperationCatalog, count_operations, is_stale
+from registry_pipeline.registries.base.values import count_operations, is_stale
 from registry_pipeline.registries.scorecard.read import find_named_paths
 from registry_pipeline.registries.system_health.charts import DAYS, ChartGroup, Series, draw_charts, find_first_day
 from registry_pipeline.registries.system_health.page import (
     DRIFT_REASONS,
     PageOperation,
+    PageRun,
     describe_operation,
+    make_anchor,
     render_health_page,
 )
 from registry_pipeline.registries.system_health.template import format_time, render_template
 
 INDEX: Final = "index.html"
 HISTORY: Final = "history.html"
-OPERATIONS: Final = "operations"
-"""The folder of the pages of operations."""
 MAX_RUNS: Final = 50
 MAX_DOCUMENTS: Final = 20
 _MAX_DOCUMENT_BYTES: Final = 1 << 20
 _OPERATION_ID: Final = re.compile(r"(?<![\w-])OP-[A-Z]+[0-9]+(?![\w-])")
-_PLAIN: Final = frozenset(f"{ascii_uppercase}{digits}-")
-_MAX_PLAIN: Final = 60
 
 
-def render_pages(repository: Repository, read: ReportSources) -> dict[str, bytes]:
+def render_pages(repository: Repository, sources: ReportSources) -> dict[str, bytes]:
     """Return the pages by their path in the folder: the index last, when all that it links to is written."""
-    page, last = read.page, read.page.rendered.astimezone(UTC).date()
+    page, last = sources.page, sources.page.rendered.astimezone(UTC).date()
     files = {operation.operation_id: make_file_name(operation.operation_id) for operation in page.operations}
-    unsealed = describe_unsealed(read)
+    unsealed = describe_unsealed(sources)
     common: dict[str, Any] = {"title": page.title, "unsealed": unsealed, "rendered": page.rendered, "last": last}
     common |= {"first": find_first_day(last)}
-    groups = [_chart_operations(repository, read.days), *_chart_drift(read.days)]
+    groups = [_chart_operations(repository, sources.days, last), *_chart_drift(sources.days)]
     groups.append(_chart_scorecards(dict(read_scorecards(repository, last))))
     documents = _Documents(repository)
+    rows = _index_rows(sources.days)
     pages = {
         f"{OPERATIONS}/{files[operation.operation_id]}": render_template(
-            "operation.html", folder="../", **common, **_describe(repository, operation, read.days, last, documents)
+            "operation.html", folder="../", **common, **_describe(repository, operation, rows, last, documents)
         )
         for operation in page.operations
     }
     charts = [draw_charts(group, last) for group in groups]
-    sources = (DAILY, SCORECARD)
-    pages[HISTORY] = render_template("history.html", folder="", **common, groups=charts, sources=sources)
+    pages[HISTORY] = render_template("history.html", folder="", **common, groups=charts, sources=(DAILY, SCORECARD))
     links = {name: f"{OPERATIONS}/{file}" for name, file in files.items()}
     return pages | {INDEX: render_health_page(page, links, unsealed)}
 
 
-def describe_unsealed(read: ReportSources) -> str:
+def describe_unsealed(sources: ReportSources) -> str:
     """Return when an unsealed page was written, and how to get a sealed one."""
-    return f"Written {format_time(read.page.rendered)}. `registry-pipeline report` seals a page."
+    return f"Written {format_time(sources.page.rendered)}. `registry-pipeline report` seals a page."
 
 
 def render_unavailable_page(title: str, moment: str, message: str, advice: str) -> bytes:
@@ -79,20 +76,16 @@ def render_unavailable_page(title: str, moment: str, message: str, advice: str) 
 
 def make_file_name(operation_id: str) -> str:
     """Return the name of the page of an operation, which no other operation has, whatever the file system."""
-    # Ids as the catalog prescribes them are kept; what an older table may contain is hashed.
-    if operation_id.startswith("OP-") and len(operation_id) <= _MAX_PLAIN and _PLAIN.issuperset(operation_id):
-        return f"{operation_id}.html"
-    return f"id-{sha256(operation_id.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.html"
+    return f"{make_anchor(operation_id)}.html"
 
 
 # Of the history.
 
 
-def _chart_operations(repository: Repository, days: Sequence[SealedDay]) -> ChartGroup:
+def _chart_operations(repository: Repository, days: Sequence[SealedDay], last: date) -> ChartGroup:
     counts = {day.day: count_operations(day.rows, repository.config.stale_days) for day in days}
     most = max((c.total for c in counts.values()), default=0)
     shares = {day: 100 * (c.total - c.coverage_below_c3) / c.total if c.total else None for day, c in counts.items()}
-    first, last = (min(counts), max(counts)) if counts else ("FIRST", "LAST")
     return ChartGroup(
         "Operations",
         (
@@ -101,8 +94,13 @@ def _chart_operations(repository: Repository, days: Sequence[SealedDay]) -> Char
             Series("Drifting", {day: c.drifting for day, c in counts.items()}, "late", top=most),
             Series("Covered at C3 or above", _round(shares), "tick", " %", 100),
         ),
-        f"No history yet: `registry-pipeline build {DAILY} --as-of {first}..{last}` computes it.",
+        _advise_on_history(last),
     )
+
+
+def _advise_on_history(last: date) -> str:
+    days = f"{find_first_day(last)}..{last - timedelta(1)}"
+    return f"No history yet: `registry-pipeline build {DAILY} --as-of {days}` computes it from git and the run folders."
 
 
 def _chart_drift(days: Sequence[SealedDay]) -> Iterator[ChartGroup]:
@@ -122,7 +120,7 @@ def _chart_drift(days: Sequence[SealedDay]) -> Iterator[ChartGroup]:
     flags = (
         ("Schema version drifts", "schema_drift"),
         ("Thresholds drift", "threshold_drift"),
-        ("Canon dirty", "canon_dirty"),
+        ("Working tree dirty", "canon_dirty"),
     )
     versions = [Series(title, {day.day: day.drift[name] for day in days}, "late", "flag") for title, name in flags]
     yield ChartGroup("Drift of the whole repository", tuple(versions), advice)
@@ -161,6 +159,17 @@ def _round(values: Mapping[date, float | None]) -> dict[date, float | None]:
 
 
 # Of an operation.
+
+_RowsOfDays = Mapping[str, Mapping[date, Mapping[str, Any]]]
+
+
+def _index_rows(days: Sequence[SealedDay]) -> _RowsOfDays:
+    """Return the rows of all days by operation id and day."""
+    rows = defaultdict[str, dict[date, Mapping[str, Any]]](dict)
+    for day in days:
+        for row in day.rows:
+            rows[row["operation_id"]][day.day] = row
+    return rows
 
 
 class _Documents:
@@ -206,7 +215,7 @@ class _Documents:
 
 
 def _describe(
-    repository: Repository, operation: PageOperation, days: Sequence[SealedDay], last: date, documents: _Documents
+    repository: Repository, operation: PageOperation, rows: _RowsOfDays, last: date, documents: _Documents
 ) -> dict[str, Any]:
     """Return what the page of an operation shows."""
     runs = sorted(operation.runs, key=lambda run: (run.created_utc, run.run_id), reverse=True)
@@ -219,38 +228,43 @@ def _describe(
         "state": state,
         "next_step": next_step,
         "reasons": reasons,
-        "enforced": operation.coverage_level >= ENFORCED_LEVEL,
-        "enforced_level": ENFORCED_LEVEL,
-        "runs": [(run, _advise_on_run(run.run_id, run.run_root, sealed=run.sealed)) for run in runs[:MAX_RUNS]],
+        "runs": [(run, _advise_on_run(run)) for run in runs[:MAX_RUNS]],
+        "list_command": _format("runs", "--operation", operation.operation_id),
         "run_count": len(runs),
         "more_runs": max(0, len(runs) - MAX_RUNS),
         "since": find_first_day(last) - timedelta(DAYS),
-        "history": draw_charts(_chart_operation(repository, operation.operation_id, days), last),
+        "history": draw_charts(_chart_operation(repository, rows.get(operation.operation_id, {}), last), last),
         **documents.describe(operation.operation_id),
     }
 
 
 def _describe_state(operation: PageOperation) -> tuple[str, str]:
     """Return when an operation last ran, and what to do next."""
-    record = shlex.join(("registry-pipeline", "record", "--operation", operation.operation_id, "--"))
+    record = _format("record", "--operation", operation.operation_id, "--")
     if operation.evidence == "LEGACY_ONLY":
         return "No run states this operation; there are runs that state none.", f"`{record} COMMAND` records a run"
     if operation.evidence != "OBSERVED" or operation.last_run_id is None:
         return "It never ran.", f"`{record} COMMAND` records a run"
-    age = "at an unknown time" if operation.age_days is None else f"{plural(operation.age_days, 'day')} ago"
-    state = f"It last ran {age}, at {operation.last_run_utc}: {operation.last_run_id}."
+    days = operation.age_days
+    age = "at an unknown time" if days is None else f"{plural(days, 'day')} ago" if days >= 0 else "in the future"
+    state = f"It last ran {age}: {operation.last_run_id}."
     if operation.is_stale:
         return f"Overdue. {state}", f"`{record} COMMAND`, then `registry-pipeline build`"
-    return state, shlex.join(("registry-pipeline", "show", operation.last_run_id))
+    return state, _format("show", operation.last_run_id)
 
 
-def _advise_on_run(run_id: str, run_root: str, *, sealed: bool) -> str:
-    words = ("verify", run_id) if sealed else ("seal", f"{run_root}/{run_id}")
+def _advise_on_run(run: PageRun) -> str:
+    if run.sealed:
+        return ""
+    return _format("verify", run.run_id) if run.is_partial else _format("seal", f"{run.run_root}/{run.run_id}")
+
+
+def _format(*words: str) -> str:
+    """Return a command for a shell."""
     return shlex.join(("registry-pipeline", *words))
 
 
-def _chart_operation(repository: Repository, operation_id: str, days: Sequence[SealedDay]) -> ChartGroup:
-    rows = {day.day: row for day in days for row in day.rows if row["operation_id"] == operation_id}
+def _chart_operation(repository: Repository, rows: Mapping[date, Mapping[str, Any]], last: date) -> ChartGroup:
     limits = repository.config.stale_days
     return ChartGroup(
         "The last days",
@@ -259,5 +273,5 @@ def _chart_operation(repository: Repository, operation_id: str, days: Sequence[S
             Series("Drifting", {day: row["op_drift"] for day, row in rows.items()}, "late", "flag"),
             Series("Days since the last run", {day: row["staleness_days"] for day, row in rows.items()}, "tick", " d"),
         ),
-        f"No history yet: `registry-pipeline build {DAILY} --as-of FIRST..LAST` computes it.",
+        _advise_on_history(last),
     )

@@ -527,22 +527,22 @@ def _refuse_missing_inputs(inspection: Inspection) -> None:
             )
 
 
-def make_report(repository: Repository, run: BuildRun, read: ReportSources) -> Built:
+def make_report(repository: Repository, run: BuildRun, sources: ReportSources) -> Built:
     """Return the health report of what was read."""
-    as_of_utc, inspection = utc_text(run.started), read.inspection
+    as_of_utc, inspection = utc_text(run.started), sources.inspection
     spec = catalog_of(repository).spec_of(REPORT)
-    sources = {name: inspection.active[name] for name in spec.depends_on if name in inspection.active}
+    active = {name: inspection.active[name] for name in spec.depends_on if name in inspection.active}
     inputs = HealthInputs(
         status_rows=tuple(inspection.status_rows or ()),
         drift_signals=inspection.drift_signals or {},
-        runs_known=read.run_lines.count(b"\n"),
-        input_sources={name: snapshot.ref for name, snapshot in sources.items()},
+        runs_known=sources.run_lines.count(b"\n"),
+        input_sources={name: snapshot.ref for name, snapshot in active.items()},
         stale_limits=repository.config.stale_days,
         health=inspection.health,
     )
     artifacts = render_health_report(inputs, BuildContext(run.started, as_of_utc, run.git))
-    artifacts = add_health_page(artifacts, read.page)
-    refs = [InputRegistry(name, "upstream", snapshot.ref) for name, snapshot in sources.items()]
+    artifacts = add_health_page(artifacts, sources.page)
+    refs = [InputRegistry(name, "upstream", snapshot.ref) for name, snapshot in active.items()]
     head = inspection.chain.head
     refs += list_head_inputs(None if head is None else head.ref)
     return Built(REPORT, artifacts, Inputs(tuple(refs)), as_of_utc, str(repository.root))

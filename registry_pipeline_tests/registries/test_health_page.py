@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
 
@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_pipeline.findings.display import is_hidden
+from registry_pipeline.registries.base.values import count_days_since, is_stale, last_second
 from registry_pipeline.registries.system_health.build import HealthCondition, HealthState
 from registry_pipeline.registries.system_health.charts import DAYS
 from registry_pipeline.registries.system_health.page import (
@@ -23,12 +24,13 @@ from registry_pipeline.registries.system_health.page import (
     PageFinding,
     PageRegistry,
     PageRun,
-    _find_late_spans,
+    _find_stale_days,
     render_health_page,
 )
+from registry_pipeline.stale_limits import StaleLimits
 from registry_pipeline.values import replace
 from registry_pipeline_tests.hostile_names import HOSTILE
-from registry_pipeline_tests.registries.page_values import TODAY, health_page, page_day, page_operation
+from registry_pipeline_tests.registries.page_values import NOW, TODAY, health_page, page_day, page_operation
 
 
 class Reader(HTMLParser):
@@ -77,9 +79,9 @@ def test_the_most_overdue_operation_comes_first_then_drifting_ones_then_the_olde
 def test_conditions_and_findings_name_what_to_do() -> None:
     html = render()
 
-    assert "<span>The schema version drifts.</span>" in html
+    assert "The schema version drifts." in html
     assert '<code class="do">registry-pipeline status --all</code>' in html
-    assert 'run <code class="do">registry-pipeline verify a</code>' in html
+    assert 'Run <code class="do">registry-pipeline verify a</code>' in html
 
 
 def test_a_list_that_is_cut_says_how_many_are_left_out() -> None:
@@ -110,7 +112,7 @@ def test_without_history_and_operations_the_page_says_so() -> None:
     assert "No history yet" in html
     assert "The operations catalog lists none." in html
     assert "has no record that can be shown" in html
-    assert "None: every active run" in html
+    assert "every active run, the pointer file and the activation chain verify" in html
     assert render(days=(page_day(1),)) != html, "one day makes no curve, but two do"
 
 
@@ -153,14 +155,19 @@ def test_no_text_becomes_markup_or_hides_another(name: str) -> None:
     assert not any(is_hidden(c) for text in read(hostile).text for c in text if c != "\n")
 
 
-@given(st.lists(st.integers(0, 2 * DAYS), min_size=1), st.integers(1, 40))
-def test_an_operation_is_overdue_on_each_day_as_long_after_a_run_as_its_limit(ages: list[int], limit: int) -> None:
-    days = [TODAY - timedelta(age) for age in ages]
-    operation = replace(page_operation(limit_days=limit), runs=tuple(PageRun(day, sealed=True) for day in days))
+@given(st.lists(st.integers(0, 48 * DAYS), min_size=1), st.integers(0, 40))
+def test_an_operation_is_stale_on_the_days_at_whose_end_is_stale_says_so(hours: list[int], limit: int) -> None:
+    created = [NOW - timedelta(hours=number) for number in hours]
+    operation = page_operation(limit_days=limit, age_days=(NOW - max(created)).days)
+    operation = replace(operation, runs=tuple(PageRun(moment, sealed=True) for moment in created))
     first = TODAY - timedelta(DAYS - 1)
-    spans = _find_late_spans(operation, days, first, TODAY)
 
-    shown = {start + timedelta(number) for start, count in spans for number in range(count)}
-    all_days = (first + timedelta(number) for number in range(DAYS))
-    before = {day: [run for run in days if run <= day] for day in all_days}
-    assert shown == {day for day, runs in before.items() if runs and (day - max(runs)).days >= limit}
+    def is_stale_at(moment: datetime) -> bool:
+        before = [run for run in created if run <= moment]
+        row = {"operation_id": "OP-A01", "option": "A", "run_evidence_state": "OBSERVED"}
+        row |= {"staleness_days": count_days_since(max(before).isoformat(), moment) if before else None}
+        return is_stale(row, StaleLimits(default=limit))
+
+    past = [day for day in (first + timedelta(n) for n in range(DAYS - 1)) if is_stale_at(last_second(day))]
+    # The last day is not over: its cell is what the number beside it says.
+    assert _find_stale_days(operation, first, TODAY) == [*past, *([TODAY] if is_stale_at(NOW) else [])]

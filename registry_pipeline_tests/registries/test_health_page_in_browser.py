@@ -23,7 +23,7 @@ PAGES: Final[dict[str, HealthPage]] = {
         *(page_operation(f"OP-A{n:02}", n, n + 7, drift_reasons=("op_drift_last_run_dirty",)) for n in range(40)),
         page_operation("OP-B01", evidence="UNOBSERVED", age_days=None),
     ),
-    "empty": health_page(days=(), activations=(), findings=(), registries=(), inputs=(), runs_by_seal={}),
+    "empty": health_page(days=(), activations=(), findings=(), registries=(), runs_by_seal={}),
     "hostile": health_page(
         *(page_operation(f"OP-{name}", 3, name=name, drift_reasons=(name,)) for name in (HOSTILE, LONG, "<b>")),
         title=LONG,

@@ -1,4 +1,4 @@
-"""Small charts of figures over days, as SVG paths: one axis of days, scales from zero, and a gap where it is unknown.
+"""Small charts of figures over days, as SVG paths: one axis, scales from zero, and a gap where a day is unknown.
 
 Curves and strips are stretched to the width of the page; their lines and the names of the months are not.
 """
@@ -18,7 +18,7 @@ DAY_WIDTH: Final = 3
 """The width of a day in a chart or a strip, in units; a run is one unit wide."""
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # The heights of zero and of the end of the scale.
-_ZERO, _TOP = 54, 6
+_ZERO, _TOP = 58, 8
 
 
 @value_type
@@ -58,6 +58,7 @@ def draw_charts(group: ChartGroup, last: date) -> dict[str, Any]:
         "advice": group.advice,
         "charts": [_draw_chart(series, first, last) for series in group.series] if len(days) > 1 else [],
         "rows": [(day, [_format(series, series.values.get(day)) for series in group.series]) for day in reversed(days)],
+        "anchor": f"days-{group.title.lower().replace(' ', '-')}",
         "months": list_months(first, last),
     }
 
@@ -85,7 +86,7 @@ def _draw_chart(series: Series, first: date, last: date) -> dict[str, Any]:
     known = {day: v for day, v in sorted(series.values.items()) if v is not None and first <= day <= last}
     if not known:
         label = f"{series.title}: unknown on every day"
-        empty = {"last": "unknown", "when": "", "scale": "", "top": "", "path": "", "point": ""}
+        empty = {"last": "unknown", "scale": "", "top": "", "path": "", "point": ""}
         return {"title": series.title, "mood": series.mood, "label": label} | empty
     largest, newest = max(known.values()), max(known)
     now = _format(series, known[newest])
@@ -100,8 +101,7 @@ def _draw_chart(series: Series, first: date, last: date) -> dict[str, Any]:
         "title": series.title,
         "mood": series.mood,
         "last": now,
-        "when": "" if newest == last else f"on {format_day(newest)}",
-        "scale": scale,
+        "scale": scale if newest == last else f"{scale} · last on {newest}",
         "top": f"{top:g}{series.unit}" if series.unit != "flag" else "",
         "label": f"{series.title}, {min(known)} to {newest}: {extent}, {now} on {newest}",
         "path": _draw_steps(known, first, top),
@@ -134,4 +134,4 @@ def _find_height(value: float, top: float) -> str:
 
 def draw_ticks(days: Sequence[date], first: date) -> str:
     """Return a path with a vertical line for each day."""
-    return "".join(f"M{(day - first).days * DAY_WIDTH + 1} 2v12" for day in days)
+    return "".join(f"M{(day - first).days * DAY_WIDTH + 1} 1v6" for day in days)

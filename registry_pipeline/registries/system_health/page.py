@@ -51,8 +51,7 @@ DRIFT_REASONS: Final = {
     "op_drift_commit_mismatch": (
         "code changed since",
         "The repository is at another commit than the one of the last run.",
-        'Run the operation again, or set `op_drift = "paths"` in registry-pipeline.toml: then only commits that changed '
-        "its executables count.",
+        'Run it again, or set `op_drift = "paths"` in the toml: then only commits that changed its executables count.',
     ),
     "op_drift_paths_touched": (
         "executable changed since",
@@ -246,7 +245,7 @@ def _make_charts(days: Sequence[PageDay], first: date, last: date) -> ChartGroup
     covered = {day.day: _share(day.total - day.coverage_below_c3, day.total) if day.total else None for day in days}
     yesterday = last - timedelta(1)
     return ChartGroup(
-        "The last days",
+        "Figures",
         (
             Series("Operations that ran", read("observed"), top=most),
             Series("Stale", read("stale"), "late", top=most),
@@ -269,7 +268,7 @@ def _describe_condition(
     return {
         "condition": condition,
         "mood": "warn" if condition.state in ("DEGRADED_NON_BLOCKING", "UNKNOWN") else "bad",
-        "since": "; ".join(_describe_history(condition.subject, page)) if condition.subject else "",
+        "history": " · ".join(_describe_history(condition.subject, page)) if condition.subject else "",
         "operations": [(make_anchor(operation.operation_id), operation.name) for operation in named],
         "more": len(about) - len(named),
     }
@@ -279,20 +278,18 @@ def _describe_history(subject: str, page: HealthPage) -> Iterator[str]:
     """Yield since when a figure is not zero, and a count of a week ago, as far as the days are known."""
     by_day, last = {day.day: getattr(day, subject) for day in page.days}, page.rendered.date()
     start = last
-    while by_day.get(start) and by_day.get(start - timedelta(1)):
+    while by_day.get(start - timedelta(1)):
         start -= timedelta(1)
-    before = by_day.get(start - timedelta(1))
-    # An unknown day may have been the first: with no day before this one, nothing is known.
-    if before is not None or start != last:
+    # The day before is known, or it was unknown: then the figure may be older.
+    before, age = by_day.get(start - timedelta(1)), (last - start).days
+    if before is not None or age:
         words = "since" if before is not None else "at least since"
-        yield f"{words} {format_day(start, with_year=True)} ({_format_ago((last - start).days)})"
+        yield f"{words} {format_day(start, with_year=True)}"
     a_week_ago = by_day.get(last - timedelta(7))
     if a_week_ago is not None and not isinstance(a_week_ago, bool):
         yield f"{a_week_ago} a week ago"
-
-
-def _format_ago(days: int) -> str:
-    return "today" if days == 0 else f"{plural(days, 'day')} ago"
+    elif age:
+        yield f"{plural(age, 'day')} ago"
 
 
 def make_anchor(operation_id: str) -> str:
@@ -378,7 +375,7 @@ def _draw_spans(days: Sequence[date], first: date) -> str:
             spans[-1][1] += 1
         else:
             spans.append([number, 1])
-    return "".join(f"M{start * DAY_WIDTH} 13h{count * DAY_WIDTH}" for start, count in spans)
+    return "".join(f"M{start * DAY_WIDTH} 6h{count * DAY_WIDTH}" for start, count in spans)
 
 
 def _make_tiles(page: HealthPage, charts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
