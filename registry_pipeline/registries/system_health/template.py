@@ -59,11 +59,17 @@ def _make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         loader=FunctionLoader(_read_file),
+        finalize=_make_printable,
     )
     environment.filters["line"] = lambda text: printable(str(text))
     environment.filters |= {"sentence": _make_sentence, "person": _shorten_actor, "time": format_time}
     environment.filters |= {"plural": plural, "age": _format_age, "commands": _mark_commands}
     return environment
+
+
+def _make_printable(value: Any) -> Any:
+    """Return a text that is inserted with its hidden characters as escapes; markup has had that already."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _read_file(name: str) -> str:
