@@ -1,4 +1,4 @@
-"""Every page of a repository with hostile names in Chromium: widths, colours, keyboard, links, and what axe-core finds."""
+"""Every page of a repository with hostile names in Chromium: widths, colours, keyboard, and what axe-core finds."""
 
 from __future__ import annotations
 

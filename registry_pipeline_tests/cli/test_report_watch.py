@@ -85,9 +85,23 @@ def test_the_file_is_written_once_and_again_after_each_change(built: Repository,
 def test_a_folder_is_kept_up_to_date(built: Repository, watch: Watch) -> None:
     site = built.root.parent / "site"
     add_run_folder(built.root / "reports/runs/another")
-    code, lines = watch(built, [lambda: built("build", now=LATER)], "--pages", str(site))
+    pointers, operations = built.pointers.read_bytes(), list[list[str]]()
 
-    assert (code, len(lines)) == (0, 2)
+    def look() -> None:
+        operations.append(sorted(path.name for path in (site / "operations").iterdir()))
+        assert ("No report can be rendered now" in (site / "index.html").read_text()) == (len(operations) == 2)
+
+    steps: list[Step] = [
+        look,
+        lambda: built.pointers.write_bytes(b"{"),
+        look,
+        lambda: (built.pointers.write_bytes(pointers), built("build", now=LATER)),
+        look,
+    ]
+    code, lines = watch(built, steps, "--pages", str(site))
+
+    assert (code, len(lines)) == (0, 3)
+    assert operations[0] == operations[1] == operations[2], "other pages stay while no report can be rendered"
     assert find_broken_links(site) == []
     assert built.active("run_registry") in (site / "index.html").read_text()
 
