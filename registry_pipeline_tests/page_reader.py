@@ -26,7 +26,20 @@ class PageReader(HTMLParser):
 
     @property
     def links(self) -> list[str]:
-        """The targets of links, in their order."""
+        """The targets of links to other pages, in their order."""
+        return [link for link in self._addresses if not link.startswith("#")]
+
+    @property
+    def dead_anchors(self) -> list[str]:
+        """The links to parts that the page does not have, and the names that two parts have."""
+        names = [attributes["id"] for _, attributes in self.tags if "id" in attributes]
+        anchors = {link[1:] for link in self._addresses if link.startswith("#")}
+        return [f"#{name}" for name in anchors.difference(names)] + [
+            f"2 {name}" for name in names if names.count(name) > 1
+        ]
+
+    @property
+    def _addresses(self) -> list[str]:
         return [attributes["href"] or "" for tag, attributes in self.tags if tag == "a"]
 
     @property
@@ -45,10 +58,12 @@ class PageReader(HTMLParser):
 
 
 def find_broken_links(folder: Path) -> list[str]:
-    """Return every link of the pages in a folder that leads to no file of the folder."""
+    """Return every link of the pages in a folder that leads to no file of the folder, or to no part of its page."""
     broken = []
     for page in folder.rglob("*.html"):
-        for link in PageReader(page.read_text(encoding="utf-8")).links:
+        reader = PageReader(page.read_text(encoding="utf-8"))
+        broken += [f"{page.name}: {anchor}" for anchor in reader.dead_anchors]
+        for link in reader.links:
             target = Path(os.path.normpath(page.parent / link.partition("#")[0]))
             if not target.is_file() or not target.is_relative_to(folder):
                 broken.append(f"{page.name}: {link}")

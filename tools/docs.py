@@ -53,6 +53,7 @@ SESSIONS: Final = (
     "docs/how-to-sources.md",
     "docs/how-to-own-registries.md",
     "docs/how-to-history.md",
+    "docs/how-to/look-at-pages.md",
     "docs/how-to-recording.md",
     "docs/how-to-archives.md",
     "docs/how-to-roles.md",

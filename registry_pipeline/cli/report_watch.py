@@ -15,7 +15,7 @@ from registry_pipeline.config import CONFIG_NAME, Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.files.atomic_write import overwrite_file
 from registry_pipeline.pipeline.page_folder import write_pages
-from registry_pipeline.pipeline.pages import INDEX, describe_unsealed, render_pages, render_unavailable_page
+from registry_pipeline.pipeline.pages import HISTORY, INDEX, describe_unsealed, render_pages, render_unavailable_page
 from registry_pipeline.pipeline.rebuild import read_report
 from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.registries.system_health.page import render_health_page
@@ -37,7 +37,7 @@ def watch_report(reporter: Reporter, folder: Path | None, output: Path | None, e
             seen, pages = _render_if_changed(reporter, seen, now, has_folder=folder is not None)
             if pages:
                 if folder is not None:
-                    write_pages(folder, pages)
+                    write_pages(folder, pages, keep_others=HISTORY not in pages)
                 elif output is not None:
                     overwrite_file(output, pages[INDEX])
                 path = output or Path(folder or "") / INDEX

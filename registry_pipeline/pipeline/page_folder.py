@@ -52,8 +52,10 @@ def refuse_other_folder(repository: Repository, folder: Path) -> None:
         raise RefusedError(f"{folder} is not empty, and no folder of pages (no {LISTING})", "name a new folder")
 
 
-def write_pages(folder: Path, pages: Mapping[str, bytes]) -> None:
+def write_pages(folder: Path, pages: Mapping[str, bytes], *, keep_others: bool = False) -> None:
     """Write pages into a folder that `refuse_other_folder` accepts, in their order; unchanged ones are kept.
+
+    Pages of operations that an earlier call wrote and this one does not are removed, unless `keep_others`.
 
     Raises:
         BusyError, RefusedError, WriteError, DurabilityError: as `replace_file`.
@@ -63,6 +65,8 @@ def write_pages(folder: Path, pages: Mapping[str, bytes]) -> None:
     _write(folder / LISTING, _list({*former, *pages}))
     for name, data in pages.items():
         _write(folder / name, data)
+    if keep_others:
+        return
     # Only names that the folder has are removed: the listing may have been edited.
     for path in sorted((folder / OPERATIONS).glob("*.html")):
         name = f"{OPERATIONS}/{path.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections import defaultdict
@@ -79,27 +80,25 @@ def make_file_name(operation_id: str) -> str:
     return f"{make_anchor(operation_id)}.html"
 
 
-# Of the history.
-
-
 def _chart_operations(repository: Repository, days: Sequence[SealedDay], last: date) -> ChartGroup:
     counts = {day.day: count_operations(day.rows, repository.config.stale_days) for day in days}
     most = max((c.total for c in counts.values()), default=0)
-    shares = {day: 100 * (c.total - c.coverage_below_c3) / c.total if c.total else None for day, c in counts.items()}
+    shares = {day: round(100 * (1 - c.coverage_below_c3 / c.total), 1) for day, c in counts.items() if c.total}
     return ChartGroup(
         "Operations",
         (
             Series("Operations that ran", {day: c.observed for day, c in counts.items()}, top=most),
             Series("Stale", {day: c.stale for day, c in counts.items()}, "late", top=most),
             Series("Drifting", {day: c.drifting for day, c in counts.items()}, "late", top=most),
-            Series("Covered at C3 or above", _round(shares), "tick", " %", 100),
+            Series("Covered at C3 or above", shares, "tick", " %", 100),
         ),
-        _advise_on_history(last),
+        _advise_on_history(repository, last),
     )
 
 
-def _advise_on_history(last: date) -> str:
-    days = f"{find_first_day(last)}..{last - timedelta(1)}"
+def _advise_on_history(repository: Repository, last: date) -> str:
+    first = find_first_day(last)
+    days = f"{max(first, repository.config.history_start or first)}..{last - timedelta(1)}"
     return f"No history yet: `registry-pipeline build {DAILY} --as-of {days}` computes it from git and the run folders."
 
 
@@ -154,12 +153,6 @@ def _find_figure(value: Any, path: Iterable[str]) -> float | None:
     return len(value) if isinstance(value, list) else value
 
 
-def _round(values: Mapping[date, float | None]) -> dict[date, float | None]:
-    return {day: None if value is None else round(value, 1) for day, value in values.items()}
-
-
-# Of an operation.
-
 _RowsOfDays = Mapping[str, Mapping[date, Mapping[str, Any]]]
 
 
@@ -182,7 +175,7 @@ class _Documents:
         self.named_paths = find_named_paths(catalog)
         self.places: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
         own = (*(f"{path}/" for path in list_own_paths(repository)), *(f"{r}/" for r in repository.config.run_roots))
-        for path in sorted(path.decode("utf-8", "replace") for path in read_tracked_paths(repository.root) or ()):
+        for path in sorted(map(os.fsdecode, read_tracked_paths(repository.root) or ())):
             if path.endswith(".md") and not path.startswith(own):
                 self._read(path)
 
@@ -273,5 +266,5 @@ def _chart_operation(repository: Repository, rows: Mapping[date, Mapping[str, An
             Series("Drifting", {day: row["op_drift"] for day, row in rows.items()}, "late", "flag"),
             Series("Days since the last run", {day: row["staleness_days"] for day, row in rows.items()}, "tick", " d"),
         ),
-        _advise_on_history(last),
+        _advise_on_history(repository, last),
     )

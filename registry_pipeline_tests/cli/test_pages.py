@@ -283,7 +283,7 @@ def test_a_repository_without_runs_has_pages(tmp_path: Path, home: Path) -> None
 
     assert find_broken_links(site) == []
     assert "It never ran." in read_table(read(site / "operations/OP-A000.html"))
-    assert "--as-of 2025-11-02..2026-02-28" in read_table(read(site / "history.html"))
+    assert "--as-of 2026-01-01..2026-02-28" in read_table(read(site / "history.html"))
     make_removable(quiet.root)
 
 

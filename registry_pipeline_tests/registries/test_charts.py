@@ -30,7 +30,8 @@ def draw(values: dict[int, float | None], **options: Any) -> dict[str, Any]:
 
 def find_steps(path: str) -> dict[int, float]:
     """Return the height of each day that a path covers."""
-    heights, x, y = {}, 0, 0.0
+    heights = dict[int, float]()
+    x, y = 0, 0.0
     for letter, numbers in re.findall(r"([MHV])([\d. ]+)", path):
         if letter == "M":
             x, y = int(numbers.split()[0]), float(numbers.split()[1])

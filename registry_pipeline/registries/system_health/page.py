@@ -201,6 +201,7 @@ def render_health_page(page: HealthPage, links: Mapping[str, str] | None = None,
     ordered, conditions = sorted(page.operations, key=_make_urgency_key), page.health.conditions
     shown = ordered[:MAX_OPERATIONS]
     word, meaning, mood = _STATES[page.health.state]
+    filters = _make_filters(page)
     charts = draw_charts(_make_charts(page.days, first, last), last)
     return render_template(
         "page.html",
@@ -209,10 +210,11 @@ def render_health_page(page: HealthPage, links: Mapping[str, str] | None = None,
         folder=None if links is None else "",
         page=page,
         state={"word": word, "meaning": meaning, "mood": mood},
-        conditions=[_describe_condition(condition, page, ordered) for condition in conditions[:MAX_CONDITIONS]],
+        conditions=[_describe_condition(c, page, ordered, links or {}) for c in conditions[:MAX_CONDITIONS]],
         more_conditions=max(0, len(conditions) - MAX_CONDITIONS),
-        tiles=_make_tiles(page, charts["charts"]),
-        filters=_make_filters(page),
+        tiles=_make_tiles(page, charts["charts"], filters),
+        filters=filters,
+        folded=bool(filters) and 0 < filters[0][2] < filters[-1][2] and filters[0][0] == "attention",
         operations=[describe_operation(operation, last, links or {}) for operation in shown],
         more_operations=[
             {"id": operation.operation_id, "link": (links or {}).get(operation.operation_id)}
@@ -260,7 +262,7 @@ def _make_charts(days: Sequence[PageDay], first: date, last: date) -> ChartGroup
 
 
 def _describe_condition(
-    condition: HealthCondition, page: HealthPage, ordered: Sequence[PageOperation]
+    condition: HealthCondition, page: HealthPage, ordered: Sequence[PageOperation], links: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return what the page shows of a condition: since when, and the first operations that it is about."""
     about = [operation for operation in ordered if condition.subject in _find_groups(operation)]
@@ -269,7 +271,10 @@ def _describe_condition(
         "condition": condition,
         "mood": "warn" if condition.state in ("DEGRADED_NON_BLOCKING", "UNKNOWN") else "bad",
         "history": " · ".join(_describe_history(condition.subject, page)) if condition.subject else "",
-        "operations": [(make_anchor(operation.operation_id), operation.name) for operation in named],
+        "operations": [
+            (links.get(operation.operation_id, f"#{make_anchor(operation.operation_id)}"), operation.name)
+            for operation in named
+        ],
         "more": len(about) - len(named),
     }
 
@@ -312,13 +317,13 @@ def _find_groups(operation: PageOperation) -> list[str]:
 
 
 def _make_filters(page: HealthPage) -> list[tuple[str, str, int]]:
-    """Return anchor, label and number of each group of operations that is not empty and is not all of them."""
+    """Return anchor, label and number of each group of operations that is not empty, and of all."""
     counts = Counter(group for operation in page.operations for group in _find_groups(operation))
     attention = sum(not set(_find_groups(operation)) <= {"no_run"} for operation in page.operations)
     labels = {"attention": "Needs attention", "stale": "Stale", "drifting": "Drifting"}
     labels |= {"coverage_below_c3": f"Below {ENFORCED_LEVEL}", "no_run": "No run"}
     counts["attention"] = attention
-    groups = [(name, label, counts[name]) for name, label in labels.items() if 0 < counts[name] < len(page.operations)]
+    groups = [(name, label, counts[name]) for name, label in labels.items() if counts[name]]
     return [*groups, ("all", "All", len(page.operations))] if groups else []
 
 
@@ -378,7 +383,9 @@ def _draw_spans(days: Sequence[date], first: date) -> str:
     return "".join(f"M{start * DAY_WIDTH} 6h{count * DAY_WIDTH}" for start, count in spans)
 
 
-def _make_tiles(page: HealthPage, charts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _make_tiles(
+    page: HealthPage, charts: Sequence[Mapping[str, Any]], filters: Sequence[tuple[str, str, int]]
+) -> list[dict[str, Any]]:
     """Return the figures at the top: a number, what it is, its rows, and its curve, or its share without history."""
     counts, total = page.counts, page.counts.total
     enforced = total - counts.coverage_below_c3
@@ -389,7 +396,7 @@ def _make_tiles(page: HealthPage, charts: Sequence[Mapping[str, Any]]) -> list[d
         (str(counts.drifting), "drifting", "drifting", counts.drifting, "late"),
         (percent, f"covered at {ENFORCED_LEVEL} or above", "coverage_below_c3", enforced, "tick"),
     )
-    anchors = {anchor for anchor, _, _ in _make_filters(page)}
+    anchors = {anchor for anchor, _, _ in filters}
     return [
         {
             "number": number,

@@ -60,13 +60,18 @@ def _make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         loader=FunctionLoader(_read_file),
+        finalize=_make_printable,
     )
     environment.globals["list_months"] = list_months
-    environment.filters["line"] = lambda text: printable(str(text))
     environment.filters |= {"sentence": _make_sentence, "person": _shorten_actor, "time": format_time}
-    environment.filters |= {"minute": lambda text: printable(text[:16].replace("T", " ")), "moment": _format_moment}
+    environment.filters |= {"minute": lambda text: text[:16].replace("T", " "), "moment": _format_moment}
     environment.filters |= {"plural": plural, "age": _format_age, "commands": _mark_commands}
     return environment
+
+
+def _make_printable(value: Any) -> Any:
+    """Return a text that is inserted with its hidden characters as escapes; markup has had that already."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _read_file(name: str) -> str:
@@ -91,7 +96,7 @@ def _shorten_actor(actor: str | None) -> str:
 def _format_moment(text: str) -> str:
     """Return a time stamp in words."""
     moment = parse_instant(text)
-    return printable(text) if moment is None else format_time(moment.astimezone(UTC))
+    return text if moment is None else format_time(moment.astimezone(UTC))
 
 
 def _mark_commands(advice: str) -> Markup:
