@@ -74,17 +74,17 @@ def report_command(
 ) -> int:
     """Render the health report from the active runs.
 
-    Every call seals a new run folder with a page for the browser, the report and its summary. No registry is built: the
-    ages of operations are those of the active op_status_table. If a build would count other ages now, the output and
-    the report say so. Refuses (exit 5) if no op_status_table or no drift_signals is active, and fails (exit 3) if one
-    does not verify.
+    Seals a new run folder with a page for the browser, the report and its summary. No registry is built: the ages of
+    operations are those of the active op_status_table. If a build would count other ages now, the output and the report
+    say so. Refuses (exit 5) if no op_status_table or no drift_signals is active, and fails (exit 3) if one does not
+    verify.
 
     `--format html` and `--format md` print the page or the report itself, unless -o writes a file.
 
-    `--pages` seals nothing. It writes index.html, history.html and a page for each operation to a folder, which is
-    new, empty or one that it wrote before. `--watch` seals nothing either: it writes the file of -o or the folder of
-    `--pages`, and again when a pointer or the name of a run folder changes, until Ctrl-C. While no report can be
-    rendered, the page says why.
+    With `--pages` or `--watch` nothing is sealed. `--pages` writes index.html, history.html and a page for each
+    operation to a folder, which is new, empty or one that it wrote before. `--watch` writes the file of -o or the
+    folder of `--pages`, and again when a pointer or the name of a run folder changes, until Ctrl-C. While no report can
+    be rendered, the page says why.
     """
     refuse_contradiction(reporter, page_format)
     if output is not None and output.suffix not in _BY_SUFFIX:
