@@ -67,6 +67,7 @@ def read_health_page(
         health=inspection.health,
         operations=tuple(_make_operation(config, row, runs) for row in rows),
         counts=counts,
+        history_start=config.history_start,
         default_limit_days=None if limits.operations or limits.options else limits.default,
         registries=tuple(_describe_registries(repository, run, inspection)),
         unused_registries=tuple(sorted(inspection.unused)),

@@ -26,6 +26,7 @@ from registry_pipeline.registries.system_health.page import (
     DRIFT_REASONS,
     PageOperation,
     PageRun,
+    advise_on_history,
     describe_operation,
     make_anchor,
     render_health_page,
@@ -92,14 +93,8 @@ def _chart_operations(repository: Repository, days: Sequence[SealedDay], last: d
             Series("Drifting", {day: c.drifting for day, c in counts.items()}, "late", top=most),
             Series("Covered at C3 or above", shares, "tick", " %", 100),
         ),
-        _advise_on_history(repository, last),
+        advise_on_history(repository.config.history_start, last),
     )
-
-
-def _advise_on_history(repository: Repository, last: date) -> str:
-    first = find_first_day(last)
-    days = f"{max(first, repository.config.history_start or first)}..{last - timedelta(1)}"
-    return f"No history yet: `registry-pipeline build {DAILY} --as-of {days}` computes it from git and the run folders."
 
 
 def _chart_drift(days: Sequence[SealedDay]) -> Iterator[ChartGroup]:
@@ -242,7 +237,7 @@ def _describe_state(operation: PageOperation) -> tuple[str, str]:
     age = "at an unknown time" if days is None else f"{plural(days, 'day')} ago" if days >= 0 else "in the future"
     state = f"It last ran {age}: {operation.last_run_id}."
     if operation.is_stale:
-        return f"Overdue. {state}", f"`{record} COMMAND`, then `registry-pipeline build`"
+        return f"Stale. {state}", f"`{record} COMMAND`, then `registry-pipeline build`"
     return state, _format("show", operation.last_run_id)
 
 
@@ -266,5 +261,5 @@ def _chart_operation(repository: Repository, rows: Mapping[date, Mapping[str, An
             Series("Drifting", {day: row["op_drift"] for day, row in rows.items()}, "late", "flag"),
             Series("Days since the last run", {day: row["staleness_days"] for day, row in rows.items()}, "tick", " d"),
         ),
-        _advise_on_history(repository, last),
+        advise_on_history(repository.config.history_start, last),
     )

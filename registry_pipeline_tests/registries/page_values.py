@@ -80,6 +80,7 @@ def health_page(*operations: PageOperation, **changes: Any) -> HealthPage:
         "unused_registries": ("role_registry",),
         "runs_by_seal": {"sealed": 5, "partial": 1, "unsealed": 2},
         "days": tuple(page_day(ago) for ago in range(DAYS - 1, -1, -1)),
+        "history_start": None,
         "default_limit_days": 2,
         "activations": (PageActivation("r", "2026-03-01T11:00:00Z", "activate", "Ada", "nightly", ("run_registry",)),),
         "earlier_activations": 0,

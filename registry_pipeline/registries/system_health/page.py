@@ -181,6 +181,8 @@ class HealthPage:
     runs_by_seal: Mapping[str, int]
     # The last one is the day of the page.
     days: tuple[PageDay, ...]
+    # The first day that can be built; None if the repository has no history.
+    history_start: date | None
     # None if an operation or an option has a limit of its own.
     default_limit_days: int | None
     activations: tuple[PageActivation, ...]
@@ -202,7 +204,7 @@ def render_health_page(page: HealthPage, links: Mapping[str, str] | None = None,
     shown = ordered[:MAX_OPERATIONS]
     word, meaning, mood = _STATES[page.health.state]
     filters = _make_filters(page)
-    charts = draw_charts(_make_charts(page.days, first, last), last)
+    charts = draw_charts(_make_charts(page, last), last)
     return render_template(
         "page.html",
         title=page.title,
@@ -237,15 +239,16 @@ def render_health_page(page: HealthPage, links: Mapping[str, str] | None = None,
     )
 
 
-def _make_charts(days: Sequence[PageDay], first: date, last: date) -> ChartGroup:
+def _make_charts(page: HealthPage, last: date) -> ChartGroup:
     """Return the figures over the days: the first four are the curves of the tiles, all are in the table."""
 
     def read(name: str) -> dict[date, float | None]:
-        return {day.day: getattr(day, name) for day in days}
+        return {day.day: getattr(day, name) for day in page.days}
 
-    most = max((day.total for day in days), default=0)
-    covered = {day.day: _share(day.total - day.coverage_below_c3, day.total) if day.total else None for day in days}
-    yesterday = last - timedelta(1)
+    most = max((day.total for day in page.days), default=0)
+    covered = {
+        day.day: _share(day.total - day.coverage_below_c3, day.total) if day.total else None for day in page.days
+    }
     return ChartGroup(
         "Figures",
         (
@@ -256,9 +259,19 @@ def _make_charts(days: Sequence[PageDay], first: date, last: date) -> ChartGroup
             Series("Schema version drifts", read("schema_drift"), "late", "flag"),
             Series("Thresholds drift", read("threshold_drift"), "late", "flag"),
         ),
-        f"No history yet: `registry-pipeline build {DAILY} --as-of {first}..{yesterday}` computes it from git and the "
-        "run folders.",
+        advise_on_history(page.history_start, last),
     )
+
+
+def advise_on_history(history_start: date | None, last: date) -> str:
+    """Return what makes the curves of a page that has none; days are built up to yesterday."""
+    if history_start is None:
+        return "No history yet: set `history_start` in registry-pipeline.toml first."
+    first, yesterday = max(find_first_day(last), history_start), last - timedelta(1)
+    if yesterday < first:
+        return f"No history yet: its first day, {first}, is not over."
+    days = f"{first}..{yesterday}"
+    return f"No history yet: `registry-pipeline build {DAILY} --as-of {days}` computes it from git and the run folders."
 
 
 def _describe_condition(
