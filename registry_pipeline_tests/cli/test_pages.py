@@ -27,7 +27,8 @@ LAST: Final = "2026-02-24T12:00:00Z"
 def made(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Iterator[Path]:
     """A repository with seven sealed days, a gap between them, and scorecards of two days."""
     root = make_historic(tmp_path_factory.mktemp("pages") / "repository").root
-    repository = Repository(root, home)
+    toml, repository = root / "registry-pipeline.toml", Repository(root, home)
+    toml.write_text(f'repository_id = "first-repository"\n{toml.read_text()}')
     assert repository("build", now=FIRST).code == 0
     assert repository("build", "drift_signals_daily", "--as-of", "2026-02-09..2026-02-12", now=FIRST).code == 0
     assert repository("build", "drift_signals_daily", "--as-of", "2026-02-20..2026-02-22", now=LAST).code == 0
@@ -337,3 +338,10 @@ def test_each_operation_has_a_file_name_of_its_own_on_every_file_system() -> Non
     assert names[0] == "OP-A01.html"
     assert len({name.casefold() for name in names}) == len(ids)
     assert all(name.isascii() and "/" not in name and len(name) < 80 and not name.startswith(".") for name in names)
+
+
+def test_days_of_another_repository_are_gaps(past: Repository) -> None:
+    toml = past.root / "registry-pipeline.toml"
+    toml.write_text(toml.read_text().replace("first-repository", "another-repository"))
+
+    assert "No history yet" in read_table(read(write_pages(past) / "history.html"))
