@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -108,6 +109,21 @@ def test_the_history_has_a_gap_where_no_day_is_sealed(past: Repository) -> None:
     assert "2026-02-12" in history.text
     assert "2026-02-15" not in history.text
     assert read_table(history).count("Covered at C3 or above") >= 2, "of the days and of the scorecards"
+
+
+def test_the_command_for_a_history_runs_as_printed_and_gives_dates_to_reasons(tmp_path: Path, home: Path) -> None:
+    young = Repository(make_historic(tmp_path / "young").root, home)
+    assert young("build", now=FIRST).code == 0
+    index = read_table(read(write_pages(young, now=FIRST) / "index.html"))
+    assert "since" not in index[: index.index("operations ran")]
+    words = re.findall(r"No history yet: registry-pipeline (build drift_signals_daily --as-of \S+) computes it", index)
+
+    assert young(*words[0].split(), now=FIRST).code == 0
+
+    index = read_table(read(write_pages(young, now=FIRST) / "index.html"))
+    # A merge of the day before changed the expected version.
+    assert "v9 is expected. since 20 Feb 2026 · 1 day ago" in index
+    make_removable(young.root)
 
 
 def test_a_day_whose_run_is_altered_or_marked_bad_is_a_gap(past: Repository) -> None:

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry_pipeline.canonical import json_line
 from registry_pipeline.findings.display import is_hidden
+from registry_pipeline.pipeline.health_page import _read_runs
 from registry_pipeline.registries.base.values import count_days_since, is_stale, last_second
 from registry_pipeline.registries.system_health.build import HealthCondition, HealthState
 from registry_pipeline.registries.system_health.charts import DAYS
@@ -28,6 +30,7 @@ from registry_pipeline.registries.system_health.page import (
     _find_stale_days,
     render_health_page,
 )
+from registry_pipeline.runs.envelope import ADAPTED
 from registry_pipeline.stale_limits import StaleLimits
 from registry_pipeline.values import replace
 from registry_pipeline_tests.hostile_names import HOSTILE
@@ -238,6 +241,20 @@ def test_no_text_becomes_markup_or_hides_another(name: str) -> None:
     assert {tag for tag, _ in PageReader(hostile).tags} <= allowed
     assert not any(attribute.startswith("on") for _, attributes in PageReader(hostile).tags for attribute in attributes)
     assert not any(is_hidden(c) for text in PageReader(hostile).text for c in text if c != "\n")
+
+
+@pytest.mark.parametrize(
+    ("has_run_json", "warnings", "count"),
+    [(True, [], 1), (False, [], 0), (False, [f"{ADAPTED}meta.json"], 1), (False, ["missing run.json"], 0)],
+)
+def test_the_strip_has_the_runs_that_the_status_table_counts(
+    has_run_json: bool, warnings: list[str], count: int
+) -> None:
+    row = {"created_utc": "2026-02-27T08:00:00Z", "operation_id": "OP-A01", "has_run_json": has_run_json}
+    row |= {"has_manifest_sha256": True, "has_manifest_json": True, "warnings": warnings, "run_id": "r"}
+    row |= dict.fromkeys(("run_root", "git_commit", "working_tree_state"))
+
+    assert len(_read_runs(json_line(row), TODAY - timedelta(9)).get("OP-A01", [])) == count
 
 
 @given(st.lists(st.integers(0, 48 * DAYS), min_size=1), st.integers(0, 40))
