@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from html import escape
+from itertools import takewhile
 from typing import Any, Final
 
 from registry_pipeline.canonical import parse_instant
@@ -66,8 +67,7 @@ def render_diff_page(repository: Repository | None, diff: RunDiff, now: datetime
     shown = artifacts[:MAX_ARTIFACTS]
     budget = _BUDGET // max(len(shown), 1)
     facts = list(_list_facts(diff, pointers))
-    kinds = (("added", diff.paths.added), ("removed", diff.paths.removed), ("changed", diff.paths.modified))
-    by_kind = sorted(kinds, key=lambda row: -len(row[1]))
+    by_kind = sorted(_list_paths(diff), key=lambda row: -len(row[1]))
     sides = (diff.before.path, diff.after.path)
     return render_template(
         "diff.html",
@@ -111,8 +111,8 @@ def _list_facts(diff: RunDiff, pointers: PointerFile | None) -> Iterator[tuple[s
     yield row("builder", [_format_builder(side.envelope.get("builder")) for side in sides])
     for name in ("git_commit", "working_tree_state", "repository_id"):
         yield row(name, [side.envelope.get(name) for side in sides])
-    schemas = [path for path in (*diff.paths.added, *diff.paths.removed, *diff.paths.modified) if _is_schema(path)]
-    yield row("schemas", ["as in the other run", "as in the other run"] if not schemas else ["", ", ".join(schemas)])
+    schemas = [f"{path} {kind}" for kind, paths in _list_paths(diff) for path in paths if path.endswith(".schema.json")]
+    yield row("schemas", ["as in the other run", ", ".join(schemas) or "as in the other run"])
     inputs = [Inputs.from_json(side.envelope.get("inputs")) for side in sides]
     runs = [{f"{i.role} {i.registry_id}": i.ref.run_id for i in side.registries} for side in inputs]
     files = [{f"input {file.path}": file.sha256 for file in side.files} for side in inputs]
@@ -122,8 +122,8 @@ def _list_facts(diff: RunDiff, pointers: PointerFile | None) -> Iterator[tuple[s
                 yield row(name, [old.get(name, "none"), new.get(name, "none")])
 
 
-def _is_schema(path: str) -> bool:
-    return path.endswith(".schema.json")
+def _list_paths(diff: RunDiff) -> tuple[tuple[str, Sequence[str]], ...]:
+    return ("added", diff.paths.added), ("removed", diff.paths.removed), ("changed", diff.paths.modified)
 
 
 def _find_state(side: Side, registry_id: str | None, pointers: PointerFile | None) -> str | None:
@@ -219,8 +219,12 @@ def _list_records(artifact: ArtifactDiff) -> Iterator[_Record]:
 
 def _list_rows(changes: Sequence[FieldChange]) -> Iterator[tuple[str, str | None, str | None]]:
     for change in changes[:MAX_FIELDS]:
-        old = None if change.change == "added" else _format_value(change.before)
-        yield _shorten(change.field), old, None if change.change == "removed" else _format_value(change.after)
+        if change.change == "changed":
+            yield _shorten(change.field), *_format_pair(change.before, change.after)
+        elif change.change == "added":
+            yield _shorten(change.field), None, _format_value(change.after)
+        else:
+            yield _shorten(change.field), _format_value(change.before), None
     if len(changes) > MAX_FIELDS:
         yield f"and {plural(len(changes) - MAX_FIELDS, 'more field')}", None, None
 
@@ -231,6 +235,16 @@ def _describe_key(key: Any) -> str:
 
 def _format_value(value: Any) -> str:
     return _shorten(json.dumps(value, ensure_ascii=False))
+
+
+def _format_pair(before: Any, after: Any) -> tuple[str, str]:
+    """Return two values that differ; of long ones the part that begins shortly before the first difference."""
+    old, new = (printable(json.dumps(value, ensure_ascii=False)) for value in (before, after))
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False))
+    start = sum(1 for _ in same) - _MAX_VALUE // 4
+    if start <= 0 or max(len(old), len(new)) <= _MAX_VALUE:
+        return _shorten(old), _shorten(new)
+    return f"…{_shorten(old[start:])}", f"…{_shorten(new[start:])}"
 
 
 def _shorten(text: str) -> str:

@@ -70,6 +70,23 @@ def test_each_field_is_shown_with_its_old_and_its_new_value() -> None:
     assert 'added d record none {"id": "d"}' in text
 
 
+def test_of_long_values_the_part_that_differs_is_shown() -> None:
+    old, new = (lines({"id": "a", "text": "x" * 300 + end + "y" * 300}) for end in ("old", "new"))
+
+    html = render(make_diff(compare_artifact("t.jsonl", old, new, ["id"])))
+
+    assert f">…{'x' * 40}oldyyy" in html
+    assert f">…{'x' * 40}newyyy" in html
+
+
+def test_a_schema_that_differs_is_named() -> None:
+    paths = PathChanges(added=("a.schema.json",), modified=("b.schema.json", "run.json"))
+
+    assert "schemas as in the other run a.schema.json added, b.schema.json changed" in read(
+        render(make_diff(paths=paths))
+    )
+
+
 def test_the_largest_differences_come_first() -> None:
     small = compare_artifact("small.jsonl", lines({"id": 1}), lines({"id": 2}), ["id"])
     large = compare_artifact("large.jsonl", b"", lines(*({"id": n} for n in range(9))), ["id"])
