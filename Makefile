@@ -91,7 +91,7 @@ docs: .venv/.ready ## rewrite the generated parts of the documents
 verifier: ## dist/registry-verify.pyz: verify seals, pointers and chain with Python alone
 	@$(PYTHON) -I -S tools/standalone.py
 
-screenshots: .venv/.ready ## take the pictures of docs/in-dagster.md again, in Chromium
+screenshots: .venv/.ready ## take the pictures of docs/how-to/use-dagster-ui.md again, in Chromium
 	$(BIN)/python tools/screenshots.py
 
 # Versions that are pinned stay as they are; `make lock UPGRADE=--upgrade` takes the newest of all.

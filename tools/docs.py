@@ -47,17 +47,17 @@ RESULTS: Final = ROOT / "benchmarks" / "results"
 CLOCK: Final = "2026-03-01T12:00:00Z"
 SESSIONS: Final = (
     "README.md",
-    "docs/tutorial.md",
-    "docs/how-to.md",
-    "docs/how-to-ci.md",
-    "docs/how-to-sources.md",
-    "docs/how-to-own-registries.md",
-    "docs/how-to-history.md",
-    "docs/how-to-recording.md",
-    "docs/how-to-archives.md",
-    "docs/how-to-roles.md",
-    "docs/how-to-entries.md",
-    "docs/how-to-run-index.md",
+    "docs/tutorials/example-repository.md",
+    "docs/how-to/set-up-a-repository.md",
+    "docs/how-to/check-in-ci.md",
+    "docs/how-to/capture-other-sources.md",
+    "docs/how-to/add-a-registry.md",
+    "docs/how-to/look-at-past-days.md",
+    "docs/how-to/record-and-seal-runs.md",
+    "docs/how-to/archive-old-runs.md",
+    "docs/how-to/check-the-role-pack.md",
+    "docs/how-to/edit-registry-entries.md",
+    "docs/how-to/append-to-the-run-index.md",
 )
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _OPTIONS: Final = re.compile(r"(<!-- options[^>]*-->\n\n).*?(\n\n<!-- end of options -->)", re.DOTALL)

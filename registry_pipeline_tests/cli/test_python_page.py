@@ -1,4 +1,4 @@
-"""docs/from-python.md: its examples run in the example repository, and print what the page says."""
+"""docs/how-to/read-from-python.md: its examples run in the example repository, and print what the page says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from registry_pipeline_tests.command_line import call, environment
 
-PAGE = Path(__file__).parents[2] / "docs/from-python.md"
+PAGE = Path(__file__).parents[2] / "docs/how-to/read-from-python.md"
 CLOCK = "2026-03-01T12:00:00Z"
 
 

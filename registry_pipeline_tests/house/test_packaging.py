@@ -112,7 +112,7 @@ def test_the_installed_commands_are_those_of_the_project(installed: Environment,
         assert installed.run(name, "--help", cwd=tmp_path).stdout.startswith("Usage: ")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-to-install.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/install.md"])
 def test_a_page_on_installation_names_the_wheel_that_is_built(page: str, distributions: Distributions) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
 
@@ -120,7 +120,7 @@ def test_a_page_on_installation_names_the_wheel_that_is_built(page: str, distrib
     assert [word for word in ("pip install", "uv tool install", "pipx install") if word not in text] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-to-install.md", "docs/tutorial.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/install.md", "docs/tutorials/example-repository.md"])
 def test_the_documented_command_removes_an_example_whose_folders_are_read_only(page: str, home: Path) -> None:
     (removal,) = set(re.findall(r"chmod -R u\+w tides && rm -rf tides", (ROOT / page).read_text(encoding="utf-8")))
     with tempfile.TemporaryDirectory() as folder:
