@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -45,20 +46,6 @@ from registry_pipeline.values import asdict, fields
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
 CLOCK: Final = "2026-03-01T12:00:00Z"
-SESSIONS: Final = (
-    "README.md",
-    "docs/tutorials/example-repository.md",
-    "docs/how-to/set-up-a-repository.md",
-    "docs/how-to/check-in-ci.md",
-    "docs/how-to/capture-other-sources.md",
-    "docs/how-to/add-a-registry.md",
-    "docs/how-to/look-at-past-days.md",
-    "docs/how-to/record-and-seal-runs.md",
-    "docs/how-to/archive-old-runs.md",
-    "docs/how-to/check-the-role-pack.md",
-    "docs/how-to/edit-registry-entries.md",
-    "docs/how-to/append-to-the-run-index.md",
-)
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _OPTIONS: Final = re.compile(r"(<!-- options[^>]*-->\n\n).*?(\n\n<!-- end of options -->)", re.DOTALL)
 _HEAD: Final = "<!-- made by `make docs` from the code; do not edit -->\n\n"
@@ -194,6 +181,12 @@ def _commands_of(group: CommandGroup, context: click.Context) -> Iterator[tuple[
                 yield from _commands_of(command, inner)
 
 
+def find_sessions() -> list[str]:
+    """Return the documents with sessions."""
+    pages = (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))
+    return [page.relative_to(ROOT).as_posix() for page in pages if _BLOCK.search(page.read_text(encoding="utf-8"))]
+
+
 def with_sessions(text: str) -> str:
     """Return a document with what its sessions print today."""
     with tempfile.TemporaryDirectory(prefix="session-") as folder:
@@ -247,7 +240,10 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is out of date")
     check = parser.parse_args().check
     wanted = {name: make() for name, make in PAGES.items()} | benchmark_charts()
-    wanted |= {name: with_sessions((ROOT / name).read_text(encoding="utf-8")) for name in SESSIONS}
+    sessions = find_sessions()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each document has a folder of its own
+        texts = pool.map(with_sessions, ((ROOT / name).read_text(encoding="utf-8") for name in sessions))
+        wanted |= dict(zip(sessions, texts, strict=True))
     stale = []
     for name, text in wanted.items():
         path = ROOT / name
