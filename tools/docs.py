@@ -1,9 +1,10 @@
 """Write the generated parts of the documents, or with --check tell which of them are out of date.
 
-Four pages of `docs/reference/` come from the tables in code, from `--help` and from `schemas/`, and so does the table
-in `configuration.md`. The tables and curves of `benchmarks.md` come from the results of the benchmarks. In every other
-page and in the README, a block that begins with ```console is a session: each line after `$ ` is
-run, in order, in one folder a document, with the clock at a fixed instant, and what it prints is written below it.
+Four pages of `docs/reference/` come from the tables in code, from `--help` and from `schemas/`, and so do the tables
+between comments such as `<!-- options -->` in other pages. The drawings come from the import graph and from the results
+of the benchmarks. In every other page and in the README, a block that begins with ```console is a session: each line
+after `$ ` is run, in order, in one folder a document, with the clock at a fixed instant, and what it prints is written
+below it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from pathlib import Path
 from typing import Final
 
 import click
+from architecture_picture import draw_architecture
 from benchmark_tables import draw_charts, fill_page, read_results
+from concept_pictures import draw_concepts
 from schema_page import find_anchor, make_schemas_page
 
 from registry_pipeline.cli.group import CommandGroup
@@ -47,7 +50,6 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
 CLOCK: Final = "2026-03-01T12:00:00Z"
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_OPTIONS: Final = re.compile(r"(<!-- options[^>]*-->\n\n).*?(\n\n<!-- end of options -->)", re.DOTALL)
 _HEAD: Final = "<!-- made by `make docs` from the code; do not edit -->\n\n"
 
 
@@ -94,7 +96,7 @@ def registries_page() -> str:
 
 def configuration_page() -> str:
     """Return the page on the toml file with the table of its options."""
-    text = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
+    text = _read("docs/reference/configuration.md")
     classes: dict[str, type] = {
         "": Config,
         "captured.<registry_id>.": Captured,
@@ -109,7 +111,7 @@ def configuration_page() -> str:
     }
     lines = ["| key | default | meaning |", "|---|---|---|"]
     lines += [f"| `{key}` | {default} | {_cell(meaning)} |" for key, default, meaning in option_rows(classes)]
-    return _OPTIONS.sub(lambda block: block[1] + "\n".join(lines) + block[2], text)
+    return _fill(text, "options", "\n".join(lines))
 
 
 def default_text(row: Option) -> str:
@@ -121,9 +123,31 @@ def default_text(row: Option) -> str:
     return "see its keys" if hasattr(row.default, "__value_fields__") else f"`{row.default}`"
 
 
+def decisions_page() -> str:
+    """Return the table of decisions."""
+    lines = [
+        "# Decisions",
+        "",
+        "What was decided, and why. A decision is superseded by a later one, not rewritten.",
+        "",
+    ]
+    lines += ["| | decision |", "|---|---|"]
+    for path in sorted((ROOT / "docs/decisions").glob("0*.md")):
+        title = path.read_text(encoding="utf-8").partition("\n")[0]
+        number, _, subject = title.removeprefix("# ").partition(". ")
+        lines.append(f"| {number} | [{_cell(subject)}]({path.name}) |")
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+def home_page() -> str:
+    """Return the first page of the site, which says what the README says first."""
+    first = _read("README.md").split("\n\n")[1]
+    return _fill(_read("docs/index.md"), "sentence", first)
+
+
 def benchmarks_page() -> str:
     """Return the page of benchmarks with the tables of their results."""
-    return fill_page((ROOT / "docs/benchmarks.md").read_text(encoding="utf-8"), read_results(RESULTS))
+    return fill_page(_read("docs/benchmarks.md"), read_results(RESULTS))
 
 
 def benchmark_charts() -> dict[str, str]:
@@ -141,8 +165,19 @@ def option_rows(classes: Mapping[str, type]) -> list[tuple[str, str, str]]:
     ]
 
 
+def _read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def _fill(text: str, name: str, content: str) -> str:
+    """Return a document with other content between `<!-- NAME ... -->` and `<!-- end of NAME -->`."""
+    start, end = text.index(f"<!-- {name}"), text.index(f"\n\n<!-- end of {name} -->")
+    start = text.index("-->\n\n", start, end) + len("-->\n\n")
+    return text[:start] + content + text[end:]
 
 
 def command_line_page() -> str:
@@ -184,7 +219,8 @@ def _commands_of(group: CommandGroup, context: click.Context) -> Iterator[tuple[
 def find_sessions() -> list[str]:
     """Return the documents with sessions."""
     pages = (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))
-    return [page.relative_to(ROOT).as_posix() for page in pages if _BLOCK.search(page.read_text(encoding="utf-8"))]
+    names = [page.relative_to(ROOT).as_posix() for page in pages]
+    return [name for name in names if _BLOCK.search(_read(name))]
 
 
 def with_sessions(text: str) -> str:
@@ -231,6 +267,9 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/reference/configuration.md": configuration_page,
     "docs/reference/schemas.md": schemas_page,
     "docs/benchmarks.md": benchmarks_page,
+    "docs/decisions/README.md": decisions_page,
+    "docs/images/architecture.svg": draw_architecture,
+    "docs/index.md": home_page,
 }
 
 
@@ -240,9 +279,10 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is out of date")
     check = parser.parse_args().check
     wanted = {name: make() for name, make in PAGES.items()} | benchmark_charts()
+    wanted |= {f"docs/images/{name}": text for name, text in draw_concepts().items()}
     sessions = find_sessions()
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # each document has a folder of its own
-        texts = pool.map(with_sessions, ((ROOT / name).read_text(encoding="utf-8") for name in sessions))
+        texts = pool.map(with_sessions, (wanted.get(name) or _read(name) for name in sessions))
         wanted |= dict(zip(sessions, texts, strict=True))
     stale = []
     for name, text in wanted.items():
