@@ -37,7 +37,7 @@ def test_the_changelog_has_its_form_and_starts_with_the_version_of_the_package()
 
 
 def test_each_departure_from_the_form_is_found() -> None:
-    good = "# Changelog\n\n## [Unreleased]\n\n## [0.2.0] - 2026-11-23\n\n### Added\n\n### Fixed\n\n## [0.1.0] - 2026-11-22\n"
+    good = "## [Unreleased]\n\n## [0.2.0] - 2026-11-23\n\n### Added\n\n### Fixed\n\n## [0.1.0] - 2026-11-22\n"
 
     assert find_problems(good, "0.2.0") == []
     assert find_problems(good, "0.3.0") == ["the newest version is not 0.3.0, the version in pyproject.toml"]
