@@ -50,6 +50,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
 CLOCK: Final = "2026-03-01T12:00:00Z"
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# So that a session's commits have the same ids each time.
+_COMMITS: Final = {"NAME": "Ada", "EMAIL": "ada@example.invalid", "DATE": CLOCK}
 _HEAD: Final = "<!-- made by `make docs` from the code; do not edit -->\n\n"
 
 
@@ -248,6 +250,7 @@ def _run(command: str, folder: Path) -> list[str]:
         "NO_COLOR": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_SYSTEM": os.devnull,
+        **{f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _COMMITS.items()},
         "REGISTRY_PIPELINE_ACTOR": "Ada <ada@example.invalid>",
     }
     script = f'registry-pipeline() {{ command registry-pipeline --now {CLOCK} "$@"; }}\n{command}\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,4 +42,4 @@ def test_the_map_of_the_packages_has_every_package_in_the_order_of_the_layers() 
     assert len(names) == len(set(names))
     assert packages <= set(names) <= set(level)
     levels = [[level[name] for name in line] for line in shown]
-    assert all(max(above) < min(below) for above, below in zip(levels, levels[1:], strict=False))
+    assert all(max(above) < min(below) for above, below in pairwise(levels))
