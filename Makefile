@@ -48,7 +48,7 @@ check: .venv/.ready ## lint, format, types, import contracts, generated document
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/docs.py --check
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/mkdocs build --quiet --site-dir "$$folder"
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/mkdocs build --site-dir "$$folder"
 
 # Packages in .newest come before the pinned ones. They are resolved anew each time, which is the purpose.
 newest: .venv/.ready ## import the definitions, and test the public package, with the newest Dagster of pyproject.toml's range
@@ -88,7 +88,7 @@ soak: .venv/.ready ## what takes longer: kills at every call, power cuts, proper
 
 docs: .venv/.ready ## rewrite the generated parts of the documents, and build their site into site/
 	$(BIN)/python tools/docs.py
-	$(BIN)/mkdocs build --quiet
+	$(BIN)/mkdocs build
 
 # Packed by a bare Python, as it will run.
 verifier: ## dist/registry-verify.pyz: verify seals, pointers and chain with Python alone

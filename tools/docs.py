@@ -26,7 +26,7 @@ from architecture_picture import draw_architecture
 from benchmark_tables import draw_charts, fill_page, read_results
 from concept_pictures import draw_concepts
 from notebook_page import make_notebook
-from schema_page import find_anchor, make_schemas_page
+from schema_page import escape_cell, find_anchor, make_schemas_page
 
 from registry_pipeline.cli.group import CommandGroup
 from registry_pipeline.cli.program import program as command_line
@@ -43,6 +43,8 @@ from registry_pipeline.config import (
 )
 from registry_pipeline.config_types import REQUIRED, Option, options_of
 from registry_pipeline.findings.codes import CODES
+from registry_pipeline.findings.finding import PREFIXES
+from registry_pipeline.findings.words import WORDS
 from registry_pipeline.registries.base.reader import Contracts
 from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.stale_limits import StaleLimits
@@ -67,8 +69,9 @@ def findings_page() -> str:
     ]
     lines += ["| code | severity | clause | meaning | what to do |", "|---|---|---|---|---|"]
     for row in CODES.values():
-        cells = (f"`{row.code}`", row.severity.value, row.clause, row.message, row.hint)
-        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+        clause = f"[{row.clause}](specification.md#{find_anchor(row.clause)})"
+        cells = (f"`{row.code}`", row.severity.value, clause, row.message, row.hint)
+        lines.append("| " + " | ".join(escape_cell(cell) for cell in cells) + " |")
     return _HEAD + "\n".join(lines) + "\n"
 
 
@@ -84,7 +87,7 @@ def registries_page() -> str:
         built_from = ", ".join((*row.depends_on, *row.sources)) or "-"
         artifacts = ", ".join(f"`{name}`" for name in row.artifacts) or "-"
         cells = (row.registry_id, row.kind, artifacts, row.operation_id or "-", row.tag or "-", built_from, pointer)
-        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+        lines.append("| " + " | ".join(escape_cell(cell) for cell in cells) + " |")
     lines += [
         "",
         "How each is written, sealed and read, and what its content decides: the words are in the",
@@ -114,7 +117,7 @@ def configuration_page() -> str:
         "dagster.": DagsterTable,
     }
     lines = ["| key | default | meaning |", "|---|---|---|"]
-    lines += [f"| `{key}` | {default} | {_cell(meaning)} |" for key, default, meaning in option_rows(classes)]
+    lines += [f"| `{key}` | {default} | {escape_cell(meaning)} |" for key, default, meaning in option_rows(classes)]
     return _fill(text, "options", "\n".join(lines))
 
 
@@ -125,6 +128,28 @@ def default_text(row: Option) -> str:
     if isinstance(row.default, tuple):
         return ", ".join(f"`{value}`" for value in row.default)
     return "see its keys" if hasattr(row.default, "__value_fields__") else f"`{row.default}`"
+
+
+def glossary_page() -> str:
+    """Return the glossary with the words that `explain` knows."""
+    lines = ["| word | meaning |", "|---|---|"]
+    lines += [
+        f"| `{row.word}` | {escape_cell(row.meaning)}. [{row.clause}](specification.md#{find_anchor(row.clause)}) |"
+        for row in WORDS.values()
+    ]
+    return _fill(_read("docs/reference/glossary.md"), "words", "\n".join(lines))
+
+
+def specification_page() -> str:
+    """Return the specification with the prefix that a finding's line has, and the codes that have it."""
+    codes: dict[str, dict[str, None]] = {}
+    for row in CODES.values():
+        start, _, rest = row.code.partition("_")
+        shown = f"{start}_…" if rest else row.code if start.isalpha() else f"{start.rstrip('0123456789')}…"
+        codes.setdefault(PREFIXES[row.family], {})[f"`{shown}`"] = None
+    lines = ["| prefix | codes |", "|---|---|"]
+    lines += [f"| `{prefix}` | {', '.join(shown)} |" for prefix, shown in codes.items()]
+    return _fill(_read("docs/reference/specification.md"), "prefixes", "\n".join(lines))
 
 
 def decisions_page() -> str:
@@ -139,7 +164,7 @@ def decisions_page() -> str:
     for path in sorted((ROOT / "docs/decisions").glob("0*.md")):
         title = path.read_text(encoding="utf-8").partition("\n")[0]
         number, _, subject = title.removeprefix("# ").partition(". ")
-        lines.append(f"| {number} | [{_cell(subject)}]({path.name}) |")
+        lines.append(f"| {number} | [{escape_cell(subject)}]({path.name}) |")
     return _HEAD + "\n".join(lines) + "\n"
 
 
@@ -181,10 +206,6 @@ def option_rows(classes: Mapping[str, type]) -> list[tuple[str, str, str]]:
 
 def _read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _fill(text: str, name: str, content: str) -> str:
@@ -277,10 +298,12 @@ def _run(command: str, folder: Path) -> list[str]:
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/reference/findings.md": findings_page,
+    "docs/reference/glossary.md": glossary_page,
     "docs/reference/registries.md": registries_page,
     "docs/reference/command-line.md": command_line_page,
     "docs/reference/configuration.md": configuration_page,
     "docs/reference/schemas.md": schemas_page,
+    "docs/reference/specification.md": specification_page,
     "docs/benchmarks.md": benchmarks_page,
     "docs/decisions/README.md": decisions_page,
     "docs/images/architecture.svg": draw_architecture,

@@ -113,6 +113,7 @@ def inspect(repository: Repository, run: BuildRun, *, from_checkpoint: bool = Fa
         operations=operations,
         working_tree_state=run.git.working_tree_state,
         expects_versions="expected_versions" not in unused,
+        versions={} if signals is None else signals["expected"],
     )
     return Inspection(
         pointer_file=pointers,

@@ -38,6 +38,7 @@ from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
+from sqlalchemy.pool import QueuePool
 
 from registry_pipeline.cli.commands.ui import prepare_home
 from registry_pipeline.config import Repository, load_repository
@@ -247,11 +248,14 @@ def _no_disk_syncs() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_engine_per_database() -> Iterator[None]:
-    """Keep SQLAlchemy's engines: Dagster makes one for each event, and each compiles the same statements again."""
+    """Keep SQLAlchemy's engines and their connections: Dagster makes new ones for each event."""
 
-    @lru_cache(maxsize=64)
+    @lru_cache(maxsize=16)
     def engine(url: str, options: tuple[tuple[str, Any], ...], arguments: tuple[tuple[str, Any], ...]) -> Engine:
-        return create_engine(url, **dict(options), connect_args=dict(arguments))
+        kept = create_engine(url, **(dict(options) | {"poolclass": QueuePool}), connect_args=dict(arguments))
+        # Dagster disposes of an engine after each statement, which would close the connections.
+        vars(kept)["dispose"] = lambda **_options: None
+        return kept
 
     def kept_engine(url: str, *, connect_args: Mapping[str, Any] | None = None, **options: Any) -> Engine:
         return engine(url, tuple(options.items()), tuple((connect_args or {}).items()))

@@ -90,14 +90,18 @@ def find_broken_links(page: Path) -> list[str]:
     return broken
 
 
+def build_site(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Build the site as `make check` does. With `--quiet` MkDocs would count no warning."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(folder), *options]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the site as `make check` does."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(folder)]
-    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = build_site(folder)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -160,6 +164,28 @@ def test_a_broken_link_of_a_document_is_found(tmp_path: Path) -> None:
     )
 
     assert find_broken_links(page) == ["gone.md", "#a-page"]
+
+
+@pytest.mark.process
+def test_a_page_without_a_place_and_a_link_to_nowhere_fail_the_build(tmp_path: Path) -> None:
+    pages = {
+        "index.md": "# Home\n\n[a](page.md#no-anchor) [b](gone.md)\n",
+        "page.md": "# Page\n",
+        "lost.md": "# Lost\n",
+    }
+    (tmp_path / "docs").mkdir()
+    for name, text in pages.items():
+        (tmp_path / "docs" / name).write_text(text, "utf-8")
+    settings = (ROOT / "mkdocs.yml").read_text("utf-8").partition("nav:\n  - Home")
+    hooks = settings[0].replace("hooks:\n  - tools/site_hook.py\n", "")
+    (tmp_path / "mkdocs.yml").write_text(f"{hooks}nav: [index.md, page.md]\n", "utf-8")
+
+    done = build_site(tmp_path / "site", "--config-file", str(tmp_path / "mkdocs.yml"))
+
+    assert done.returncode == 1
+    assert "lost.md" in done.stderr
+    assert "'gone.md'" in done.stderr
+    assert "'#no-anchor'" in done.stderr
 
 
 @pytest.mark.process

@@ -80,6 +80,26 @@ def test_the_most_severe_condition_decides_and_is_first(causes: list[tuple[str, 
     assert state.state == (state.conditions[0].state if state.conditions else "HEALTHY")
 
 
+def test_a_version_that_drifts_is_named_with_the_expected_one_and_the_document_that_expects_it() -> None:
+    drift = SystemDrift(canon_dirty=False, schema_drift=True, threshold_drift=True)
+    versions = {
+        "schema_version": {
+            "expected": "0.2",
+            "observed": {"run_registry": "0.1", "op_status_table": "0.2", "run_envelope": "0.1"},
+            "source_path": "docs/EXPECTED.json",
+        },
+        "threshold_pack": {"expected": "v0.3", "observed": "v0.2", "source_path": "docs/EXPECTED.json"},
+    }
+
+    state = find_health_state(facts(system_drift=drift, versions=versions))
+
+    assert [condition.reason for condition in state.conditions] == [
+        "the schema version drifts: run_envelope has 0.1, run_registry has 0.1, 0.2 is expected",
+        "the threshold version drifts: v0.2 is used, v0.3 is expected",
+    ]
+    assert state.conditions[1].next_step == "change to threshold version v0.3, or correct docs/EXPECTED.json"
+
+
 def test_a_dirty_tree_is_reported_once() -> None:
     drift = SystemDrift(canon_dirty=True, schema_drift=FINE.schema_drift, threshold_drift=FINE.threshold_drift)
 

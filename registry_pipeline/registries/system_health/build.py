@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from registry_pipeline.canonical import json_document, sha256_hex
@@ -71,6 +72,8 @@ class HealthFacts:
     working_tree_state: str | None
     # Whether the repository states the versions that it expects; a version that nobody expects cannot drift.
     expects_versions: bool = True
+    # `expected` of the active drift_signals: the expected and observed versions by name.
+    versions: Mapping[str, Any] = MappingProxyType({})
 
 
 @value_type
@@ -120,12 +123,29 @@ def _check_drift(facts: HealthFacts) -> Iterator[HealthCondition]:
     if drift is None:
         yield HealthCondition("UNKNOWN", "no drift_signals are active", _BUILD)
         return
-    for version, drifts in (("schema", drift.schema_drift), ("threshold", drift.threshold_drift)):
+    for version, name, drifts in (
+        ("schema", "schema_version", drift.schema_drift),
+        ("threshold", "threshold_pack", drift.threshold_drift),
+    ):
         if drifts is None and facts.expects_versions:
             reason = f"it is not known whether the {version} version drifts"
             yield HealthCondition("DEGRADED_NON_BLOCKING", reason, _SHOW_DRIFT)
         elif drifts:
-            yield HealthCondition("DEGRADED_NON_BLOCKING", f"the {version} version drifts", _SHOW_DRIFT)
+            yield _describe_drift(version, facts.versions.get(name) or {})
+
+
+def _describe_drift(version: str, comparison: Mapping[str, Any]) -> HealthCondition:
+    """Return the condition of a version that drifts, with the versions if they are known."""
+    reason, expected, observed = f"the {version} version drifts", comparison.get("expected"), comparison.get("observed")
+    if expected is None or observed is None:
+        return HealthCondition("DEGRADED_NON_BLOCKING", reason, _SHOW_DRIFT)
+    others = (
+        ", ".join(f"{name} has {found}" for name, found in sorted(observed.items()) if found != expected)
+        if isinstance(observed, Mapping)
+        else f"{observed} is used"
+    )
+    next_step = f"change to {version} version {expected}, or correct {comparison['source_path']}"
+    return HealthCondition("DEGRADED_NON_BLOCKING", f"{reason}: {others}, {expected} is expected", next_step)
 
 
 def _check_operations(facts: HealthFacts) -> Iterator[HealthCondition]:
