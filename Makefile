@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 export DAGSTER_DISABLE_TELEMETRY := yes
+export NO_MKDOCS_2_WARNING := 1
 UV := UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 .uv/bin/uv
 BIN := .venv/bin
 DEMO := .demo/example
@@ -41,12 +42,13 @@ demo: .venv/.ready ## make the example repository, run the graph through Dagster
 test: .venv/.ready ## all tests
 	$(BIN)/python -m pytest -n 4
 
-check: .venv/.ready ## lint, format, types, import contracts, generated documents
+check: .venv/.ready ## lint, format, types, import contracts, generated documents, links of the site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/docs.py --check
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/mkdocs build --site-dir "$$folder"
 
 # Packages in .newest come before the pinned ones. They are resolved anew each time, which is the purpose.
 newest: .venv/.ready ## import the definitions, and test the public package, with the newest Dagster of pyproject.toml's range
@@ -84,14 +86,15 @@ bench-check: .venv/.ready ## counts that do not depend on load (system calls, fs
 soak: .venv/.ready ## what takes longer: kills at every call, power cuts, property tests with ten times the examples
 	$(BIN)/python -m pytest -n 2 -m "soak or hypothesis" --hypothesis-profile=soak --timeout=14400
 
-docs: .venv/.ready ## rewrite the generated parts of the documents
+docs: .venv/.ready ## rewrite the generated parts of the documents, and build their site into site/
 	$(BIN)/python tools/docs.py
+	$(BIN)/mkdocs build
 
 # Packed by a bare Python, as it will run.
 verifier: ## dist/registry-verify.pyz: verify seals, pointers and chain with Python alone
 	@$(PYTHON) -I -S tools/standalone.py
 
-screenshots: .venv/.ready ## take the pictures of docs/in-dagster.md again, in Chromium
+screenshots: .venv/.ready ## take the pictures of docs/how-to/use-dagster-ui.md again, in Chromium
 	$(BIN)/python tools/screenshots.py
 
 # Versions that are pinned stay as they are; `make lock UPGRADE=--upgrade` takes the newest of all.
@@ -103,4 +106,4 @@ lock: .uv/.ready ## pin the versions and hashes of pyproject.toml's dependencies
 	@$(UV) $(COMPILE) requirements/uv.in --output-file requirements/uv.txt
 
 clean: ## remove what make made
-	rm -rf .venv .uv .newest .axe .demo dist
+	rm -rf .venv .uv .newest .axe .demo dist site

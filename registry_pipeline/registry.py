@@ -15,7 +15,7 @@
     )
 
 The package names its SPEC as an entry point in the group `registry_pipeline.registries`, and a repository names the
-package in `registry_packages`: see docs/how-to-own-registries.md. The reader is called with the repository and a
+package in `registry_packages`: see docs/how-to/add-a-registry.md. The reader is called with the repository and a
 SourceContext, and returns BuildInputs. The builder is called with `BuildInputs.inputs` and a BuildContext, and returns
 Artifacts. It should be a pure function: the same inputs give the same bytes.
 """

@@ -1,26 +1,32 @@
 """Write the generated parts of the documents, or with --check tell which of them are out of date.
 
-Four pages of `docs/reference/` come from the tables in code, from `--help` and from `schemas/`, and so does the table
-in `configuration.md`. The tables and curves of `benchmarks.md` come from the results of the benchmarks. In every other
-page and in the README, a block that begins with ```console is a session: each line after `$ ` is
-run, in order, in one folder a document, with the clock at a fixed instant, and what it prints is written below it.
+Four pages of `docs/reference/` come from the tables in code, from `--help` and from `schemas/`, and so do the tables
+between comments such as `<!-- options -->` in other pages. The drawings come from the import graph and from the results
+of the benchmarks. In every other page and in the README, a block that begins with ```console is a session: each line
+after `$ ` is run, in order, in one folder a document, with the clock at a fixed instant, and what it prints is written
+below it. The notebook of the page on Python is made by running its examples.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import click
+from architecture_picture import draw_architecture
 from benchmark_tables import draw_charts, fill_page, read_results
-from schema_page import find_anchor, make_schemas_page
+from concept_pictures import draw_concepts
+from notebook_page import make_notebook
+from schema_page import escape_cell, find_anchor, make_schemas_page
 
 from registry_pipeline.cli.group import CommandGroup
 from registry_pipeline.cli.program import program as command_line
@@ -37,6 +43,8 @@ from registry_pipeline.config import (
 )
 from registry_pipeline.config_types import REQUIRED, Option, options_of
 from registry_pipeline.findings.codes import CODES
+from registry_pipeline.findings.finding import PREFIXES
+from registry_pipeline.findings.words import WORDS
 from registry_pipeline.registries.base.reader import Contracts
 from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.stale_limits import StaleLimits
@@ -45,23 +53,9 @@ from registry_pipeline.values import asdict, fields
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
 CLOCK: Final = "2026-03-01T12:00:00Z"
-SESSIONS: Final = (
-    "README.md",
-    "docs/tutorial.md",
-    "docs/how-to.md",
-    "docs/how-to-ci.md",
-    "docs/how-to-sources.md",
-    "docs/how-to-own-registries.md",
-    "docs/how-to-history.md",
-    "docs/how-to/look-at-pages.md",
-    "docs/how-to-recording.md",
-    "docs/how-to-archives.md",
-    "docs/how-to-roles.md",
-    "docs/how-to-entries.md",
-    "docs/how-to-run-index.md",
-)
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_OPTIONS: Final = re.compile(r"(<!-- options[^>]*-->\n\n).*?(\n\n<!-- end of options -->)", re.DOTALL)
+# So that a session's commits have the same ids each time.
+_COMMITS: Final = {"NAME": "Ada", "EMAIL": "ada@example.invalid", "DATE": CLOCK}
 _HEAD: Final = "<!-- made by `make docs` from the code; do not edit -->\n\n"
 
 
@@ -75,8 +69,9 @@ def findings_page() -> str:
     ]
     lines += ["| code | severity | clause | meaning | what to do |", "|---|---|---|---|---|"]
     for row in CODES.values():
-        cells = (f"`{row.code}`", row.severity.value, row.clause, row.message, row.hint)
-        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+        clause = f"[{row.clause}](specification.md#{find_anchor(row.clause)})"
+        cells = (f"`{row.code}`", row.severity.value, clause, row.message, row.hint)
+        lines.append("| " + " | ".join(escape_cell(cell) for cell in cells) + " |")
     return _HEAD + "\n".join(lines) + "\n"
 
 
@@ -92,7 +87,7 @@ def registries_page() -> str:
         built_from = ", ".join((*row.depends_on, *row.sources)) or "-"
         artifacts = ", ".join(f"`{name}`" for name in row.artifacts) or "-"
         cells = (row.registry_id, row.kind, artifacts, row.operation_id or "-", row.tag or "-", built_from, pointer)
-        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+        lines.append("| " + " | ".join(escape_cell(cell) for cell in cells) + " |")
     lines += [
         "",
         "How each is written, sealed and read, and what its content decides: the words are in the",
@@ -108,7 +103,7 @@ def registries_page() -> str:
 
 def configuration_page() -> str:
     """Return the page on the toml file with the table of its options."""
-    text = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
+    text = _read("docs/reference/configuration.md")
     classes: dict[str, type] = {
         "": Config,
         "captured.<registry_id>.": Captured,
@@ -122,8 +117,8 @@ def configuration_page() -> str:
         "dagster.": DagsterTable,
     }
     lines = ["| key | default | meaning |", "|---|---|---|"]
-    lines += [f"| `{key}` | {default} | {_cell(meaning)} |" for key, default, meaning in option_rows(classes)]
-    return _OPTIONS.sub(lambda block: block[1] + "\n".join(lines) + block[2], text)
+    lines += [f"| `{key}` | {default} | {escape_cell(meaning)} |" for key, default, meaning in option_rows(classes)]
+    return _fill(text, "options", "\n".join(lines))
 
 
 def default_text(row: Option) -> str:
@@ -135,15 +130,69 @@ def default_text(row: Option) -> str:
     return "see its keys" if hasattr(row.default, "__value_fields__") else f"`{row.default}`"
 
 
+def glossary_page() -> str:
+    """Return the glossary with the words that `explain` knows."""
+    lines = ["| word | meaning |", "|---|---|"]
+    lines += [
+        f"| `{row.word}` | {escape_cell(row.meaning)}. [{row.clause}](specification.md#{find_anchor(row.clause)}) |"
+        for row in WORDS.values()
+    ]
+    return _fill(_read("docs/reference/glossary.md"), "words", "\n".join(lines))
+
+
+def specification_page() -> str:
+    """Return the specification with the prefix that a finding's line has, and the codes that have it."""
+    codes: dict[str, dict[str, None]] = {}
+    for row in CODES.values():
+        start, _, rest = row.code.partition("_")
+        shown = f"{start}_…" if rest else row.code if start.isalpha() else f"{start.rstrip('0123456789')}…"
+        codes.setdefault(PREFIXES[row.family], {})[f"`{shown}`"] = None
+    lines = ["| prefix | codes |", "|---|---|"]
+    lines += [f"| `{prefix}` | {', '.join(shown)} |" for prefix, shown in codes.items()]
+    return _fill(_read("docs/reference/specification.md"), "prefixes", "\n".join(lines))
+
+
+def decisions_page() -> str:
+    """Return the table of decisions."""
+    lines = [
+        "# Decisions",
+        "",
+        "What was decided, and why. A decision is superseded by a later one, not rewritten.",
+        "",
+    ]
+    lines += ["| | decision |", "|---|---|"]
+    for path in sorted((ROOT / "docs/decisions").glob("0*.md")):
+        title = path.read_text(encoding="utf-8").partition("\n")[0]
+        number, _, subject = title.removeprefix("# ").partition(". ")
+        lines.append(f"| {number} | [{escape_cell(subject)}]({path.name}) |")
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+def home_page() -> str:
+    """Return the first page of the site, which says what the README says first."""
+    first = _read("README.md").split("\n\n")[1]
+    return _fill(_read("docs/index.md"), "sentence", first)
+
+
 def benchmarks_page() -> str:
     """Return the page of benchmarks with the tables of their results."""
-    return fill_page((ROOT / "docs/benchmarks.md").read_text(encoding="utf-8"), read_results(RESULTS))
+    return fill_page(_read("docs/benchmarks.md"), read_results(RESULTS))
 
 
 def benchmark_charts() -> dict[str, str]:
     """Return every growth curve of the benchmarks, by its path."""
     charts = [draw_charts(name, results) for name, results in read_results(RESULTS).items()]
     return {f"docs/images/{name}": text for part in charts for name, text in part.items()}
+
+
+def python_notebook() -> str:
+    """Return the notebook of the page on Python, run in the example repository."""
+    page = (ROOT / "docs/how-to/read-from-python.md").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="notebook-") as folder, contextlib.chdir(folder):
+        for command in ("registry-pipeline example tides --quiet", "registry-pipeline -C tides build --quiet"):
+            if printed := _run(command, Path(folder)):
+                sys.exit("\n".join([command, *printed]))
+        return make_notebook(page)
 
 
 def option_rows(classes: Mapping[str, type]) -> list[tuple[str, str, str]]:
@@ -155,8 +204,15 @@ def option_rows(classes: Mapping[str, type]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def _read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def _fill(text: str, name: str, content: str) -> str:
+    """Return a document with other content between `<!-- NAME ... -->` and `<!-- end of NAME -->`."""
+    start, end = text.index(f"<!-- {name}"), text.index(f"\n\n<!-- end of {name} -->")
+    start = text.index("-->\n\n", start, end) + len("-->\n\n")
+    return text[:start] + content + text[end:]
 
 
 def command_line_page() -> str:
@@ -195,6 +251,13 @@ def _commands_of(group: CommandGroup, context: click.Context) -> Iterator[tuple[
                 yield from _commands_of(command, inner)
 
 
+def find_sessions() -> list[str]:
+    """Return the documents with sessions."""
+    pages = (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))
+    names = [page.relative_to(ROOT).as_posix() for page in pages]
+    return [name for name in names if _BLOCK.search(_read(name))]
+
+
 def with_sessions(text: str) -> str:
     """Return a document with what its sessions print today."""
     with tempfile.TemporaryDirectory(prefix="session-") as folder:
@@ -220,6 +283,7 @@ def _run(command: str, folder: Path) -> list[str]:
         "NO_COLOR": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_SYSTEM": os.devnull,
+        **{f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _COMMITS.items()},
         "REGISTRY_PIPELINE_ACTOR": "Ada <ada@example.invalid>",
     }
     script = f'registry-pipeline() {{ command registry-pipeline --now {CLOCK} "$@"; }}\n{command}\n'
@@ -234,11 +298,17 @@ def _run(command: str, folder: Path) -> list[str]:
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/reference/findings.md": findings_page,
+    "docs/reference/glossary.md": glossary_page,
     "docs/reference/registries.md": registries_page,
     "docs/reference/command-line.md": command_line_page,
     "docs/reference/configuration.md": configuration_page,
     "docs/reference/schemas.md": schemas_page,
+    "docs/reference/specification.md": specification_page,
     "docs/benchmarks.md": benchmarks_page,
+    "docs/decisions/README.md": decisions_page,
+    "docs/images/architecture.svg": draw_architecture,
+    "docs/index.md": home_page,
+    "docs/how-to/from-python.ipynb": python_notebook,
 }
 
 
@@ -248,7 +318,11 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is out of date")
     check = parser.parse_args().check
     wanted = {name: make() for name, make in PAGES.items()} | benchmark_charts()
-    wanted |= {name: with_sessions((ROOT / name).read_text(encoding="utf-8")) for name in SESSIONS}
+    wanted |= {f"docs/images/{name}": text for name, text in draw_concepts().items()}
+    sessions = find_sessions()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each document has a folder of its own
+        texts = pool.map(with_sessions, (wanted.get(name) or _read(name) for name in sessions))
+        wanted |= dict(zip(sessions, texts, strict=True))
     stale = []
     for name, text in wanted.items():
         path = ROOT / name

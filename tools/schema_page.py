@@ -26,6 +26,7 @@ Rows = tuple[Row, ...]
 _CONDITIONS: Final = ("if", "allOf", "dependentRequired", "not")
 # Three descriptions cite an older specification by number. The files are sealed with runs, so they keep it.
 _CITATION: Final = re.compile(r" \(SPEC [^)]*\)")
+_CODE_OR_TAG: Final = re.compile(r"(`[^`]*`)|<")
 _GROUPS: Final = (
     ("Files in run folders, and the pointer file", "*.schema.json"),
     ("Registry entries", "entries/*.schema.yaml"),
@@ -83,16 +84,22 @@ def _describe_schema(name: str, schema: Node, shared: Collection[Rows]) -> Itera
 
 def _format_table(rows: Iterable[Row]) -> Iterator[str]:
     yield from ("| field | type | required | meaning |", "|---|---|---|---|")
-    yield from (f"| {' | '.join(_escape(cell) for cell in row)} |" for row in rows)
+    yield from (f"| {' | '.join(escape_cell(cell) for cell in row)} |" for row in rows)
     yield ""
 
 
 def _finish(text: str) -> str:
-    return f"{text}."
+    return f"{escape_tags(text)}."
 
 
-def _escape(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ")
+def escape_cell(text: str) -> str:
+    """Return a text for a cell of a table; what looks like a tag is shown."""
+    return escape_tags(text).replace("|", "\\|").replace("\n", " ")
+
+
+def escape_tags(text: str) -> str:
+    """Return a text in which `<` outside of code is no markup."""
+    return _CODE_OR_TAG.sub(lambda match: match[1] or "&lt;", text)
 
 
 def _list_rows(schema: Node, node: Node, path: str) -> Iterator[Row]:

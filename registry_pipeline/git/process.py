@@ -1,7 +1,8 @@
 """Start git: the only process that this package starts to read a repository.
 
 The repository is not trusted: git never prompts, takes no optional lock, ignores `git replace` and the GIT_ variables
-that a hook sets, and starts no program that the repository names ("What git may do here" in docs/explanation.md).
+that a hook sets, and starts no program that the repository names ("What git may do here" in
+docs/explanation/untrusted-checkouts.md).
 """
 
 from __future__ import annotations

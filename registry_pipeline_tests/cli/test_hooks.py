@@ -21,7 +21,7 @@ from registry_pipeline_tests.registries.repositories import commit, git, reposit
 from registry_pipeline_tests.role_packs import DRIFTED, GROWN, PACK, SMALL
 
 ROOT: Final = Path(__file__).parents[2]
-PAGE: Final = ROOT / "docs/how-to-ci.md"
+PAGE: Final = ROOT / "docs/how-to/check-in-ci.md"
 RUN_INDEX: Final = "60-REGISTRY/data/run-index.jsonl"
 
 

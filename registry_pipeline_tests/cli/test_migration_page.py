@@ -1,4 +1,4 @@
-"""docs/how-to-migrate.md: every command and name that replaces an older one exists."""
+"""docs/how-to/replace-the-older-scripts.md: every command and name that replaces an older one exists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 from registry_pipeline.cli.program import program
 from registry_pipeline.registries.catalog import SHIPPED
 
-PAGE: Final = (Path(__file__).resolve().parents[2] / "docs/how-to-migrate.md").read_text(encoding="utf-8")
+ROOT: Final = Path(__file__).resolve().parents[2]
+PAGE: Final = (ROOT / "docs/how-to/replace-the-older-scripts.md").read_text(encoding="utf-8")
 COMMANDS: Final = sorted(set(re.findall(r"`registry-pipeline ([^`]+)`", PAGE)))
 # The rows about names that Python code imported.
 NAMES: Final = (

@@ -28,7 +28,7 @@ from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.registries.repositories import git
 
 ROOT: Final = Path(__file__).parents[2]
-PAGE: Final = ROOT / "docs/how-to-ci.md"
+PAGE: Final = ROOT / "docs/how-to/check-in-ci.md"
 FOLDER: Final = ROOT / "examples/github"
 TRACKED: Final = "tracked-runs.yml"
 ARTIFACTS: Final = "runs-as-artifacts.yml"

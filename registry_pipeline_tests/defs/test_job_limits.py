@@ -25,7 +25,7 @@ def test_every_job_is_in_the_table_of_limits_and_its_runs_are_tagged_with_its_li
 
 
 def test_the_documents_state_the_limits_of_the_table() -> None:
-    page = (ROOT / "docs" / "explanation.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/explanation/on-dagster.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+_job)` \| (\d+) (hour|minute)s? \|$", page, re.MULTILINE)
 
     stated = {job: int(number) * {"hour": 3600, "minute": 60}[unit] for job, number, unit in rows}

@@ -29,7 +29,7 @@ from registry_pipeline_tests.registries.repositories import git
 pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/in-dagster.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/how-to/use-dagster-ui.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\| `([^`]+)` \|", PAGE.partition("## Start")[2].partition("\n## ")[0], re.MULTILINE)
 SERVING = [command for command in COMMANDS if command.endswith(" dev")]
 ENDING = [command for command in COMMANDS if command not in ("registry-pipeline ui", *SERVING)]

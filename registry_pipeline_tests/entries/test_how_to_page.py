@@ -1,4 +1,4 @@
-"""The Python of docs/how-to-entries.md runs in the example repository and prints what the page says."""
+"""The Python of docs/how-to/edit-registry-entries.md runs in the example repository and prints what the page says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from registry_pipeline.example.sources import read_commit_files
 from registry_pipeline.findings.finding import has_errors
 from registry_pipeline.registries.entries.service import check_entries
 
-PAGE = Path(__file__).parents[2] / "docs/how-to-entries.md"
+PAGE = Path(__file__).parents[2] / "docs/how-to/edit-registry-entries.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```$\n\n(?:```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 
 

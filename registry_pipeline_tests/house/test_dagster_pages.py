@@ -14,7 +14,7 @@ from registry_pipeline.dagster.sealed_value import FILE_NAMES, Format
 from registry_pipeline_tests.house.conftest import ROOT
 
 REFERENCE = (ROOT / "docs/reference/dagster-package.md").read_text(encoding="utf-8")
-HOW_TO = (ROOT / "docs/how-to-dagster.md").read_text(encoding="utf-8")
+HOW_TO = (ROOT / "docs/how-to/seal-assets-of-your-dagster-project.md").read_text(encoding="utf-8")
 _BLOCK = re.compile(r"^```(?:python|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -19,7 +19,7 @@ PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "pyproject.toml", ROOT / "Makefile")
     # In the page of schemas dotted names are fields of documents; the page of older scripts names those.
-    if "governance" not in path.parts and path.name not in ("schemas.md", "how-to-migrate.md")
+    if "governance" not in path.parts and path.name not in ("schemas.md", "replace-the-older-scripts.md")
 )
 _SESSION = re.compile(r"^```console\n.*?^```$", re.MULTILINE | re.DOTALL)
 _NAMES = (

@@ -98,7 +98,8 @@ def test_an_installed_wheel_runs_the_example(installed: Environment, tmp_path: P
 
     locate = installed.run("python", "-c", "import registry_pipeline; print(registry_pipeline.__file__)", cwd=tmp_path)
     assert Path(locate.stdout.strip()).is_relative_to(installed.folder)
-    assert run("--version").strip().endswith("0.1.0")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert run("--version").strip().endswith(f"version {version}")
     run("example", "tides")
     run("-C", "tides", "build")
     assert "operations  43" in run("-C", "tides", "status")
@@ -112,7 +113,7 @@ def test_the_installed_commands_are_those_of_the_project(installed: Environment,
         assert installed.run(name, "--help", cwd=tmp_path).stdout.startswith("Usage: ")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-to-install.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/install.md"])
 def test_a_page_on_installation_names_the_wheel_that_is_built(page: str, distributions: Distributions) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
 
@@ -120,7 +121,7 @@ def test_a_page_on_installation_names_the_wheel_that_is_built(page: str, distrib
     assert [word for word in ("pip install", "uv tool install", "pipx install") if word not in text] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-to-install.md", "docs/tutorial.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/install.md", "docs/tutorials/example-repository.md"])
 def test_the_documented_command_removes_an_example_whose_folders_are_read_only(page: str, home: Path) -> None:
     (removal,) = set(re.findall(r"chmod -R u\+w tides && rm -rf tides", (ROOT / page).read_text(encoding="utf-8")))
     with tempfile.TemporaryDirectory() as folder:

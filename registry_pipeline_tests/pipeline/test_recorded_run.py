@@ -116,7 +116,7 @@ def test_the_clock_and_the_working_folder_are_the_defaults(root: Path, monkeypat
 
 
 def test_the_example_of_the_how_to_runs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = Path(__file__).parents[2] / "docs/how-to-recording.md"
+    page = Path(__file__).parents[2] / "docs/how-to/record-and-seal-runs.md"
     example = page.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
     monkeypatch.chdir(root)
     monkeypatch.delenv("REGISTRY_PIPELINE_REPO", raising=False)

@@ -3,7 +3,7 @@
 It can be removed at any time. A query reads each record that it finds in the log itself and compares it with its row.
 "Not found" relies on the rows alone, so the index is used only if nobody else has written into it (`is_recorded`) and
 the log still starts with the bytes that were indexed, as far as `_compare_blocks` can say. Otherwise it is rebuilt. See
-"What the side index proves" in docs/how-to-run-index.md.
+"What the side index proves" in docs/how-to/append-to-the-run-index.md.
 """
 
 from __future__ import annotations
