@@ -248,7 +248,7 @@ def _describe_state(operation: PageOperation) -> tuple[str, str]:
     age = "at an unknown time" if days is None else f"{plural(days, 'day')} ago" if days >= 0 else "in the future"
     state = f"It last ran {age}: {operation.last_run_id}."
     if operation.is_stale:
-        return f"Overdue. {state}", f"`{record} COMMAND`, then `registry-pipeline build`"
+        return f"Stale. {state}", f"`{record} COMMAND`, then `registry-pipeline build`"
     return state, _format("show", operation.last_run_id)
 
 
