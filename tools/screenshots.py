@@ -22,7 +22,7 @@ from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Mac
 
 IMAGES: Final = Path(__file__).resolve().parent.parent / "docs" / "images"
 VIEWPORT: Final = {"width": 1280, "height": 640}
-MAX_BYTES: Final = 120_000
+MAX_BYTES: Final = 200_000
 # Dagster's pages fetch and lay out their parts one after another, and never stop polling.
 _SETTLE_MILLISECONDS: Final = 4000
 # By picture: the path of the page, and a CSS selector or text that it shows once its data has arrived.
