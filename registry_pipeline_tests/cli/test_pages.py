@@ -120,7 +120,9 @@ def test_the_command_for_a_history_runs_as_printed_and_gives_dates_to_reasons(tm
 
     assert young(*words[0].split(), now=FIRST).code == 0
 
-    index = read_table(read(write_pages(young, now=FIRST) / "index.html"))
+    page = read(write_pages(young, now=FIRST) / "index.html")
+    index = read_table(page)
+    assert sum(str(a.get("aria-label")).endswith(" on 2026-02-21") for _, a in page.tags) == 4, "curves end today"
     # A merge of the day before changed the expected version.
     assert "v9 is expected. since 20 Feb 2026 · 1 day ago" in index
     make_removable(young.root)

@@ -107,7 +107,7 @@ def test_what_needs_attention_is_shown_first_and_a_link_shows_another_group(open
     for name in ("Stale 1", "Drifting 1", "Below C3 1", "No run 1", "Needs attention 3"):
         links.get_by_text(name).focus()
         opened.keyboard.press("Enter")
-        opened.locator(".filter [aria-current=true]", has_text=name).wait_for()
+        opened.locator(".filter [aria-current=true]", has_text=name).wait_for(timeout=5000)
         shown.append(find_shown(opened))
     links.get_by_text("All").click()
 
