@@ -19,7 +19,9 @@ from registry_pipeline_tests.histories import make_historic
 from registry_pipeline_tests.hostile_names import HOSTILE
 from registry_pipeline_tests.many_runs import make_many_runs
 from registry_pipeline_tests.page_reader import PageReader, find_broken_links
+from registry_pipeline_tests.sealed_folders import seal_plainly
 
+REPOSITORY: Final = {"repository_id": "first-repository"}
 FIRST: Final = "2026-02-21T12:00:00Z"
 LAST: Final = "2026-02-24T12:00:00Z"
 
@@ -363,3 +365,18 @@ def test_days_of_another_repository_are_gaps(past: Repository) -> None:
     toml.write_text(toml.read_text().replace("first-repository", "another-repository"))
 
     assert "No history yet" in read_table(read(write_pages(past) / "history.html"))
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b'{"operations": {}}', b"[" * 100_000, b"null"])
+def test_a_sealed_run_with_another_content_is_a_gap(past: Repository, content: bytes) -> None:
+    day = "2026-02-24__000000__drift_signals_daily_build__asof_2026-02-10"
+    seal_plainly(
+        past.root, day, {"DRIFT_SIGNALS_v0_1.json": content, "OPERATION_STATUS_TABLE_v0_1.json": content}, REPOSITORY
+    )
+    scorecard = "2026-02-24__000000__governance_scorecard_build"
+    seal_plainly(past.root, scorecard, {"GOVERNANCE_SCORECARD_v0_2.json": content}, REPOSITORY)
+
+    history = read(write_pages(past) / "history.html")
+
+    assert "2026-02-11" in history.text
+    assert "2026-02-10" not in history.text
