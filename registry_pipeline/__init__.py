@@ -1,4 +1,4 @@
-"""registry_pipeline: a memory that can be trusted for repositories with many automated runs.
+"""registry_pipeline: a verifiable record of the automated runs of a repository.
 
 `open_repository` reads one from Python; the command `registry-pipeline` does everything. The types are in
 `__init__.pyi`.

@@ -4,12 +4,13 @@ Four pages of `docs/reference/` come from the tables in code, from `--help` and 
 between comments such as `<!-- options -->` in other pages. The drawings come from the import graph and from the results
 of the benchmarks. In every other page and in the README, a block that begins with ```console is a session: each line
 after `$ ` is run, in order, in one folder a document, with the clock at a fixed instant, and what it prints is written
-below it.
+below it. The notebook of the page on Python is made by running its examples.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import subprocess
@@ -24,6 +25,7 @@ import click
 from architecture_picture import draw_architecture
 from benchmark_tables import draw_charts, fill_page, read_results
 from concept_pictures import draw_concepts
+from notebook_page import make_notebook
 from schema_page import escape_cell, find_anchor, make_schemas_page
 
 from registry_pipeline.cli.group import CommandGroup
@@ -52,6 +54,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
 CLOCK: Final = "2026-03-01T12:00:00Z"
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# So that a session's commits have the same ids each time.
+_COMMITS: Final = {"NAME": "Ada", "EMAIL": "ada@example.invalid", "DATE": CLOCK}
 _HEAD: Final = "<!-- made by `make docs` from the code; do not edit -->\n\n"
 
 
@@ -181,6 +185,16 @@ def benchmark_charts() -> dict[str, str]:
     return {f"docs/images/{name}": text for part in charts for name, text in part.items()}
 
 
+def python_notebook() -> str:
+    """Return the notebook of the page on Python, run in the example repository."""
+    page = _read("docs/how-to/read-from-python.md")
+    with tempfile.TemporaryDirectory(prefix="notebook-") as folder, contextlib.chdir(folder):
+        for command in ("registry-pipeline example tides --quiet", "registry-pipeline -C tides build --quiet"):
+            if printed := _run(command, Path(folder)):
+                sys.exit("\n".join([command, *printed]))
+        return make_notebook(page)
+
+
 def option_rows(classes: Mapping[str, type]) -> list[tuple[str, str, str]]:
     """Return key, default and help of every option; `classes` maps a prefix such as `roles.` to its class."""
     return [
@@ -269,6 +283,7 @@ def _run(command: str, folder: Path) -> list[str]:
         "NO_COLOR": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_SYSTEM": os.devnull,
+        **{f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _COMMITS.items()},
         "REGISTRY_PIPELINE_ACTOR": "Ada <ada@example.invalid>",
     }
     script = f'registry-pipeline() {{ command registry-pipeline --now {CLOCK} "$@"; }}\n{command}\n'
@@ -293,6 +308,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/decisions/README.md": decisions_page,
     "docs/images/architecture.svg": draw_architecture,
     "docs/index.md": home_page,
+    "docs/how-to/from-python.ipynb": python_notebook,
 }
 
 

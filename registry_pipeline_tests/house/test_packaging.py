@@ -98,7 +98,8 @@ def test_an_installed_wheel_runs_the_example(installed: Environment, tmp_path: P
 
     locate = installed.run("python", "-c", "import registry_pipeline; print(registry_pipeline.__file__)", cwd=tmp_path)
     assert Path(locate.stdout.strip()).is_relative_to(installed.folder)
-    assert run("--version").strip().endswith("0.1.0")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert run("--version").strip().endswith(f"version {version}")
     run("example", "tides")
     run("-C", "tides", "build")
     assert "operations  43" in run("-C", "tides", "status")
