@@ -82,12 +82,17 @@ def _make_option(*names: str, **attributes: Any) -> click.Option:
     return click.Option(names, expose_value=False, callback=_remember_option, **attributes)
 
 
+def read_system_clock() -> datetime:
+    """Return the time of the system in whole seconds, in UTC."""
+    return datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - the command line's only reading of it
+
+
 def read_settings(ctx: click.Context) -> Settings:
     """Return the settings of a command, once all options are parsed; raise UsageError if they are refused."""
     options = ctx.meta.get(_KEY, {})
     if options.get("as_json") and options.get("format_", "json") != "json":
         raise click.UsageError(f"--json contradicts --format {options['format_']}", ctx)
-    system_clock = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - the command line's only reading of it
+    system_clock = read_system_clock()
     now: datetime = options.get("now", system_clock)
     if now - system_clock > _MAX_CLOCK_SKEW and not options.get("allow_future"):
         raise click.UsageError(

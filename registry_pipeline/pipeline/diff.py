@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Final, Literal
 
@@ -19,7 +19,7 @@ from registry_pipeline.runs.pointer_file import read_pointers, run_folder
 from registry_pipeline.runs.scan import find_dated_runs, list_run_folders
 from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
-from registry_pipeline.values import asdict, replace, value_type
+from registry_pipeline.values import asdict, field, replace, value_type
 
 _ABSENT: Final = object()
 Change = Literal["added", "removed", "changed"]
@@ -71,11 +71,16 @@ class ArtifactDiff:
 
 @value_type
 class Side:
-    """One of the two runs: the path that the user named, the run id and the verified root."""
+    """One of the two runs: the path that the user named, the run id, the verified root, and run.json."""
 
     path: str
     run_id: str
     root_sha256: str
+    envelope: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part of the document that describes this run."""
+        return {"path": self.path, "run_id": self.run_id, "root_sha256": self.root_sha256}
 
 
 @value_type
@@ -92,8 +97,8 @@ class RunDiff:
         """Return the document of `diff --json`."""
         return {
             "registry_id": self.registry_id,
-            "before": asdict(self.before),
-            "after": asdict(self.after),
+            "before": self.before.to_json(),
+            "after": self.after.to_json(),
             "paths": asdict(self.paths),
             "artifacts": [artifact.to_json() for artifact in self.artifacts],
             "findings": [],
@@ -129,8 +134,8 @@ def compare_runs(catalog: Catalog, before: FoundRun, after: FoundRun, *, without
         artifacts = [_leave_out_own(catalog, artifact, without_own) for artifact in artifacts]
     return RunDiff(
         registry_id=registry_id,
-        before=Side(before.shown, before.run_id, old_report.root_sha256 or ""),
-        after=Side(after.shown, after.run_id, new_report.root_sha256 or ""),
+        before=Side(before.shown, before.run_id, old_report.root_sha256 or "", old_report.run_json or {}),
+        after=Side(after.shown, after.run_id, new_report.root_sha256 or "", new_report.run_json or {}),
         paths=paths,
         artifacts=tuple(artifacts),
     )
@@ -203,6 +208,25 @@ def find_counterpart(repository: Repository, run: FoundRun, registry_id: str) ->
     if not older:
         raise NotFoundError(f"no run of {registry_id} is older than {run.run_id}", "name the run to compare with")
     return make_found_run(repository, older[-1].run_root, older[-1].run_id)
+
+
+def count_fields(changed: Iterable[RecordChange]) -> Counter[str]:
+    """Return in how many records each field changed."""
+    return Counter(field.field for record in changed for field in record.fields)
+
+
+def order_by_rarity(changed: Sequence[RecordChange]) -> list[RecordChange]:
+    """Return records with a rare change first: a field that changed in all of them is mostly a timestamp."""
+    counts = count_fields(changed)
+    return sorted(changed, key=lambda record: min(counts[field.field] for field in record.fields))
+
+
+def find_key_text(key: Any) -> str | None:
+    """Return the values of a key, a reference by its run id; None if one is no text."""
+    values = key.values() if isinstance(key, dict) else ()
+    texts = [value.get("run_id") if isinstance(value, dict) else value for value in values]
+    strings = [text for text in texts if isinstance(text, str)]
+    return ", ".join(strings) if strings and len(strings) == len(texts) else None
 
 
 def compare_artifact(relpath: str, before: bytes, after: bytes, key: Sequence[str]) -> ArtifactDiff:

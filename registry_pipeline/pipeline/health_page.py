@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, timedelta
 from io import BytesIO
 from typing import Any, Final
@@ -12,15 +12,15 @@ from typing import Any, Final
 from registry_pipeline.canonical import parse_instant, parse_utc
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.pipeline.day_runs import DAILY, find_newest_runs_of_days, read_run_of_day
+from registry_pipeline.pipeline.day_runs import SealedDay, read_sealed_days
 from registry_pipeline.pipeline.inspect import Inspection, describe_active_run, find_check_state
 from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.values import count_operations, is_stale
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.system_health.build import describe_outdated_ages, find_outdated_ages
+from registry_pipeline.registries.system_health.charts import DAYS, find_first_day
 from registry_pipeline.registries.system_health.page import (
-    DAYS,
     PAGE,
     CheckState,
     HealthPage,
@@ -31,19 +31,20 @@ from registry_pipeline.registries.system_health.page import (
     PageOperation,
     PageRegistry,
     PageRun,
-    find_first_day,
     render_health_page,
 )
-from registry_pipeline.runs.scan import list_tagged_entries
 from registry_pipeline.runs.sealed_run import Artifacts
 from registry_pipeline.values import replace
 
 _CREATED: Final = b'"created_utc":"'
+_COPIED: Final = ("run_id", "run_root", "created_utc", "git_commit", "working_tree_state")
 _SEALED: Final = b'"has_manifest_sha256":true,"has_manifest_json":true'
 _UNSEALED: Final = b'"has_manifest_sha256":false,"has_manifest_json":false'
 
 
-def read_health_page(repository: Repository, run: BuildRun, inspection: Inspection, run_lines: bytes) -> HealthPage:
+def read_health_page(
+    repository: Repository, run: BuildRun, inspection: Inspection, run_lines: bytes, days: Iterable[SealedDay]
+) -> HealthPage:
     """Return what the page shows, but for the run id of the page; `run_lines` is the active run registry."""
     config, last = repository.config, run.started.astimezone(UTC).date()
     sources = {name: snapshot.ref for name, snapshot in inspection.active.items() if snapshot.verdict is not None}
@@ -64,7 +65,7 @@ def read_health_page(repository: Repository, run: BuildRun, inspection: Inspecti
         registries=tuple(_describe_registries(repository, run, inspection)),
         unused_registries=tuple(sorted(inspection.unused)),
         runs_by_seal={"sealed": sealed, "partial": total - sealed - unsealed, "unsealed": unsealed},
-        days=tuple(read_days(repository, last)),
+        days=tuple(summarize_day(config, sealed_day) for sealed_day in days),
         activations=tuple(
             PageActivation(
                 sealed.ref.run_id,
@@ -114,8 +115,14 @@ def _read_runs(run_lines: bytes, first: date) -> Mapping[str, list[PageRun]]:
         row = json.loads(line)
         created = parse_instant(row["created_utc"])
         if row["operation_id"] is not None and created is not None:
-            sealed = row["has_manifest_sha256"] and row["has_manifest_json"]
-            runs[row["operation_id"]].append(PageRun(created.astimezone(UTC).date(), sealed=sealed))
+            seal_files = (row["has_manifest_sha256"], row["has_manifest_json"])
+            page_run = PageRun(
+                day=created.astimezone(UTC).date(),
+                sealed=all(seal_files),
+                is_partial=any(seal_files) and not all(seal_files),
+                **{name: row[name] for name in _COPIED},
+            )
+            runs[row["operation_id"]].append(page_run)
     return runs
 
 
@@ -132,6 +139,9 @@ def _make_operation(config: Config, row: Mapping[str, Any], runs: Mapping[str, l
         is_stale=is_stale(row, config.stale_days),
         drift_reasons=tuple(row["op_drift_reasons"]) if row["op_drift"] else (),
         runs=tuple(runs.get(name, ())),
+        last_run_id=row["last_run_id"],
+        last_run_utc=row["last_run_created_utc"],
+        warnings=tuple(row["warnings"]),
     )
 
 
@@ -162,22 +172,17 @@ def _describe_registries(repository: Repository, run: BuildRun, inspection: Insp
 
 def read_days(repository: Repository, last: date) -> Iterator[PageDay]:
     """Yield the days of the page whose newest sealed run verifies and is of this repository, the oldest first."""
-    spec, root = catalog_of(repository).spec_of(DAILY), repository.config.publish_root
-    listing = list_tagged_entries(repository.root, [root], lambda _root, _error: None, [str(spec.tag)])
-    newest = find_newest_runs_of_days(repository, (entry.name for _, entries in listing for entry in entries))
-    table = next(name for name in spec.artifacts if name != spec.artifact)
-    for day, run_id in sorted(newest.items()):
-        in_page = find_first_day(last) <= date.fromisoformat(day) <= last
-        read = read_run_of_day(repository, run_id) if in_page else None
-        if read is None:
-            continue
-        rows, drift = json.loads(read[1][table]), json.loads(read[1][spec.artifact])["system_drift"]
-        counts = count_operations(rows, repository.config.stale_days)
-        yield PageDay(
-            day=date.fromisoformat(day),
-            observed=counts.observed,
-            stale=counts.stale,
-            drifting=counts.drifting,
-            schema_drift=drift["schema_drift"],
-            threshold_drift=drift["threshold_drift"],
-        )
+    return (summarize_day(repository.config, sealed_day) for sealed_day in read_sealed_days(repository, last))
+
+
+def summarize_day(config: Config, sealed_day: SealedDay) -> PageDay:
+    """Return the figures of a sealed day."""
+    counts = count_operations(sealed_day.rows, config.stale_days)
+    return PageDay(
+        day=sealed_day.day,
+        observed=counts.observed,
+        stale=counts.stale,
+        drifting=counts.drifting,
+        schema_drift=sealed_day.drift["schema_drift"],
+        threshold_drift=sealed_day.drift["threshold_drift"],
+    )

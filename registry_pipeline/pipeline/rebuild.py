@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC
 from functools import partial
 from types import FrameType
 from typing import Final, Literal
@@ -20,6 +21,7 @@ from registry_pipeline.errors import ConfigError, EvidenceError, HeadMovedError,
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.pipeline.collection import SealedMember, build_collection
+from registry_pipeline.pipeline.day_runs import SealedDay, read_sealed_days
 from registry_pipeline.pipeline.health_page import add_health_page, read_health_page
 from registry_pipeline.pipeline.inspect import Inspection, inspect
 from registry_pipeline.pipeline.steps import add_chain_head, build, keep_unchanged, list_head_inputs, seal
@@ -30,6 +32,7 @@ from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.sealed_input import read_sealed_report
 from registry_pipeline.registries.catalog import catalog_of, is_enabled, refuse_disabled, select_with_dependants
 from registry_pipeline.registries.system_health.build import HealthInputs, render_health_report
+from registry_pipeline.registries.system_health.page import HealthPage
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.envelope import BuildContext, InputRegistry, Inputs
 from registry_pipeline.runs.pointer_file import read_pointers
@@ -443,9 +446,34 @@ def build_report(repository: Repository, run: BuildRun) -> Built:
         RefusedError: no op_status_table or no drift_signals is active.
         EvidenceError: one does not verify, or it is not known what is active.
     """
+    return make_report(repository, run, read_report(repository, run))
+
+
+@value_type
+class ReportSources:
+    """What a health report is rendered from, and the content of its page."""
+
+    inspection: Inspection
+    # The lines of the active run registry; empty if none verifies.
+    run_lines: bytes
+    days: tuple[SealedDay, ...]
+    page: HealthPage
+
+
+def read_report(repository: Repository, run: BuildRun) -> ReportSources:
+    """Read what the health report is rendered from; raises as `build_report`."""
     inspection = inspect(repository, run, from_checkpoint=True)
     _refuse_missing_inputs(inspection)
-    return _build_report(repository, run, inspection)
+    registry = inspection.active.get("run_registry")
+    # The run registry has one line per run folder. Without an active one the report counts none.
+    lines = b""
+    if registry is not None:
+        # One that does not verify has no lines that count; its findings say so.
+        with suppress(EvidenceError):
+            spec = catalog_of(repository).spec_of("run_registry")
+            lines = read_sealed_report(repository, spec, registry.ref).kept.get(spec.artifact, b"")
+    days = tuple(read_sealed_days(repository, run.started.astimezone(UTC).date()))
+    return ReportSources(inspection, lines, days, read_health_page(repository, run, inspection, lines, days))
 
 
 def render_after_change(
@@ -499,29 +527,22 @@ def _refuse_missing_inputs(inspection: Inspection) -> None:
             )
 
 
-def _build_report(repository: Repository, run: BuildRun, inspection: Inspection) -> Built:
-    as_of_utc = utc_text(run.started)
+def make_report(repository: Repository, run: BuildRun, sources: ReportSources) -> Built:
+    """Return the health report of what was read."""
+    as_of_utc, inspection = utc_text(run.started), sources.inspection
     spec = catalog_of(repository).spec_of(REPORT)
-    sources = {name: inspection.active[name] for name in spec.depends_on if name in inspection.active}
-    registry = sources.get("run_registry")
-    # The run registry has one line per run folder. Without an active one the report counts none.
-    lines = b""
-    if registry is not None:
-        # One that does not verify has no lines that count; its findings say so.
-        with suppress(EvidenceError):
-            spec = catalog_of(repository).spec_of("run_registry")
-            lines = read_sealed_report(repository, spec, registry.ref).kept.get(spec.artifact, b"")
+    active = {name: inspection.active[name] for name in spec.depends_on if name in inspection.active}
     inputs = HealthInputs(
         status_rows=tuple(inspection.status_rows or ()),
         drift_signals=inspection.drift_signals or {},
-        runs_known=lines.count(b"\n"),
-        input_sources={name: snapshot.ref for name, snapshot in sources.items()},
+        runs_known=sources.run_lines.count(b"\n"),
+        input_sources={name: snapshot.ref for name, snapshot in active.items()},
         stale_limits=repository.config.stale_days,
         health=inspection.health,
     )
     artifacts = render_health_report(inputs, BuildContext(run.started, as_of_utc, run.git))
-    artifacts = add_health_page(artifacts, read_health_page(repository, run, inspection, lines))
-    refs = [InputRegistry(name, "upstream", snapshot.ref) for name, snapshot in sources.items()]
+    artifacts = add_health_page(artifacts, sources.page)
+    refs = [InputRegistry(name, "upstream", snapshot.ref) for name, snapshot in active.items()]
     head = inspection.chain.head
     refs += list_head_inputs(None if head is None else head.ref)
     return Built(REPORT, artifacts, Inputs(tuple(refs)), as_of_utc, str(repository.root))

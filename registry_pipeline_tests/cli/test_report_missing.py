@@ -37,7 +37,7 @@ def no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     def fail(*_args: object, **_kwargs: object) -> NoReturn:
         raise CAUSES[request.param]()  # noqa: RSE102 - a new exception for each call
 
-    return lambda: monkeypatch.setattr(rebuild, "_build_report", fail)
+    return lambda: monkeypatch.setattr(rebuild, "make_report", fail)
 
 
 @pytest.fixture(params=CAUSES)
@@ -140,7 +140,7 @@ def test_the_next_build_renders_the_report_that_is_missing(
 ) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(
-            rebuild, "_build_report", lambda *_args, **_kwargs: (_ for _ in ()).throw(OSError(errno.EIO, "EIO"))
+            rebuild, "make_report", lambda *_args, **_kwargs: (_ for _ in ()).throw(OSError(errno.EIO, "EIO"))
         )
         assert call(built, capsys, "build", "--now", LATER)[0] == 8
 

@@ -43,6 +43,8 @@ COMMANDS: Final = (
     ("init", "--entries"),
     ("build",),
     ("verify", "--all"),
+    ("diff", "active", "active", "--registry", "run_registry", "-o", "../diff.html"),
+    ("report", "--pages", "../site"),
     ("seal", "--write", ".codex/RUNS/2026-02-05__050000__op-d01"),
     ("record", "--", "sh", "-c", "echo 1 > $RUN_DIR/one.txt"),
     ("status",),
@@ -83,7 +85,7 @@ def test_only_the_listed_modules_open_files_for_writing(built: Repository) -> No
 
     writers, codes = json.loads(done.stdout)
     assert set(writers) == ALLOWED, done.stderr
-    assert codes[0] == codes[1] == 0, done.stderr
+    assert codes[0] == codes[1] == codes[3] == codes[4] == 0, done.stderr
 
 
 def test_a_module_that_is_not_listed_would_be_seen(built: Repository, tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ CODE: Final[Mapping[str, Worst]] = {
     "registries.base.operations:_FIELD_ROW": Worst("|**Option**|", "|", "x"),
     "registries.base.operations:_LEVEL": Worst("C1", "1", ""),
     "registries.base.operations:_LIST_ITEM": Worst("-", " ", ""),
+    "pipeline.pages:_OPERATION_ID": Worst("OP-A", "1", "x"),
     "registries.base.operations:_OPERATION_HEADING": Worst("### OP-A1", " ", ""),
     "registries.base.operations:_OPTION_HEADING": Worst("## Option", " ", ""),
     "registries.base.operations:_ROW_OPERATION": Worst("OP-A1", " ", ""),

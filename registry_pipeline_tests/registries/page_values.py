@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from registry_pipeline.registries.base.values import OperationCounts
 from registry_pipeline.registries.system_health.build import HealthCondition, HealthState
+from registry_pipeline.registries.system_health.charts import DAYS
 from registry_pipeline.registries.system_health.page import (
-    DAYS,
     HealthPage,
     PageActivation,
     PageDay,

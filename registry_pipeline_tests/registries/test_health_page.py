@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from registry_pipeline.findings.display import is_hidden
 from registry_pipeline.registries.system_health.build import HealthCondition, HealthState
+from registry_pipeline.registries.system_health.charts import DAYS
 from registry_pipeline.registries.system_health.page import (
-    DAYS,
     MAX_FINDINGS,
     MAX_OPERATIONS,
     PageActivation,

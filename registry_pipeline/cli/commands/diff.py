@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -12,18 +12,30 @@ import click
 from registry_pipeline.canonical import short
 from registry_pipeline.cli.completion import complete_registry, complete_run
 from registry_pipeline.cli.group import command
+from registry_pipeline.cli.page_output import (
+    HTML,
+    make_temporary_file,
+    open_in_browser,
+    page_options,
+    refuse_contradiction,
+)
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.cli.run_argument import find_named_run, find_repository_for
 from registry_pipeline.config import Repository
+from registry_pipeline.files.atomic_write import overwrite_file, refuse_missing_folder
 from registry_pipeline.findings.finding import plural
 from registry_pipeline.pipeline.diff import (
     ArtifactDiff,
     FieldChange,
     RunDiff,
     compare_runs,
+    count_fields,
     find_counterpart,
+    find_key_text,
     find_registry_of_run,
+    order_by_rarity,
 )
+from registry_pipeline.pipeline.page_folder import refuse_evidence
 from registry_pipeline.pointers.find_runs import FoundRun
 from registry_pipeline.registries.catalog import catalog_of
 
@@ -37,6 +49,7 @@ _SIGNS: Final = {"added": "+", "removed": "-", "changed": "~"}
     ("diff active --registry run_registry", "the active run and the run before it"),
     ("diff 2026-01-14 active", "a run and the active run of its registry"),
     ("diff latest --registry drift_signals --json", "the newest run and the active one, in full"),
+    ("diff active --registry run_registry -o diff.html", "also as a page for the browser"),
 )
 @click.argument("first", metavar="A", shell_complete=complete_run)
 @click.argument("second", metavar="[B]", required=False, shell_complete=complete_run)
@@ -48,19 +61,52 @@ _SIGNS: Final = {"added": "+", "removed": "-", "changed": "~"}
     help="The registry of `active` and `latest`.",
 )
 @click.option("--own", is_flag=True, help="Of a run registry, also the runs of this tool.")
-def diff_command(reporter: Reporter, first: str, second: str | None, registry_id: str | None, own: bool) -> int:
+@page_options(HTML, output_help="Also write a page (.html) to this file.")
+def diff_command(
+    reporter: Reporter,
+    first: str,
+    second: str | None,
+    registry_id: str | None,
+    own: bool,
+    page_format: str | None,
+    output: Path | None,
+    open_page: bool,
+) -> int:
     """Show the differences between two runs.
 
     Lists files added, removed and modified, and their records added, removed and changed by key, field by field. A
     and B are `active`, `active~N`, `latest`, a run id or its beginning, the beginning of a ROOT_SHA256, or a path.
     Without B, A is compared with the active run of its registry, or, if A is active, with the run before it; the
     older run comes first. Both are verified; exits 3 if one does not verify.
+
+    `--format html` prints one page that loads nothing from elsewhere, unless -o or --open writes a file. The page is
+    not sealed; --open without -o writes it to a temporary folder. It cuts long lists and says so, as the text does.
     """
+    refuse_contradiction(reporter, page_format)
+    if output is not None and output.suffix != ".html":
+        raise click.UsageError(f"-o writes a page, so its name must end with .html: {output}")
+    if output is not None:
+        refuse_missing_folder(output)
     names = [first] if second is None else [first, second]
     repository = find_repository_for(reporter, names)
     without_own = None if own or repository is None else repository.config.publish_root
     diff = compare_runs(catalog_of(repository), *_find_runs(repository, names, registry_id), without_own=without_own)
-    reporter.print_result(diff.to_json(), (), lambda page: _print_diff(page, diff))
+    if output is not None and repository is not None:
+        refuse_evidence(repository, output)
+    if page_format is not None or output is not None or open_page:
+        # Only a page pays for the import.
+        from registry_pipeline.pipeline.diff_page import render_diff_page  # noqa: PLC0415
+
+        html = render_diff_page(repository, diff, reporter.settings.now)
+        if output is None and not open_page:
+            reporter.print_bytes(html)
+            return 0
+        output = output or make_temporary_file("diff.html")
+        overwrite_file(output, html)
+    document = {**diff.to_json(), "output": None if output is None else str(output)}
+    reporter.print_result(document, (), lambda page: _print_diff(page, diff, output))
+    if open_page and output is not None:
+        open_in_browser(reporter, output)
     return 0
 
 
@@ -81,7 +127,13 @@ def _find_runs(
     return before, after
 
 
-def _print_diff(page: Page, diff: RunDiff) -> None:
+def _print_diff(page: Page, diff: RunDiff, output: Path | None) -> None:
+    _print_differences(page, diff)
+    if output is not None:
+        page.line(f"written  {output}")
+
+
+def _print_differences(page: Page, diff: RunDiff) -> None:
     page.line(diff.registry_id or "a run of no registry", style="bold")
     width = max(len(side.run_id) for side in (diff.before, diff.after))
     for label, side in (("from", diff.before), ("to", diff.after)):
@@ -95,10 +147,10 @@ def _print_diff(page: Page, diff: RunDiff) -> None:
     for artifact in diff.artifacts:
         page.line()
         page.line(_format_heading(artifact), style="bold")
-        counts = Counter(field.field for record in artifact.changed for field in record.fields)
+        counts = count_fields(artifact.changed)
         if len(artifact.changed) > 1:
             page.line(f"  changed: {', '.join(f'{field} in {count}' for field, count in sorted(counts.items()))}")
-        _print_shortened(page, list(_format_records(artifact, counts)))
+        _print_shortened(page, list(_format_records(artifact)))
 
 
 def _format_heading(artifact: ArtifactDiff) -> str:
@@ -112,14 +164,13 @@ def _format_heading(artifact: ArtifactDiff) -> str:
     return f"{artifact.relpath}{by}: {counts}, {artifact.unchanged} unchanged{own}"
 
 
-def _format_records(artifact: ArtifactDiff, field_counts: Counter[str]) -> Iterator[str]:
+def _format_records(artifact: ArtifactDiff) -> Iterator[str]:
     """Yield a text per added, removed and changed record (its fields on further lines), and per field of an object."""
     for kind, records in (("added", artifact.added), ("removed", artifact.removed)):
         for record in records:
             key = record if not artifact.key else {name: record[name] for name in artifact.key}
             yield f"{_SIGNS[kind]} {_format_key(key)}"
-    # Records with a rare change come first: a field that changed in all of them is mostly a timestamp.
-    for changed in sorted(artifact.changed, key=lambda record: min(field_counts[f.field] for f in record.fields)):
+    for changed in order_by_rarity(artifact.changed):
         yield "\n    ".join([f"~ {_format_key(changed.key)}", *_shorten(_format_fields(changed.fields))])
     yield from _format_fields(artifact.fields)
 
@@ -136,11 +187,7 @@ def _format_change(field: FieldChange) -> str:
 
 
 def _format_key(key: Any) -> str:
-    """Return the values of a key, a reference by its run id; if that is not possible, the key as JSON."""
-    values = key.values() if isinstance(key, dict) else ()
-    texts = [value.get("run_id") if isinstance(value, dict) else value for value in values]
-    strings = [text for text in texts if isinstance(text, str)]
-    return ", ".join(strings) if strings and len(strings) == len(texts) else _format_value(key)
+    return find_key_text(key) or _format_value(key)
 
 
 def _format_value(value: Any) -> str:

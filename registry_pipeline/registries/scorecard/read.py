@@ -77,7 +77,7 @@ def read_scorecard_inputs(repository: Repository, context: SourceContext) -> Bui
     )
     previous = context.previous.get(SCORECARD)
     before = None if previous is None else try_parse_strict_json(previous.files.get(ARTIFACT, b""))
-    named_paths = _find_named_paths(catalog)
+    named_paths = find_named_paths(catalog)
     inputs = ScorecardInputs(
         catalog=catalog,
         options=repository.config.options,
@@ -107,7 +107,7 @@ def _find_observed(context: SourceContext) -> frozenset[str] | None:
     return frozenset(str(row.get("operation_id")) for row in rows)
 
 
-def _find_named_paths(catalog: OperationCatalog) -> dict[str, frozenset[str]]:
+def find_named_paths(catalog: OperationCatalog) -> dict[str, frozenset[str]]:
     """Return the paths that each bound executable names, by its text; a bare command names none."""
     names = {name for operation in catalog.operations for name in operation.executables}
     return {name: frozenset(path.removeprefix("./") for path in _PATH.findall(name)) for name in names}

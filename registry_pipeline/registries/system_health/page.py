@@ -5,35 +5,31 @@ The same values give the same bytes. What a list leaves out is counted.
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from functools import cache
-from hashlib import sha256
-from importlib.resources import files
-from itertools import groupby, pairwise
-from typing import TYPE_CHECKING, Any, Final, Literal
+from itertools import pairwise
+from typing import Any, Final, Literal
 
-from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import plural
 from registry_pipeline.registries.base.values import COVERAGE_LEVELS, ENFORCED_LEVEL, OperationCounts
 from registry_pipeline.registries.system_health.build import HealthState
+from registry_pipeline.registries.system_health.charts import (
+    DAY_WIDTH,
+    DAYS,
+    ChartGroup,
+    Series,
+    draw_charts,
+    draw_ticks,
+    find_first_day,
+)
+from registry_pipeline.registries.system_health.template import render_template
 from registry_pipeline.values import value_type
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-    from markupsafe import Markup
-
 PAGE: Final = "system_health.html"
-DAYS: Final = 120
-"""How many days before its own the page shows."""
 MAX_OPERATIONS: Final = 200
 MAX_FINDINGS: Final = 40
 MAX_ACTIVATIONS: Final = 20
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# Of a strip: a day is three units wide, and a run one unit.
-_DAY: Final = 3
 _STATES: Final = {
     "HEALTHY": ("Healthy", "nothing needs attention", "good"),
     "DEGRADED_NON_BLOCKING": ("Degraded", "nothing is blocked", "warn"),
@@ -41,10 +37,25 @@ _STATES: Final = {
     "DEGRADED_BLOCKING": ("Degraded", "evidence is invalid", "bad"),
     "RECOVERY_REQUIRED": ("Recovery required", "nothing can be activated", "bad"),
 }
-_DRIFT_WORDS: Final = {
-    "op_drift_commit_mismatch": "code changed since",
-    "op_drift_last_run_dirty": "ran on a dirty tree",
+DRIFT_REASONS: Final = {
+    "op_drift_commit_mismatch": (
+        "code changed since",
+        "The repository is at another commit than the one of the last run.",
+        'Run it again, or set `op_drift = "paths"` in the toml: then only commits that changed its executables count.',
+    ),
+    "op_drift_paths_touched": (
+        "executable changed since",
+        "A commit since the last run changed an executable that the operation binds.",
+        "Run the operation again.",
+    ),
+    "op_drift_last_run_dirty": (
+        "ran on a dirty tree",
+        "The last run used changes that no commit contains, so nobody can repeat it.",
+        "Commit what belongs to it, then run the operation again.",
+    ),
 }
+"""By reason of op_status_table: a word, the meaning, and what to do."""
+DAILY: Final = "drift_signals_daily"
 
 
 CheckState = Literal["valid", "invalid", "missing", "unknown"]
@@ -57,6 +68,13 @@ class PageRun:
 
     day: date
     sealed: bool
+    run_id: str = ""
+    run_root: str = ""
+    created_utc: str = ""
+    # One of the two seal files exists.
+    is_partial: bool = False
+    git_commit: str | None = None
+    working_tree_state: str | None = None
 
 
 @value_type
@@ -74,6 +92,9 @@ class PageOperation:
     is_stale: bool
     drift_reasons: tuple[str, ...]
     runs: tuple[PageRun, ...] = ()
+    last_run_id: str | None = None
+    last_run_utc: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @value_type
@@ -160,80 +181,60 @@ class HealthPage:
     outdated: str = ""
 
 
-def find_first_day(last: date) -> date:
-    """Return the first day of a page that ends with a day."""
-    return last - timedelta(DAYS - 1)
+def render_health_page(page: HealthPage, links: Mapping[str, str] | None = None, unsealed: str = "") -> bytes:
+    """Return the page as UTF-8.
 
-
-def render_health_page(page: HealthPage) -> bytes:
-    """Return the page as UTF-8."""
+    In a folder of pages `links` has the address of the page of each operation. `unsealed` says how to get a sealed
+    page, for a page that is in no run folder.
+    """
     last = page.rendered.date()
     first = find_first_day(last)
     ordered = sorted(page.operations, key=_make_urgency_key)
     shown = ordered[:MAX_OPERATIONS]
     word, meaning, mood = _STATES[page.health.state]
-    text = _load_template().render(
+    return render_template(
+        "page.html",
+        title=page.title,
+        unsealed=unsealed,
+        folder=None if links is None else "",
         page=page,
         state={"word": word, "meaning": meaning, "mood": mood},
         tiles=_make_tiles(page),
-        operations=[_describe_operation(operation, first, last) for operation in shown],
-        more_operations=len(ordered) - len(shown),
+        operations=[describe_operation(operation, last, links or {}) for operation in shown],
+        more_operations=[
+            {"id": operation.operation_id, "link": (links or {}).get(operation.operation_id)}
+            for operation in ordered[MAX_OPERATIONS:]
+        ],
         findings=page.findings[:MAX_FINDINGS],
         loose=_list_loose_folders(page.runs_by_seal),
         more_findings=max(0, len(page.findings) - MAX_FINDINGS),
         activations=page.activations[:MAX_ACTIVATIONS],
         more_activations=max(0, len(page.activations) - MAX_ACTIVATIONS) + page.earlier_activations,
         levels=_count_levels(page.operations),
-        charts=_draw_charts(page.days, first),
-        rendered=_format_time(page.rendered),
+        charts=draw_charts(_make_charts(page.days, first, last), last),
         first=first,
         last=last,
-        months=_list_months(first, last),
-        width=DAYS * _DAY,
-        sort_script=_read_script(),
-        script_hash=base64.b64encode(sha256(_read_script().encode()).digest()).decode(),
     )
-    return text.encode("utf-8", "backslashreplace")
 
 
-@cache
-def _load_template() -> Template:
-    # Only what renders a page pays for the import.
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415
+def _make_charts(days: Sequence[PageDay], first: date, last: date) -> ChartGroup:
+    """Return the figures over the days that matter at a glance."""
 
-    # Every value is escaped as it is inserted, and characters that change how others are shown become escapes.
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["line"] = lambda text: printable(str(text))
-    environment.filters |= {"sentence": _make_sentence, "person": _shorten_actor}
-    environment.filters |= {"plural": plural, "age": _format_age, "commands": _mark_commands}
-    return environment.from_string((files(__package__) / "page.html").read_text(encoding="utf-8"))
+    def count(name: str) -> dict[date, float | None]:
+        return {day.day: getattr(day, name) for day in days}
 
-
-def _make_sentence(text: str) -> str:
-    line = printable(text)
-    return f"{line[:1].upper()}{line[1:]}{'' if line.endswith('.') else '.'}"
-
-
-def _shorten_actor(actor: str | None) -> str:
-    """Return the name of an actor, without the address that git adds."""
-    return printable((actor or "").partition(" <")[0])
-
-
-def _mark_commands(advice: str) -> Markup:
-    """Return advice with its commands as code: what is between backticks, or all of it if it is a command."""
-    from markupsafe import Markup, escape  # noqa: PLC0415 - as in `_load_template`
-
-    text = printable(advice)
-    if text.startswith(("registry-pipeline ", "git ")):
-        text = f"`{text}`"
-    parts = (escape(part) for part in text.split("`"))
-    # Every second part is between backticks.
-    return Markup().join(Markup('<code class="do">{}</code>').format(p) if n % 2 else p for n, p in enumerate(parts))
-
-
-@cache
-def _read_script() -> str:
-    return (files(__package__) / "sort.js").read_text(encoding="utf-8").strip()
+    return ChartGroup(
+        "The last days",
+        (
+            Series("Stale", count("stale"), "late"),
+            Series("Drifting", count("drifting"), "late"),
+            Series("Operations that ran", count("observed")),
+            Series("Schema version drifts", count("schema_drift"), "late", "flag"),
+            Series("Thresholds drift", count("threshold_drift"), "late", "flag"),
+        ),
+        f"No history yet: `registry-pipeline build {DAILY} --as-of {first}..{last}` computes it from git and the run "
+        "folders.",
+    )
 
 
 def _make_urgency_key(operation: PageOperation) -> tuple[bool, float, bool, float, str]:
@@ -249,31 +250,22 @@ def _make_urgency_key(operation: PageOperation) -> tuple[bool, float, bool, floa
     )
 
 
-def _format_age(days: int | None) -> str:
-    """Return an age in days as people say it."""
-    if days is None:
-        return "unknown"
-    return "today" if days == 0 else f"in {-days} d" if days < 0 else f"{days} d"
-
-
-def _describe_operation(operation: PageOperation, first: date, last: date) -> dict[str, Any]:
+def describe_operation(operation: PageOperation, last: date, links: Mapping[str, str]) -> dict[str, Any]:
     """Return what the row of an operation shows; x is in units of the strip."""
+    first = find_first_day(last)
     runs = [run for run in operation.runs if first <= run.day <= last]
     late = _find_late_spans(operation, [run.day for run in operation.runs], first, last)
     return {
         "operation": operation,
+        "link": links.get(operation.operation_id, ""),
         "label": plural(len(runs), "run") + (f", overdue on {plural(sum(n for _, n in late), 'day')}" if late else ""),
-        "sealed": _draw_ticks(sorted({run.day for run in runs if run.sealed}), first),
-        "unsealed": _draw_ticks(sorted({run.day for run in runs if not run.sealed}), first),
-        "late": "".join(f"M{(start - first).days * _DAY} 13h{count * _DAY}" for start, count in late),
-        "drift": [_DRIFT_WORDS.get(reason, reason) for reason in operation.drift_reasons],
+        "sealed": draw_ticks(sorted({run.day for run in runs if run.sealed}), first),
+        "unsealed": draw_ticks(sorted({run.day for run in runs if not run.sealed}), first),
+        "late": "".join(f"M{(start - first).days * DAY_WIDTH} 13h{count * DAY_WIDTH}" for start, count in late),
+        "width": DAYS * DAY_WIDTH,
+        "drift": [DRIFT_REASONS.get(reason, (reason,))[0] for reason in operation.drift_reasons],
         "level": int(level) if (level := operation.coverage_level[1:2]) in set("12345") else 0,
     }
-
-
-def _draw_ticks(days: Sequence[date], first: date) -> str:
-    """Return a path with a vertical line for each day."""
-    return "".join(f"M{(day - first).days * _DAY + 1} 2v12" for day in days)
 
 
 def _find_late_spans(operation: PageOperation, days: Sequence[date], first: date, last: date) -> list[tuple[date, int]]:
@@ -333,56 +325,3 @@ def _count_levels(operations: Sequence[PageOperation]) -> list[dict[str, Any]]:
         {"level": level, "count": count, "share": _share(count, most), "enforced": level >= ENFORCED_LEVEL}
         for level, count in ((level, counts[level]) for level in sorted({*COVERAGE_LEVELS, *counts}))
     ]
-
-
-def _list_months(first: date, last: date) -> list[tuple[int, str]]:
-    """Return the x of the first day of each month in the page, with its name."""
-    days = [first + timedelta(number) for number in range((last - first).days + 1)]
-    return [((day - first).days * _DAY, _MONTHS[day.month - 1]) for day in days if day.day == 1]
-
-
-def _format_time(moment: datetime) -> str:
-    # Not `strftime`, whose names depend on the locale.
-    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M} UTC"
-
-
-# Of a small chart, in units.
-_CHART_HEIGHT: Final = 60
-
-
-def _draw_charts(days: Sequence[PageDay], first: date) -> list[dict[str, Any]]:
-    """Return a small chart of each figure over the days; none without at least two days."""
-    if len(days) < 2:
-        return []
-    figures: tuple[tuple[str, str, list[int]], ...] = (
-        ("Stale", "late", [day.stale for day in days]),
-        ("Drifting", "late", [day.drifting for day in days]),
-        ("Versions drifting", "late", [[day.schema_drift, day.threshold_drift].count(True) for day in days]),
-        ("Operations that ran", "tick", [day.observed for day in days]),
-    )
-    xs = [(day.day - first).days * _DAY for day in days]
-    charts = []
-    for title, mood, values in figures:
-        top = max(*values, 1)
-        heights = (_CHART_HEIGHT - 2 - round((_CHART_HEIGHT - 10) * value / top, 1) for value in values)
-        points = list(zip(xs, heights, strict=True))
-        charts.append(
-            {
-                "title": title,
-                "mood": mood,
-                "last": values[-1],
-                "label": f"{title}, {days[0].day} to {days[-1].day}: {min(values)} to {max(values)}, now {values[-1]}",
-                "path": _draw_steps(points),
-                "top": max(values),
-            }
-        )
-    return charts
-
-
-def _draw_steps(points: Sequence[tuple[int, float]]) -> str:
-    """Return a path of steps through points; points of the same height are drawn as one line."""
-    path = f"M{points[0][0]} {points[0][1]:g}"
-    for height, group in groupby(points[1:], key=lambda point: point[1]):
-        xs = [x for x, _ in group]
-        path += f"H{xs[0]}V{height:g}H{xs[-1] + _DAY}"
-    return path
