@@ -71,7 +71,7 @@ def draw_pointers() -> str:
         x = 290 + 176 * active
         drawing.arrow((252, y), (270, y), (270, y - 24), (x + 75, y - 24), (x + 75, y - 16))
     drawing.arrow((134, 286), (134, 240))
-    drawing.text(148, 282, "Readers begin here: build, status, Dagster, Python. Nobody asks for the newest run.")
+    drawing.text(148, 282, "Readers begin here: build, status, Dagster, Python. A newer run is not active by itself.")
     return drawing.finish()
 
 

@@ -187,7 +187,7 @@ def benchmark_charts() -> dict[str, str]:
 
 def python_notebook() -> str:
     """Return the notebook of the page on Python, run in the example repository."""
-    page = (ROOT / "docs/how-to/read-from-python.md").read_text(encoding="utf-8")
+    page = _read("docs/how-to/read-from-python.md")
     with tempfile.TemporaryDirectory(prefix="notebook-") as folder, contextlib.chdir(folder):
         for command in ("registry-pipeline example tides --quiet", "registry-pipeline -C tides build --quiet"):
             if printed := _run(command, Path(folder)):
