@@ -68,6 +68,8 @@ _ROWS: Final = (
     ("outdated", "ages in the active op_status_table are those of an earlier day; a build counts them again", "system_health_report"),
     ("next", "the command to run next", "Health states"),
     ("operations", "the operations of the active op_status_table, counted by state", "op_status_table"),
+    ("drift", "of an operation: its last run was of another commit, or of a dirty tree; of the repository: a version differs from the expected one", "drift_signals"),
+    ("C3", "a coverage level, from C0 (not stated) to C5: operations from C3 on count as enforced", "Operations catalog"),
     ("runs", "the run folders in all run roots, counted by their seal files; nothing is verified", "Seal states"),
     ("growth", "the runs of this tool: how many folders, bytes and seconds of scan time builds added", "Growth"),
     ("month", "the folders, bytes and scan time of the runs of this tool, by the month in their names", "Growth"),
@@ -114,7 +116,7 @@ _ROWS: Final = (
     ("external", "a registry outside of the repository, which proves nothing about it", "Registry table"),
     # States of operations.
     ("observed", "at least one run names the operation", "op_status_table"),
-    ("stale", "the latest run of the operation is too old", "op_status_table"),
+    ("stale", "the last run of the operation is as old as its limit in `[stale_days]`, or older", "op_status_table"),
     ("drifting", "the code of the operation changed since its latest run", "op_status_table"),
     ("unobserved", "no run names the operation, and every run names another one", "op_status_table"),
     # Severities.
