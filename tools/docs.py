@@ -53,7 +53,8 @@ from registry_pipeline.values import asdict, fields
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
 CLOCK: Final = "2026-03-01T12:00:00Z"
-COMMAND_NOT_FOUND: Final = 127
+# Of a shell: a command is missing (127), or was ended by a signal (128 and more).
+NOT_RUN: Final = 127
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # So that a session's commits have the same ids each time.
 _COMMITS: Final = {"NAME": "Ada", "EMAIL": "ada@example.invalid", "DATE": CLOCK}
@@ -291,8 +292,8 @@ def _run(command: str, folder: Path) -> list[str]:
     done = subprocess.run(
         ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
-    if done.returncode == COMMAND_NOT_FOUND:
-        raise SystemExit(f"{command}: {done.stderr.strip()}")
+    if done.returncode >= NOT_RUN:
+        raise SystemExit(f"{command}: exit {done.returncode}: {done.stderr.strip()}")
     output = (done.stdout + done.stderr).replace(str(folder), "…")
     output = re.sub(r"(?m)(?<= )\d+\.\d\d(?=$|  )", "0.05", output)  # seconds, which no clock holds still
     lines = [line.rstrip() for line in output.splitlines()]
