@@ -20,8 +20,6 @@ from registry_pipeline.schema import check_value
 from registry_pipeline.values import replace, value_type
 
 DAILY: Final = "drift_signals_daily"
-
-
 SCORECARD: Final = "governance_scorecard"
 
 
@@ -40,9 +38,11 @@ def find_newest_runs_of_days(repository: Repository, names: Iterable[str], regis
     The day is the one that a run describes; of a registry without such days it is the one on which it was built.
     """
     spec = catalog_of(repository).spec_of(registry_id)
-    bad = read_chain_state(repository, from_checkpoint=True).marked_bad
     parsed = map(RunId.parse, names)
-    run_ids = [run_id for run_id in parsed if run_id is not None and run_id.tag == spec.tag and str(run_id) not in bad]
+    run_ids = [run_id for run_id in parsed if run_id is not None and run_id.tag == spec.tag]
+    # A repository without days does not read the chain for them.
+    bad = read_chain_state(repository, from_checkpoint=True).marked_bad if run_ids else {}
+    run_ids = [run_id for run_id in run_ids if str(run_id) not in bad]
     run_ids.sort(key=lambda run_id: (run_id.stamp, run_id.number))
     if spec.partitioned:
         return {run_id.partition: str(run_id) for run_id in run_ids if run_id.partition is not None}
