@@ -99,7 +99,7 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hash
 	--custom-compile-command "make lock"
 
 lock: .uv/.ready ## pin the versions and hashes of pyproject.toml's dependencies again
-	@$(UV) $(COMPILE) $(UPGRADE) --group dev pyproject.toml --output-file requirements/dev.txt
+	@$(UV) $(COMPILE) $(UPGRADE) --group dev --extra scale pyproject.toml --output-file requirements/dev.txt
 	@$(UV) $(COMPILE) requirements/uv.in --output-file requirements/uv.txt
 
 clean: ## remove what make made
