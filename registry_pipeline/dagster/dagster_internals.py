@@ -11,6 +11,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster._core.execution.context.output import RUN_ID_PLACEHOLDER
+from dagster._core.execution.retries import RetryMode
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
@@ -45,6 +46,7 @@ __all__ = [
     "AssetCheckExecutionRecord",
     "AssetCheckExecutionRecordStatus",
     "DagsterAssetCheckFailedError",
+    "RetryMode",
     "UnresolvedAssetJobDefinition",
     "find_io_manager_key",
     "find_producing_run",

@@ -1,0 +1,85 @@
+"""A worker, or the process of a run, is killed in the middle of a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from dagster import DagsterEventType, DagsterRunStatus
+
+from registry_pipeline.defs.proposal import REBUILD_JOB, propose
+from registry_pipeline_tests.command_line import call, environment
+from registry_pipeline_tests.defs.conftest import REGISTRIES
+from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, until
+from registry_pipeline_tests.scale.deployment import Deployment, list_children
+
+pytestmark = pytest.mark.process
+
+
+def find_waiting_step(deployment: Deployment, run_id: str, since: float) -> str | None:
+    """Return a registry whose step began after a moment and has not ended."""
+    logs = deployment.instance.all_logs(run_id, of_type={DagsterEventType.STEP_START})
+    began = {log.step_key for log in logs if log.timestamp > since}
+    return next((name for name in REGISTRIES if name in began), None)
+
+
+def check_folders(deployment: Deployment, names: set[str]) -> None:
+    """Each of these folders is sealed and verifies."""
+    root = deployment.repository.root
+    paths = [f"{deployment.repository.config.publish_root}/{name}" for name in sorted(names)]
+    verified = call("-C", str(root), "verify", *paths, cwd=root, env=environment(root.parent))
+    assert verified.code == 0, verified.out
+
+
+def test_a_killed_worker_fails_its_run_and_leaves_no_half_folder_and_the_next_run_succeeds(
+    deployment: Deployment,
+) -> None:
+    before, pointers = deployment.folders(), deployment.repository.pointer_path.read_bytes()
+    workers = dict(zip(("first", "second"), deployment.start_workers("first", "second"), strict=True))
+    process, torn = deployment.start_run(REBUILD_JOB)
+    until("a sealed run", lambda: deployment.folders() - before or None, WORK_SECONDS)
+    with deployment.git_withheld() as since:
+        step = until("a step that waits", lambda: find_waiting_step(deployment, torn, since), WORK_SECONDS)
+        worker = until("its worker", lambda: deployment.workers_of_steps(torn).get(step), START_SECONDS)
+        (child,) = list_children(workers[worker])
+        os.kill(child, signal.SIGKILL)
+    process.wait(WORK_SECONDS)
+    torn_folders = deployment.folders() - before
+
+    assert deployment.run(torn).status is DagsterRunStatus.FAILURE
+    assert 0 < len(torn_folders) < len(REGISTRIES)
+    check_folders(deployment, torn_folders)
+
+    whole = deployment.execute(REBUILD_JOB)
+    proposal = propose(deployment.instance, deployment.repository)
+
+    assert whole.status is DagsterRunStatus.SUCCESS
+    assert {run.registry_id for run in proposal.runs} == set(REGISTRIES)
+    assert {run.ref.run_id for run in proposal.runs}.isdisjoint(torn_folders)
+    check_folders(deployment, deployment.folders() - before)
+    assert deployment.repository.pointer_path.read_bytes() == pointers
+
+
+def test_a_step_that_waited_in_the_queue_when_its_run_died_writes_nothing(deployment: Deployment) -> None:
+    before = deployment.folders()
+    process, dead = deployment.start_run(REBUILD_JOB)
+    until("steps in the queue", lambda: deployment.queued() or None, WORK_SECONDS)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    # What Dagster's daemon does when it finds that the process of a run is gone.
+    deployment.instance.report_run_failed(deployment.run(dead))
+
+    deployment.start_workers("late")
+    until("an empty queue", lambda: deployment.queued() == 0 or None, WORK_SECONDS)
+    until(
+        "the refusal of a step",
+        lambda: deployment.events(dead, DagsterEventType.STEP_FAILURE) or None,
+        WORK_SECONDS,
+    )
+
+    failures = deployment.events(dead, DagsterEventType.STEP_FAILURE)
+    assert all(f"the Dagster run {dead} is over" in str(f.step_failure_data.error) for f in failures)
+    assert deployment.events(dead, DagsterEventType.ASSET_MATERIALIZATION) == []
+    assert deployment.folders() == before
+    assert propose(deployment.instance, deployment.repository).runs == ()
