@@ -17,14 +17,17 @@ import pytest
 import redis
 from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, RunsFilter
 
-from registry_pipeline.cli.commands.ui import make_environment
+from registry_pipeline.cli.commands.ui import make_environment, prepare_home
 from registry_pipeline.config import CONFIG_NAME, Repository, load_repository
 from registry_pipeline.defs.proposal import POINTERS_ASSET
+from registry_pipeline_tests.command_line import call, environment
 from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.defs.conftest import REGISTRIES
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, until
 from registry_pipeline_tests.scale.servers import Postgres, Redis, end_with_parent
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
+WHOLE_RUNS = DEPLOY / "whole-runs.yaml"
 PROGRAMS = Path(sys.executable).parent
 # Celery's queue of the steps.
 QUEUE = "dagster"
@@ -35,6 +38,7 @@ class Deployment:
 
     def __init__(self, repository: Repository, instance: DagsterInstance) -> None:
         self.repository, self.instance, self.started = repository, instance, list[subprocess.Popen[bytes]]()
+        self.workers: list[str] = []
 
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         """Start a process that ends with the tests; its log is in the Dagster home."""
@@ -57,6 +61,8 @@ class Deployment:
     def start_workers(self, *names: str) -> list[subprocess.Popen[bytes]]:
         """Start workers with one process for steps each, and wait until they take steps from the queue."""
         workers = [self.start(name, str(DEPLOY / "worker.sh"), name, "--concurrency", "1") for name in names]
+
+        self.workers += names
 
         def are_ready() -> bool | None:
             texts = [self.log(name).read_text(encoding="utf-8") for name in names]
@@ -105,6 +111,25 @@ class Deployment:
                 found[event.step_key] = str(worker.value).partition("@")[0]
         return found
 
+    def workers_of_runs(self, run_id: str) -> set[str]:
+        """Return the workers that executed a run: its steps, or the whole run as a task, which its log names."""
+        steps = set(self.workers_of_steps(run_id).values())
+        named = {log.stem for log in self.repository.dagster_home.glob("*.log") if log.stem in self.workers}
+        return steps or {name for name in named if run_id in self.log(name).read_text(encoding="utf-8")}
+
+    def find_waiting_step(self, run_id: str, since: float) -> str | None:
+        """Return a registry whose step began after a moment and has not ended."""
+        logs = self.instance.all_logs(run_id, of_type={DagsterEventType.STEP_START})
+        began = {log.step_key for log in logs if log.timestamp > since}
+        return next((name for name in REGISTRIES if name in began), None)
+
+    def check_folders(self, names: set[str]) -> None:
+        """Check that each of these folders is sealed and verifies."""
+        root = self.repository.root
+        paths = [f"{self.repository.config.publish_root}/{name}" for name in sorted(names)]
+        verified = call("-C", str(root), "verify", *paths, cwd=root, env=environment(root.parent))
+        assert verified.code == 0, verified.out
+
     def count_moves(self, run_id: str) -> int:
         """Return how many pointers a run moved, by the page of the pointers."""
         events = self.events(run_id, DagsterEventType.ASSET_MATERIALIZATION)
@@ -140,14 +165,21 @@ def list_children(process: subprocess.Popen[bytes]) -> list[int]:
 
 
 @contextmanager
-def deploy(source: Path, root: Path, postgres: Postgres, queue: Redis) -> Iterator[Deployment]:
-    """Copy a repository and deploy it as docs/how-to/scale-out.md describes."""
+def deploy(
+    source: Path, root: Path, postgres: Postgres, queue: Redis, *, whole_runs: bool = False
+) -> Iterator[Deployment]:
+    """Copy a repository and deploy it as docs/how-to/scale-out.md describes; workers execute steps, or whole runs."""
     shutil.copytree(source, root, symlinks=True)
-    with (root / CONFIG_NAME).open("a", encoding="utf-8") as toml:
-        toml.write('\n[dagster]\nexecutor = "celery"\n')
+    if not whole_runs:
+        with (root / CONFIG_NAME).open("a", encoding="utf-8") as toml:
+            toml.write('\n[dagster]\nexecutor = "celery"\n')
     home = load_repository(root).dagster_home
     home.mkdir(parents=True)
     shutil.copy(DEPLOY / "dagster.yaml", home)
+    prepare_home(home)
+    if whole_runs:
+        with (home / "dagster.yaml").open("a", encoding="utf-8") as settings:
+            settings.write(WHOLE_RUNS.read_text(encoding="utf-8"))
     variables = {**make_environment(root, home), **postgres.make_database(), **queue.take_databases()}
     variables["PATH"] = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
     with pytest.MonkeyPatch.context() as patch:

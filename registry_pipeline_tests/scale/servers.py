@@ -65,7 +65,7 @@ def find_server_program(name: str, package: str, folders: Sequence[Path] = ()) -
     return found
 
 
-def _find_free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -133,7 +133,7 @@ def run_postgres() -> Iterator[Postgres]:
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     initdb = find_server_program("initdb", "postgresql", folders)
     program = find_server_program("postgres", "postgresql", folders)
-    account, port, password = _account(), _find_free_port(), secrets.token_hex(16)
+    account, port, password = _account(), find_free_port(), secrets.token_hex(16)
     with temporary_folder(account) as folder:
         secret, data = folder / "password", folder / "data"
         secret.write_text(password, encoding="ascii")
@@ -186,7 +186,7 @@ class Redis:
 @contextmanager
 def run_redis() -> Iterator[Redis]:
     program = find_server_program("redis-server", "redis-server")
-    account, port, password = _account(), _find_free_port(), secrets.token_hex(16)
+    account, port, password = _account(), find_free_port(), secrets.token_hex(16)
     with temporary_folder(account) as folder:
         settings = folder / "redis.conf"
         settings.write_text(

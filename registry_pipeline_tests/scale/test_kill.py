@@ -9,27 +9,11 @@ import pytest
 from dagster import DagsterEventType, DagsterRunStatus
 
 from registry_pipeline.defs.proposal import REBUILD_JOB, propose
-from registry_pipeline_tests.command_line import call, environment
 from registry_pipeline_tests.defs.conftest import REGISTRIES
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, until
 from registry_pipeline_tests.scale.deployment import Deployment, list_children
 
 pytestmark = pytest.mark.process
-
-
-def find_waiting_step(deployment: Deployment, run_id: str, since: float) -> str | None:
-    """Return a registry whose step began after a moment and has not ended."""
-    logs = deployment.instance.all_logs(run_id, of_type={DagsterEventType.STEP_START})
-    began = {log.step_key for log in logs if log.timestamp > since}
-    return next((name for name in REGISTRIES if name in began), None)
-
-
-def check_folders(deployment: Deployment, names: set[str]) -> None:
-    """Each of these folders is sealed and verifies."""
-    root = deployment.repository.root
-    paths = [f"{deployment.repository.config.publish_root}/{name}" for name in sorted(names)]
-    verified = call("-C", str(root), "verify", *paths, cwd=root, env=environment(root.parent))
-    assert verified.code == 0, verified.out
 
 
 def test_a_killed_worker_fails_its_run_and_leaves_no_half_folder_and_the_next_run_succeeds(
@@ -40,7 +24,7 @@ def test_a_killed_worker_fails_its_run_and_leaves_no_half_folder_and_the_next_ru
     process, torn = deployment.start_run(REBUILD_JOB)
     until("a sealed run", lambda: deployment.folders() - before or None, WORK_SECONDS)
     with deployment.git_withheld() as since:
-        step = until("a step that waits", lambda: find_waiting_step(deployment, torn, since), WORK_SECONDS)
+        step = until("a step that waits", lambda: deployment.find_waiting_step(torn, since), WORK_SECONDS)
         worker = until("its worker", lambda: deployment.workers_of_steps(torn).get(step), START_SECONDS)
         (child,) = list_children(workers[worker])
         os.kill(child, signal.SIGKILL)
@@ -49,7 +33,7 @@ def test_a_killed_worker_fails_its_run_and_leaves_no_half_folder_and_the_next_ru
 
     assert deployment.run(torn).status is DagsterRunStatus.FAILURE
     assert 0 < len(torn_folders) < len(REGISTRIES)
-    check_folders(deployment, torn_folders)
+    deployment.check_folders(torn_folders)
 
     whole = deployment.execute(REBUILD_JOB)
     proposal = propose(deployment.instance, deployment.repository)
@@ -57,7 +41,7 @@ def test_a_killed_worker_fails_its_run_and_leaves_no_half_folder_and_the_next_ru
     assert whole.status is DagsterRunStatus.SUCCESS
     assert {run.registry_id for run in proposal.runs} == set(REGISTRIES)
     assert {run.ref.run_id for run in proposal.runs}.isdisjoint(torn_folders)
-    check_folders(deployment, deployment.folders() - before)
+    deployment.check_folders(deployment.folders() - before)
     assert deployment.repository.pointer_path.read_bytes() == pointers
 
 

@@ -20,10 +20,12 @@ from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline_tests.copies import copied_repository
 from registry_pipeline_tests.defs.conftest import QUIET, REGISTRIES
-from registry_pipeline_tests.defs.served import WORK_SECONDS, until
+from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, until
 from registry_pipeline_tests.scale.deployment import Deployment
 
 pytestmark = pytest.mark.process
+
+TICK = "Checking for new runs for sensor: activation_sensor"
 
 
 def read_tree(root: Path, names: set[str]) -> Mapping[str, bytes]:
@@ -52,7 +54,7 @@ def test_two_workers_seal_the_same_bytes_as_one_process_and_two_daemons_move_the
     deployment: Deployment, known_repository: Path, tmp_path: Path
 ) -> None:
     repository, before = deployment.repository, deployment.folders()
-    records = len(read_chain_state(repository).records)
+    assert read_chain_state(repository).records == ()
     deployment.start_workers("first", "second")
     process, run_id = deployment.start_run(REBUILD_JOB)
     process.wait(WORK_SECONDS)
@@ -61,6 +63,7 @@ def test_two_workers_seal_the_same_bytes_as_one_process_and_two_daemons_move_the
     assert record is not None
     assert record.dagster_run.is_success
     assert record.start_time is not None
+    assert abs(record.create_timestamp.timestamp() - record.start_time) < START_SECONDS, "a time zone"
 
     # (1) The same run in one process, on a copy: every byte is the same, also of run.json and the manifest.
     with copied_repository(known_repository, tmp_path / "one_process") as root:
@@ -74,31 +77,21 @@ def test_two_workers_seal_the_same_bytes_as_one_process_and_two_daemons_move_the
     proposed = {run.registry_id: run.ref for run in propose(deployment.instance, repository).runs}
     assert set(proposed) == set(REGISTRIES)
     _, daemon = find_dagster_commands(repository.dagster_home, 0)
-    daemons = ("daemon_1", "daemon_2")
-    for name in daemons:
-        deployment.start(name, *daemon)
+    daemons = {name: deployment.start(name, *daemon) for name in ("daemon_1", "daemon_2")}
 
     def activated() -> list[DagsterRun] | None:
+        """Return the activations once all are over and each daemon has evaluated the sensor."""
+        assert all(process.poll() is None for process in daemons.values())
+        logs = [deployment.log(name).read_text(encoding="utf-8") for name in daemons]
         runs = deployment.instance.get_runs(RunsFilter(job_name=ACTIVATE_JOB))
-        return list(runs) if runs and all(run.is_finished for run in runs) else None
+        complete = runs and all(run.is_finished for run in runs) and all(TICK in log for log in logs)
+        return list(runs) if complete else None
 
-    until("the activation", activated, WORK_SECONDS)
-    for name in daemons:
-        # Each has evaluated the sensor: the one that lost the race has found the runs active, or being activated.
-        until(
-            f"a tick of {name}",
-            lambda name=name: (
-                "Checking for new runs for sensor: activation_sensor"
-                in deployment.log(name).read_text(encoding="utf-8")
-                or None
-            ),
-            WORK_SECONDS,
-        )
     runs = until("the activation", activated, WORK_SECONDS)
 
     chain = read_chain_state(repository)
     moved = [count for run in runs if (count := deployment.count_moves(run.run_id))]
     assert all(run.is_success for run in runs)
     assert moved == [len(REGISTRIES)]
-    assert (chain.state, chain.findings, len(chain.records)) == ("committed", (), records + 1)
+    assert (chain.state, chain.findings, len(chain.records)) == ("committed", (), 2), "the first record, and the move"
     assert read_pointers(repository).active_refs() == proposed
