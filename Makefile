@@ -51,8 +51,10 @@ check: .venv/.ready ## lint, format, types, import contracts, generated document
 # Packages in .newest come before the pinned ones. They are resolved anew each time, which is the purpose.
 newest: .venv/.ready ## import the definitions, and test the public package, with the newest Dagster of pyproject.toml's range
 	@rm -rf .newest
-	@$(UV) pip install --quiet --upgrade --python $(BIN)/python --target .newest --requirements pyproject.toml
+	@$(UV) pip install --quiet --upgrade --python $(BIN)/python --target .newest --requirements pyproject.toml \
+		--extra scale
 	@PYTHONPATH="$(CURDIR)/.newest" $(BIN)/python -c "import dagster_webserver, dagster_graphql, dagster_dg_cli, \
+		dagster_celery, dagster_postgres, \
 		dagster, registry_pipeline.definitions; print('Dagster', dagster.__version__)"
 	@PYTHONPATH="$(CURDIR)/.newest" $(BIN)/python -m pytest -q -n 0 registry_pipeline_tests/dagster_package
 

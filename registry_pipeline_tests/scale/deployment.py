@@ -130,6 +130,12 @@ class Deployment:
         verified = call("-C", str(root), "verify", *paths, cwd=root, env=environment(root.parent))
         assert verified.code == 0, verified.out
 
+    def sealed_in(self, run_id: str) -> dict[str, str]:
+        """Return the id of the run folder that a Dagster run materialized last, by asset."""
+        events = self.events(run_id, DagsterEventType.ASSET_MATERIALIZATION)
+        named = [event.materialization for event in events if "run_id" in event.materialization.metadata]
+        return {each.asset_key.to_user_string(): str(each.metadata["run_id"].value) for each in named}
+
     def count_moves(self, run_id: str) -> int:
         """Return how many pointers a run moved, by the page of the pointers."""
         events = self.events(run_id, DagsterEventType.ASSET_MATERIALIZATION)

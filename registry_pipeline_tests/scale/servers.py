@@ -34,6 +34,7 @@ class Postgres:
 
     port: int
     password: str
+    process_id: int
 
     def connect(self, database: str = "postgres") -> Any:
         return psycopg2.connect(
@@ -154,7 +155,7 @@ def run_postgres() -> Iterator[Postgres]:
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         # A fast shutdown: it does not wait for clients.
         with run_server([program, "-D", str(data), *flags], folder / "log", signal.SIGINT, account) as process:
-            server = Postgres(port, password)
+            server = Postgres(port, password, process.pid)
 
             def answers() -> bool | None:
                 assert process.poll() is None, (folder / "log").read_text(encoding="utf-8")
@@ -173,6 +174,7 @@ class Redis:
 
     port: int
     password: str
+    process_id: int
     taken: int = 0
 
     def take_databases(self) -> dict[str, str]:
@@ -202,4 +204,4 @@ def run_redis() -> Iterator[Redis]:
                 return None
 
             until("Redis", answers, START_SECONDS)
-            yield Redis(port, password)
+            yield Redis(port, password, process.pid)
