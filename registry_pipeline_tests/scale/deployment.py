@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -74,15 +76,14 @@ class Deployment:
 
     def start_run(self, job: str) -> tuple[subprocess.Popen[bytes], str]:
         """Start a run of a job in a process, and return the process and the id of the run once it has begun."""
-        known = {run.run_id for run in self.instance.get_runs()}
-        process = self.start(
-            job, str(PROGRAMS / "dagster"), *["job", "execute", "-m", "registry_pipeline.definitions"], "-j", job
-        )
+        tags = {"started_as": secrets.token_hex(8)}
+        command = ("dagster", "job", "execute", "-m", "registry_pipeline.definitions", "-j", job)
+        process = self.start(job, *command, "--tags", json.dumps(tags))
 
         def begun() -> str | None:
-            new = [run.run_id for run in self.instance.get_runs(RunsFilter(job_name=job)) if run.run_id not in known]
-            assert new or process.poll() is None, self.log(job).read_text(encoding="utf-8")
-            return next(iter(new), None)
+            runs = self.instance.get_runs(RunsFilter(tags=tags))
+            assert runs or process.poll() is None, self.log(job).read_text(encoding="utf-8")
+            return next((run.run_id for run in runs), None)
 
         return process, until(f"the start of {job}", begun, START_SECONDS)
 
@@ -129,12 +130,6 @@ class Deployment:
         paths = [f"{self.repository.config.publish_root}/{name}" for name in sorted(names)]
         verified = call("-C", str(root), "verify", *paths, cwd=root, env=environment(root.parent))
         assert verified.code == 0, verified.out
-
-    def sealed_in(self, run_id: str) -> dict[str, str]:
-        """Return the id of the run folder that a Dagster run materialized last, by asset."""
-        events = self.events(run_id, DagsterEventType.ASSET_MATERIALIZATION)
-        named = [event.materialization for event in events if "run_id" in event.materialization.metadata]
-        return {each.asset_key.to_user_string(): str(each.metadata["run_id"].value) for each in named}
 
     def count_moves(self, run_id: str) -> int:
         """Return how many pointers a run moved, by the page of the pointers."""
