@@ -17,9 +17,9 @@ from dagster import (
     multiple_process_executor_requirements,
 )
 from dagster_celery.core_execution_loop import core_celery_execution_loop
-from dagster_celery.executor import CeleryExecutor, _submit_task
+from dagster_celery.executor import CeleryExecutor
 
-from registry_pipeline.dagster.dagster_internals import RetryMode
+from registry_pipeline.dagster.dagster_internals import RetryMode, submit_celery_step
 
 # Celery's own variables: its workers read them, too. Dagster's default for a run without them is an AMQP server on
 # this machine, for which the run would wait without an end.
@@ -56,7 +56,7 @@ class StepExecutor(CeleryExecutor):
         """Execute the steps of a plan by Celery workers, and yield their events."""
 
         def submit(*step: Any) -> StepTask:
-            return StepTask(_submit_task(*step))  # type: ignore[no-untyped-call]
+            return StepTask(submit_celery_step(*step))
 
         loop = core_celery_execution_loop(plan_context, execution_plan, submit)  # type: ignore[no-untyped-call]
         yield from loop
