@@ -63,7 +63,6 @@ class Deployment:
     def start_workers(self, *names: str) -> list[subprocess.Popen[bytes]]:
         """Start workers with one process for steps each, and wait until they take steps from the queue."""
         workers = [self.start(name, str(DEPLOY / "worker.sh"), name, "--concurrency", "1") for name in names]
-
         self.workers += names
 
         def are_ready() -> bool | None:
@@ -74,9 +73,9 @@ class Deployment:
         until(f"the workers {', '.join(names)}", are_ready, START_SECONDS)
         return workers
 
-    def start_run(self, job: str) -> tuple[subprocess.Popen[bytes], str]:
+    def start_run(self, job: str, **more_tags: str) -> tuple[subprocess.Popen[bytes], str]:
         """Start a run of a job in a process, and return the process and the id of the run once it has begun."""
-        tags = {"started_as": secrets.token_hex(8)}
+        tags = {"started_as": secrets.token_hex(8), **more_tags}
         command = ("dagster", "job", "execute", "-m", "registry_pipeline.definitions", "-j", job)
         process = self.start(job, *command, "--tags", json.dumps(tags))
 

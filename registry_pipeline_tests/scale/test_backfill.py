@@ -15,6 +15,11 @@ from dagster import DagsterRun as Run
 
 from registry_pipeline.cli.commands.ui import find_dagster_commands
 from registry_pipeline.config import CONFIG_NAME, load_repository
+from registry_pipeline.dagster.dagster_internals import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
+from registry_pipeline.defs.daily import DAILY_JOB
 from registry_pipeline.defs.job_limits import MAX_RUNTIME_TAG
 from registry_pipeline.defs.proposal import REBUILD_JOB, propose
 from registry_pipeline.git.values import GitState
@@ -101,6 +106,26 @@ def test_thirty_days_in_two_backfills_are_sealed_by_two_workers_as_by_one_proces
         sealed = daily.build_days(load_repository(root), run, [datetime.fromisoformat(day).date() for day in days])
         contents = {str(day.day): day.built.artifacts.content_sha256 for day in sealed}
     assert {day: page["content_sha256"] for day, page in pages.items()} == contents
+
+
+@pytest.mark.parametrize("history", ["steps"], indirect=True)
+def test_a_cancelled_backfill_ends_after_the_days_that_its_worker_has_begun(history: Deployment) -> None:
+    before = history.folders()
+    history.start_workers("first")
+    days = {ASSET_PARTITION_RANGE_START_TAG: DAYS[0], ASSET_PARTITION_RANGE_END_TAG: DAYS[-1]}
+    process, run_id = history.start_run(DAILY_JOB, **days)
+    until("a day", lambda: history.events(run_id, DagsterEventType.ASSET_MATERIALIZATION) or None, WORK_SECONDS)
+
+    # What the button of the run's page does. The worker gets no signal.
+    history.instance.report_run_canceling(history.run(run_id))
+    process.send_signal(signal.SIGTERM)
+    process.wait(WORK_SECONDS)
+    sealed = history.folders() - before
+
+    assert history.run(run_id).status is DagsterRunStatus.CANCELED
+    assert 0 < len(sealed) < len(DAYS)
+    assert len(history.events(run_id, DagsterEventType.ASSET_MATERIALIZATION)) == len(sealed)
+    history.check_folders(sealed)
 
 
 @pytest.mark.parametrize("sealed", [1, 6, 12])
