@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from dagster import DagsterEventType, DagsterRunStatus
+from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 from dagster import DagsterRun as Run
 
 from registry_pipeline.cli.commands.ui import find_dagster_commands
@@ -31,7 +31,7 @@ from registry_pipeline_tests.defs.conftest import REGISTRIES
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
 from registry_pipeline_tests.defs.test_history_served import ASSET, BACKFILL, DAYS, STATE, made
 from registry_pipeline_tests.histories import make_historic
-from registry_pipeline_tests.scale.deployment import Deployment, deploy
+from registry_pipeline_tests.scale.deployment import Deployment, deploy, list_children
 from registry_pipeline_tests.scale.servers import HOST, Postgres, Redis, find_free_port
 
 pytestmark = [pytest.mark.process, pytest.mark.soak]
@@ -126,6 +126,31 @@ def test_a_cancelled_backfill_ends_after_the_days_that_its_worker_has_begun(hist
     assert 0 < len(sealed) < len(DAYS)
     assert len(history.events(run_id, DagsterEventType.ASSET_MATERIALIZATION)) == len(sealed)
     history.check_folders(sealed)
+
+
+def test_a_whole_run_whose_worker_is_killed_fails_and_is_executed_again(
+    known_repository: Path, tmp_path: Path, postgres: Postgres, queue: Redis
+) -> None:
+    with deploy(known_repository, tmp_path / "repository", postgres, queue, whole_runs=True) as deployment:
+        before = deployment.folders()
+        workers = dict(zip(("first", "second"), deployment.start_workers("first", "second"), strict=True))
+        torn = serve(deployment).launch(REBUILD_JOB)
+        until("sealed runs", lambda: deployment.folders() - before or None, WORK_SECONDS)
+        with deployment.git_withheld() as since:
+            until("a step that waits", lambda: deployment.find_waiting_step(torn, since), WORK_SECONDS)
+            (worker,) = deployment.workers_of_runs(torn)
+            (child,) = list_children(workers[worker])
+            os.kill(child, signal.SIGKILL)
+
+        def executed_again() -> Run | None:
+            runs = deployment.instance.get_runs(RunsFilter(job_name=REBUILD_JOB))
+            return next((run for run in runs if run.parent_run_id == torn and run.is_finished), None)
+
+        again = until("the second run", executed_again, WORK_SECONDS)
+
+        assert deployment.run(torn).status is DagsterRunStatus.FAILURE
+        assert again.is_success
+        deployment.check_folders(deployment.folders() - before)
 
 
 @pytest.mark.parametrize("sealed", [1, 6, 12])
