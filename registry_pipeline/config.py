@@ -9,6 +9,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
 from glob import has_magic
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
@@ -105,6 +106,7 @@ def check_pack_path(text: str) -> str:
 
 
 Rebuild = Literal["schedule", "on_cron", "eager"]
+ExecutorName = Literal["in_process", "multiprocess", "celery"]
 _paths: Final = list_of(repo_path)
 _texts: Final = list_of(text)
 _globs: Final = list_of(checked_text(_check_glob))
@@ -217,6 +219,7 @@ class DagsterTable:
 
     freshness_hours: int = option_row(36, between(0, 8760), "a registry that was not materialized for so many hours is overdue in Dagster; 0 for never, at most 8760")
     rebuild: Rebuild = option_row("schedule", choice("schedule", "on_cron", "eager"), "what starts rebuilds in Dagster: `schedule`, a schedule that you switch on; `on_cron`, the assets' own condition, every night; `eager`, every change of a source")
+    executor: ExecutorName = option_row("in_process", choice("in_process", "multiprocess", "celery"), "where the steps of a Dagster run are executed: `in_process`, in the process of the run; `multiprocess`, in a process each, on its machine; `celery`, by Celery workers, which need `registry-pipeline[scale]`")
 
 
 @value_type
@@ -313,6 +316,15 @@ def find_own_artifact(own: OwnRegistry) -> str | None:
     """Return the name that the one file of an own registry has in a run folder; None if files keep their names."""
     is_one = len(own.sources) == 1 and not has_magic(own.sources[0])
     return own.artifact or (PurePosixPath(own.sources[0]).name if is_one else None)
+
+
+def refuse_missing_celery(settings: DagsterTable) -> None:
+    """Raise ConfigError if Celery is to execute the steps of Dagster runs and is not installed."""
+    if settings.executor == "celery" and find_spec("dagster_celery") is None:
+        raise ConfigError(
+            'dagster.executor is "celery", and dagster-celery is not installed',
+            "install the extra: pip install 'registry-pipeline[scale]'",
+        )
 
 
 def find_repository(named: Path | None = None, environ: Mapping[str, str] | None = None) -> Repository:

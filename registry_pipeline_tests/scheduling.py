@@ -14,6 +14,9 @@ SERVERS = {
     "defs/test_served.py": "servers 2",
     "defs/test_load_daemon.py": "servers 2",
     "defs/test_starts.py": "servers 1",
+    "scale/test_backfill.py": "servers 2",
+    "scale/test_kill.py": "servers 2",
+    "scale/test_whole_graph.py": "servers 1",
 }
 
 

@@ -5,12 +5,15 @@ The tests of this module name each one, so that an upgrade which removes or chan
 
 from __future__ import annotations
 
+from typing import Any
+
 from dagster import AssetKey, AssetsDefinition, DagsterInvariantViolationError, DataVersion, OutputContext
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster._core.execution.context.output import RUN_ID_PLACEHOLDER
+from dagster._core.execution.retries import RetryMode
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
@@ -45,10 +48,12 @@ __all__ = [
     "AssetCheckExecutionRecord",
     "AssetCheckExecutionRecordStatus",
     "DagsterAssetCheckFailedError",
+    "RetryMode",
     "UnresolvedAssetJobDefinition",
     "find_io_manager_key",
     "find_producing_run",
     "set_data_version",
+    "submit_celery_step",
 ]
 
 
@@ -70,3 +75,10 @@ def find_io_manager_key(asset: AssetsDefinition, key: AssetKey) -> str:
 def set_data_version(context: OutputContext, version: DataVersion) -> None:
     """Set the data version of the materialization that is being stored; a data version of the asset's own wins."""
     context.step_context.set_data_version(context.asset_key, version)
+
+
+def submit_celery_step(*arguments: Any) -> Any:
+    """Send a step to the queue of the Celery workers and return its result, which is there later."""
+    from dagster_celery.executor import _submit_task  # noqa: PLC0415 - part of an extra
+
+    return _submit_task(*arguments)  # type: ignore[no-untyped-call]

@@ -13,6 +13,8 @@ from registry_pipeline.errors import NotFoundError
 ROOT_KEY: Final = "ROOT_SHA256"
 """Metadata key of a materialization and of a check: the root hash of the folder."""
 _PAGE_SIZE: Final = 50
+# The clock of a worker on another machine may be behind that of the machine on which the run started.
+_CLOCK_SKEW_SECONDS: Final = 60.0
 
 Fetch = Callable[..., EventRecordsResult]
 """A method of DagsterInstance that fetches one page of events, as `fetch_materializations`."""
@@ -52,7 +54,7 @@ def fetch_of_run(instance: DagsterInstance, fetch: Fetch, key: AssetKey, run_id:
     run = instance.get_run_record_by_id(run_id)
     if run is None or run.start_time is None:
         return ()
-    since_start = AssetRecordsFilter(key, after_timestamp=run.start_time)
+    since_start = AssetRecordsFilter(key, after_timestamp=run.start_time - _CLOCK_SKEW_SECONDS)
     return [record for record in fetch_all(fetch, since_start, ascending=True) if record.run_id == run_id]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from dagster import Definitions, in_process_executor
+from dagster import Definitions
 
 from registry_pipeline.config import Config, Repository, find_repository, find_root
 from registry_pipeline.defs.active_assets import REPORT_ASSET, make_pointers_asset, make_report_asset, utc_now
@@ -21,6 +21,7 @@ from registry_pipeline.defs.automation import (
 from registry_pipeline.defs.cli_builds_sensor import make_check_job, make_command_line_sensor
 from registry_pipeline.defs.collections import make_collection_defs
 from registry_pipeline.defs.daily import make_history_defs
+from registry_pipeline.defs.executors import make_executor
 from registry_pipeline.defs.failure_sensors import failed_check_sensor, failed_run_sensor
 from registry_pipeline.defs.resources import make_resources
 from registry_pipeline.defs.sensors import (
@@ -88,8 +89,7 @@ def build_defs(
         ],
         resources=make_resources(root),
         metadata={code: "; ".join(messages) for code, messages in _group_messages(catalog).items()},
-        # A process per step would spend seconds on imports where the step takes less.
-        executor=in_process_executor,
+        executor=make_executor(config.dagster),
     )
     history = make_history_defs(catalog.spec_of(DAILY), config.history_start)
     return Definitions.merge(definitions, history, make_collection_defs(catalog.collections, on=automated))

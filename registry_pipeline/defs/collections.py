@@ -7,7 +7,6 @@ import json
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from signal import SIGINT, SIGTERM
 from typing import Any, Final
 
 from dagster import (
@@ -57,7 +56,7 @@ from registry_pipeline.defs.resources import ROOT_TAG, RepositoryResource
 from registry_pipeline.errors import EvidenceError, RefusedError, RegistryPipelineError
 from registry_pipeline.findings.display import list_some, printable
 from registry_pipeline.findings.finding import Finding, Severity, plural
-from registry_pipeline.pipeline import collection, rebuild
+from registry_pipeline.pipeline import collection
 from registry_pipeline.pipeline.collection import CollectionBuild
 from registry_pipeline.registries import catalog, validation
 from registry_pipeline.registries.base.reader import RegistrySpec
@@ -172,7 +171,7 @@ def _seal_partitions(
     has_members = context.has_partition_key or context.has_partition_key_range
     keys = frozenset(context.partition_keys) if has_members else frozenset()
     # A cancellation takes effect after the members that were read. They are sealed, reported and indexed.
-    with as_dagster_failure(), rebuild.defer_signals(SIGINT, SIGTERM) as is_cancelled:
+    with as_dagster_failure(), resource.defer_cancellation(dagster_run_id) as is_cancelled:
         repository = resource.load_in_run(dagster_run_id)
         catalog.refuse_disabled(repository.config, spec.registry_id)
         run = resource.build_run(dagster_run_id)

@@ -6,7 +6,6 @@ A run of many partitions seals up to 32 together and then reports each, with its
 import json
 import warnings
 from datetime import UTC, date, datetime, timedelta
-from signal import SIGINT, SIGTERM
 from typing import Final
 
 from dagster import (
@@ -42,7 +41,7 @@ from registry_pipeline.errors import RefusedError, RegistryPipelineError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 from registry_pipeline.git.values import GitState
-from registry_pipeline.pipeline import daily, rebuild
+from registry_pipeline.pipeline import daily
 from registry_pipeline.pipeline.daily import SealedDay
 from registry_pipeline.pipeline.day_runs import DAILY
 from registry_pipeline.registries.base import seal_build
@@ -121,7 +120,7 @@ def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, 
     has_days = context.has_partition_key or context.has_partition_key_range
     days = [date.fromisoformat(key) for key in context.partition_keys] if has_days else []
     # A cancellation takes effect after the current day. What was built by then is sealed and reported.
-    with as_dagster_failure(), rebuild.defer_signals(SIGINT, SIGTERM) as is_cancelled:
+    with as_dagster_failure(), resource.defer_cancellation(dagster_run_id) as is_cancelled:
         for day in daily.build_days(repository, run, days, force=force, is_cancelled=is_cancelled):
             # Dagster stores a logged event at once: a process that is killed later has reported this day.
             context.log_event(_make_materialization(repository, day, run.started))

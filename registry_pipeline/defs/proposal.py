@@ -108,7 +108,9 @@ def propose(instance: DagsterInstance, repository: Repository) -> Proposal:
             if _is_in_progress(instance, build):
                 pending |= {registry_id} if is_newest else set()
                 continue
-            obstacle = _find_obstacle(repository, build, active.get(registry_id), results)
+            obstacle = _find_obstacle(repository, build, active.get(registry_id), results) or _find_dead_run(
+                instance, build
+            )
             if obstacle is None:
                 candidates.append(build)
                 count += 1
@@ -198,6 +200,17 @@ def _read_refusal(run: DagsterRun) -> dict[str, Obstacle]:
 def _is_in_progress(instance: DagsterInstance, build: Materialization) -> bool:
     run = instance.get_run_by_id(build.dagster_run_id) if build.dagster_run_id else None
     return run is not None and not run.is_finished
+
+
+def _find_dead_run(instance: DagsterInstance, build: Materialization) -> Obstacle | None:
+    """Return an obstacle if a worker reported a build after its Dagster run had failed or was cancelled."""
+    record = instance.get_run_record_by_id(build.dagster_run_id)
+    if record is None or record.end_time is None or build.timestamp <= record.end_time:
+        return None
+    if record.dagster_run.status is DagsterRunStatus.SUCCESS or build.sealed is None:
+        return None
+    reason = f"{build.sealed.ref.run_id} was sealed after the Dagster run {short(build.dagster_run_id)} had ended"
+    return Obstacle(reason, f"launch {REBUILD_JOB}")
 
 
 def _was_logged_before(build: Materialization, active: SealedRun | None) -> bool:

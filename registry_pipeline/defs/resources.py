@@ -5,14 +5,16 @@ launchpad can build from one repository and seal in another.
 """
 
 import json
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
+from signal import SIGINT, SIGTERM
 from typing import Final, cast
 
 from dagster import (
     DagsterInstance,
+    DagsterRunStatus,
     InitResourceContext,
     InputContext,
     IOManager,
@@ -81,10 +83,16 @@ class RepositoryResource:
         """Return the repository in a step of a Dagster run, and tag the run with its root.
 
         Raises:
-            RefusedError: the run, or the run that it re-executes, is tagged with another root.
+            RefusedError: the run is over, or it, or the run that it re-executes, is tagged with another root.
             RegistryPipelineError: as `load`.
         """
         repository = self.load()
+        if self.is_over(dagster_run_id):
+            # A worker may take a step from the queue after the process of its run died.
+            raise RefusedError(
+                f"the Dagster run {dagster_run_id} is over, so this step of it reads and writes nothing",
+                "launch a new run, if the run did not succeed",
+            )
         root = str(repository.root)
         stated = self._read_tag(dagster_run_id, ROOT_TAG)
         if stated is None:
@@ -98,6 +106,18 @@ class RepositoryResource:
                 "launch a new run; do not execute this one again",
             )
         return repository
+
+    def is_over(self, dagster_run_id: str) -> bool:
+        """Return whether a Dagster run has ended or is being cancelled, while a worker executes a step of it."""
+        run = self.instance.get_run_by_id(dagster_run_id)
+        return run is not None and (run.is_finished or run.status is DagsterRunStatus.CANCELING)
+
+    @contextmanager
+    def defer_cancellation(self, dagster_run_id: str) -> Iterator[Callable[[], bool]]:
+        """Defer the signals of a cancellation to the end of the block; yield what returns whether to stop."""
+        with rebuild.defer_signals(SIGINT, SIGTERM) as is_signalled:
+            # A Celery worker gets no signal if the run is cancelled, or if its process dies.
+            yield lambda: is_signalled() or self.is_over(dagster_run_id)
 
     def _read_tag(self, dagster_run_id: str, tag: str) -> str | None:
         run = self.instance.get_run_by_id(dagster_run_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -239,7 +240,9 @@ def _no_disk_syncs() -> Iterator[None]:
     """Dagster commits its log some two hundred times a run; in tests it need not survive a power cut."""
 
     def relax(connection: Any, _record: Any) -> None:
-        connection.execute("PRAGMA synchronous = OFF")
+        # Other tests of the same process may have another database.
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
 
     event.listen(Engine, "connect", relax)
     yield

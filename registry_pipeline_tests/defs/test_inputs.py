@@ -11,6 +11,9 @@ import dagster
 import pytest
 from dagster import (
     AssetIn,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterRunStatus,
     InputContext,
     IOManager,
     OutputContext,
@@ -124,8 +127,11 @@ def test_the_resource_outside_an_execution_says_so() -> None:
 
 
 def test_steps_that_start_at_the_same_time_read_git_once(rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = rebuilt.instance.get_runs()[0]
-    rebuilt.instance.add_run_tags(run.run_id, {TAKEN_TAG: "another run", ROOT_TAG: str(rebuilt.repository.root)})
+    tags = {TAKEN_TAG: "another run", ROOT_TAG: str(rebuilt.repository.root)}
+    job = rebuilt.definitions.resolve_job_def("rebuild_job")
+    run = rebuilt.instance.create_run_for_job(job, tags=tags, status=DagsterRunStatus.STARTING)
+    start = DagsterEvent(DagsterEventType.RUN_START.value, job.name)
+    rebuilt.instance.report_dagster_event(start, run.run_id)
     ask, calls = seal_build.start_build_run, []
     both = Barrier(2)
 

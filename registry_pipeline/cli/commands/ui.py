@@ -21,7 +21,13 @@ import click
 
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Reporter
-from registry_pipeline.config import AUTOMATION_VARIABLE, REPO_VARIABLE, UI_URL_VARIABLE, find_repository
+from registry_pipeline.config import (
+    AUTOMATION_VARIABLE,
+    REPO_VARIABLE,
+    UI_URL_VARIABLE,
+    find_repository,
+    refuse_missing_celery,
+)
 from registry_pipeline.errors import BusyError, NotFoundError, RegistryPipelineError
 from registry_pipeline.files.atomic_write import create_file
 
@@ -222,6 +228,7 @@ def ui_command(reporter: Reporter, port: int, dagster_home: Path | None) -> int:
     is activated automatically. State is kept in `dagster` beside the publish root; none of it is evidence.
     """
     repository = find_repository(reporter.settings.repo)
+    refuse_missing_celery(repository.config.dagster)
     home = (dagster_home or repository.dagster_home).resolve()
 
     def print_address(url: str) -> None:

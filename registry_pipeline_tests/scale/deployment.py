@@ -1,0 +1,194 @@
+"""A repository on the files of deploy/: PostgreSQL, Celery workers, and runs in processes of their own."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import redis
+from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, RunsFilter
+
+from registry_pipeline.cli.commands.ui import make_environment, prepare_home
+from registry_pipeline.config import CONFIG_NAME, Repository, load_repository
+from registry_pipeline.defs.proposal import POINTERS_ASSET
+from registry_pipeline_tests.command_line import call, environment
+from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.defs.conftest import REGISTRIES
+from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, until
+from registry_pipeline_tests.scale.servers import Postgres, Redis, end_with_parent
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+WHOLE_RUNS = DEPLOY / "whole-runs.yaml"
+PROGRAMS = Path(sys.executable).parent
+# Celery's queue of the steps.
+QUEUE = "dagster"
+
+
+class Deployment:
+    """A repository whose runs use PostgreSQL and Celery, with every process that was started for it."""
+
+    def __init__(self, repository: Repository, instance: DagsterInstance) -> None:
+        self.repository, self.instance, self.started = repository, instance, list[subprocess.Popen[bytes]]()
+        self.workers: list[str] = []
+
+    def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        """Start a process that ends with the tests; its log is in the Dagster home."""
+        with self.log(name).open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.repository.root,
+                start_new_session=True,
+                preexec_fn=end_with_parent(signal.SIGKILL),  # noqa: PLW1509 - no other thread forks
+            )
+        self.started.append(process)
+        return process
+
+    def log(self, name: str) -> Path:
+        return self.repository.dagster_home / f"{name}.log"
+
+    def start_workers(self, *names: str) -> list[subprocess.Popen[bytes]]:
+        """Start workers with one process for steps each, and wait until they take steps from the queue."""
+        workers = [self.start(name, str(DEPLOY / "worker.sh"), name, "--concurrency", "1") for name in names]
+        self.workers += names
+
+        def are_ready() -> bool | None:
+            texts = [self.log(name).read_text(encoding="utf-8") for name in names]
+            assert all(worker.poll() is None for worker in workers), texts
+            return all(" ready." in text for text in texts) or None
+
+        until(f"the workers {', '.join(names)}", are_ready, START_SECONDS)
+        return workers
+
+    def start_run(self, job: str, **more_tags: str) -> tuple[subprocess.Popen[bytes], str]:
+        """Start a run of a job in a process, and return the process and the id of the run once it has begun."""
+        tags = {"started_as": secrets.token_hex(8), **more_tags}
+        command = ("dagster", "job", "execute", "-m", "registry_pipeline.definitions", "-j", job)
+        process = self.start(job, *command, "--tags", json.dumps(tags))
+
+        def begun() -> str | None:
+            runs = self.instance.get_runs(RunsFilter(tags=tags))
+            assert runs or process.poll() is None, self.log(job).read_text(encoding="utf-8")
+            return next((run.run_id for run in runs), None)
+
+        return process, until(f"the start of {job}", begun, START_SECONDS)
+
+    def run(self, run_id: str) -> DagsterRun:
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return run
+
+    def execute(self, job: str) -> DagsterRun:
+        """Execute a job in a process until its end."""
+        process, run_id = self.start_run(job)
+        process.wait(WORK_SECONDS)
+        return self.run(run_id)
+
+    def events(self, run_id: str, *types: DagsterEventType) -> list[DagsterEvent]:
+        """Return the events of these types in a run, the oldest first."""
+        logs = self.instance.all_logs(run_id, of_type=set(types))
+        return [log.dagster_event for log in logs if log.dagster_event is not None]
+
+    def workers_of_steps(self, run_id: str) -> dict[str, str]:
+        """Return the worker that executed each step of a run."""
+        found = {}
+        for event in self.events(run_id, DagsterEventType.ENGINE_EVENT):
+            worker = event.engine_event_data.metadata.get("Celery worker")
+            if worker is not None and event.step_key is not None:
+                found[event.step_key] = str(worker.value).partition("@")[0]
+        return found
+
+    def workers_of_runs(self, run_id: str) -> set[str]:
+        """Return the workers that executed a run: its steps, or the whole run as a task, which its log names."""
+        steps = set(self.workers_of_steps(run_id).values())
+        named = {log.stem for log in self.repository.dagster_home.glob("*.log") if log.stem in self.workers}
+        return steps or {name for name in named if run_id in self.log(name).read_text(encoding="utf-8")}
+
+    def find_waiting_step(self, run_id: str, since: float) -> str | None:
+        """Return a registry whose step began after a moment and has not ended."""
+        logs = self.instance.all_logs(run_id, of_type={DagsterEventType.STEP_START})
+        began = {log.step_key for log in logs if log.timestamp > since}
+        return next((name for name in REGISTRIES if name in began), None)
+
+    def check_folders(self, names: set[str]) -> None:
+        """Check that each of these folders is sealed and verifies."""
+        root = self.repository.root
+        paths = [f"{self.repository.config.publish_root}/{name}" for name in sorted(names)]
+        verified = call("-C", str(root), "verify", *paths, cwd=root, env=environment(root.parent))
+        assert verified.code == 0, verified.out
+
+    def count_moves(self, run_id: str) -> int:
+        """Return how many pointers a run moved, by the page of the pointers."""
+        events = self.events(run_id, DagsterEventType.ASSET_MATERIALIZATION)
+        pages = [event.materialization.metadata for event in events if event.asset_key == AssetKey(POINTERS_ASSET)]
+        return sum(int(str(page["moved"].value)) for page in pages)
+
+    def queued(self) -> int:
+        """Return how many steps wait for a worker, with any priority."""
+        broker = redis.Redis.from_url(os.environ["CELERY_BROKER_URL"])
+        return sum(int(broker.llen(key)) for key in broker.scan_iter(f"{QUEUE}*") if broker.type(key) == b"list")
+
+    def folders(self) -> set[str]:
+        return {entry.name for entry in self.repository.publish_root.iterdir()}
+
+    @contextmanager
+    def git_withheld(self) -> Iterator[float]:
+        """Keep every asset that begins from going on: it reads the git state of its run first. Yield the moment."""
+        with (self.repository.dagster_home / "git_state.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield time.time()  # noqa: TID251 - compared with the times of Dagster's events
+
+    def stop(self) -> None:
+        for process in self.started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def list_children(process: subprocess.Popen[bytes]) -> list[int]:
+    """Return the process ids of the children of a process."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii")
+    return [int(child) for child in children.split()]
+
+
+@contextmanager
+def deploy(
+    source: Path, root: Path, postgres: Postgres, queue: Redis, *, whole_runs: bool = False
+) -> Iterator[Deployment]:
+    """Copy a repository and deploy it as docs/how-to/scale-out.md describes; workers execute steps, or whole runs."""
+    shutil.copytree(source, root, symlinks=True)
+    if not whole_runs:
+        with (root / CONFIG_NAME).open("a", encoding="utf-8") as toml:
+            toml.write('\n[dagster]\nexecutor = "celery"\n')
+    home = load_repository(root).dagster_home
+    home.mkdir(parents=True)
+    shutil.copy(DEPLOY / "dagster.yaml", home)
+    prepare_home(home)
+    if whole_runs:
+        with (home / "dagster.yaml").open("a", encoding="utf-8") as settings:
+            settings.write(WHOLE_RUNS.read_text(encoding="utf-8"))
+    variables = {**make_environment(root, home), **postgres.make_database(), **queue.take_databases()}
+    variables["PATH"] = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        with DagsterInstance.from_config(str(home)) as instance:
+            deployment = Deployment(load_repository(root), instance)
+            try:
+                yield deployment
+            finally:
+                deployment.stop()
+                make_removable(root)
