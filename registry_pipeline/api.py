@@ -22,7 +22,7 @@ from registry_pipeline.canonical import parse_instant
 from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import ConfigError, EvidenceError, NotFoundError
 from registry_pipeline.findings.finding import Finding
-from registry_pipeline.pipeline.diff import RunDiff, compare_runs, find_counterpart, find_registry_of_run
+from registry_pipeline.pipeline.diff import RunDiff, compare_runs, find_pair, find_registry_of_run
 from registry_pipeline.pipeline.health_page import read_days
 from registry_pipeline.pipeline.log import read_log
 from registry_pipeline.pipeline.runs import Order, RunDocument, RunQuery, read_run_document, read_runs
@@ -271,8 +271,7 @@ class OpenRepository:
         registry_id = registry or find_registry_of_run(catalog, before)
         if registry_id is None:
             raise ConfigError(f"{first} belongs to no registry", "name the run to compare it with")
-        pair = sorted([before, find_counterpart(repository, before, registry_id)], key=lambda run: run.run_id)
-        return compare_runs(catalog, *pair)
+        return compare_runs(catalog, *find_pair(repository, before, registry_id))
 
     def log(self, registry: str | None = None, *, limit: int = 0) -> Table:
         """Return activations and builds, the newest first, as `log --json`."""

@@ -24,7 +24,7 @@ SCORECARD: Final = "governance_scorecard"
 
 
 @value_type
-class SealedDay:
+class HistoryDay:
     """A past day as its newest run describes it: the rows of its status table, and the flags of its system drift."""
 
     day: date
@@ -61,12 +61,12 @@ def read_run_of_day(
     return make_sealed_run(registry_id, replace(ref, manifest_sha256=report.root_sha256), report), report.kept
 
 
-def read_sealed_days(repository: Repository, last: date) -> Iterator[SealedDay]:
+def read_sealed_days(repository: Repository, last: date) -> Iterator[HistoryDay]:
     """Yield the days of a page whose newest sealed run verifies and is of this repository, the oldest first."""
     spec = catalog_of(repository).spec_of(DAILY)
     table = next(name for name in spec.artifacts if name != spec.artifact)
     for day, documents in _read_documents(repository, DAILY, last):
-        yield SealedDay(day, documents[table], documents[spec.artifact]["system_drift"])
+        yield HistoryDay(day, documents[table], documents[spec.artifact]["system_drift"])
 
 
 def read_scorecards(repository: Repository, last: date) -> Iterator[tuple[date, Mapping[str, Any]]]:

@@ -189,12 +189,19 @@ def _find_record_keys(catalog: Catalog, registry_id: str | None, relpaths: Seque
     return keys
 
 
-def find_counterpart(repository: Repository, run: FoundRun, registry_id: str) -> FoundRun:
-    """Return the active run of the registry, or if that is missing or `run` itself, the newest older sealed run.
+def find_pair(repository: Repository, run: FoundRun, registry_id: str) -> tuple[FoundRun, FoundRun]:
+    """Return a run and the one to compare it with, the older run id first.
+
+    That is the active run of the registry, or if it is missing or `run` itself, the newest older sealed run.
 
     Raises:
         NotFoundError: there is none.
     """
+    before, after = sorted([run, _find_counterpart(repository, run, registry_id)], key=lambda run: run.run_id)
+    return before, after
+
+
+def _find_counterpart(repository: Repository, run: FoundRun, registry_id: str) -> FoundRun:
     # (1) The active run, if it is another one.
     ref = read_pointers(repository).active(registry_id)
     if ref is not None and ref.run_id != run.run_id and run_folder(repository, ref).is_dir():

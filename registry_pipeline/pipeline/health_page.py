@@ -12,7 +12,7 @@ from typing import Any, Final
 from registry_pipeline.canonical import parse_instant, parse_utc
 from registry_pipeline.config import Config, Repository
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.pipeline.day_runs import SealedDay, read_sealed_days
+from registry_pipeline.pipeline.day_runs import HistoryDay, read_sealed_days
 from registry_pipeline.pipeline.inspect import Inspection, describe_active_run, find_check_state
 from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.registries.base.seal_build import BuildRun
@@ -44,7 +44,7 @@ _UNSEALED: Final = b'"has_manifest_sha256":false,"has_manifest_json":false'
 
 
 def read_health_page(
-    repository: Repository, run: BuildRun, inspection: Inspection, run_lines: bytes, days: Iterable[SealedDay]
+    repository: Repository, run: BuildRun, inspection: Inspection, run_lines: bytes, days: Iterable[HistoryDay]
 ) -> HealthPage:
     """Return what the page shows, but for the run id of the page; `run_lines` is the active run registry."""
     config, last = repository.config, run.started.astimezone(UTC).date()
@@ -185,7 +185,7 @@ def read_days(repository: Repository, last: date) -> Iterator[PageDay]:
     return (summarize_day(repository.config, sealed_day) for sealed_day in read_sealed_days(repository, last))
 
 
-def summarize_day(config: Config, sealed_day: SealedDay) -> PageDay:
+def summarize_day(config: Config, sealed_day: HistoryDay) -> PageDay:
     """Return the figures of a sealed day."""
     counts, drift = count_operations(sealed_day.rows, config.stale_days), sealed_day.drift
     return _make_day(sealed_day.day, counts, drift["schema_drift"], drift["threshold_drift"])

@@ -14,12 +14,12 @@ from registry_pipeline.config import Repository
 from registry_pipeline.findings.finding import plural
 from registry_pipeline.git.repository import read_tracked_paths
 from registry_pipeline.git.tree import WorkingTree
-from registry_pipeline.pipeline.day_runs import DAILY, SCORECARD, SealedDay, read_scorecards
+from registry_pipeline.pipeline.day_runs import DAILY, SCORECARD, HistoryDay, read_scorecards
 from registry_pipeline.pipeline.page_folder import OPERATIONS
 from registry_pipeline.pipeline.rebuild import ReportSources
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.seal_build import list_own_paths
-from registry_pipeline.registries.base.values import count_operations, is_stale
+from registry_pipeline.registries.base.values import is_stale
 from registry_pipeline.registries.scorecard.read import find_named_paths
 from registry_pipeline.registries.system_health.charts import DAYS, ChartGroup, Series, draw_charts, find_first_day
 from registry_pipeline.registries.system_health.page import (
@@ -27,6 +27,7 @@ from registry_pipeline.registries.system_health.page import (
     PageOperation,
     PageRun,
     advise_on_history,
+    chart_operations,
     describe_operation,
     make_anchor,
     render_health_page,
@@ -48,8 +49,12 @@ def render_pages(repository: Repository, sources: ReportSources) -> dict[str, by
     unsealed = describe_unsealed(sources)
     common: dict[str, Any] = {"title": page.title, "unsealed": unsealed, "rendered": page.rendered, "last": last}
     common |= {"first": find_first_day(last)}
-    groups = [_chart_operations(repository, sources.days, last), *_chart_drift(sources.days)]
-    groups.append(_chart_scorecards(dict(read_scorecards(repository, last))))
+    # The last day of the page is its own, which no sealed run describes.
+    operations = ChartGroup(
+        "Operations", chart_operations(page.days[:-1]), advise_on_history(repository.config.history_start, last)
+    )
+    scorecards = _chart_scorecards(dict(read_scorecards(repository, last)))
+    groups = [operations, *_chart_drift(sources.days), scorecards]
     documents = _Documents(repository)
     rows = _index_rows(sources.days)
     pages = {
@@ -81,23 +86,7 @@ def make_file_name(operation_id: str) -> str:
     return f"{make_anchor(operation_id)}.html"
 
 
-def _chart_operations(repository: Repository, days: Sequence[SealedDay], last: date) -> ChartGroup:
-    counts = {day.day: count_operations(day.rows, repository.config.stale_days) for day in days}
-    most = max((c.total for c in counts.values()), default=0)
-    shares = {day: round(100 * (1 - c.coverage_below_c3 / c.total), 1) for day, c in counts.items() if c.total}
-    return ChartGroup(
-        "Operations",
-        (
-            Series("Operations that ran", {day: c.observed for day, c in counts.items()}, top=most),
-            Series("Stale", {day: c.stale for day, c in counts.items()}, "late", top=most),
-            Series("Drifting", {day: c.drifting for day, c in counts.items()}, "late", top=most),
-            Series("Covered at C3 or above", shares, "tick", " %", 100),
-        ),
-        advise_on_history(repository.config.history_start, last),
-    )
-
-
-def _chart_drift(days: Sequence[SealedDay]) -> Iterator[ChartGroup]:
+def _chart_drift(days: Sequence[HistoryDay]) -> Iterator[ChartGroup]:
     reasons = {
         day.day: [reason for row in day.rows if row["op_drift"] for reason in row["op_drift_reasons"]] for day in days
     }
@@ -151,7 +140,7 @@ def _find_figure(value: Any, path: Iterable[str]) -> float | None:
 _RowsOfDays = Mapping[str, Mapping[date, Mapping[str, Any]]]
 
 
-def _index_rows(days: Sequence[SealedDay]) -> _RowsOfDays:
+def _index_rows(days: Sequence[HistoryDay]) -> _RowsOfDays:
     """Return the rows of all days by operation id and day."""
     rows = defaultdict[str, dict[date, Mapping[str, Any]]](dict)
     for day in days:

@@ -21,7 +21,7 @@ from registry_pipeline.errors import ConfigError, EvidenceError, HeadMovedError,
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.pipeline.collection import SealedMember, build_collection
-from registry_pipeline.pipeline.day_runs import SealedDay, read_sealed_days
+from registry_pipeline.pipeline.day_runs import HistoryDay, read_sealed_days
 from registry_pipeline.pipeline.health_page import add_health_page, read_health_page
 from registry_pipeline.pipeline.inspect import Inspection, inspect
 from registry_pipeline.pipeline.steps import add_chain_head, build, keep_unchanged, list_head_inputs, seal
@@ -456,7 +456,7 @@ class ReportSources:
     inspection: Inspection
     # The lines of the active run registry; empty if none verifies.
     run_lines: bytes
-    days: tuple[SealedDay, ...]
+    days: tuple[HistoryDay, ...]
     page: HealthPage
 
 

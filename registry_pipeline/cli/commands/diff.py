@@ -30,8 +30,8 @@ from registry_pipeline.pipeline.diff import (
     RunDiff,
     compare_runs,
     count_fields,
-    find_counterpart,
     find_key_text,
+    find_pair,
     find_registry_of_run,
     order_by_rarity,
 )
@@ -123,8 +123,7 @@ def _find_runs(
         return runs[0], runs[1]
     if repository is None or registry_id is None:
         raise click.UsageError(f"{runs[0].shown} belongs to no registry here: name the run to compare it with")
-    before, after = sorted([runs[0], find_counterpart(repository, runs[0], registry_id)], key=lambda run: run.run_id)
-    return before, after
+    return find_pair(repository, runs[0], registry_id)
 
 
 def _print_diff(page: Page, diff: RunDiff, output: Path | None) -> None:

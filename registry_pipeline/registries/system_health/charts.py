@@ -68,13 +68,19 @@ def list_months(first: date, last: date) -> list[tuple[int, float, float, str]]:
     days = [first + timedelta(number) for number in range((last - first).days + 1)]
     starts = [number for number, day in enumerate(days) if day.day == 1]
     return [
-        (start * DAY_WIDTH, _share(start, len(days)), _share(end - start, len(days)), MONTHS[days[start].month - 1])
+        (
+            start * DAY_WIDTH,
+            find_percent(start, len(days)),
+            find_percent(end - start, len(days)),
+            MONTHS[days[start].month - 1],
+        )
         for start, end in pairwise([*starts, len(days)])
     ]
 
 
-def _share(part: int, whole: int) -> float:
-    return round(100 * part / whole, 1)
+def find_percent(part: int, whole: int) -> float:
+    """Return a part in percent of the whole, 0 if there is no whole."""
+    return round(100 * part / whole, 1) if whole else 0.0
 
 
 def format_day(day: date, *, with_year: bool = False) -> str:

@@ -29,6 +29,7 @@ from registry_pipeline.registries.system_health.charts import (
     draw_charts,
     draw_ticks,
     find_first_day,
+    find_percent,
     format_day,
 )
 from registry_pipeline.registries.system_health.template import render_template
@@ -241,26 +242,29 @@ def render_health_page(page: HealthPage, links: Mapping[str, str] | None = None,
 
 def _make_charts(page: HealthPage, last: date) -> ChartGroup:
     """Return the figures over the days: the first four are the curves of the tiles, all are in the table."""
-
-    def read(name: str) -> dict[date, float | None]:
-        return {day.day: getattr(day, name) for day in page.days}
-
-    most = max((day.total for day in page.days), default=0)
-    covered = {
-        day.day: _share(day.total - day.coverage_below_c3, day.total) if day.total else None for day in page.days
-    }
-    return ChartGroup(
-        "Figures",
-        (
-            Series("Operations that ran", read("observed"), top=most),
-            Series("Stale", read("stale"), "late", top=most),
-            Series("Drifting", read("drifting"), "late", top=most),
-            Series(f"Covered at {ENFORCED_LEVEL} or above", covered, unit=" %", top=100),
-            Series("Schema version drifts", read("schema_drift"), "late", "flag"),
-            Series("Thresholds drift", read("threshold_drift"), "late", "flag"),
-        ),
-        advise_on_history(page.history_start, last),
+    flags = (
+        Series("Schema version drifts", _read_figure(page.days, "schema_drift"), "late", "flag"),
+        Series("Thresholds drift", _read_figure(page.days, "threshold_drift"), "late", "flag"),
     )
+    return ChartGroup("Figures", (*chart_operations(page.days), *flags), advise_on_history(page.history_start, last))
+
+
+def chart_operations(days: Sequence[PageDay]) -> tuple[Series, ...]:
+    """Return how many operations ran, are stale and drift, and which share is covered, over the days."""
+    most = max((day.total for day in days), default=0)
+    covered = {
+        day.day: find_percent(day.total - day.coverage_below_c3, day.total) if day.total else None for day in days
+    }
+    return (
+        Series("Operations that ran", _read_figure(days, "observed"), top=most),
+        Series("Stale", _read_figure(days, "stale"), "late", top=most),
+        Series("Drifting", _read_figure(days, "drifting"), "late", top=most),
+        Series(f"Covered at {ENFORCED_LEVEL} or above", covered, unit=" %", top=100),
+    )
+
+
+def _read_figure(days: Sequence[PageDay], name: str) -> dict[date, float | None]:
+    return {day.day: getattr(day, name) for day in days}
 
 
 def advise_on_history(history_start: date | None, last: date) -> str:
@@ -415,7 +419,7 @@ def _make_tiles(
             "number": number,
             "label": label,
             "anchor": anchor if anchor in anchors else "",
-            "share": _share(part, total),
+            "share": find_percent(part, total),
             "mood": mood,
             "chart": charts[position] if charts else None,
         }
@@ -427,7 +431,7 @@ def _describe_folders(runs_by_seal: Mapping[str, int]) -> dict[str, Any]:
     """Return the number of run folders, and the share of each seal state in percent with its class."""
     moods = {"sealed": "tick", "partial": "late", "unsealed": "dim"}
     total = sum(runs_by_seal.values())
-    shares = [(_share(runs_by_seal.get(name, 0), total), mood) for name, mood in moods.items()]
+    shares = [(find_percent(runs_by_seal.get(name, 0), total), mood) for name, mood in moods.items()]
     counts = ", ".join(f"{runs_by_seal.get(name, 0):,} {name}".replace(",", " ") for name in moods)
     return {"total": f"{total:,}".replace(",", " "), "counts": counts, "shares": shares}
 
@@ -442,15 +446,11 @@ def _list_loose_folders(runs_by_seal: Mapping[str, int]) -> list[tuple[str, int,
     return [row for row in rows if row[1]]
 
 
-def _share(part: int, whole: int) -> float:
-    return round(100 * part / whole, 1) if whole else 0.0
-
-
 def _count_levels(operations: Sequence[PageOperation]) -> list[dict[str, Any]]:
     """Return each coverage level with its number of operations, and their share of the most frequent one's."""
     counts = Counter([operation.coverage_level for operation in operations])
     most = max(counts.values(), default=0)
     return [
-        {"level": level, "count": count, "share": _share(count, most), "enforced": level >= ENFORCED_LEVEL}
+        {"level": level, "count": count, "share": find_percent(count, most), "enforced": level >= ENFORCED_LEVEL}
         for level, count in ((level, counts[level]) for level in sorted({*COVERAGE_LEVELS, *counts}))
     ]

@@ -26,7 +26,7 @@ def render_template(name: str, *, title: str, unsealed: str = "", folder: str | 
     """Return a page as UTF-8.
 
     `title` is the name of the repository, `unsealed` says how to get a sealed page and is empty for a sealed one, and
-    `folder` is the way to the folder of pages, None for a page that stands alone.
+    `folder` is the way to the folder of pages, None for a single page.
     """
     text = (
         _make_environment()
