@@ -29,7 +29,8 @@ from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.scan import read_committed_runs, read_run_folders
 from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.runs.verify import verify_folder
-from registry_pipeline.values import field, replace, value_type
+from registry_pipeline.signing.ssh import CheckedSignature
+from registry_pipeline.values import asdict, field, replace, value_type
 
 
 @value_type
@@ -214,6 +215,8 @@ class Verification:
     verified: bool = True
     # What only a repository could show, if there is none.
     not_checked: tuple[str, ...] = ()
+    # The signers of each record or run that is signed, by its path.
+    signed: Mapping[str, tuple[CheckedSignature, ...]] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Literal["pass", "fail", "none"]:
@@ -241,6 +244,10 @@ class Verification:
             "findings": [finding.to_json() for finding in self.findings],
             "counts": self.counts(),
             "not_checked": list(self.not_checked),
+            "signatures": [
+                {"path": path, "signers": [asdict(signer) for signer in signers]}
+                for path, signers in self.signed.items()
+            ],
         }
 
 
