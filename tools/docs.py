@@ -40,6 +40,7 @@ from registry_pipeline.config import (
     OwnRegistry,
     Roles,
     RunIndex,
+    Signing,
 )
 from registry_pipeline.config_types import REQUIRED, Option, options_of
 from registry_pipeline.findings.codes import CODES
@@ -116,6 +117,7 @@ def configuration_page() -> str:
         "entries.": Entries,
         "run_index.": RunIndex,
         "stale_days.": StaleLimits,
+        "signing.": Signing,
         "dagster.": DagsterTable,
     }
     lines = ["| key | default | meaning |", "|---|---|---|"]
