@@ -90,8 +90,8 @@ def test_every_example_runs_and_no_command_imports_dagster_or_pandas(built: Repo
     if "--signed" in words:
         key = make_key(built.root.parent, "ada")
         (built.root / "signers").write_text(key.line(), "utf-8")
-        done = built("rollback", "--reason", "to sign it", REGISTRY_PIPELINE_SIGNING_KEY=str(key.path))
-        assert done.code == 0
+        signed = built("rollback", "--reason", "to sign it", REGISTRY_PIPELINE_SIGNING_KEY=str(key.path))
+        assert signed.code == 0
     if "--staged" in words:
         git(built.root, "add", "--force", PACK)
     if words.startswith(("export", "import")):

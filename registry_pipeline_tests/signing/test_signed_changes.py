@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from registry_pipeline_tests.cli.conftest import CommandResult, Repository
+from registry_pipeline_tests.cli.conftest import PROGRAM, CommandResult, Repository
 from registry_pipeline_tests.cli.test_capturing import reseal
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.registries.repositories import git
@@ -255,6 +256,37 @@ def test_a_change_between_two_signatures_refuses_the_first_record(signing: Signi
 
     assert (refused.code, "not one of this record" in refused.err) == (5, True)
     assert signing.repository.pointers.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("bad", "text"),
+    [
+        ("drift_signals_build", "changed since"),
+        ("system_health_render", "another change was made while the record was signed"),
+    ],
+    ids=["the pointer file changes", "only the chain changes"],
+)
+def test_a_change_while_a_record_is_signed_refuses_it(bad: str, text: str, signing: Signing, tmp_path: Path) -> None:
+    words = [*PROGRAM, "-C", str(signing.repository.root), "--now", LATER, "mark-bad", f"2026-03-01__120000__{bad}"]
+    program = tmp_path / "slow-ssh-keygen"
+    # Somebody else marks a run bad while the first person is looking for the token.
+    change = f"env -u REGISTRY_PIPELINE_SIGNING_KEY {shlex.join([*words, '--reason', 'odd'])} >&2"
+    program.write_text(f'#!/bin/sh\n{change}\nexec ssh-keygen "$@"\n', "utf-8")
+    program.chmod(0o755)
+
+    result = signing.repository(
+        *("rollback", "--reason", "x"),
+        now=LATER,
+        GIT_CONFIG_COUNT="1",
+        GIT_CONFIG_KEY_0="gpg.ssh.program",
+        GIT_CONFIG_VALUE_0=str(program),
+        REGISTRY_PIPELINE_SIGNING_KEY=str(signing.keys["alice"].path),
+    )
+
+    assert (result.code, text in result.err) == (6, True), result.err
+    actions = [line.split()[1] for line in signing("log").out.splitlines() if " by " in line]
+    assert actions == ["mark_bad", "activate", "init"]
+    assert signing("verify", "--chain", now=LATEST).code == 0
 
 
 # Bad input.
