@@ -19,6 +19,7 @@ from registry_pipeline.config_types import (
     REQUIRED,
     OptionProblem,
     between,
+    boolean,
     check_path,
     checked_text,
     choice,
@@ -233,6 +234,16 @@ class Signing:
 
 
 @value_type
+class Anchors:
+    """Where `anchor --write` writes the head of the chain, and `verify --anchors` looks for it."""
+
+    tags: bool = option_row(False, boolean, "signed git tags `registry-anchor/<record>`; push them where nobody can delete them")
+    file: str | None = option_row(None, nonempty_text, "a file outside the repository, to which a line is appended; relative to the root of the repository, or absolute, or from `~`")
+    time_stamps: str | None = option_row(None, repo_path, "a folder for RFC 3161 time stamps: requests (.tsq), and the answers of an authority (.tsr)")
+    authorities: str | None = option_row(None, repo_path, "the certificates (PEM) of the authorities whose time stamps count")
+
+
+@value_type
 class Config:
     """The toml file, parsed."""
 
@@ -267,6 +278,7 @@ class Config:
     entries: Entries = option_row(Entries(), table(Entries), "the table `[entries]`")
     run_index: RunIndex = option_row(RunIndex(), table(RunIndex), "the table `[run_index]`")
     dagster: DagsterTable = option_row(DagsterTable(), table(DagsterTable), "the table `[dagster]`")
+    anchors: Anchors = option_row(Anchors(), table(Anchors), "the table `[anchors]`")
     signing: Signing = option_row(Signing(), table(Signing), "the table `[signing]`")
     stale_days: StaleLimits = option_row(StaleLimits(), parse_stale_limits, "the table `[stale_days]`, or only its `default`")
     history_start: date | None = option_row(None, between(date(1970, 1, 1), _LAST_DAY), "first day of the history of drift signals, from 1970-01-01 to 2999-12-31; `init` writes it")

@@ -33,6 +33,7 @@ from registry_pipeline.cli.program import program as command_line
 from registry_pipeline.config import (
     Adapter,
     AdapterConstants,
+    Anchors,
     Captured,
     Config,
     DagsterTable,
@@ -118,6 +119,7 @@ def configuration_page() -> str:
         "run_index.": RunIndex,
         "stale_days.": StaleLimits,
         "signing.": Signing,
+        "anchors.": Anchors,
         "dagster.": DagsterTable,
     }
     lines = ["| key | default | meaning |", "|---|---|---|"]

@@ -201,6 +201,8 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("LOG_NOT_EXTENDED", _W, "render", "registry_delta_log", "the delta log could not be extended: {detail}", "do not repeat the command: pointers that it moved stay moved; fix the cause, and the next build extends the log"),
     ("HASHES_VERIFIED", _I, "hashes", "Lists of hashes", "{detail} the list in MANIFEST.sha256; the list is not a seal and states no root hash", "seal runs with this tool; nothing proves that the list itself was not changed"),
     ("CHAIN_ANCHOR_MISSING", _E, "anchor", "Anchor", "no activation record has the expected hash: the chain was shortened or rewritten after the hash was noted", "restore the run folders from a backup or another clone, and do not trust this repository until then"),
+    ("ANCHOR_INVALID", _E, "anchor", "Anchor", "an anchor proves nothing: {detail}", "find out who changed it; the other anchors still count"),
+    ("ANCHOR_NONE", _E, "anchor", "Anchor", "no {kind} of the chain exists, so it cannot be compared", "run `registry-pipeline anchor --write`; a time stamp counts when the answer of the authority is in the folder"),
     ("SIGNATURE_BAD", _E, "signature", "Signatures", "a signature does not fit: {detail}", "do not trust who is said to have made this; compare the folder with another clone"),
     ("SIGNER_NOT_ALLOWED", _E, "signature", "Signatures", "signed by {detail}, which no line of the allowed signers permits at that time", "if the key is the right one, add it to the file of allowed signers, for the namespace registry-pipeline"),
     ("SIGNATURE_MISSING", _E, "signature", "Signatures", "the active run of {registry} was not activated with the signatures that `[signing]` wants", "check the run, then `registry-pipeline build {registry} --force --sign` to build and activate it again"),
@@ -382,7 +384,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
 
 CODES: Final[Mapping[str, CodeRow]] = MappingProxyType({row[0]: CodeRow(*row) for row in _ROWS})
 """Every row of the table by its code, in the order of the table."""
-COULD_NOT_CHECK: Final = frozenset({"ARCHIVE_NOT_UNPACKED", "CONFIG_GIT_UNREADABLE", "RR030"})
+COULD_NOT_CHECK: Final = frozenset({"ANCHOR_NONE", "ARCHIVE_NOT_UNPACKED", "CONFIG_GIT_UNREADABLE", "RR030"})
 """Errors that say that something could not be checked, not that it is invalid: exit code 7 instead of 3."""
 
 

@@ -15,6 +15,7 @@ from registry_pipeline.files.path_policy import SEAL_FILES, path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, count_findings, has_errors, sorted_findings
 from registry_pipeline.parallel import map_in_processes
+from registry_pipeline.pointers.anchors import AnchorCheck
 from registry_pipeline.pointers.find_runs import FoundRun, find_run_at, make_found_run
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
 from registry_pipeline.registries.catalog import catalog_of
@@ -217,6 +218,8 @@ class Verification:
     not_checked: tuple[str, ...] = ()
     # The signers of each record or run that is signed, by its path.
     signed: Mapping[str, tuple[CheckedSignature, ...]] = field(default_factory=dict)
+    # The anchors of the chain, None if they were not compared.
+    anchors: AnchorCheck | None = None
 
     @property
     def verdict(self) -> Literal["pass", "fail", "none"]:
@@ -248,6 +251,7 @@ class Verification:
                 {"path": path, "signers": [asdict(signer) for signer in signers]}
                 for path, signers in self.signed.items()
             ],
+            "anchors": [] if self.anchors is None else self.anchors.to_json(),
         }
 
 

@@ -18,14 +18,18 @@ KEY_VARIABLE: Final = "REGISTRY_PIPELINE_SIGNING_KEY"
 def find_signer(repository: Repository, *, wanted: bool = False) -> SshSigner | None:
     """Return what to sign with: the key of the environment, else git's if a signature is `wanted`.
 
-    A key of git is the key of a person, so it signs only what that person asks for.
+    A key of git is the key of a person, so it signs only what that person asks for. Raises as `require_signer`.
+    """
+    return require_signer(repository) if wanted or os.environ.get(KEY_VARIABLE) else None
+
+
+def require_signer(repository: Repository) -> SshSigner:
+    """Return what to sign with: the key of the environment, else git's.
 
     Raises:
-        RefusedError: a signature is wanted, and there is no key.
+        RefusedError: there is no key.
     """
     stated = os.environ.get(KEY_VARIABLE)
-    if not (stated or wanted):
-        return None
     settings = read_signing_settings(repository.root)
     key = stated or (settings.get("user.signingkey") if settings.get("gpg.format") == "ssh" else None)
     if not key:

@@ -85,7 +85,7 @@ class AllowedSigners:
     path: Path
     revoked: Path | None = None
 
-    def check(self, data: bytes, signature: bytes, moment: datetime) -> CheckedSignature:
+    def check(self, data: bytes, signature: bytes, moment: datetime, *, namespace: str = NAMESPACE) -> CheckedSignature:
         """Return whose signature of the bytes it is, by the lines of the file that are valid at a moment.
 
         Raises:
@@ -99,17 +99,17 @@ class AllowedSigners:
             for principal in found.stdout.decode("utf-8", "replace").splitlines() if found.returncode == 0 else ():
                 revoked = [] if self.revoked is None else ["-r", str(self.revoked)]
                 signer = ["-I", principal, "-f", str(self.path), *revoked]
-                done = _run(["-Y", "verify", "-s", path, *signer, "-n", NAMESPACE, at], data, keep=number)
+                done = _run(["-Y", "verify", "-s", path, *signer, "-n", namespace, at], data, keep=number)
                 if done.returncode == 0:
                     return CheckedSignature("good", principal, _find_key(done.stdout))
-        key = _find_signing_key(data, signature)
+        key = _find_signing_key(data, signature, namespace)
         return CheckedSignature("bad" if key is None else "unknown", key=key)
 
 
-def _find_signing_key(data: bytes, signature: bytes) -> str | None:
+def _find_signing_key(data: bytes, signature: bytes, namespace: str = NAMESPACE) -> str | None:
     """Return the key that made a signature of these bytes, whether or not it is allowed; None if none did."""
     with _hold_in_memory(signature) as number:
-        done = _run(["-Y", "check-novalidate", "-s", f"/dev/fd/{number}", "-n", NAMESPACE], data, keep=number)
+        done = _run(["-Y", "check-novalidate", "-s", f"/dev/fd/{number}", "-n", namespace], data, keep=number)
     return _find_key(done.stdout) if done.returncode == 0 else None
 
 

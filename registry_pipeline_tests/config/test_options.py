@@ -11,6 +11,7 @@ import pytest
 from registry_pipeline.config import (
     Adapter,
     AdapterConstants,
+    Anchors,
     Captured,
     Config,
     DagsterTable,
@@ -29,7 +30,7 @@ from registry_pipeline.values import fields
 CLASSES = {"": Config, "captured.<registry_id>.": Captured, "registries.<registry_id>.": OwnRegistry}
 CLASSES |= {"adapters[].": Adapter, "adapters[].constants.": AdapterConstants}
 CLASSES |= {"roles.": Roles, "entries.": Entries, "run_index.": RunIndex}
-CLASSES |= {"stale_days.": StaleLimits, "signing.": Signing, "dagster.": DagsterTable}
+CLASSES |= {"stale_days.": StaleLimits, "signing.": Signing, "anchors.": Anchors, "dagster.": DagsterTable}
 PAGE = Path(__file__).parents[2] / "docs/reference/configuration.md"
 GENERATOR = Path(__file__).parents[2] / "tools/docs.py"
 NOWHERE = Path("/nowhere")
