@@ -23,7 +23,10 @@ def create_signed_tag(root: Path, name: str, message: str, *, key: str, program:
     try:
         created = ask_git(root, *options, "tag", "--sign", "--message", message, name)
     except NotFoundError as error:
-        raise WriteError(f"git did not create the tag {name}: {error.message}", error.advice) from None
+        reason = error.message.rpartition(": ")[2]
+        unknown = "identity" in reason or "ident name" in reason
+        advice = "set `git config user.name` and `git config user.email`" if unknown else error.advice
+        raise WriteError(f"git did not create the tag {name}: {reason}", advice) from None
     if created is None:
         raise NotFoundError(f"{root} is not in a git repository", "an anchor that is a tag needs one")
 
