@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final
 
-from registry_pipeline.files.path_policy import path_codes
+from registry_pipeline.files.path_policy import STATEMENT_FILES, path_codes
 from registry_pipeline.values import value_type
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+")
@@ -67,10 +67,13 @@ OWN_TABLES: Final = MappingProxyType({"role_registry": "roles"})
 """Captured registries that a table of their own in the toml describes."""
 
 
+_OWN_NAMES: Final = frozenset(("run.json", *map(str.casefold, STATEMENT_FILES)))
+
+
 def is_reserved_name(name: str) -> bool:
-    """Return whether a run folder may need a name for itself: for its envelope, its seal, or the copy of a schema."""
+    """Return whether a run folder may need a name: for envelope, seal, statement, or the copy of a schema."""
     folded = name.casefold()
-    return folded == "run.json" or folded.endswith(".schema.json") or "MANIFEST_PATH_RESERVED" in path_codes(name)
+    return folded in _OWN_NAMES or folded.endswith(".schema.json") or "MANIFEST_PATH_RESERVED" in path_codes(name)
 
 
 def explain_unusable_name(name: str) -> str | None:

@@ -19,6 +19,7 @@ from registry_pipeline.config_types import (
     REQUIRED,
     OptionProblem,
     between,
+    boolean,
     check_path,
     checked_text,
     choice,
@@ -223,6 +224,26 @@ class DagsterTable:
 
 
 @value_type
+class Signing:
+    """Which changes of the pointers must be signed."""
+
+    registries: tuple[str, ...] = option_row((), _texts, "registries that only a signed record may activate, roll back or empty; `*` for all")
+    signers: tuple[str, ...] = option_row((), _texts, "whose signatures count: names of the file of allowed signers; without this key all of them")
+    threshold: int = option_row(1, between(1, 16), "how many of them must sign, from 1 to 16")
+    allowed_signers: str | None = option_row(None, repo_path, "the file of allowed signers; by default that of git's `gpg.ssh.allowedSignersFile`")
+
+
+@value_type
+class Anchors:
+    """Where `anchor --write` writes the head of the chain, and `verify --anchors` looks for it."""
+
+    tags: bool = option_row(False, boolean, "signed git tags `registry-anchor/<record>`; push them where nobody can delete them")
+    file: str | None = option_row(None, nonempty_text, "a file outside the repository, to which a line is appended; relative to the root of the repository, or absolute, or from `~`")
+    time_stamps: str | None = option_row(None, repo_path, "a folder for RFC 3161 time stamps: requests (.tsq), and the answers of an authority (.tsr)")
+    authorities: str | None = option_row(None, repo_path, "the certificates (PEM) of the authorities whose time stamps count")
+
+
+@value_type
 class Config:
     """The toml file, parsed."""
 
@@ -257,6 +278,8 @@ class Config:
     entries: Entries = option_row(Entries(), table(Entries), "the table `[entries]`")
     run_index: RunIndex = option_row(RunIndex(), table(RunIndex), "the table `[run_index]`")
     dagster: DagsterTable = option_row(DagsterTable(), table(DagsterTable), "the table `[dagster]`")
+    anchors: Anchors = option_row(Anchors(), table(Anchors), "the table `[anchors]`")
+    signing: Signing = option_row(Signing(), table(Signing), "the table `[signing]`")
     stale_days: StaleLimits = option_row(StaleLimits(), parse_stale_limits, "the table `[stale_days]`, or only its `default`")
     history_start: date | None = option_row(None, between(date(1970, 1, 1), _LAST_DAY), "first day of the history of drift signals, from 1970-01-01 to 2999-12-31; `init` writes it")
     op_drift: Literal["commit", "paths"] = option_row("commit", choice("commit", "paths"), "how an operation's drift is found; `paths`: only commits that changed its bound executables count")
@@ -398,6 +421,8 @@ def parse_config(data: bytes, root: Path) -> Config:
     problem = explain_invalid_captures(stated)
     if problem is not None:
         raise ConfigError(problem, f"fix {CONFIG_NAME}")
+    if 0 < len(set(config.signing.signers)) < config.signing.threshold:
+        raise ConfigError("signing.threshold is larger than the number of signing.signers", "lower it or add signers")
     if config.run_index.path == config.run_index.overrides:
         raise ConfigError("run_index.path and run_index.overrides name one file", "give each log a file of its own")
     return config

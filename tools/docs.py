@@ -33,6 +33,7 @@ from registry_pipeline.cli.program import program as command_line
 from registry_pipeline.config import (
     Adapter,
     AdapterConstants,
+    Anchors,
     Captured,
     Config,
     DagsterTable,
@@ -40,6 +41,7 @@ from registry_pipeline.config import (
     OwnRegistry,
     Roles,
     RunIndex,
+    Signing,
 )
 from registry_pipeline.config_types import REQUIRED, Option, options_of
 from registry_pipeline.findings.codes import CODES
@@ -116,6 +118,8 @@ def configuration_page() -> str:
         "entries.": Entries,
         "run_index.": RunIndex,
         "stale_days.": StaleLimits,
+        "signing.": Signing,
+        "anchors.": Anchors,
         "dagster.": DagsterTable,
     }
     lines = ["| key | default | meaning |", "|---|---|---|"]

@@ -47,6 +47,7 @@ from registry_pipeline.pipeline.day_runs import DAILY
 from registry_pipeline.registries.base import seal_build
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import catalog_of
+from registry_pipeline.signing.keys import find_signer
 
 DAILY_JOB: Final = "drift_signals_daily_job"
 # Of an asset without a first day: the partitions of this start and the same end are none.
@@ -115,7 +116,8 @@ def _seal_days(context: AssetExecutionContext, resource: RepositoryResource, *, 
     """Seal the days of this run until it is cancelled, and report the materialization of each when it is sealed."""
     dagster_run_id = context.run.run_id
     repository = resource.load_in_run(dagster_run_id)
-    run = seal_build.BuildRun(resource.started(dagster_run_id), GitState(None, None), dagster_run_id)
+    started, signer = resource.started(dagster_run_id), find_signer(repository)
+    run = seal_build.BuildRun(started, GitState(None, None), dagster_run_id, signer=signer)
     # Dagster's `has_partition_key` is False in a backfill, even of a single partition.
     has_days = context.has_partition_key or context.has_partition_key_range
     days = [date.fromisoformat(key) for key in context.partition_keys] if has_days else []

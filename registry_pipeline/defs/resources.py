@@ -39,6 +39,7 @@ from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, SealReport
+from registry_pipeline.signing.keys import find_signer
 
 REPOSITORY: Final = "repository"
 SEALED_IO: Final = "sealed_io"
@@ -136,7 +137,7 @@ class RepositoryResource:
         started, repository = self.started(dagster_run_id), self.load_in_run(dagster_run_id)
         # The git state is kept in the tags of the run, because other processes may execute its other steps.
         with self._lock_tags(repository):
-            run = self._read_tags(dagster_run_id, started)
+            run = self._read_tags(repository, dagster_run_id, started)
             if run is None:
                 run = seal_build.start_build_run(repository, started, dagster_run_id)
                 run = steps.add_chain_head(repository, run)
@@ -166,7 +167,7 @@ class RepositoryResource:
                 self.instance.add_run_tags(dagster_run_id, {UP_TO_DATE_TAG: text})
         return known
 
-    def _read_tags(self, dagster_run_id: str, started: datetime) -> seal_build.BuildRun | None:
+    def _read_tags(self, repository: Repository, dagster_run_id: str, started: datetime) -> seal_build.BuildRun | None:
         run = self.instance.get_run_by_id(dagster_run_id)
         tags: Mapping[str, str] = {} if run is None else run.tags
         # A re-execution inherits the tags of its parent; they count only in the run that wrote them.
@@ -175,7 +176,7 @@ class RepositoryResource:
         commit, tree = (None if tags[tag] == _OUTSIDE_GIT else tags[tag] for tag in (COMMIT_TAG, TREE_TAG))
         head = SealedRef.from_json(json.loads(tags.get(HEAD_TAG, "null")))
         git = GitState(commit, cast("WorkingTreeState | None", tree))
-        return seal_build.BuildRun(started, git, dagster_run_id, head)
+        return seal_build.BuildRun(started, git, dagster_run_id, head, signer=find_signer(repository))
 
 
 def _to_tags(run: seal_build.BuildRun, dagster_run_id: str) -> dict[str, str]:

@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import Final
 
 SEAL_FILES: Final = ("manifest.json", "MANIFEST.sha256")
+STATEMENT_FILES: Final = ("BUILD_STATEMENT_v0_1.json", "BUILD_STATEMENT_v0_1.json.sig")
+"""What a signed build also has: the hashes of its other files, and the signature of this statement."""
 """The two top-level files that make a folder sealed; no manifest lists them."""
 _RESERVED: Final = frozenset(("manifest.json", "manifest.sha256", "root_sha256"))
 _REFUSED_CATEGORIES: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))

@@ -194,12 +194,18 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("ACTIVATE_OLDER", _E, "activation", "Activation", "the as-of time of the run is earlier than that of the active run", "use `registry-pipeline rollback --reason TEXT` to go back"),
     ("ACTIVATE_MIXED", _E, "activation", "Consistency", "after this change {registry} would depend on a run of {upstream} that is not active", "run `registry-pipeline build {rebuilt}`, which also builds the registries that depend on it, or use --allow-mixed with a reason"),
     ("ACTIVATE_VERDICT_STALE", _E, "activation", "Activation", "the folder changed after the run was verified", "verify the run again"),
+    ("ACTIVATE_UNSIGNED", _E, "activation", "Signatures", "`[signing]` wants {registry} to be activated by a signed record", "add --sign; if others must sign, `--prepare FILE` writes the record for them and `--signature FILE` takes their signatures"),
     ("ACTIVATE_ROLLED_BACK", _W, "proposal", "Activation", "a rollback deactivated this run, so it is not activated automatically", "run `registry-pipeline build {registry}` to make a new run, or `registry-pipeline activate {registry} {run_id} --reason TEXT` to activate this one again"),
     # Other results of commands, and what doctor finds.
     ("REPORT_NOT_RENDERED", _W, "render", "system_health_report", "the pointers moved, but the health report could not be rendered: {detail}", "do not repeat the command: the change is complete and only the report is missing; fix the cause, then `registry-pipeline report` renders it"),
     ("LOG_NOT_EXTENDED", _W, "render", "registry_delta_log", "the delta log could not be extended: {detail}", "do not repeat the command: pointers that it moved stay moved; fix the cause, and the next build extends the log"),
     ("HASHES_VERIFIED", _I, "hashes", "Lists of hashes", "{detail} the list in MANIFEST.sha256; the list is not a seal and states no root hash", "seal runs with this tool; nothing proves that the list itself was not changed"),
     ("CHAIN_ANCHOR_MISSING", _E, "anchor", "Anchor", "no activation record has the expected hash: the chain was shortened or rewritten after the hash was noted", "restore the run folders from a backup or another clone, and do not trust this repository until then"),
+    ("ANCHOR_INVALID", _E, "anchor", "Anchor", "an anchor proves nothing: {detail}", "find out who changed it; the other anchors still count"),
+    ("ANCHOR_NONE", _E, "anchor", "Anchor", "no {kind} of the chain exists, so it cannot be compared", "run `registry-pipeline anchor --write`; a time stamp counts when the answer of the authority is in the folder"),
+    ("SIGNATURE_BAD", _E, "signature", "Signatures", "a signature does not fit: {detail}", "do not trust who is said to have made this; compare the folder with another clone"),
+    ("SIGNER_NOT_ALLOWED", _E, "signature", "Signatures", "signed by {detail}, which no line of the allowed signers permits at that time", "if the key is the right one, add it to the file of allowed signers, for the namespace registry-pipeline"),
+    ("SIGNATURE_MISSING", _E, "signature", "Signatures", "the active run of {registry} was not activated with the signatures that `[signing]` wants", "check the run, then `registry-pipeline build {registry} --force --sign` to build and activate it again"),
     ("RUN_MARKED_BAD", _W, "marked", "Marking a run bad", "the run is marked bad: {detail}", "build a new run; this one can never be activated"),
     ("DOCTOR_STAGING_LEFTOVER", _W, "doctor", "Publishing a run folder", "a process ended before it published this folder", "run `registry-pipeline doctor --fix` to move it to quarantine"),
     ("DOCTOR_INTENT_LEFTOVER", _W, "doctor", "Recovery", "an intent file is left over from a change that is complete or was never written", "run `registry-pipeline doctor --fix` to remove it; the next change also removes it"),
@@ -378,7 +384,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
 
 CODES: Final[Mapping[str, CodeRow]] = MappingProxyType({row[0]: CodeRow(*row) for row in _ROWS})
 """Every row of the table by its code, in the order of the table."""
-COULD_NOT_CHECK: Final = frozenset({"ARCHIVE_NOT_UNPACKED", "CONFIG_GIT_UNREADABLE", "RR030"})
+COULD_NOT_CHECK: Final = frozenset({"ANCHOR_NONE", "ARCHIVE_NOT_UNPACKED", "CONFIG_GIT_UNREADABLE", "RR030"})
 """Errors that say that something could not be checked, not that it is invalid: exit code 7 instead of 3."""
 
 

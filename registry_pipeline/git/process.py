@@ -21,7 +21,8 @@ _CEILINGS: Final = "GIT_CEILING_DIRECTORIES"
 _KEPT_VARIABLES: Final = ("GIT_CONFIG_", "GIT_EXEC_PATH", _CEILINGS, "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 # Only commands that compare files with the index would run a filter driver.
 _READ_FILES: Final = frozenset({"status", "diff-index"})
-_OWN_SCOPES: Final = frozenset({"local", "worktree"})
+OWN_SCOPES: Final = frozenset({"local", "worktree"})
+"""The scopes of the settings that come with a checkout."""
 _PIPE_BUFFER: Final = 1 << 20
 # So many ids fit into a pipe that nobody reads: git may be waiting for us to read an answer.
 _BATCH_SIZE: Final = 256
@@ -115,7 +116,7 @@ def read_own_filters(root: Path) -> tuple[str, ...] | None:
     if answer is None:
         return None
     fields = os.fsdecode(answer).split("\0")
-    keys = {key for scope, key in zip(fields[::2], fields[1::2], strict=False) if scope in _OWN_SCOPES}
+    keys = {key for scope, key in zip(fields[::2], fields[1::2], strict=False) if scope in OWN_SCOPES}
     # The name is all between the first and the last dot, and may itself have dots.
     return tuple(sorted({key.partition(".")[2].rpartition(".")[0] for key in keys}))
 

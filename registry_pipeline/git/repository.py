@@ -14,7 +14,7 @@ from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import NotFoundError
-from registry_pipeline.git.process import ObjectPipe, ask_git, find_git_repository, read_own_filters
+from registry_pipeline.git.process import OWN_SCOPES, ObjectPipe, ask_git, find_git_repository, read_own_filters
 from registry_pipeline.git.values import GitState
 from registry_pipeline.values import value_type
 
@@ -211,6 +211,25 @@ def read_git_user(root: Path) -> str | None:
     settings = {key: value.strip() for key, _, value in entries}
     name, email = settings.get("user.name"), settings.get("user.email")
     return f"{name} <{email}>" if name and email else name or None
+
+
+def read_signing_settings(root: Path) -> dict[str, str]:
+    """Return what git is configured to sign with, by key in lower case; {} outside git, or if git cannot be run.
+
+    The program is left out if the repository's own configuration names it: reading a checkout must not start it.
+    """
+    arguments = ("config", "--show-scope", "--null", "--get-regexp", r"^(gpg\.format|user\.signingkey|gpg\.ssh\..*)$")
+    try:
+        answer = ask_git(root, *arguments, none_found=1)
+    except NotFoundError:
+        return {}
+    fields = os.fsdecode(answer or b"").split("\0")
+    settings = {}
+    for scope, entry in zip(fields[::2], fields[1::2], strict=False):
+        key, _, value = entry.partition("\n")
+        if key != "gpg.ssh.program" or scope not in OWN_SCOPES:
+            settings[key] = value
+    return settings
 
 
 def read_top_level(root: Path) -> Path | None:

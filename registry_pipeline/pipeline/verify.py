@@ -15,6 +15,7 @@ from registry_pipeline.files.path_policy import SEAL_FILES, path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, count_findings, has_errors, sorted_findings
 from registry_pipeline.parallel import map_in_processes
+from registry_pipeline.pointers.anchors import AnchorCheck
 from registry_pipeline.pointers.find_runs import FoundRun, find_run_at, make_found_run
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
 from registry_pipeline.registries.catalog import catalog_of
@@ -29,7 +30,8 @@ from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.scan import read_committed_runs, read_run_folders
 from registry_pipeline.runs.sealed_run import Verdict
 from registry_pipeline.runs.verify import verify_folder
-from registry_pipeline.values import field, replace, value_type
+from registry_pipeline.signing.ssh import CheckedSignature
+from registry_pipeline.values import asdict, field, replace, value_type
 
 
 @value_type
@@ -214,6 +216,10 @@ class Verification:
     verified: bool = True
     # What only a repository could show, if there is none.
     not_checked: tuple[str, ...] = ()
+    # The signers of each record or run that is signed, by its path.
+    signed: Mapping[str, tuple[CheckedSignature, ...]] = field(default_factory=dict)
+    # The anchors of the chain, None if they were not compared.
+    anchors: AnchorCheck | None = None
 
     @property
     def verdict(self) -> Literal["pass", "fail", "none"]:
@@ -241,6 +247,11 @@ class Verification:
             "findings": [finding.to_json() for finding in self.findings],
             "counts": self.counts(),
             "not_checked": list(self.not_checked),
+            "signatures": [
+                {"path": path, "signers": [asdict(signer) for signer in signers]}
+                for path, signers in self.signed.items()
+            ],
+            "anchors": [] if self.anchors is None else self.anchors.to_json(),
         }
 
 

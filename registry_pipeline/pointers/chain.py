@@ -19,6 +19,11 @@ Action = Literal["init", "activate", "rollback", "mark_bad", "void", "checkpoint
 ACTIVATION_TAG: Final = "pointer_activation"
 RECORD_FILE: Final = "POINTER_ACTIVATION_v0_1.json"
 AFTER_FILE: Final = "POINTERS_AFTER.json"
+MAX_SIGNATURES: Final = 16
+# The first has the name that ssh-keygen gives it.
+SIGNATURE_FILES: Final = tuple(
+    f"{RECORD_FILE}.sig" if number == 1 else f"{RECORD_FILE}.{number}.sig" for number in range(1, MAX_SIGNATURES + 1)
+)
 ACTIVATION_VERSION: Final = "0.1"
 # Keys of `verdicts` that are absent if they count nothing: removed runs that were accepted, and foreign runs.
 ACCEPTED_REMOVED: Final = "accepted_removed"
@@ -163,13 +168,21 @@ def _parse_move(value: Any) -> Move:
 
 @value_type
 class SealedRecord:
-    """An activation record whose folder verifies; `repository_id` is what its run.json states, or None."""
+    """An activation record whose folder verifies.
+
+    Attributes:
+        repository_id: what its run.json states, or None.
+        signatures: those in its folder, which nobody has checked.
+        document: the bytes that they sign, empty without signatures.
+    """
 
     path: str
     ref: SealedRef
     created_utc: str
     record: ActivationRecord
     repository_id: str | None = None
+    signatures: tuple[bytes, ...] = ()
+    document: bytes = b""
 
     @property
     def root(self) -> str:
@@ -195,7 +208,8 @@ class SealedRecord:
         """Return the record as `log`, `show` and `status` report it."""
         document = {"run_id": self.ref.run_id, "run_root": self.ref.run_root, "created_utc": self.created_utc}
         record = self.record.to_json()
-        return document | {"root_sha256": self.root} | {key: record[key] for key in _SHOWN_KEYS}
+        shown = {key: record[key] for key in _SHOWN_KEYS}
+        return document | {"root_sha256": self.root} | shown | {"signatures": len(self.signatures)}
 
 
 @value_type

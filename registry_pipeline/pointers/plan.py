@@ -18,6 +18,7 @@ from registry_pipeline.pointers.chain import (
     ACCEPTED_REMOVED,
     AFTER_FILE,
     RECORD_FILE,
+    SIGNATURE_FILES,
     Action,
     ActivationRecord,
 )
@@ -212,6 +213,13 @@ class ActivationPlan:
     record: ActivationRecord
     after_bytes: bytes
     findings: tuple[Finding, ...] = ()
+    # What signs `document`, each a file of the record's folder.
+    signatures: tuple[bytes, ...] = ()
+
+    @property
+    def document(self) -> bytes:
+        """The bytes of the record, which a signature signs."""
+        return json_document(self.record.to_json())
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -227,8 +235,9 @@ class ActivationPlan:
         """The files of the activation record's run folder."""
         if (self.record.previous is None) != (self.record.action == "init"):
             raise ValueError("every record except `init` needs a predecessor")
-        record = json_document(self.record.to_json())
+        record = self.document
         files = {RECORD_FILE: record, AFTER_FILE: self.after_bytes}
+        files |= zip(SIGNATURE_FILES, self.signatures, strict=False)
         return Artifacts(files, records=len(self.moves), content_sha256=sha256_hex(record))
 
 

@@ -32,7 +32,7 @@ from registry_pipeline.pointers.state import (
     read_locked_state,
     remove_intent,
 )
-from registry_pipeline.pointers.transaction import seal_record
+from registry_pipeline.pointers.transaction import seal_record, sign_plan, take_signatures
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.runs.envelope_file import read_stated_root
 from registry_pipeline.runs.pointer_file import read_pointer_bytes, read_pointers, verify_referenced_run
@@ -89,7 +89,8 @@ def void_records(
         RefusedError: a record is in effect, or the chain would not end in one record (exit 5).
     """
     require_reason(reason, "voiding a record")
-    with pointer_lock(repository.pointer_path, repository.root):
+
+    def make_plan() -> ActivationPlan | None:
         chain = read_locked_state(repository).chain
         if PENDING in words and chain.state != "pending":
             return None
@@ -97,8 +98,16 @@ def void_records(
         named = [chain.head if word == PENDING and chain.head else find_record(chain.records, word) for word in words]
         voided, last = _select_voided(chain, named)
         pointers = read_state_after(repository, last)
-        plan = plan_void(pointers, [r.ref for r in voided], previous=last.ref, actor=actor, reason=reason)
-        return _seal_without_move(repository, run, plan)
+        return plan_void(pointers, [r.ref for r in voided], previous=last.ref, actor=actor, reason=reason)
+
+    # As every record, it is signed without the lock.
+    expected = make_plan() if run.signer is not None else None
+    signed = None if expected is None else sign_plan(run, expected)
+    with pointer_lock(repository.pointer_path, repository.root):
+        plan = make_plan()
+        if plan is None:
+            return None
+        return _seal_without_move(repository, run, plan if run.signer is None else take_signatures(plan, signed))
 
 
 def restart_chain(repository: Repository, run: BuildRun, *, actor: str, reason: str) -> Activation:

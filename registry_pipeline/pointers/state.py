@@ -21,6 +21,7 @@ from registry_pipeline.pointers.chain import (
     ACTIVATION_TAG,
     AFTER_FILE,
     RECORD_FILE,
+    SIGNATURE_FILES,
     ActivationRecord,
     ChainRecords,
     ChainState,
@@ -43,10 +44,11 @@ from registry_pipeline.values import value_type
 
 # The tag of a health report, which names the head of the chain at its time.
 _REPORT_TAG: Final = "system_health_render"
-_KEPT: Final = (RECORD_FILE, AFTER_FILE)
+_NEEDED: Final = (RECORD_FILE, AFTER_FILE)
+_KEPT: Final = (*_NEEDED, *SIGNATURE_FILES)
 # Before the root in the last line of a MANIFEST.sha256.
 _ROOT_LINE: Final = b"\nROOT_SHA256  "
-# The MANIFEST.sha256 of a record has four lines.
+# The MANIFEST.sha256 of a record has four lines, and one for each signature.
 _MOST_BYTES: Final = 4096
 # A folder with the name of a record: the record, or the finding if it is none.
 _ReadRecord = SealedRecord | Finding
@@ -170,7 +172,7 @@ def _parse_record(run_root: str, report: SealReport) -> SealedRecord:
     if envelope.get("registry_id") != ACTIVATION_TAG:
         raise ValueError("registry_id in run.json is not pointer_activation")
     # `kept` has the bytes that were hashed, so they cannot change between the check and the parsing.
-    for name in _KEPT:
+    for name in _NEEDED:
         if name not in report.kept:
             raise ValueError(f"{name} is missing")
     try:
@@ -180,7 +182,16 @@ def _parse_record(run_root: str, report: SealReport) -> SealedRecord:
     if sha256_hex(report.kept[AFTER_FILE]) != record.after_sha256:
         raise ValueError(f"{AFTER_FILE} does not have the hash that the record states")
     ref = SealedRef(report.run_id, run_root, RECORD_FILE, report.root_sha256)
-    return SealedRecord(report.path, ref, str(envelope.get("created_utc")), record, stated_repository_id(envelope))
+    signatures = tuple(report.kept[name] for name in SIGNATURE_FILES if name in report.kept)
+    return SealedRecord(
+        path=report.path,
+        ref=ref,
+        created_utc=str(envelope.get("created_utc")),
+        record=record,
+        repository_id=stated_repository_id(envelope),
+        signatures=signatures,
+        document=report.kept[RECORD_FILE] if signatures else b"",
+    )
 
 
 def intent_path(pointer_path: Path) -> Path:

@@ -9,12 +9,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from registry_pipeline.canonical import utc_text
+from registry_pipeline.canonical import sha256_hex, utc_text
 from registry_pipeline.config import Repository
-from registry_pipeline.errors import DurabilityError, NotFoundError, RegistryPipelineError, WriteError
+from registry_pipeline.errors import (
+    BusyError,
+    DurabilityError,
+    NotFoundError,
+    RefusedError,
+    RegistryPipelineError,
+    WriteError,
+)
 from registry_pipeline.files.atomic_write import refuse_changed_file, replace_file
 from registry_pipeline.findings.finding import Severity, sorted_findings
-from registry_pipeline.pointers.chain import ACTIVATION_TAG, ChainState
+from registry_pipeline.pointers.chain import ACTIVATION_TAG, MAX_SIGNATURES, ChainState
 from registry_pipeline.pointers.check_pointers import advise_on_file
 from registry_pipeline.pointers.checkpoint import CHECKPOINT_EVERY, make_checkpoint
 from registry_pipeline.pointers.plan import (
@@ -26,6 +33,7 @@ from registry_pipeline.pointers.plan import (
     plan_checkpoint,
     plan_init,
 )
+from registry_pipeline.pointers.signatures import find_missing_signatures
 from registry_pipeline.pointers.state import (
     create_intent,
     pointer_lock,
@@ -41,7 +49,8 @@ from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.pointer_file import parse_pointer_file, read_pointer_bytes, read_pointer_hash
 from registry_pipeline.runs.reference import RunId, SealedRef, empty_pointer_file, pointer_file_bytes
 from registry_pipeline.runs.sealed_run import Activation, Built, Refusal
-from registry_pipeline.values import value_type
+from registry_pipeline.signing.ssh import is_signature_of
+from registry_pipeline.values import replace, value_type
 
 _FIRST_REASON: Final = "the first record of the chain"
 _CHECKPOINT_REASON: Final = "a checkpoint of all earlier records"
@@ -69,7 +78,8 @@ def change_pointers(
     """Make one change with a sealed record; None if there is nothing to change. A refusal changes nothing.
 
     The start of `run` is the time of the change. `seen_sha256` is the hash of the pointer file when the candidates were
-    validated. With `dry_run` nothing is written, and the record of the result is the one that would be sealed.
+    validated. With `dry_run` nothing is written, the record of the result is the one that would be sealed, and
+    each signature that the policy still wants is an error among its findings.
 
     Raises:
         BusyError: another change holds the lock, or the pointer file changed since `seen_sha256` (exit 6).
@@ -80,6 +90,10 @@ def change_pointers(
     refuse_linked_publish_root(repository)
     if request.dry_run:
         return _preview_change(repository, run, seen_sha256, request, make_plan)
+    signed, is_signed = None, run.signer is not None or bool(run.signatures)
+    if is_signed:
+        # A signature may wait for a person, so the record is signed without the lock, for the head that it expects.
+        signed, seen_sha256 = _sign_change(repository, run, seen_sha256, request, make_plan)
     # (1) Lock, and refuse if the pointer file is not the one that the verdicts were made for.
     with pointer_lock(repository.pointer_path, repository.root):
         refuse_changed_file(repository.pointer_path, seen_sha256)
@@ -93,6 +107,11 @@ def change_pointers(
             return plan
         if isinstance(plan, NothingToMove):
             return None
+        if is_signed:
+            plan = take_signatures(plan, signed)
+        unsigned = find_missing_signatures(repository, plan, run.started)
+        if unsigned:
+            return Refusal(unsigned)
         # (3) Remove a leftover intent: its change is committed or was never sealed, or the plan would be a refusal.
         remove_intent(repository.pointer_path)
         # (4) The first change of a repository seals an `init` record before its own.
@@ -108,23 +127,77 @@ def change_pointers(
     return Activation(plan.record.action, plan.moves, record, plan.record.after_sha256, plan.findings)
 
 
+def _sign_change(
+    repository: Repository, run: BuildRun, seen_sha256: str | None, request: ChangeRequest, make_plan: PlanFunction
+) -> tuple[ActivationPlan | None, str | None]:
+    """Return the change with its signatures, None if it is refused or changes nothing; and the pointer file's hash."""
+    plan = _plan_unlocked(repository, run, request, make_plan)
+    if isinstance(plan, ActivationPlan) and plan.record.previous is None:
+        # A record names the one before it, so the chain begins before this one is signed.
+        with pointer_lock(repository.pointer_path, repository.root):
+            refuse_changed_file(repository.pointer_path, seen_sha256)
+            pointers = _read_or_create_pointers(repository, run)
+            if not read_locked_state(repository).chain.records:
+                _commit_plan(repository, run, plan_init(pointers, actor=request.actor, reason=_FIRST_REASON))
+        seen_sha256 = sha256_hex(pointers)
+        plan = _plan_unlocked(repository, run, request, make_plan)
+    signed = sign_plan(run, plan) if isinstance(plan, ActivationPlan) else None
+    return signed, seen_sha256
+
+
+def sign_plan(run: BuildRun, plan: ActivationPlan) -> ActivationPlan:
+    """Return the plan with the signatures of its record that the run was given, and that of its own key.
+
+    Raises:
+        RefusedError: one is of other bytes, or the key did not sign. NotFoundError: ssh-keygen is not installed.
+    """
+    if not all(is_signature_of(plan.document, signature) for signature in run.signatures):
+        raise RefusedError(
+            "a signature is not one of this record; no pointer moved",
+            "use the RUN, --reason, --actor and --now that it was prepared with, or prepare and sign it again",
+        )
+    own = () if run.signer is None else (run.signer.sign(plan.document),)
+    return replace(plan, signatures=tuple(dict.fromkeys((*run.signatures, *own)))[:MAX_SIGNATURES])
+
+
+def take_signatures(plan: ActivationPlan, signed: ActivationPlan | None) -> ActivationPlan:
+    """Return the plan, which was made under the lock, with the signatures of the one that was signed before.
+
+    Raises:
+        BusyError: the records differ, because another change was made meanwhile.
+    """
+    if signed is None or signed.document != plan.document:
+        raise BusyError("another change was made while the record was signed; nothing changed", "run it again")
+    return replace(plan, signatures=signed.signatures)
+
+
 def _preview_change(
     repository: Repository, run: BuildRun, seen_sha256: str | None, request: ChangeRequest, make_plan: PlanFunction
 ) -> Activation | Refusal | None:
     """Return what `change_pointers` would return now, without a lock and without writing anything."""
-    state = read_pointer_state(repository, from_checkpoint=True)
     refuse_changed_file(repository.pointer_path, seen_sha256)
-    data = pointer_file_bytes(empty_pointer_file(utc_text(run.started))) if state.pointers is None else state.pointers
-    plan = _plan_or_refuse(repository, run, request, data, state.chain, make_plan)
+    plan = _plan_unlocked(repository, run, request, make_plan)
     if isinstance(plan, Refusal):
         return plan
     if isinstance(plan, NothingToMove):
         return None
+    # Whether a key is an allowed one is known when it has signed.
+    given = replace(plan, signatures=run.signatures)
+    findings = (*plan.findings, *(() if run.signer else find_missing_signatures(repository, given, run.started)))
     run_id = _find_free_run_id(repository, run)
     if plan.record.previous is None:
         run_id = run_id.next()  # the first change seals an `init` record before its own
     ref = SealedRef(str(run_id), repository.config.publish_root, None, "")
-    return Activation(plan.record.action, plan.moves, ref, plan.record.after_sha256, plan.findings)
+    return Activation(plan.record.action, plan.moves, ref, plan.record.after_sha256, findings, plan.document)
+
+
+def _plan_unlocked(
+    repository: Repository, run: BuildRun, request: ChangeRequest, make_plan: PlanFunction
+) -> PlanResult:
+    """Return the plan of this moment; another change may be faster."""
+    state = read_pointer_state(repository, from_checkpoint=True)
+    data = pointer_file_bytes(empty_pointer_file(utc_text(run.started))) if state.pointers is None else state.pointers
+    return _plan_or_refuse(repository, run, request, data, state.chain, make_plan)
 
 
 def _read_or_create_pointers(repository: Repository, run: BuildRun) -> bytes:
@@ -209,6 +282,8 @@ def seal_record(repository: Repository, run: BuildRun, plan: ActivationPlan, run
     """Seal a record under `run_id` or the next free one; RegistryPipelineError if another program took that name."""
     expected = run_id or _find_free_run_id(repository, run)
     built = Built(ACTIVATION_TAG, plan.artifacts, Inputs(), utc_text(run.started), str(repository.root))
+    # The record has its own signatures, so its folder needs no statement.
+    run = replace(run, signer=None)
     sealed = seal_built(repository, run, catalog_of(repository).spec_of(ACTIVATION_TAG), built, reuse_attempt=False)
     if sealed.ref.run_id != str(expected):
         raise RegistryPipelineError(

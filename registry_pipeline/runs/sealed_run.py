@@ -120,6 +120,8 @@ class Activation:
     record: SealedRef
     pointer_sha256: str
     findings: tuple[Finding, ...] = ()
+    # The bytes of the record, if it is only planned.
+    document: bytes = b""
 
 
 @value_type

@@ -15,6 +15,7 @@ from registry_pipeline_tests.cli.conftest import Repository, environment
 from registry_pipeline_tests.fork_server import fork_server
 from registry_pipeline_tests.registries.repositories import git
 from registry_pipeline_tests.role_packs import PACK
+from registry_pipeline_tests.signing.keys import make_key
 
 COMMANDS = dict(program.all_commands())
 GROUPS = [name for name in program.help_lines if name not in COMMANDS]
@@ -86,6 +87,11 @@ def test_every_example_runs_and_no_command_imports_dagster_or_pandas(built: Repo
         git(built.root, "commit", "--quiet", "-m", "runs")
     if "--redo" in words:
         assert built("rollback", "--reason", "to undo it").code == 0
+    if "--signed" in words:
+        key = make_key(built.root.parent, "ada")
+        (built.root / "signers").write_text(key.line(), "utf-8")
+        signed = built("rollback", "--reason", "to sign it", REGISTRY_PIPELINE_SIGNING_KEY=str(key.path))
+        assert signed.code == 0
     if "--staged" in words:
         git(built.root, "add", "--force", PACK)
     if words.startswith(("export", "import")):

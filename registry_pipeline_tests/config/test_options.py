@@ -11,6 +11,7 @@ import pytest
 from registry_pipeline.config import (
     Adapter,
     AdapterConstants,
+    Anchors,
     Captured,
     Config,
     DagsterTable,
@@ -18,6 +19,7 @@ from registry_pipeline.config import (
     OwnRegistry,
     Roles,
     RunIndex,
+    Signing,
     parse_config,
 )
 from registry_pipeline.config_types import options_of
@@ -28,7 +30,7 @@ from registry_pipeline.values import fields
 CLASSES = {"": Config, "captured.<registry_id>.": Captured, "registries.<registry_id>.": OwnRegistry}
 CLASSES |= {"adapters[].": Adapter, "adapters[].constants.": AdapterConstants}
 CLASSES |= {"roles.": Roles, "entries.": Entries, "run_index.": RunIndex}
-CLASSES |= {"stale_days.": StaleLimits, "dagster.": DagsterTable}
+CLASSES |= {"stale_days.": StaleLimits, "signing.": Signing, "anchors.": Anchors, "dagster.": DagsterTable}
 PAGE = Path(__file__).parents[2] / "docs/reference/configuration.md"
 GENERATOR = Path(__file__).parents[2] / "tools/docs.py"
 NOWHERE = Path("/nowhere")

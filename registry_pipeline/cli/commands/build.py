@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from registry_pipeline.cli.activation_output import exit_code_of_refusal
+from registry_pipeline.cli.activation_output import exit_code_of_refusal, sign_option
 from registry_pipeline.cli.actor import find_actor
 from registry_pipeline.cli.completion import complete_registry
 from registry_pipeline.cli.exit_codes import (
@@ -48,6 +48,7 @@ from registry_pipeline.registries.base.seal_build import BuildRun, start_build_r
 from registry_pipeline.registries.catalog import refuse_disabled
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Verdict
+from registry_pipeline.signing.keys import find_signer
 
 
 @command(
@@ -68,6 +69,7 @@ from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Ve
 @click.option("--as-of", callback=parse_days, metavar="DAYS", help="For drift_signals_daily: DATE, or FIRST..LAST.")
 @click.option("--reason", default="build", metavar="TEXT", show_default=True, help="Why, for the activation record.")
 @click.option("--actor", metavar="NAME", help="Who, for the activation record; default: git's identity.")
+@sign_option
 @fail_on_option(*FAIL_ON_CONDITIONS)
 def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which click passes by keyword
     reporter: Reporter,
@@ -79,6 +81,7 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
     as_of: tuple[date, ...] | None,
     reason: str,
     actor: str | None,
+    sign: bool,
     fail_on: tuple[str, ...],
 ) -> int:
     """Build, seal, validate and activate registries.
@@ -109,11 +112,11 @@ def build_command(  # noqa: PLR0913, PLR0917 - the options of a command, which c
         return _print_preview(reporter, repository, registries, only=only, force=force, fail_on=fail_on)
     if as_of is not None:
         refuse_disabled(repository.config, DAILY)
-        return _build_days(reporter, repository, as_of, force=force, fail_on=fail_on)
+        return _build_days(reporter, repository, as_of, force=force, sign=sign, fail_on=fail_on)
     with draw_progress(reporter, "wait for other builds") as bar, hold_build_lock(repository):
         result = rebuild(
             repository,
-            start_build_run(repository, reporter.settings.now),
+            start_build_run(repository, reporter.settings.now, sign=sign),
             registries,
             only=only,
             move=not no_activate,
@@ -340,10 +343,16 @@ def _refuse_wrong_daily_arguments(registries: Sequence[str], as_of: tuple[date, 
 
 
 def _build_days(
-    reporter: Reporter, repository: Repository, days: tuple[date, ...], *, force: bool, fail_on: tuple[str, ...]
+    reporter: Reporter,
+    repository: Repository,
+    days: tuple[date, ...],
+    *,
+    force: bool,
+    sign: bool,
+    fail_on: tuple[str, ...],
 ) -> int:
     """Build, seal and validate past days, print them and return the exit code; Ctrl-C prints the days sealed so far."""
-    run = BuildRun(reporter.settings.now, GitState(None, None))
+    run = BuildRun(reporter.settings.now, GitState(None, None), signer=find_signer(repository, wanted=sign))
     sealed: list[tuple[SealedDay, Verdict]] = []
     try:
         # Ctrl-C is deferred to the end of a day. What was built by then is sealed and printed.

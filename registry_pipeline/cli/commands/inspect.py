@@ -168,12 +168,16 @@ def log_command(reporter: Reporter, registry_id: str | None, limit: int) -> int:
 def _print_log(page: Page, records: Sequence[Mapping[str, Any]]) -> None:
     if not records:
         page.line("nothing was built or activated yet -> registry-pipeline build")
+    is_signing = any(record.get("signatures") for record in records)
     for record in records:
         if record["kind"] == "build":
             seal = "" if record["seal"] == "sealed" else f" ({record['seal']})"
             page.line(f"{record['created_utc']}  built {record['run_id']}{seal}")
             continue
-        page.line(f"{record['created_utc']}  {record['action']} by {record['actor']}: {record['reason']}", style="bold")
+        # Where nothing is signed, the word would be on every line.
+        signed = "signed" if record["signatures"] else "unsigned" if is_signing else ""
+        who = f"{record['actor']}{f' ({signed})' if signed else ''}"
+        page.line(f"{record['created_utc']}  {record['action']} by {who}: {record['reason']}", style="bold")
         for ref in record["runs"]:
             page.line(f"    {ref['run_id']}")
         for move in record["moves"]:

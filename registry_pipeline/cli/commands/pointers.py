@@ -6,7 +6,13 @@ from functools import partial
 
 import click
 
-from registry_pipeline.cli.activation_output import dry_run_option, print_change, reason_options
+from registry_pipeline.cli.activation_output import (
+    SigningOptions,
+    dry_run_option,
+    print_change,
+    reason_options,
+    signing_options,
+)
 from registry_pipeline.cli.actor import find_actor
 from registry_pipeline.cli.completion import complete_registry, complete_run
 from registry_pipeline.cli.group import command
@@ -17,7 +23,6 @@ from registry_pipeline.findings.finding import has_errors
 from registry_pipeline.pointers.activation import activate, validate_found_run
 from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollback
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.sealed_run import Refusal
 
@@ -31,6 +36,7 @@ from registry_pipeline.runs.sealed_run import Refusal
 @click.argument("registry_id", metavar="REGISTRY", shell_complete=complete_registry)
 @click.argument("word", metavar="RUN", shell_complete=complete_run)
 @reason_options
+@signing_options
 @dry_run_option
 @click.option(
     "--allow-mixed", is_flag=True, help="Activate even if active registries then depend on runs that are not active."
@@ -47,6 +53,7 @@ def activate_command(  # noqa: PLR0913, PLR0917 - the options of a command, whic
     allow_mixed: bool,
     allow_foreign: bool,
     accept_removed: bool,
+    signing: SigningOptions,
 ) -> int:
     """Activate a run of a registry.
 
@@ -60,10 +67,10 @@ def activate_command(  # noqa: PLR0913, PLR0917 - the options of a command, whic
     repository = find_repository(reporter.settings.repo)
     named_run = find_named_run(repository, word, registry_id)
     candidate = validate_found_run(repository, registry_id, named_run, accept_losses=accept_removed)
-    finish = partial(print_change, reporter, repository, action="activate", dry_run=dry_run)
+    finish = partial(print_change, reporter, repository, action="activate", dry_run=dry_run, signing=signing)
     if isinstance(candidate, Refusal):
         return finish(None, candidate)
-    run = start_build_run(repository, reporter.settings.now)
+    run = signing.start_run(repository, reporter.settings.now)
     actor = find_actor(actor, repository.root)
     outcome = activate(
         repository,
@@ -91,11 +98,12 @@ def activate_command(  # noqa: PLR0913, PLR0917 - the options of a command, whic
 )
 @click.option("--redo", is_flag=True, help="Undo the last rollback instead of an activation.")
 @reason_options
+@signing_options
 @dry_run_option
 @click.option(
     "--allow-mixed", is_flag=True, help="Go back even if active registries then depend on runs that are not active."
 )
-def rollback_command(
+def rollback_command(  # noqa: PLR0913, PLR0917 - as above
     reporter: Reporter,
     activation: str | None,
     registry_id: str | None,
@@ -104,6 +112,7 @@ def rollback_command(
     actor: str | None,
     dry_run: bool,
     allow_mixed: bool,
+    signing: SigningOptions,
 ) -> int:
     """Undo an activation.
 
@@ -119,14 +128,14 @@ def rollback_command(
     chain = read_chain_state(repository)
     if registry_id is not None:
         catalog_of(repository).spec_of(registry_id)  # an unknown registry is the better explanation
-    finish = partial(print_change, reporter, repository, action="rollback", dry_run=dry_run)
+    finish = partial(print_change, reporter, repository, action="rollback", dry_run=dry_run, signing=signing)
     if has_errors(chain.findings):
         return finish(None, Refusal(chain.findings))
     target = select_rollback(chain, activation, registry_id, redo=redo)
     record = target.record.record
     verb = "would undo" if dry_run else "undoing"
     reporter.note(f"{verb} {target.record.ref.run_id}: {record.action} by {record.actor}: {record.reason}")
-    run = start_build_run(repository, reporter.settings.now)
+    run = signing.start_run(repository, reporter.settings.now)
     actor = find_actor(actor, repository.root)
     outcome = rollback(repository, run, target, actor=actor, reason=reason, allow_mixed=allow_mixed, dry_run=dry_run)
     return finish(run, outcome)
@@ -135,8 +144,11 @@ def rollback_command(
 @command("mark-bad", ("mark-bad 2026-03-01__120000__drift_signals_build --reason 'wrong clock'", "a run by its id"))
 @click.argument("word", metavar="RUN", shell_complete=complete_run)
 @reason_options
+@signing_options
 @dry_run_option
-def mark_bad_command(reporter: Reporter, word: str, reason: str, actor: str | None, dry_run: bool) -> int:
+def mark_bad_command(
+    reporter: Reporter, word: str, reason: str, actor: str | None, dry_run: bool, signing: SigningOptions
+) -> int:
     """Mark a run bad, permanently.
 
     It can never be activated again, nor by a rollback. If it is active, its pointer becomes false, with the reason,
@@ -145,7 +157,7 @@ def mark_bad_command(reporter: Reporter, word: str, reason: str, actor: str | No
     """
     repository = find_repository(reporter.settings.repo)
     bad_run = find_named_run(repository, word)
-    run = start_build_run(repository, reporter.settings.now)
+    run = signing.start_run(repository, reporter.settings.now)
     actor = find_actor(actor, repository.root)
     outcome = mark_bad(repository, run, bad_run, actor=actor, reason=reason, dry_run=dry_run)
-    return print_change(reporter, repository, run, outcome, action="mark_bad", dry_run=dry_run)
+    return print_change(reporter, repository, run, outcome, action="mark_bad", dry_run=dry_run, signing=signing)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from registry_pipeline.cli.activation_output import sign_option
 from registry_pipeline.cli.actor import find_actor
 from registry_pipeline.cli.exit_codes import ExitCode, combine_exit_codes, exit_code_of
 from registry_pipeline.cli.group import command
@@ -270,8 +271,9 @@ def _print_adoption(page: Page, adoption: Adoption, pointers: str) -> None:
 )
 @click.option("--reason", default="", metavar="TEXT", show_default=False, help="Why, for the record of --void.")
 @click.option("--actor", metavar="NAME", help="Who, for the record of --void; default: git's identity.")
+@sign_option
 def doctor_command(
-    reporter: Reporter, fix: bool, finish: bool, voided: tuple[str, ...], reason: str, actor: str | None
+    reporter: Reporter, fix: bool, finish: bool, voided: tuple[str, ...], reason: str, actor: str | None, sign: bool
 ) -> int:
     """Show what is wrong, and repair it with --fix.
 
@@ -291,7 +293,7 @@ def doctor_command(
         raise click.UsageError("--void needs a --reason")
     repository = find_repository(reporter.settings.repo)
     if fix:
-        run = start_build_run(repository, reporter.settings.now)
+        run = start_build_run(repository, reporter.settings.now, sign=sign)
         result = repair(repository, run, RepairOptions(find_actor(actor, repository.root), reason, finish, voided))
     else:
         result = diagnose(repository, reporter.settings.now)

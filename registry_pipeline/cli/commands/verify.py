@@ -40,13 +40,21 @@ from registry_pipeline.pipeline.verify import (
     verify_inputs,
 )
 from registry_pipeline.pointers.activated_runs import check_activated_runs
+from registry_pipeline.pointers.anchors import AnchorCheck, check_anchors, write_anchors
 from registry_pipeline.pointers.chain import ChainState, check_anchor
 from registry_pipeline.pointers.find_runs import FoundRun, list_active_runs, list_all_runs, list_archived_runs
+from registry_pipeline.pointers.signatures import (
+    SignatureCheck,
+    check_build_signatures,
+    check_policy,
+    check_record_signatures,
+)
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.drift import check_tracked_files
 from registry_pipeline.registries.run_registry.archives import list_archives
 from registry_pipeline.runs.reference import PointerFile
 from registry_pipeline.runs.sealed_run import Verdict
+from registry_pipeline.signing.keys import find_allowed_signers
 from registry_pipeline.values import replace, value_type
 
 _MAX_FOLDERS: Final = 20
@@ -65,6 +73,7 @@ def _refuse_malformed_hash(_ctx: click.Context, _param: click.Parameter, value: 
     ("verify .codex/RUNS/2026-03-01__120000__run_registry_build", "a folder by its path, anywhere"),
     ("verify --active --format github", "the active runs, as annotations of a workflow"),
     ("verify --chain", "every activation record, and the pointer file against the last"),
+    ("verify --chain --signed --allowed-signers signers", "also who signed them"),
     ("verify latest --inputs", "the newest run and all its inputs, recursively"),
     ("verify --all --require-sealed --baseline main", "nothing unsealed, altered or removed since main"),
 )
@@ -76,6 +85,14 @@ def _refuse_malformed_hash(_ctx: click.Context, _param: click.Parameter, value: 
 @click.option("--pointers", is_flag=True, help="The pointer file, the chain, and that the runs that they name exist.")
 @click.option("--chain", is_flag=True, help="The activation chain, and the pointer file against its last record.")
 @click.option("--expect", metavar="HASH", callback=_refuse_malformed_hash, help="With --chain: the output of `anchor`.")
+@click.option("--anchors", is_flag=True, help="With --chain: every anchor of [anchors] against the chain.")
+@click.option("--signed", is_flag=True, help="Also the signatures of the records or runs, and what [signing] wants.")
+@click.option(
+    "--allowed-signers",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="With --signed or --anchors: who may sign; default: `allowed_signers` of [signing], or git's setting.",
+)
 @click.option("--inputs", is_flag=True, help="Also the runs that these were built from, recursively.")
 @click.option("--baseline", metavar="REF", help="No run folder of this git commit is missing or has another root.")
 @click.option("--only", type=click.Choice(["seal"]), help="Verify only the seal, not envelope and schema.")
@@ -110,9 +127,20 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     if repository is not None and request.baseline is not None:
         compared["baseline_runs"], baseline_findings = check_committed_runs(repository, request.baseline)
     chain, pointers, findings = _check_chain_and_pointers(reporter, repository, request)
-    subjects = _find_subjects(request, [*named_verdicts, *listed_verdicts], chain, pointers)
+    # (3) Check the signatures of what was verified.
+    verdicts = [*named_verdicts, *listed_verdicts]
+    signatures = _check_signatures(repository, chain, request, verdicts) if repository and chain else None
+    if signatures is not None:
+        findings = (*findings, *signatures.findings)
+        compared |= {"signed": len(signatures.signed), "unsigned": len(signatures.unsigned)}
+    anchors: AnchorCheck | None = None
+    if request.anchors and repository is not None and chain is not None:
+        anchors = check_anchors(repository, chain, request.allowed_signers)
+    if anchors is not None:
+        findings = (*findings, *anchors.findings)
+    subjects = _find_subjects(request, verdicts, chain, pointers, signatures)
     missing = [noun for noun, exists in subjects.items() if not exists]
-    # (3) Put the results together.
+    # (4) Put the results together.
     result = combine_verdicts(
         named_verdicts,
         listed_verdicts,
@@ -123,8 +151,12 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
         inputs=() if lineage is None else lineage.findings,
     )
     is_verified = bool(named) or "baseline_runs" in compared or len(missing) < len(subjects)
+    # Who asks for signatures is not answered by what is valid without them.
+    is_verified = is_verified and "signature" not in missing
     not_checked = _ONLY_IN_A_REPOSITORY if chain is None else ()
+    signed = {} if signatures is None else signatures.signed
     result = replace(result, compared=compared, verified=is_verified, not_checked=not_checked)
+    result = replace(result, signed=signed, anchors=anchors)
     conditions = _check_conditions(repository, request, result)
     reporter.print_result(
         result.to_json,
@@ -152,6 +184,9 @@ class _VerifyOptions:
     pointers: bool
     chain: bool
     expect: str | None
+    anchors: bool
+    signed: bool
+    allowed_signers: Path | None
     inputs: bool
     baseline: str | None
     only: str | None
@@ -168,7 +203,13 @@ class _VerifyOptions:
     @property
     def needs_repository(self) -> bool:
         """Whether anything but named runs is verified."""
-        others = self.chain or self.inputs or self.baseline is not None or bool(set(self.fail_on) - {"warning"})
+        others = (
+            self.chain
+            or self.signed
+            or self.inputs
+            or self.baseline is not None
+            or bool(set(self.fail_on) - {"warning"})
+        )
         return self.includes_pointers or others
 
     def refuse_contradictions(self) -> None:
@@ -177,6 +218,12 @@ class _VerifyOptions:
             raise click.UsageError("name a run, or add --all, --active, --pointers, --chain or --baseline REF")
         if self.expect and not self.chain:
             raise click.UsageError("--expect needs --chain")
+        if self.anchors and not self.chain:
+            raise click.UsageError("--anchors needs --chain")
+        if self.signed and not (self.names or self.includes_pointers or self.chain):
+            raise click.UsageError("--signed needs --chain, or runs: name one, or add --all or --active")
+        if self.allowed_signers is not None and not (self.signed or self.anchors):
+            raise click.UsageError("--allowed-signers needs --signed or --anchors")
         if self.inputs and not (self.names or self.all_folders or self.active):
             raise click.UsageError("--inputs needs runs: name one, or add --all or --active")
         if self.require_sealed and not self.all_folders:
@@ -246,10 +293,31 @@ def _check_chain_and_pointers(
     return chain, pointers, (*findings, *anchor_findings)
 
 
+def _check_signatures(
+    repository: Repository, chain: ChainState, request: _VerifyOptions, verdicts: Sequence[Verdict]
+) -> SignatureCheck | None:
+    """Return what is signed, of the chain and of the runs that verify; None without `--signed`."""
+    if not request.signed:
+        return None
+    allowed = find_allowed_signers(repository, request.allowed_signers)
+    in_chain = request.chain or request.includes_pointers
+    named = {verdict.path for verdict in verdicts}
+    records = {record.path: record for record in (*chain.records, *chain.voided)}
+    builds = [v.path for v in verdicts if v.passed and v.path not in records and repository.path(v.path).is_dir()]
+    checked = check_record_signatures([r for path, r in records.items() if in_chain or path in named], allowed)
+    missing = check_policy(repository, chain, checked.signed) if in_chain else ()
+    return checked.joined_with(check_build_signatures(repository, builds, allowed), missing)
+
+
 def _find_subjects(
-    request: _VerifyOptions, verdicts: Sequence[Verdict], chain: ChainState | None, pointers: PointerFile | None
+    request: _VerifyOptions,
+    verdicts: Sequence[Verdict],
+    chain: ChainState | None,
+    pointers: PointerFile | None,
+    signatures: SignatureCheck | None,
 ) -> dict[str, bool]:
     """Return a noun for each option that says what to verify, and whether anything exists that it names."""
+    has_signatures = signatures is not None and bool(signatures.signed or signatures.findings)
     has_sealed = any(verdict.verdict in ("pass", "fail") for verdict in verdicts)
     has_active = pointers is not None and bool(pointers.active_refs())
     has_records = chain is not None and bool(chain.records or chain.voided)
@@ -258,6 +326,7 @@ def _find_subjects(
         (request.active, has_active, "active run"),
         (request.pointers, has_active, "pointer to an active run"),
         (request.chain, has_records, "activation record"),
+        (request.signed, has_signatures, "signature"),
     )
     return {noun: exists for is_requested, exists, noun in subjects if is_requested}
 
@@ -324,7 +393,13 @@ def _print_result(page: Page, result: Verification, named_count: int, missing: S
     for name in ("unsealed", "partial", "fail"):
         _print_folders(page, name, [verdict for verdict in listed if verdict.verdict == name])
     page.findings([*(f for verdict in listed for f in _select_findings(verdict)), *result.findings])
+    for path, signers in result.signed.items():
+        page.line(f"signed    {path} by {', '.join(signer.shown for signer in signers)}")
     counts = result.counts()
+    if "signed" in counts:
+        page.line(f"signed    {counts['signed']}, and {counts['unsigned']} unsigned")
+    if result.anchors is not None:
+        _print_anchors(page, result.anchors)
     if "inputs_walked" in counts:
         page.line(f"inputs    {plural(counts['inputs_walked'], 'run')} followed, recursively")
     if "baseline_runs" in counts:
@@ -346,35 +421,54 @@ def _print_result(page: Page, result: Verification, named_count: int, missing: S
     )
 
 
+def _print_anchors(page: Page, check: AnchorCheck) -> None:
+    """Print how much of the chain the anchors of each kind cover, and the anchor that covers most."""
+    for kind in dict.fromkeys(anchor.kind for anchor, _ in check.anchors):
+        covered = check.covered(kind)
+        anchor = next((anchor for anchor, number in check.anchors if anchor.kind == kind and number == covered), None)
+        if anchor is not None:
+            by = f", signed by {anchor.signer}" if anchor.signer else ""
+            where = f"{kind.replace('_', ' ')} {anchor.place}, {anchor.created_utc}{by}"
+            page.line(f"anchored  {covered} of {plural(check.records, 'record')} by the {where}")
+
+
 @command(
     "anchor",
     ("anchor", "the hash of the last activation record"),
     ("anchor --json", "the same with the record's name and the length of the chain"),
 )
-def anchor_command(reporter: Reporter) -> int:
+@click.option("--write", is_flag=True, help="Also write it to each place that [anchors] names.")
+def anchor_command(reporter: Reporter, write: bool) -> int:
     """Print the hash of the last activation record.
 
     Keep it where nobody who can write to the repository can change it: in a ticket, a mail, another repository. The
     chain shows every edit of a record, but not that all of it was rewritten, or that its end was removed and the
     older pointer file restored; `verify --chain --expect HASH` shows both. Exits 3 if the chain is invalid.
+
+    --write makes anchors as `[anchors]` in the toml says: a signed git tag, a line of a file elsewhere, a request for
+    an RFC 3161 time stamp. `verify --chain --anchors` compares all of them with the chain.
     """
-    chain = read_chain_state(find_repository(reporter.settings.repo))
+    repository = find_repository(reporter.settings.repo)
+    chain = read_chain_state(repository)
     if not chain.refuses and chain.head is None:
         raise NotFoundError("there is no activation record yet", "the first `registry-pipeline build` writes one")
     # An invalid chain is not anchored.
     head = None if chain.refuses else chain.head
     findings = chain.findings if head is None else ()
-    document = {
+    document: dict[str, Any] = {
         "root_sha256": None if head is None else head.ref.manifest_sha256,
         "head": None if head is None else head.ref.to_json(),
         "created_utc": None if head is None else head.created_utc,
         "records": len(chain.records),
+        "written": [] if head is None or not write else write_anchors(repository, head, reporter.settings.now),
         "findings": [finding.to_json() for finding in findings],
     }
 
     def print_text(page: Page) -> None:
         if head is not None:
             page.line(head.ref.manifest_sha256)
+        for place in document["written"]:
+            page.line(f"written  {place}")
         page.findings(findings)
 
     reporter.print_result(document, findings, print_text)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from registry_pipeline.canonical import json_document, sha256_hex, utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError, RefusedError
-from registry_pipeline.files.path_policy import SEAL_FILES
+from registry_pipeline.files.path_policy import SEAL_FILES, STATEMENT_FILES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.repository import read_git_state
@@ -23,8 +23,11 @@ from registry_pipeline.runs.envelope import COMPARISON
 from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.sealed_run import Built, SealedRun, SealReport
 from registry_pipeline.runs.writer import PublishedFolder, find_sealed_folder, seal_folders
+from registry_pipeline.signing.keys import find_signer
+from registry_pipeline.signing.ssh import SshSigner
 from registry_pipeline.values import field, replace, value_type
 
+_STATEMENT_VERSION: Final = "0.1"
 STATE_NAMES: Final = (
     ".staging",
     "quarantine",
@@ -51,6 +54,9 @@ class BuildRun:
     head: SealedRef | None = None
     # The run that the chain activated last, by registry; empty if the chain has an error.
     activated: Mapping[str, SealedRef] = field(default_factory=dict, compare=False)
+    # What records and builds are signed with, and signatures by others of the record that the run seals.
+    signer: SshSigner | None = None
+    signatures: tuple[bytes, ...] = ()
 
 
 def find_linked_folder(repository: Repository) -> str | None:
@@ -77,13 +83,22 @@ def check_publish_root(repository: Repository) -> tuple[Finding, ...]:
     return () if link is None else (finding("CONFIG_PUBLISH_ROOT_LINK", link, detail=repository.config.publish_root),)
 
 
-def start_build_run(repository: Repository, started: datetime, dagster_run_id: str | None = None) -> BuildRun:
-    """Return the build run that begins at `started`, with the current git state.
+def start_build_run(
+    repository: Repository,
+    started: datetime,
+    dagster_run_id: str | None = None,
+    *,
+    sign: bool = False,
+    signatures: tuple[bytes, ...] = (),
+) -> BuildRun:
+    """Return the build run that begins at `started`, with the current git state; see `find_signer` about `sign`.
 
     Raises:
         NotFoundError: there is a git repository, and git cannot read it.
+        RefusedError: a signature is wanted, and there is no key.
     """
-    return BuildRun(started, read_git_state(repository.root, list_own_paths(repository)), dagster_run_id)
+    git = read_git_state(repository.root, list_own_paths(repository))
+    return BuildRun(started, git, dagster_run_id, signer=find_signer(repository, wanted=sign), signatures=signatures)
 
 
 def list_own_paths(repository: Repository) -> tuple[str, ...]:
@@ -209,10 +224,20 @@ def build_run_files(
         name = spec.schema_of(artifact)
         if name is not None:
             files[schema_copy_name(artifact)] = read_schema_bytes(spec, name)
-    outputs = sorted((*files, "run.json", *SEAL_FILES))
+    signed = () if run.signer is None else STATEMENT_FILES
+    outputs = sorted((*files, *signed, "run.json", *SEAL_FILES))
     builder = {"name": make_builder_name(spec.registry_id), "version": read_version()}
     files["run.json"] = json_document(make_run_json(repository_id, run, spec, built, run_id, outputs, builder))
+    if run.signer is not None:
+        statement = make_statement({name: sha256_hex(data) for name, data in files.items()}, str(run_id))
+        files |= zip(STATEMENT_FILES, (statement, run.signer.sign(statement)), strict=True)
     return files
+
+
+def make_statement(digests: Mapping[str, str], run_id: str) -> bytes:
+    """Return what the signature of a build signs: the run id, and the hash of each file but the seal and these two."""
+    files = dict(sorted(digests.items()))
+    return json_document({"statement_version": _STATEMENT_VERSION, "run_id": run_id, "files": files})
 
 
 _OPTIONAL_KEYS: Final = ("repository_id", "partition", "dagster_run_id", "source_operation_id", "coverage", COMPARISON)

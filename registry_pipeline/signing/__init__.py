@@ -1,0 +1,1 @@
+"""Sign with SSH keys and check such signatures, as git does."""

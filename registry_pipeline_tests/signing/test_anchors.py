@@ -1,0 +1,226 @@
+"""Anchors: written where the toml says, compared with the chain, and never taken for more than they prove."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline.signing.time_stamp import make_request, read_response
+from registry_pipeline_tests.cli.conftest import CommandResult, Repository
+from registry_pipeline_tests.copies import flip_byte
+from registry_pipeline_tests.registries.repositories import git
+from registry_pipeline_tests.signing.authority import Authority, make_authority
+from registry_pipeline_tests.signing.keys import Key
+
+LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
+RECORD = "2026-03-01__120000__pointer_activation__02"
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("authority") / "here")
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """A built repository with places for anchors outside of it."""
+
+    repository: Repository
+    outside: Path
+    key: Key
+    authority: Authority
+
+    def __call__(self, *words: str, now: str = LATER) -> CommandResult:
+        return self.repository(*words, now=now, REGISTRY_PIPELINE_SIGNING_KEY=str(self.key.path))
+
+    def want(self, *lines: str) -> None:
+        """Configure anchors."""
+        toml = self.repository.root / "registry-pipeline.toml"
+        toml.write_text(toml.read_text("utf-8") + "\n".join(["", "[anchors]", *lines, ""]), "utf-8")
+
+    def verify(self) -> CommandResult:
+        words = ("verify", "--chain", "--anchors", "--allowed-signers", str(self.outside / "signers"), "--json")
+        return self(*words, now=LATEST)
+
+    @property
+    def requests(self) -> Path:
+        return self.repository.root / "stamps"
+
+
+@pytest.fixture
+def anchored(plain: Repository, keys: dict[str, Key], authority: Authority, tmp_path: Path) -> Anchored:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "signers").write_text(keys["alice"].line('namespaces="git,registry-pipeline"'), "utf-8")
+    (plain.root / "stamps").mkdir()
+    shutil.copy(authority.certificate, plain.root / "authority.pem")
+    git(plain.root, "config", "user.name", "Ada")
+    git(plain.root, "config", "user.email", "ada@example.invalid")
+    return Anchored(plain, outside, keys["alice"], authority)
+
+
+TAGS = ("tags = true",)
+STAMPS = ('time_stamps = "stamps"', 'authorities = "authority.pem"')
+
+
+def file_of(anchored: Anchored) -> str:
+    return f'file = "{anchored.outside}/anchors.txt"'
+
+
+def codes_of(result: CommandResult) -> list[str]:
+    return sorted({f["code"] for f in result.document("verify")["findings"] if f["severity"] == "error"})
+
+
+def test_the_head_is_written_to_each_place_once(anchored: Anchored) -> None:
+    anchored.want(*TAGS, *STAMPS, file_of(anchored))
+
+    first = anchored("anchor", "--write", "--json").document("anchor")
+    again = anchored("anchor", "--write", "--json").document("anchor")
+
+    request = f"stamps/{RECORD}.tsq"
+    assert first["written"] == [f"registry-anchor/{RECORD}", str(anchored.outside / "anchors.txt"), request]
+    assert (again["written"], again["root_sha256"]) == ([], first["root_sha256"])
+    line = (anchored.outside / "anchors.txt").read_text("utf-8")
+    assert line == f"{LATER}  {first['root_sha256']}  {RECORD}\n"
+    assert "BEGIN SSH SIGNATURE" in git(anchored.repository.root, "cat-file", "tag", f"registry-anchor/{RECORD}")
+
+
+def test_each_anchor_says_how_much_of_the_chain_it_covers(anchored: Anchored) -> None:
+    anchored.want(*TAGS, *STAMPS, file_of(anchored))
+    assert anchored("anchor", "--write").code == 0
+    anchored.authority.answer(anchored.requests / f"{RECORD}.tsq")
+    assert anchored("rollback", "--reason", "x").code == 0
+
+    result = anchored.verify()
+
+    found = {a["kind"]: (a["run_id"], a["record"], a["signer"]) for a in result.document("verify")["anchors"]}
+    assert result.code == 0
+    assert found == {
+        "tag": (RECORD, 2, "alice@example.org"),
+        "file": (RECORD, 2, None),
+        "time_stamp": (RECORD, 2, None),
+    }
+    words = ("verify", "--chain", "--anchors", "--allowed-signers", str(anchored.outside / "signers"))
+    assert anchored(*words, now=LATEST).out.count("anchored  2 of 3 records by the ") == 3
+
+
+@pytest.mark.parametrize("kind", ["tags", "file", "stamps"])
+def test_a_shortened_chain_contradicts_every_kind_of_anchor(kind: str, anchored: Anchored) -> None:
+    anchored.want(*{"tags": TAGS, "stamps": STAMPS, "file": (file_of(anchored),)}[kind])
+    before = anchored.repository.pointers.read_bytes()
+    assert anchored("mark-bad", "2026-03-01__120000__system_health_render", "--reason", "x").code == 0
+    newest = max(path for path in anchored.repository.runs.iterdir() if "pointer_activation" in path.name)
+    assert anchored("anchor", "--write").code == 0
+    for request in anchored.requests.glob("*.tsq"):
+        anchored.authority.answer(request)
+    assert anchored.verify().code == 0
+
+    shutil.rmtree(newest)
+    for report in anchored.repository.runs.glob("2026-03-02*system_health*"):
+        shutil.rmtree(report)
+    anchored.repository.pointers.write_bytes(before)
+
+    assert anchored("verify", "--chain", now=LATEST).code == 0  # the chain alone does not show it
+    assert (anchored.verify().code, codes_of(anchored.verify())) == (3, ["CHAIN_ANCHOR_MISSING"])
+
+
+def test_a_tag_by_an_unknown_key_or_without_a_signature_is_no_anchor(anchored: Anchored, keys: dict[str, Key]) -> None:
+    anchored.want(*TAGS)
+    key = str(keys["mallory"].path)
+    assert anchored.repository("anchor", "--write", REGISTRY_PIPELINE_SIGNING_KEY=key).code == 0
+    git(anchored.repository.root, "tag", "registry-anchor/plain")
+    git(anchored.repository.root, "tag", "-a", "-m", "root_sha256 " + "0" * 64, "registry-anchor/unsigned")
+    git(anchored.repository.root, "tag", "another-tag")
+
+    result = anchored.verify()
+
+    findings = {f["path"]: f["message"] for f in result.document("verify")["findings"]}
+    assert (result.code, set(codes_of(result))) == (3, {"ANCHOR_INVALID"})
+    assert set(findings) == {f"registry-anchor/{name}" for name in (RECORD, "plain", "unsigned")}
+    assert "its signature is unknown: ED25519 SHA256:" in findings[f"registry-anchor/{RECORD}"]
+
+
+def test_a_time_stamp_of_another_authority_or_an_altered_one_is_no_anchor(anchored: Anchored, tmp_path: Path) -> None:
+    anchored.want(*STAMPS)
+    assert anchored("anchor", "--write").code == 0
+    (request,) = anchored.requests.iterdir()
+    response = anchored.authority.answer(request)
+    assert anchored.verify().code == 0
+
+    flip_byte(response)
+    assert codes_of(anchored.verify()) == ["ANCHOR_INVALID"]
+    make_authority(tmp_path / "other").answer(request)
+    assert codes_of(anchored.verify()) == ["ANCHOR_INVALID"]
+    response.write_bytes(b"no answer")
+    assert codes_of(anchored.verify()) == ["ANCHOR_INVALID"]
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, "f" * 64, "0123456789abcdef" * 4])
+def test_a_time_stamp_has_the_hash_that_was_asked_for(digest: str, authority: Authority, tmp_path: Path) -> None:
+    (tmp_path / "one.tsq").write_bytes(make_request(digest))
+
+    stamp = read_response(authority.answer(tmp_path / "one.tsq"), authority.certificate)
+
+    assert not isinstance(stamp, str), stamp
+    assert stamp.sha256 == digest
+
+
+def test_a_line_of_the_file_that_is_no_anchor_is_named(anchored: Anchored) -> None:
+    anchored.want(file_of(anchored))
+    (anchored.outside / "anchors.txt").write_text("a note", "utf-8")
+    assert anchored("anchor", "--write").code == 0
+
+    result = anchored.verify()
+
+    assert (result.code, codes_of(result)) == (3, ["ANCHOR_INVALID"])
+    assert result.document("verify")["findings"][0]["path"].endswith("anchors.txt:1")
+
+
+def test_where_an_anchor_is_wanted_and_there_is_none_nothing_was_compared(anchored: Anchored) -> None:
+    anchored.want(*TAGS, *STAMPS, file_of(anchored))
+
+    result = anchored.verify()
+
+    assert (result.code, codes_of(result)) == (7, ["ANCHOR_NONE"])
+    assert len(result.document("verify")["findings"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("lines", "words", "code", "text"),
+    [
+        ((), ("anchor", "--write"), 2, "names no place for anchors"),
+        ((), ("verify", "--chain", "--anchors"), 2, "names no place for anchors"),
+        (TAGS, ("verify", "--all", "--anchors"), 2, "--anchors needs --chain"),
+        (TAGS, ("verify", "--chain", "--anchors"), 7, "no file says who may sign"),
+        (('file = "inside.txt"',), ("anchor", "--write"), 5, "inside the repository"),
+        (('file = "../no/such/folder/file"',), ("anchor", "--write"), 7, "there is no folder"),
+        (('time_stamps = "no/such"',), ("anchor", "--write"), 7, "there is no folder"),
+        (('time_stamps = "stamps"',), ("verify", "--chain", "--anchors"), 7, "no certificates"),
+        (("tags = 1",), ("anchor",), 2, "anchors.tags"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_one_line(
+    lines: tuple[str, ...], words: tuple[str, ...], code: int, text: str, anchored: Anchored
+) -> None:
+    anchored.want(*lines)
+
+    result = anchored(*words)
+
+    assert (result.code, text in result.err) == (code, True), result.err
+
+
+def test_a_tag_needs_a_key_a_name_and_git(anchored: Anchored) -> None:
+    anchored.want(*TAGS)
+    assert "no SSH key" in anchored.repository("anchor", "--write").err
+    for name in ("user.name", "user.email"):
+        git(anchored.repository.root, "config", "--unset", name)
+    nameless = anchored("anchor", "--write")
+    assert (nameless.code, "set `git config user.name`" in nameless.err) == (1, True), nameless.err
+    shutil.rmtree(anchored.repository.root / ".git")
+
+    outside = anchored("anchor", "--write")
+
+    assert (outside.code, "not in a git repository" in outside.err) == (7, True)

@@ -1,0 +1,349 @@
+"""Signed changes of the pointers and signed builds, on the command line."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from registry_pipeline_tests.cli.conftest import PROGRAM, CommandResult, Repository
+from registry_pipeline_tests.cli.test_capturing import reseal
+from registry_pipeline_tests.copies import flip_byte
+from registry_pipeline_tests.registries.repositories import git
+from registry_pipeline_tests.signing.keys import Key
+
+LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
+RECORD = "POINTER_ACTIVATION_v0_1.json"
+STATEMENT = "BUILD_STATEMENT_v0_1.json"
+
+
+@dataclass(frozen=True)
+class Signing:
+    """A built repository, the keys, and the file of allowed signers."""
+
+    repository: Repository
+    keys: dict[str, Key]
+    signers: Path
+
+    def __call__(self, *words: str, key: str | None = None, now: str = LATER) -> CommandResult:
+        """Call a command, with the key of somebody in the environment."""
+        if key is None:
+            return self.repository(*words, now=now)
+        return self.repository(*words, now=now, REGISTRY_PIPELINE_SIGNING_KEY=str(self.keys[key].path))
+
+    def want(self, *lines: str) -> None:
+        """Add a policy to the toml."""
+        toml = self.repository.root / "registry-pipeline.toml"
+        toml.write_text(toml.read_text("utf-8") + "\n".join(["", "[signing]", *lines, ""]), "utf-8")
+
+    def verify(self, *words: str, now: str = LATEST) -> CommandResult:
+        """Verify with signatures."""
+        return self(*words, "--signed", "--allowed-signers", str(self.signers), "--json", now=now)
+
+    def newest(self, tag: str) -> Path:
+        """Return the newest run folder of a tag."""
+        return max(path for path in self.repository.runs.iterdir() if tag in path.name)
+
+
+@pytest.fixture
+def signing(plain: Repository, keys: dict[str, Key], signers: Path) -> Signing:
+    return Signing(plain, keys, signers)
+
+
+def codes_of(result: CommandResult, schema: str) -> list[str]:
+    document = result.document(schema)
+    found = [*document["findings"], *(f for run in document.get("results", ()) for f in run["findings"])]
+    return sorted({finding["code"] for finding in found if finding["severity"] == "error"})
+
+
+def signers_of(result: CommandResult) -> dict[str, list[str | None]]:
+    """Return who signed, by the tag of the run."""
+    signed = result.document("verify")["signatures"]
+    return {
+        entry["path"].partition("Z")[0].rpartition("__")[2]: [s["principal"] for s in entry["signers"]]
+        for entry in signed
+    }
+
+
+def test_an_activation_is_signed_with_the_key_of_git(signing: Signing) -> None:
+    git(signing.repository.root, "config", "gpg.format", "ssh")
+    git(signing.repository.root, "config", "user.signingKey", str(signing.keys["alice"].path))
+
+    assert signing("build", "--sign", "--force").code == 0
+
+    record = signing.newest("pointer_activation")
+    assert (record / f"{RECORD}.sig").is_file()
+    verified = signing.verify("verify", "--chain")
+    assert (verified.code, verified.document("verify")["counts"]["signed"]) == (0, 1)
+    assert signers_of(verified) == {"pointer_activation": ["alice@example.org"]}
+    assert "(signed): build" in signing("log").out
+    assert "(unsigned): build" in signing("log").out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("rollback", "--reason", "wrong"),
+        ("mark-bad", "2026-03-01__120000__drift_signals_build", "--reason", "wrong"),
+    ],
+)
+def test_every_change_of_the_pointers_can_be_signed(words: tuple[str, ...], signing: Signing) -> None:
+    assert signing(*words, key="alice").code == 0
+
+    verified = signing.verify("verify", "--chain")
+
+    assert signers_of(verified) == {"pointer_activation": ["alice@example.org"]}
+
+
+def test_the_first_change_of_a_chain_can_be_signed(signing: Signing) -> None:
+    root = signing.repository.root
+    for record in signing.repository.runs.glob("*__pointer_activation*"):
+        shutil.rmtree(record)
+    for report in signing.repository.runs.glob("*system_health*"):
+        shutil.rmtree(report)
+    signing.repository.pointers.unlink()
+    assert signing("activate", "run_registry", "latest", "--reason", "first", key="alice").code in (0, 8)
+
+    verified = signing.verify("verify", "--chain")
+
+    assert (verified.code, verified.document("verify")["counts"]["unsigned"]) == (0, 1)  # the `init` record
+    assert root.is_dir()
+
+
+def test_a_build_states_the_hashes_of_its_files_and_signs_them(signing: Signing) -> None:
+    assert signing("build", "run_registry", "--only", "--force", key="alice").code == 0
+    folder = signing.newest("run_registry_build")
+
+    statement = json.loads((folder / STATEMENT).read_bytes())
+
+    assert statement["run_id"] == folder.name
+    listed = {*statement["files"], STATEMENT, f"{STATEMENT}.sig", "manifest.json", "MANIFEST.sha256"}
+    assert listed == {path.name for path in folder.iterdir()}
+    assert sorted(listed) == json.loads((folder / "run.json").read_bytes())["outputs"]
+    verified = signing.verify("verify", folder.name)
+    assert (verified.code, signers_of(verified)) == (0, {"run_registry_build": ["alice@example.org"]})
+    assert signing("verify", folder.name).code == 0  # the seal and the rules know the two files
+
+
+def test_where_nothing_is_signed_nothing_was_verified(signing: Signing) -> None:
+    for words in (("verify", "--chain"), ("verify", "--active"), ("verify", "latest")):
+        result = signing.verify(*words)
+        assert (result.code, result.document("verify")["verdict"]) == (7, "none"), words
+
+
+def test_a_signature_of_somebody_else_is_an_error(signing: Signing) -> None:
+    assert signing("rollback", "--reason", "x", key="mallory").code == 0
+
+    verified = signing.verify("verify", "--chain")
+
+    assert (verified.code, codes_of(verified, "verify")) == (3, ["SIGNER_NOT_ALLOWED"])
+    assert "ED25519 SHA256:" in verified.document("verify")["findings"][0]["message"]
+
+
+def test_a_signature_over_another_record_is_an_error(signing: Signing) -> None:
+    assert signing("rollback", "--reason", "x", key="alice", now=LATER).code == 0
+    taken = (signing.newest("pointer_activation") / f"{RECORD}.sig").read_bytes()
+    assert signing("rollback", "--redo", "--reason", "x", key="bob", now=LATEST).code == 0
+    newest = signing.newest("pointer_activation")
+    reseal(newest, **{f"{RECORD}.sig": taken})
+
+    verified = signing.verify("verify", newest.name)
+
+    assert codes_of(verified, "verify") == ["SIGNATURE_BAD"]
+
+
+def test_a_build_whose_statement_says_something_else_is_an_error(signing: Signing) -> None:
+    assert signing("build", "run_registry", "--only", "--force", key="alice").code == 0
+    folder = signing.newest("run_registry_build")
+    reseal(folder, **{"RUN_REGISTRY_v0_1.jsonl": b""})
+
+    verified = signing.verify("verify", folder.name)
+
+    assert "SIGNATURE_BAD" in codes_of(verified, "verify")
+
+
+def test_an_altered_byte_of_a_signature_breaks_the_seal(signing: Signing) -> None:
+    assert signing("rollback", "--reason", "x", key="alice").code == 0
+    flip_byte(signing.newest("pointer_activation") / f"{RECORD}.sig")
+
+    assert codes_of(signing.verify("verify", "--chain"), "verify")[0].startswith("CHAIN_")
+
+
+# What the toml wants.
+
+
+def test_only_a_signed_record_moves_a_protected_registry(signing: Signing) -> None:
+    signing.want('registries = ["drift_signals"]', f'allowed_signers = "{stored(signing)}"')
+    before = signing.repository.pointers.read_bytes()
+
+    refused = signing("build", "--force", "--json")
+
+    assert (refused.code, codes_of(refused, "build")) == (5, ["ACTIVATE_UNSIGNED"])
+    assert signing.repository.pointers.read_bytes() == before
+    preview = signing("rollback", "--reason", "x", "--dry-run", "--json")
+    assert (preview.code, codes_of(preview, "rollback")) == (5, ["ACTIVATE_UNSIGNED"])
+    assert codes_of(signing("rollback", "--reason", "x", "--json", key="mallory"), "rollback") == ["ACTIVATE_UNSIGNED"]
+    assert signing("rollback", "--reason", "x", key="alice").code == 0
+
+
+def test_other_registries_move_without_a_signature(signing: Signing) -> None:
+    signing.want('registries = ["no_such_move"]', f'allowed_signers = "{stored(signing)}"')
+
+    assert signing("rollback", "--reason", "x").code == 0
+
+
+def test_what_was_activated_before_the_policy_is_found(signing: Signing) -> None:
+    signing.want('registries = ["*"]')
+
+    verified = signing.verify("verify", "--chain")
+
+    findings = verified.document("verify")["findings"]
+    assert (verified.code, {f["code"] for f in findings}) == (3, {"SIGNATURE_MISSING"})
+    assert {f["got"] for f in findings} == {"no signature"}
+    assert signing("verify", "--chain", now=LATEST).code == 0  # unsigned records stay valid
+
+
+def test_two_signers_sign_one_prepared_record(signing: Signing, tmp_path: Path) -> None:
+    signing.want('registries = ["*"]', f'allowed_signers = "{stored(signing)}"', "threshold = 2")
+    change = ("rollback", "--reason", "both agree", "--actor", "Ada")
+    record = tmp_path / "record.json"
+    before = signing.repository.files()
+
+    prepared = signing(*change, "--prepare", str(record))
+
+    assert (prepared.code, signing.repository.files()) == (0, before)
+    assert f"--now {LATER} --actor Ada" in prepared.out
+    signatures = []
+    for name in ("alice", "bob"):
+        (tmp_path / name).write_bytes(signing.keys[name].sign(record))
+        signatures += ["--signature", str(tmp_path / name)]
+    one = signing(*change, *signatures[:2], "--json")
+    assert (one.code, codes_of(one, "rollback")) == (5, ["ACTIVATE_UNSIGNED"])
+    twice = signing(*change, *signatures[:2], *signatures[:2], "--json")
+    assert twice.code == 5  # the same person twice is one
+    other = signing("rollback", "--reason", "another reason", "--actor", "Ada", *signatures)
+    assert (other.code, "not one of this record" in other.err) == (5, True)
+    assert signing(*change, *signatures).code == 0
+    assert (signing.newest("pointer_activation") / RECORD).read_bytes() == record.read_bytes()
+    verified = signing.verify("verify", "--chain")
+    assert signers_of(verified) == {"pointer_activation": ["alice@example.org", "bob@example.org"]}
+
+
+def test_one_may_sign_with_the_own_key_and_add_the_signature_of_another(signing: Signing, tmp_path: Path) -> None:
+    change = ("rollback", "--reason", "both agree", "--actor", "Ada")
+    assert signing(*change, "--prepare", str(tmp_path / "record")).code == 0
+    (tmp_path / "bob").write_bytes(signing.keys["bob"].sign(tmp_path / "record"))
+
+    assert signing(*change, "--signature", str(tmp_path / "bob"), key="alice").code == 0
+
+    assert signers_of(signing.verify("verify", "--chain")) == {
+        "pointer_activation": ["bob@example.org", "alice@example.org"]
+    }
+
+
+def test_a_change_between_two_signatures_refuses_the_first_record(signing: Signing, tmp_path: Path) -> None:
+    change = ("rollback", "--reason", "agreed", "--actor", "Ada")
+    assert signing(*change, "--prepare", str(tmp_path / "record")).code == 0
+    (tmp_path / "sig").write_bytes(signing.keys["bob"].sign(tmp_path / "record"))
+    assert signing("build", "--force", now="2026-03-01T18:00:00Z").code == 0
+    before = signing.repository.pointers.read_bytes()
+
+    refused = signing(*change, "--signature", str(tmp_path / "sig"))
+
+    assert (refused.code, "not one of this record" in refused.err) == (5, True)
+    assert signing.repository.pointers.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("bad", "text"),
+    [
+        ("drift_signals_build", "changed since"),
+        ("system_health_render", "another change was made while the record was signed"),
+    ],
+    ids=["the pointer file changes", "only the chain changes"],
+)
+def test_a_change_while_a_record_is_signed_refuses_it(bad: str, text: str, signing: Signing, tmp_path: Path) -> None:
+    words = [*PROGRAM, "-C", str(signing.repository.root), "--now", LATER, "mark-bad", f"2026-03-01__120000__{bad}"]
+    program = tmp_path / "slow-ssh-keygen"
+    # Somebody else marks a run bad while the first person is looking for the token.
+    change = f"env -u REGISTRY_PIPELINE_SIGNING_KEY {shlex.join([*words, '--reason', 'odd'])} >&2"
+    program.write_text(f'#!/bin/sh\n{change}\nexec ssh-keygen "$@"\n', "utf-8")
+    program.chmod(0o755)
+
+    result = signing.repository(
+        *("rollback", "--reason", "x"),
+        now=LATER,
+        GIT_CONFIG_COUNT="1",
+        GIT_CONFIG_KEY_0="gpg.ssh.program",
+        GIT_CONFIG_VALUE_0=str(program),
+        REGISTRY_PIPELINE_SIGNING_KEY=str(signing.keys["alice"].path),
+    )
+
+    assert (result.code, text in result.err) == (6, True), result.err
+    actions = [line.split()[1] for line in signing("log").out.splitlines() if " by " in line]
+    assert actions == ["mark_bad", "activate", "init"]
+    assert signing("verify", "--chain", now=LATEST).code == 0
+
+
+# Bad input.
+
+
+def test_a_signature_without_a_key_is_one_line_of_advice(signing: Signing) -> None:
+    refused = signing("rollback", "--reason", "x", "--sign")
+
+    assert (refused.code, "git config gpg.format ssh" in refused.err) == (5, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("verify", "--signed"), 2, "name a run, or add --all"),
+        (("verify", "--baseline", "HEAD", "--signed"), 2, "--signed needs --chain"),
+        (("verify", "--chain", "--allowed-signers", "x"), 2, "--allowed-signers needs --signed"),
+        (("verify", "--chain", "--signed"), 7, "no file says who may sign"),
+        (("verify", "--chain", "--signed", "--allowed-signers", "missing"), 7, "missing cannot be read"),
+        (("rollback", "--reason", "x", "--prepare", "r", "--sign"), 2, "--prepare writes what is to be signed"),
+        (("rollback", "--reason", "x", "--signature", "missing"), 2, "missing cannot be read: No such file"),
+        (("rollback", "--reason", "x", "--signature", "registry-pipeline.toml"), 2, "contains no SSH signature"),
+        (("rollback", "--reason", "x", "--prepare", "no/such/folder/r"), 7, "there is no folder no/such/folder"),
+        (("rollback", "--reason", "x", "--prepare", ".codex/RUNS/r"), 5, "RUNS"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_one_line(
+    words: tuple[str, ...], code: int, text: str, signing: Signing
+) -> None:
+    before = signing.repository.files()
+
+    result = signing(*words)
+
+    assert (result.code, text in result.err) == (code, True), result.err
+    assert signing.repository.files() == before
+
+
+def test_a_policy_that_no_number_of_its_signers_can_meet_is_refused(signing: Signing) -> None:
+    signing.want('registries = ["*"]', 'signers = ["a"]', "threshold = 2")
+
+    result = signing("status")
+
+    assert (result.code, "signing.threshold is larger" in result.err) == (2, True)
+
+
+def test_the_program_that_a_checkout_names_is_not_started(signing: Signing, tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/sprung\n", "utf-8")
+    trap.chmod(0o755)
+    git(signing.repository.root, "config", "gpg.ssh.program", str(trap))
+
+    assert signing("rollback", "--reason", "x", key="alice").code == 0
+    assert signing.verify("verify", "--chain").code == 0
+    assert not (tmp_path / "sprung").exists()
+
+
+def stored(signing: Signing) -> str:
+    """Copy the file of allowed signers into the repository, and return its path there."""
+    shutil.copy(signing.signers, signing.repository.root / "allowed_signers")
+    return "allowed_signers"
