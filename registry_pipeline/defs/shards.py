@@ -1,0 +1,410 @@
+"""Work that is split by run root and month, switched on by `shards` of the table `[dagster]`.
+
+Each shard is a partition of an asset, and each partition is built by a run of its own, so that Dagster's queue of runs
+spreads them over processes or workers. A sensor adds the partitions and requests the runs. It remembers nothing: it
+compares the newest run of each shard with the folders.
+"""
+
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from dagster import (
+    AddDynamicPartitionsRequest,
+    AssetCheckExecutionContext,
+    AssetCheckKey,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    AssetExecutionContext,
+    AssetKey,
+    AssetMaterialization,
+    AssetsDefinition,
+    AssetSelection,
+    BackfillPolicy,
+    BetaWarning,
+    Config,
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultScheduleStatus,
+    DefaultSensorStatus,
+    Definitions,
+    DeleteDynamicPartitionsRequest,
+    DynamicPartitionsDefinition,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    RunRequest,
+    RunsFilter,
+    ScheduleDefinition,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    asset,
+    asset_check,
+    define_asset_job,
+    sensor,
+)
+from pydantic import Field
+
+from registry_pipeline.canonical import sha256_hex, utc_text
+from registry_pipeline.config import Repository
+from registry_pipeline.dagster.dagster_internals import NOT_FINISHED_STATUSES
+from registry_pipeline.dagster.failure import as_dagster_failure
+from registry_pipeline.defs import event_log, step_log
+from registry_pipeline.defs.assets import OWNERS
+from registry_pipeline.defs.job_limits import make_limit_tags
+from registry_pipeline.defs.metadata import Metadata, make_findings_metadata
+from registry_pipeline.defs.resources import ROOT_TAG, RepositoryResource
+from registry_pipeline.errors import RefusedError, RegistryPipelineError
+from registry_pipeline.findings.display import list_some, printable
+from registry_pipeline.findings.finding import has_errors, plural
+from registry_pipeline.git.values import GitState
+from registry_pipeline.pipeline.index_shards import build_index_shard
+from registry_pipeline.pipeline.run_verification import (
+    VerificationSummary,
+    list_shard_verifications,
+    summarize_verification,
+    verify_shard,
+)
+from registry_pipeline.registries.base.seal_build import BuildRun, read_version
+from registry_pipeline.registries.base.shard_names import Shard
+from registry_pipeline.registries.catalog import catalog_of
+from registry_pipeline.registries.run_registry.index_shards import list_index_shards
+from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.values import value_type
+
+INDEX_ASSET: Final = "run_registry_shards"
+VERIFICATION_ASSET: Final = "run_verification"
+COMPLETE_CHECK: Final = "complete"
+CHECK_JOB: Final = "check_verification_job"
+SHARDS_GROUP: Final = "shards"
+# What the sensor saw of a shard when it requested a run.
+STATE_TAG: Final = "registry_pipeline/shard_state"
+PARTITION_TAG: Final = "dagster/partition"
+# The most runs that one tick requests.
+BATCH_SIZE: Final = 100
+_MAX_ATTEMPTS: Final = 3
+# Dagster refuses it in the key of a partition.
+_NO_KEY: Final = "..."
+
+
+class ShardRequest(Config):
+    """How the shards of a run are built."""
+
+    force: bool = Field(default=False, description="Read every folder again, and seal even if nothing changed.")
+
+
+@value_type
+class PendingShard:
+    """A shard that must be built, the reason, and a hash that stays the same until a folder or a run changes."""
+
+    shard: Shard
+    reason: str
+    state: str
+
+
+# Returns all shards that have run folders, and those that must be built, at a moment.
+ListShards = Callable[[Repository, datetime], tuple[Sequence[Shard], Sequence[PendingShard]]]
+# Builds a shard, and returns its run and the metadata of its materialization.
+BuildShard = Callable[[Repository, BuildRun, Shard, bool], tuple[SealedRef, Metadata]]
+
+
+def make_shard_defs(repository: Repository | None, now: Callable[[], datetime], *, on: bool) -> Definitions:
+    """Return assets, check, jobs, sensors and schedule of shards, if the toml switches them on.
+
+    `on` is the default status of what starts by itself.
+    """
+    if repository is None or not repository.config.dagster.shards:
+        return Definitions()
+    check_job = define_asset_job(
+        CHECK_JOB,
+        selection=AssetSelection.checks(AssetCheckKey(AssetKey(VERIFICATION_ASSET), COMPLETE_CHECK)),
+        description="Check that every run folder has a verdict that counts, and report the findings of all verdicts.",
+        tags=make_limit_tags(CHECK_JOB),
+    )
+    hourly = ScheduleDefinition(
+        name="hourly_verification_schedule",
+        job=check_job,
+        cron_schedule="40 * * * *",
+        execution_timezone="UTC",
+        default_status=DefaultScheduleStatus.RUNNING if on else DefaultScheduleStatus.STOPPED,
+        description="Checks the verdicts of all shards every hour. It reads the sealed verdicts, not the run folders.",
+    )
+    definitions = Definitions(asset_checks=[_make_check(now)], jobs=[check_job], schedules=[hourly])
+    return Definitions.merge(
+        definitions,
+        _make_asset_defs(
+            INDEX_ASSET,
+            "Finished lines of run_registry, for the run folders of one run root and month.\n\nrun_registry takes each "
+            "line whose folder has not changed since. A shard of any age saves work and changes no byte of it.",
+            "Seal the lines of run_registry for the folders of a run root and month.",
+            list_pending_index_shards,
+            _build_index_shard,
+            now,
+            on=on,
+        ),
+        _make_asset_defs(
+            VERIFICATION_ASSET,
+            "The verdicts on the run folders of one run root and month, with all findings: those of `verify --all`."
+            "\n\nEvery byte is read each time. The check `complete` says whether the verdicts of all months count.",
+            "Verify the folders of a run root and month, and seal the verdicts.",
+            list_pending_verifications,
+            _verify_shard,
+            now,
+            on=on,
+        ),
+    )
+
+
+def make_job_name(asset_name: str) -> str:
+    """Return the name of the job that builds shards of an asset."""
+    return f"{asset_name}_job"
+
+
+def _make_asset_defs(
+    name: str,
+    content: str,
+    action: str,
+    list_pending: ListShards,
+    build: BuildShard,
+    now: Callable[[], datetime],
+    *,
+    on: bool,
+) -> Definitions:
+    """Return the asset, the job and the sensor of one kind of shard; `content` and `action` describe them."""
+    job_name = make_job_name(name)
+    job = define_asset_job(
+        job_name,
+        selection=AssetSelection.assets(name).without_checks(),
+        description=f"{action} Launch it for partitions; each has a run of its own.",
+        tags=make_limit_tags(job_name),
+    )
+    description = f"{content}\n\nEach materialization is a sealed run folder of no registry. It is never active."
+    return Definitions(
+        assets=[_make_asset(name, build, description)],
+        jobs=[job],
+        sensors=[_make_sensor(name, job_name, list_pending, now, on=on)],
+    )
+
+
+def _make_asset(name: str, build: BuildShard, description: str) -> AssetsDefinition:
+    def build_shards(
+        context: AssetExecutionContext, config: ShardRequest, repository: ResourceParam[RepositoryResource]
+    ) -> Iterator[MaterializeResult[None]]:
+        dagster_run_id = context.run.run_id
+        # Dagster's `has_partition_key` is False in a backfill, even of a single partition.
+        has_keys = context.has_partition_key or context.has_partition_key_range
+        with as_dagster_failure(), repository.defer_cancellation(dagster_run_id) as is_cancelled:
+            if not has_keys:
+                raise RefusedError("the run has no partition, so no shard was built", "launch the job for partitions")
+            loaded = repository.load_in_run(dagster_run_id)
+            run = BuildRun(repository.started(dagster_run_id), GitState(None, None), dagster_run_id)
+            for key in context.partition_keys:
+                if is_cancelled():
+                    break
+                ref, content = build(loaded, run, Shard.parse(key), config.force)
+                # Dagster stores a logged event at once: a process that is killed later has reported this shard.
+                context.log_event(_make_materialization(name, key, loaded, ref, content))
+                context.log.info(printable(f"{key}: {ref.path}"))
+        # Each shard has its materialization already.
+        yield MaterializeResult(metadata=event_log.NO_MATERIALIZATION)
+
+    with warnings.catch_warnings():
+        # Backfill policies are beta in Dagster 1.13.27 and tested here.
+        warnings.simplefilter("ignore", BetaWarning)
+        return asset(
+            name=name,
+            partitions_def=DynamicPartitionsDefinition(name=name),
+            # One run for each partition: only runs spread over processes and workers.
+            backfill_policy=BackfillPolicy.multi_run(1),
+            group_name=SHARDS_GROUP,
+            kinds={"shard"},
+            owners=list(OWNERS),
+            code_version=read_version(),
+            description=description,
+        )(build_shards)
+
+
+def _make_materialization(
+    name: str, key: str, repository: Repository, ref: SealedRef, content: Metadata
+) -> AssetMaterialization:
+    page: Metadata = {
+        event_log.ROOT_KEY: ref.manifest_sha256,
+        "run_id": ref.run_id,
+        "run_folder": MetadataValue.path(printable(str(repository.path(ref.path)))),
+        **content,
+    }
+    tags = {event_log.DATA_VERSION_TAG: ref.manifest_sha256, event_log.CODE_VERSION_TAG: read_version()}
+    return AssetMaterialization(name, partition=key, metadata=page, tags=tags)
+
+
+def _build_index_shard(repository: Repository, run: BuildRun, shard: Shard, force: bool) -> tuple[SealedRef, Metadata]:
+    built = build_index_shard(repository, run, shard, force=force)
+    return built.ref, {
+        "state": "unchanged" if built.kept else "sealed",
+        "folders": built.folders,
+        "lines": built.lines,
+        # A build reads them itself: they cannot be read, or had just changed.
+        "left_out": built.left_out,
+    }
+
+
+def list_pending_index_shards(repository: Repository, _now: datetime) -> tuple[Sequence[Shard], Sequence[PendingShard]]:
+    """Return all shards of run folders, and those whose lines are missing, invalid or out of date."""
+    shards = list_index_shards(repository, catalog_of(repository).registries)
+    pending = [PendingShard(state.shard, state.reason, state.state) for state in shards if state.reason]
+    return [state.shard for state in shards], pending
+
+
+def _verify_shard(repository: Repository, run: BuildRun, shard: Shard, _force: bool) -> tuple[SealedRef, Metadata]:
+    ref, verification = verify_shard(repository, run, shard)
+    return ref, {
+        "verdict": verification.verdict,
+        **verification.counts(),
+        **make_findings_metadata(verification.all_findings()),
+    }
+
+
+def list_pending_verifications(repository: Repository, now: datetime) -> tuple[Sequence[Shard], Sequence[PendingShard]]:
+    """Return all shards of run folders and archives, and those that must be verified at a moment."""
+    limit = timedelta(hours=repository.config.dagster.verified_hours)
+    states = list_shard_verifications(repository, now)
+    pending = []
+    for state in states:
+        reason = state.explain_pending(now, limit)
+        known = "" if state.run is None else state.run.ref.manifest_sha256
+        if reason:
+            pending.append(PendingShard(state.shard, reason, repr((known, state.new))))
+    return [state.shard for state in states], pending
+
+
+def _make_check(now: Callable[[], datetime]) -> AssetChecksDefinition:
+    @asset_check(
+        asset=VERIFICATION_ASSET,
+        name=COMPLETE_CHECK,
+        description=(
+            "Every run folder and archive has a verdict that is not older than `verified_hours`, and no verdict has an "
+            "error. New folders without a verdict are a warning. It never passes where nothing was verified."
+        ),
+    )
+    def complete(
+        context: AssetCheckExecutionContext, repository: ResourceParam[RepositoryResource]
+    ) -> AssetCheckResult:
+        with as_dagster_failure():
+            summary = summarize_verification(repository.load_in_run(context.run.run_id), now())
+        step_log.log_findings(context.log, summary.findings)
+        return _make_check_result(summary)
+
+    return complete
+
+
+def _make_check_result(summary: VerificationSummary) -> AssetCheckResult:
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(summary.by_verdict.items()))
+    verified = f"{plural(summary.folders, 'folder')} in {plural(summary.shards, 'shard')}: {counts or 'none verified'}"
+    messages = {f.code: f"{f.code}: {f.path}: {f.message}" for f in reversed(summary.findings)}
+    return AssetCheckResult(
+        passed=summary.passed,
+        severity=AssetCheckSeverity.ERROR if has_errors(summary.findings) else AssetCheckSeverity.WARN,
+        description=printable("; ".join([verified, *messages.values()])),
+        metadata={
+            "shards": summary.shards,
+            "folders": summary.folders,
+            **dict(summary.by_verdict),
+            "oldest_verdicts": "none" if summary.oldest is None else utc_text(summary.oldest),
+            **make_findings_metadata(summary.findings),
+        },
+    )
+
+
+def _make_sensor(
+    asset_name: str, job_name: str, list_pending: ListShards, now: Callable[[], datetime], *, on: bool
+) -> SensorDefinition:
+    def feed_shards(
+        context: SensorEvaluationContext, repository: ResourceParam[RepositoryResource]
+    ) -> SensorResult | SkipReason:
+        """Add the partitions of new shards, and request a run for each that must be built."""
+        try:
+            loaded = repository.load()
+            shards, pending = list_pending(loaded, now())
+        except RegistryPipelineError as error:
+            return SkipReason(printable(f"{error.message}; {error.advice}"))
+        return _feed(context.instance, loaded, asset_name, job_name, [str(shard) for shard in shards], pending)
+
+    return sensor(
+        name=f"{asset_name}_sensor",
+        job_name=job_name,
+        default_status=DefaultSensorStatus.RUNNING if on else DefaultSensorStatus.STOPPED,
+        minimum_interval_seconds=300,
+        description=(
+            "Adds a partition for each run root and month, and requests a run for each that needs one, up to "
+            f"{BATCH_SIZE} at a time. It looks at all run folders."
+        ),
+    )(feed_shards)
+
+
+def _feed(
+    instance: DagsterInstance,
+    repository: Repository,
+    asset_name: str,
+    job_name: str,
+    keys: Sequence[str],
+    pending: Sequence[PendingShard],
+) -> SensorResult | SkipReason:
+    members = DynamicPartitionsDefinition(name=asset_name)
+    known = set(instance.get_dynamic_partitions(asset_name))
+    valid = {key for key in keys if _NO_KEY not in key}
+    # A partition without folders could not be built: its runs were archived.
+    new, gone = sorted(valid - known), sorted(known.difference(keys))
+    requests: list[AddDynamicPartitionsRequest | DeleteDynamicPartitionsRequest] = []
+    if new:
+        requests.append(members.build_add_request(new))
+    if gone:
+        requests.append(members.build_delete_request(gone))
+    busy = _list_keys_of_runs(instance, job_name)
+    runs, reasons = [], []
+    for item in pending:
+        key = str(item.shard)
+        if key not in valid:
+            reasons.append(f"{key}: Dagster allows no partition whose name has {_NO_KEY}")
+        elif key in busy:
+            reasons.append(f"{key}: a run of it is not finished")
+        else:
+            request, reason = _request_run(instance, repository, job_name, item)
+            runs += [request] if request is not None else []
+            reasons += [reason] if reason else []
+    reason = list_some(reasons, "; ") if reasons else f"all of {plural(len(keys), 'shard')} are up to date"
+    if not runs and not requests:
+        return SkipReason(printable(reason))
+    return SensorResult(
+        run_requests=runs[:BATCH_SIZE],
+        skip_reason=None if runs else printable(reason),
+        dynamic_partitions_requests=requests,
+    )
+
+
+def _list_keys_of_runs(instance: DagsterInstance, job_name: str) -> Collection[str]:
+    """Return the partitions of the runs that are not finished."""
+    runs = instance.get_runs(RunsFilter(job_name=job_name, statuses=NOT_FINISHED_STATUSES))
+    return {run.tags[PARTITION_TAG] for run in runs if PARTITION_TAG in run.tags}
+
+
+def _request_run(
+    instance: DagsterInstance, repository: Repository, job_name: str, item: PendingShard
+) -> tuple[RunRequest | None, str]:
+    """Return the request of a run for a shard, or None and the reason."""
+    key = str(item.shard)
+    state = sha256_hex(repr((str(repository.root), job_name, key, item.state)).encode())
+    done = [DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+    attempts = instance.get_runs_count(RunsFilter(job_name=job_name, tags={STATE_TAG: state}, statuses=done))
+    if attempts >= _MAX_ATTEMPTS:
+        return None, f"{key}: {attempts} runs failed; fix the cause, then launch {job_name} for this partition"
+    success = RunsFilter(job_name=job_name, tags={STATE_TAG: state}, statuses=[DagsterRunStatus.SUCCESS])
+    if instance.get_runs_count(success):
+        # Folders that cannot be read stay as they are; each build reports them.
+        return None, f"{key}: {item.reason}, and a run changed nothing"
+    tags = {ROOT_TAG: str(repository.root), STATE_TAG: state}
+    # Dagster never launches a run key twice, so the key contains the number of failed runs.
+    return RunRequest(run_key=f"{state}:{attempts}", partition_key=key, tags=tags), ""
