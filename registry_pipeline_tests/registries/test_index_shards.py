@@ -41,6 +41,7 @@ from registry_pipeline_tests.registries.test_line_cache import (
     put,
     wait_for_the_next_tick,
 )
+from registry_pipeline_tests.sealed_folders import seal_plainly
 
 __all__ = ["folders_read"]
 ROOT: Final = ".codex/RUNS"
@@ -59,7 +60,7 @@ def make_repository(root: Path) -> Repository:
             put(root / run_root / name, "data.csv", b"a,b\n")
     put(root / ROOT / "bare", "notes.txt", b"no run.json\n")
     (root / ROOT / "empty").mkdir()
-    return Repository(root, Config(run_roots=(ROOT, OTHER), dagster=DagsterTable(shards=True)))
+    return Repository(root, Config(run_roots=(OTHER, ROOT), dagster=DagsterTable(shards=True)))
 
 
 @pytest.fixture
@@ -213,6 +214,46 @@ def test_excluded_folders_are_in_no_shard(repository: Repository) -> None:
 
     assert seal(excluding, UNDATED).lines == 1
     assert build(excluding) == build_on_one_machine(excluding)
+
+
+def test_a_line_of_the_cache_that_is_newer_than_the_shard_is_used(
+    repository: Repository, folders_read: list[str]
+) -> None:
+    seal(repository, JANUARY)
+    wait_for_the_next_tick(repository.root)
+    put(repository.root / ROOT / NAMES[1], "late.csv", b"x")
+    build(repository, cache=True)
+    put(repository.root / ROOT / "2026-01-31__000001__new", "run.json", b"{}")
+    folders_read.clear()
+
+    assert build(repository, cache=True)[0] == build_on_one_machine(repository)[0]
+    assert NAMES[1] not in folders_read[: folders_read.index("2026-01-31__000001__new")]
+
+
+def test_lines_of_the_cache_and_of_a_shard_of_another_root_are_used_together(
+    repository: Repository, folders_read: list[str]
+) -> None:
+    build(repository, cache=True)
+    seal(repository, JANUARY)
+    put(repository.root / ROOT / "2026-01-15__000000__new", "run.json", b"{}")
+    seal(repository, JANUARY)
+    folders_read.clear()
+
+    data, _ = build(repository, cache=True)
+
+    assert all(map(is_shard_run, folders_read))
+    assert data == build_on_one_machine(repository)[0]
+
+
+def test_a_shard_that_names_another_one_is_not_used(repository: Repository) -> None:
+    built = seal(repository, JANUARY)
+    files = {name: (repository.path(built.ref.path) / name).read_bytes() for name in (LINES, IDENTITIES)}
+    run_id = f"2026-12-01__000000__{FEBRUARY.make_tag('run_registry_shard')}"
+    seal_plainly(repository.root, run_id, files, {"run_type": "run_registry_shard", "partition": str(JANUARY)})
+
+    assert [f.message for f in build(repository)[1]] == [
+        "the newest run of the shard .codex/RUNS/2026-02 is not used: its run.json does not name .codex/RUNS/2026-02"
+    ]
 
 
 def _change_a_line(folder: Path) -> None:
