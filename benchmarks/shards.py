@@ -1,9 +1,9 @@
 """One worker against two on the shards of the same run folders: python benchmarks/shards.py [N].
 
 N run folders (default 20,000) are in twelve months. Each shard is a Dagster run: a Celery worker executes all of it
-(with PostgreSQL and Redis of this machine), or a process of its own, without Celery. A process takes seconds to start, so these
-build four of the shards only. Every folder is read each time. The first table is the command line, which reads and
-verifies all folders in one process or two.
+(with PostgreSQL and Redis of this machine), or a process of its own, without Celery. Such a process takes seconds to
+start, so these build four of the shards only. Every folder is read each time. The first table is the command line,
+which reads and verifies all folders in one process or two.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ compares the newest run of each shard with the folders.
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from dagster import (
@@ -108,8 +109,9 @@ class PendingShard:
 
 # Returns all shards that have run folders, and those that must be built, at a moment.
 ListShards = Callable[[Repository, datetime], tuple[Sequence[Shard], Sequence[PendingShard]]]
-# Builds a shard, and returns its run and the metadata of its materialization.
-BuildShard = Callable[[Repository, BuildRun, Shard, bool], tuple[SealedRef, Metadata]]
+# Builds a shard, with force or without, and returns its run and the metadata of its materialization. The last argument
+# is called before sealing, and may refuse.
+BuildShard = Callable[[Repository, BuildRun, Shard, bool, Callable[[], object]], tuple[SealedRef, Metadata]]
 
 
 def make_shard_defs(repository: Repository | None, now: Callable[[], datetime], *, on: bool) -> Definitions:
@@ -202,10 +204,12 @@ def _make_asset(name: str, build: BuildShard, description: str) -> AssetsDefinit
                 raise RefusedError("the run has no partition, so no shard was built", "launch the job for partitions")
             loaded = repository.load_in_run(dagster_run_id)
             run = BuildRun(repository.started(dagster_run_id), GitState(None, None), dagster_run_id)
+            # It raises if the run is over: then nothing is sealed any more.
+            ask_again = partial(repository.load_in_run, dagster_run_id)
             for key in context.partition_keys:
                 if is_cancelled():
                     break
-                ref, content = build(loaded, run, Shard.parse(key), config.force)
+                ref, content = build(loaded, run, Shard.parse(key), config.force, ask_again)
                 # Dagster stores a logged event at once: a process that is killed later has reported this shard.
                 context.log_event(_make_materialization(name, key, loaded, ref, content))
                 context.log.info(printable(f"{key}: {ref.path}"))
@@ -241,8 +245,10 @@ def _make_materialization(
     return AssetMaterialization(name, partition=key, metadata=page, tags=tags)
 
 
-def _build_index_shard(repository: Repository, run: BuildRun, shard: Shard, force: bool) -> tuple[SealedRef, Metadata]:
-    built = build_index_shard(repository, run, shard, force=force)
+def _build_index_shard(
+    repository: Repository, run: BuildRun, shard: Shard, force: bool, before_sealing: Callable[[], object]
+) -> tuple[SealedRef, Metadata]:
+    built = build_index_shard(repository, run, shard, force=force, before_sealing=before_sealing)
     return built.ref, {
         "state": "unchanged" if built.kept else "sealed",
         "folders": built.folders,
@@ -259,8 +265,10 @@ def list_pending_index_shards(repository: Repository, _now: datetime) -> tuple[S
     return [state.shard for state in shards], pending
 
 
-def _verify_shard(repository: Repository, run: BuildRun, shard: Shard, _force: bool) -> tuple[SealedRef, Metadata]:
-    ref, verification = verify_shard(repository, run, shard)
+def _verify_shard(
+    repository: Repository, run: BuildRun, shard: Shard, _force: bool, before_sealing: Callable[[], object]
+) -> tuple[SealedRef, Metadata]:
+    ref, verification = verify_shard(repository, run, shard, before_sealing=before_sealing)
     return ref, {
         "verdict": verification.verdict,
         **verification.counts(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from registry_pipeline.config import Repository
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.shard_names import INDEX_TAG, Shard
@@ -29,8 +31,17 @@ class BuiltIndexShard:
         return self.folders - self.lines
 
 
-def build_index_shard(repository: Repository, run: BuildRun, shard: Shard, *, force: bool = False) -> BuiltIndexShard:
+def build_index_shard(
+    repository: Repository,
+    run: BuildRun,
+    shard: Shard,
+    *,
+    force: bool = False,
+    before_sealing: Callable[[], object] = lambda: None,
+) -> BuiltIndexShard:
     """Seal the lines of a shard, or keep its newest run if these are the same; with `force` seal them again.
+
+    `before_sealing` may refuse by raising.
 
     Raises:
         RefusedError: no run folder of a run root without an adapter is in the shard. Others as `seal_shard_run`.
@@ -39,5 +50,5 @@ def build_index_shard(repository: Repository, run: BuildRun, shard: Shard, *, fo
     newest, lines = state.newest, artifacts[LINES].count(b"\n")
     if newest is not None and not force and newest.files == artifacts:
         return BuiltIndexShard(newest.ref, True, len(state.folders), lines, state.reason)
-    ref = seal_shard_run(repository, run, INDEX_TAG, shard, artifacts)
+    ref = seal_shard_run(repository, run, INDEX_TAG, shard, artifacts, before_sealing)
     return BuiltIndexShard(ref, False, len(state.folders), lines, state.reason)

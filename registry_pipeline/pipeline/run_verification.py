@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -62,8 +62,10 @@ def _find_name(run: FoundRun) -> str:
     return run.shown if run.run_root is None else run.run_id
 
 
-def verify_shard(repository: Repository, run: BuildRun, shard: Shard) -> tuple[SealedRef, Verification]:
-    """Verify everything in a shard, and seal the verdicts.
+def verify_shard(
+    repository: Repository, run: BuildRun, shard: Shard, *, before_sealing: Callable[[], object] = lambda: None
+) -> tuple[SealedRef, Verification]:
+    """Verify everything in a shard, and seal the verdicts; `before_sealing` may refuse by raising.
 
     Raises:
         RefusedError: the shard has no run folder. Others as `seal_shard_run` and `list_verified_shards`.
@@ -96,7 +98,8 @@ def verify_shard(repository: Repository, run: BuildRun, shard: Shard) -> tuple[S
         "verdicts": verdicts,
         "findings": [f.to_json() for f in findings],
     }
-    ref = seal_shard_run(repository, run, VERDICTS_TAG, shard, {ARTIFACT: json_document(document)})
+    artifacts = {ARTIFACT: json_document(document)}
+    ref = seal_shard_run(repository, run, VERDICTS_TAG, shard, artifacts, before_sealing)
     return ref, verification
 
 

@@ -25,6 +25,7 @@ from dagster import (
 from registry_pipeline.config import CONFIG_NAME
 from registry_pipeline.defs.event_log import ROOT_KEY
 from registry_pipeline.defs.shards import CHECK_JOB, COMPLETE_CHECK, INDEX_ASSET, VERIFICATION_ASSET
+from registry_pipeline.pipeline.verify import check_paths
 from registry_pipeline.registries.base.shard_names import find_month, is_shard_run
 from registry_pipeline.registries.run_registry import line_cache
 from registry_pipeline.runs import scan
@@ -303,3 +304,19 @@ def test_a_repository_without_sealed_runs_does_not_pass(tmp_path: Path) -> None:
 
     assert (evaluation.passed, evaluation.severity) == (False, AssetCheckSeverity.WARN)
     assert evaluation.description == "0 folders in 0 shards: none verified"
+
+
+def test_a_run_that_ends_while_it_verifies_seals_nothing(sharded: DagsterRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = next(iter(requested(sharded, VERIFICATION_ASSET).values()))
+    before = sharded.folders()
+
+    def check_and_die(*arguments: Any, **options: Any) -> Any:
+        run = sharded.instance.get_runs()[0]
+        sharded.instance.report_run_failed(run)
+        return check_paths(*arguments, **options)
+
+    monkeypatch.setattr("registry_pipeline.pipeline.run_verification.check_paths", check_and_die)
+    result = execute(sharded, request, VERIFICATION_ASSET)
+
+    assert "is over, so this step of it reads and writes nothing" in failure_of(result, VERIFICATION_ASSET)
+    assert sharded.folders() == before

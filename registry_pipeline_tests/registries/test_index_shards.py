@@ -14,10 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from registry_pipeline.config import Adapter, Config, DagsterTable, Repository
-from registry_pipeline.errors import RefusedError
+from registry_pipeline.errors import ConfigError, RefusedError
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.index_shards import BuiltIndexShard, build_index_shard
+from registry_pipeline.pipeline.needed_runs import NeededRuns
+from registry_pipeline.pipeline.recorded_run import make_run_id
 from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.shard_names import Shard, find_month, is_shard_run
@@ -196,6 +198,37 @@ def test_the_run_of_a_shard_makes_no_shard_change(repository: Repository) -> Non
 
     assert states(repository)[f"{ROOT}/{month}"] == ""
     assert build(repository)[0] == build_on_one_machine(repository)[0]
+
+
+def test_the_run_of_a_shard_is_an_own_run_and_nobody_else_can_record_one(repository: Repository) -> None:
+    built = seal(repository, JANUARY)
+
+    assert SHIPPED.is_own_run(ROOT, ROOT, built.ref.run_id)
+    with pytest.raises(ConfigError, match="starts with the tag of a registry"):
+        make_run_id(SHIPPED, datetime(2026, 1, 1, tzinfo=UTC), "run_registry_shard.2026-01.e5f10916", None)
+
+
+def test_a_shard_is_not_sealed_if_that_is_refused_at_the_last_moment(repository: Repository) -> None:
+    def refuse() -> None:
+        raise RefusedError("the run is over", "")
+
+    run = BuildRun(moment(repository), GitState(None, None))
+    with pytest.raises(RefusedError, match="is over"):
+        build_index_shard(repository, run, JANUARY, before_sealing=refuse)
+    assert not any(is_shard_run(path.name) for path in repository.publish_root.iterdir())
+
+
+def test_the_newest_run_of_a_shard_stays_a_folder(repository: Repository) -> None:
+    first = seal(repository, JANUARY).ref
+    second = seal(repository, JANUARY, force=True).ref
+    without = replace(repository, config=replace(repository.config, dagster=DagsterTable()))
+
+    def explain(of: Repository) -> list[str | None]:
+        needed = NeededRuns(of)
+        return [needed.explain(ref.run_root, ref.run_id, {}) for ref in (first, second)]
+
+    assert explain(repository) == [None, "it is the newest run of its shard"]
+    assert explain(without) == [None, None]
 
 
 def test_a_shard_without_folders_is_refused(repository: Repository) -> None:

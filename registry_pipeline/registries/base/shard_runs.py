@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -77,9 +77,16 @@ def read_shard_run(repository: Repository, tag: str, shard: Shard, run_id: RunId
 
 
 def seal_shard_run(
-    repository: Repository, run: BuildRun, tag: str, shard: Shard, artifacts: Mapping[str, bytes]
+    repository: Repository,
+    run: BuildRun,
+    tag: str,
+    shard: Shard,
+    artifacts: Mapping[str, bytes],
+    before_sealing: Callable[[], object] = lambda: None,
 ) -> SealedRef:
     """Seal the run of a shard; a step that is repeated finds the folder of its first attempt.
+
+    `before_sealing` may refuse by raising.
 
     Raises:
         NotFoundError: the repository has no publish root yet.
@@ -94,6 +101,7 @@ def seal_shard_run(
     files_for = partial(_make_files, repository, run, tag, shard, artifacts)
     ref = find_previous_attempt(repository, run, run_id, files_for)
     if ref is None:
+        before_sealing()
         ref = make_ref(repository, seal_folder(repository.publish_root, repository.staging_root, run_id, files_for))
     return ref
 
