@@ -27,7 +27,8 @@ from side_by_side import Cost, Results, child_environment, folders_wanted, make_
 
 from registry_pipeline.cli.commands.ui import make_environment, prepare_home
 from registry_pipeline.config import CONFIG_NAME, load_repository
-from registry_pipeline.defs.shards import INDEX_ASSET, PARTITION_TAG, VERIFICATION_ASSET, make_job_name
+from registry_pipeline.defs.shard_sensors import PARTITION_TAG
+from registry_pipeline.defs.shards import INDEX_ASSET, VERIFICATION_ASSET, make_job_name
 from registry_pipeline.registries.base.shard_runs import list_shards
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.scale.deployment import QUEUE, Deployment, deploy

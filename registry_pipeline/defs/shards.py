@@ -1,18 +1,16 @@
 """Work that is split by run root and month, switched on by `shards` of the table `[dagster]`.
 
 Each shard is a partition of an asset, and each partition is built by a run of its own, so that Dagster's queue of runs
-spreads them over processes or workers. A sensor adds the partitions and requests the runs. It remembers nothing: it
-compares the newest run of each shard with the folders.
+spreads them over processes or workers.
 """
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
 from dagster import (
-    AddDynamicPartitionsRequest,
     AssetCheckExecutionContext,
     AssetCheckKey,
     AssetCheckResult,
@@ -26,41 +24,30 @@ from dagster import (
     BackfillPolicy,
     BetaWarning,
     Config,
-    DagsterInstance,
-    DagsterRunStatus,
     DefaultScheduleStatus,
-    DefaultSensorStatus,
     Definitions,
-    DeleteDynamicPartitionsRequest,
     DynamicPartitionsDefinition,
     MaterializeResult,
     MetadataValue,
     ResourceParam,
-    RunRequest,
-    RunsFilter,
     ScheduleDefinition,
-    SensorDefinition,
-    SensorEvaluationContext,
-    SensorResult,
-    SkipReason,
     asset,
     asset_check,
     define_asset_job,
-    sensor,
 )
 from pydantic import Field
 
-from registry_pipeline.canonical import sha256_hex, utc_text
+from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
-from registry_pipeline.dagster.dagster_internals import NOT_FINISHED_STATUSES
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, step_log
 from registry_pipeline.defs.assets import OWNERS
 from registry_pipeline.defs.job_limits import make_limit_tags
 from registry_pipeline.defs.metadata import Metadata, make_findings_metadata
-from registry_pipeline.defs.resources import ROOT_TAG, RepositoryResource
-from registry_pipeline.errors import RefusedError, RegistryPipelineError
-from registry_pipeline.findings.display import list_some, printable
+from registry_pipeline.defs.resources import RepositoryResource
+from registry_pipeline.defs.shard_sensors import ListShards, PendingShard, make_shard_sensor
+from registry_pipeline.errors import RefusedError
+from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import has_errors, plural
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.index_shards import build_index_shard
@@ -75,21 +62,12 @@ from registry_pipeline.registries.base.shard_names import Shard
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.run_registry.index_shards import list_index_shards
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.values import value_type
 
 INDEX_ASSET: Final = "run_registry_shards"
 VERIFICATION_ASSET: Final = "run_verification"
 COMPLETE_CHECK: Final = "complete"
 CHECK_JOB: Final = "check_verification_job"
 SHARDS_GROUP: Final = "shards"
-# What the sensor saw of a shard when it requested a run.
-STATE_TAG: Final = "registry_pipeline/shard_state"
-PARTITION_TAG: Final = "dagster/partition"
-# The most runs that one tick requests.
-BATCH_SIZE: Final = 100
-_MAX_ATTEMPTS: Final = 3
-# Dagster refuses it in the key of a partition.
-_NO_KEY: Final = "..."
 
 
 class ShardRequest(Config):
@@ -98,17 +76,6 @@ class ShardRequest(Config):
     force: bool = Field(default=False, description="Read every folder again, and seal even if nothing changed.")
 
 
-@value_type
-class PendingShard:
-    """A shard that must be built, the reason, and a hash that stays the same until a folder or a run changes."""
-
-    shard: Shard
-    reason: str
-    state: str
-
-
-# Returns all shards that have run folders, and those that must be built, at a moment.
-ListShards = Callable[[Repository, datetime], tuple[Sequence[Shard], Sequence[PendingShard]]]
 # Builds a shard, with force or without, and returns its run and the metadata of its materialization. The last argument
 # is called before sealing, and may refuse.
 BuildShard = Callable[[Repository, BuildRun, Shard, bool, Callable[[], object]], tuple[SealedRef, Metadata]]
@@ -188,7 +155,7 @@ def _make_asset_defs(
     return Definitions(
         assets=[_make_asset(name, build, description)],
         jobs=[job],
-        sensors=[_make_sensor(name, job_name, list_pending, now, on=on)],
+        sensors=[make_shard_sensor(name, job_name, list_pending, now, on=on)],
     )
 
 
@@ -325,94 +292,3 @@ def _make_check_result(summary: VerificationSummary) -> AssetCheckResult:
             **make_findings_metadata(summary.findings),
         },
     )
-
-
-def _make_sensor(
-    asset_name: str, job_name: str, list_pending: ListShards, now: Callable[[], datetime], *, on: bool
-) -> SensorDefinition:
-    def feed_shards(
-        context: SensorEvaluationContext, repository: ResourceParam[RepositoryResource]
-    ) -> SensorResult | SkipReason:
-        """Add the partitions of new shards, and request a run for each that must be built."""
-        try:
-            loaded = repository.load()
-            shards, pending = list_pending(loaded, now())
-        except RegistryPipelineError as error:
-            return SkipReason(printable(f"{error.message}; {error.advice}"))
-        return _feed(context.instance, loaded, asset_name, job_name, [str(shard) for shard in shards], pending)
-
-    return sensor(
-        name=f"{asset_name}_sensor",
-        job_name=job_name,
-        default_status=DefaultSensorStatus.RUNNING if on else DefaultSensorStatus.STOPPED,
-        minimum_interval_seconds=300,
-        description=(
-            "Adds a partition for each run root and month, and requests a run for each that needs one, up to "
-            f"{BATCH_SIZE} at a time. It looks at all run folders."
-        ),
-    )(feed_shards)
-
-
-def _feed(
-    instance: DagsterInstance,
-    repository: Repository,
-    asset_name: str,
-    job_name: str,
-    keys: Sequence[str],
-    pending: Sequence[PendingShard],
-) -> SensorResult | SkipReason:
-    members = DynamicPartitionsDefinition(name=asset_name)
-    known = set(instance.get_dynamic_partitions(asset_name))
-    valid = {key for key in keys if _NO_KEY not in key}
-    # A partition without folders could not be built: its runs were archived.
-    new, gone = sorted(valid - known), sorted(known.difference(keys))
-    requests: list[AddDynamicPartitionsRequest | DeleteDynamicPartitionsRequest] = []
-    if new:
-        requests.append(members.build_add_request(new))
-    if gone:
-        requests.append(members.build_delete_request(gone))
-    busy = _list_keys_of_runs(instance, job_name)
-    runs, reasons = [], []
-    for item in pending:
-        key = str(item.shard)
-        if key not in valid:
-            reasons.append(f"{key}: Dagster allows no partition whose name has {_NO_KEY}")
-        elif key in busy:
-            reasons.append(f"{key}: a run of it is not finished")
-        else:
-            request, reason = _request_run(instance, repository, job_name, item)
-            runs += [request] if request is not None else []
-            reasons += [reason] if reason else []
-    reason = list_some(reasons, "; ") if reasons else f"all of {plural(len(keys), 'shard')} are up to date"
-    if not runs and not requests:
-        return SkipReason(printable(reason))
-    return SensorResult(
-        run_requests=runs[:BATCH_SIZE],
-        skip_reason=None if runs else printable(reason),
-        dynamic_partitions_requests=requests,
-    )
-
-
-def _list_keys_of_runs(instance: DagsterInstance, job_name: str) -> Collection[str]:
-    """Return the partitions of the runs that are not finished."""
-    runs = instance.get_runs(RunsFilter(job_name=job_name, statuses=NOT_FINISHED_STATUSES))
-    return {run.tags[PARTITION_TAG] for run in runs if PARTITION_TAG in run.tags}
-
-
-def _request_run(
-    instance: DagsterInstance, repository: Repository, job_name: str, item: PendingShard
-) -> tuple[RunRequest | None, str]:
-    """Return the request of a run for a shard, or None and the reason."""
-    key = str(item.shard)
-    state = sha256_hex(repr((str(repository.root), job_name, key, item.state)).encode())
-    done = [DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
-    attempts = instance.get_runs_count(RunsFilter(job_name=job_name, tags={STATE_TAG: state}, statuses=done))
-    if attempts >= _MAX_ATTEMPTS:
-        return None, f"{key}: {attempts} runs failed; fix the cause, then launch {job_name} for this partition"
-    success = RunsFilter(job_name=job_name, tags={STATE_TAG: state}, statuses=[DagsterRunStatus.SUCCESS])
-    if instance.get_runs_count(success):
-        # Folders that cannot be read stay as they are; each build reports them.
-        return None, f"{key}: {item.reason}, and a run changed nothing"
-    tags = {ROOT_TAG: str(repository.root), STATE_TAG: state}
-    # Dagster never launches a run key twice, so the key contains the number of failed runs.
-    return RunRequest(run_key=f"{state}:{attempts}", partition_key=key, tags=tags), ""

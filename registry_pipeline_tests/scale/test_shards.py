@@ -11,9 +11,9 @@ import pytest
 
 from registry_pipeline.config import CONFIG_NAME, DagsterTable
 from registry_pipeline.defs.active_assets import utc_now
+from registry_pipeline.defs.shard_sensors import PARTITION_TAG
 from registry_pipeline.defs.shards import (
     INDEX_ASSET,
-    PARTITION_TAG,
     VERIFICATION_ASSET,
     list_pending_index_shards,
     list_pending_verifications,
