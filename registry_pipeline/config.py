@@ -221,6 +221,8 @@ class DagsterTable:
     freshness_hours: int = option_row(36, between(0, 8760), "a registry that was not materialized for so many hours is overdue in Dagster; 0 for never, at most 8760")
     rebuild: Rebuild = option_row("schedule", choice("schedule", "on_cron", "eager"), "what starts rebuilds in Dagster: `schedule`, a schedule that you switch on; `on_cron`, the assets' own condition, every night; `eager`, every change of a source")
     executor: ExecutorName = option_row("in_process", choice("in_process", "multiprocess", "celery"), "where the steps of a Dagster run are executed: `in_process`, in the process of the run; `multiprocess`, in a process each, on its machine; `celery`, by Celery workers, which need `registry-pipeline[scale]`")
+    shards: bool = option_row(False, boolean, "whether Dagster indexes and verifies the run folders of each run root and month by themselves, as partitions of `run_registry_shards` and `run_verification`")
+    verified_hours: int = option_row(168, between(1, 8760), "with `shards`, a run folder that was not verified for so many hours fails the check of `run_verification`; 1 to 8760")
 
 
 @value_type

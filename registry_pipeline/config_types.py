@@ -107,6 +107,13 @@ def by_name(kind: OptionType) -> OptionType:
     return parse
 
 
+def boolean(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
+    """Return `true` or `false` as it is; anything else is a problem."""
+    if not isinstance(content, bool):
+        problems.append(OptionProblem(place, "Input should be a valid boolean"))
+    return content
+
+
 def list_of(kind: OptionType) -> OptionType:
     """Return the type of a list whose items have one type; its value is a tuple."""
 

@@ -131,6 +131,8 @@ def default_text(row: Option) -> str:
     """Return the default of an option as the reference page shows it."""
     if row.default is REQUIRED or row.default is None or row.default == ():
         return "none" if row.default is not REQUIRED or row.default_factory is not None else "required"
+    if isinstance(row.default, bool):
+        return f"`{str(row.default).lower()}`"
     if isinstance(row.default, tuple):
         return ", ".join(f"`{value}`" for value in row.default)
     return "see its keys" if hasattr(row.default, "__value_fields__") else f"`{row.default}`"

@@ -32,6 +32,7 @@ from registry_pipeline.defs.sensors import (
     make_hourly_schedule,
     make_rebuild_job,
 )
+from registry_pipeline.defs.shards import make_shard_defs
 from registry_pipeline.defs.sources import make_external_assets, make_source_assets
 from registry_pipeline.errors import NotFoundError, RegistryPipelineError
 from registry_pipeline.pipeline.day_runs import DAILY
@@ -92,7 +93,12 @@ def build_defs(
         executor=make_executor(config.dagster),
     )
     history = make_history_defs(catalog.spec_of(DAILY), config.history_start)
-    return Definitions.merge(definitions, history, make_collection_defs(catalog.collections, on=automated))
+    return Definitions.merge(
+        definitions,
+        history,
+        make_collection_defs(catalog.collections, on=automated),
+        make_shard_defs(repository, now, on=automated),
+    )
 
 
 def _group_messages(catalog: Catalog) -> dict[str, list[str]]:

@@ -22,6 +22,12 @@ MAX_RUNTIME_SECONDS: Final[Mapping[str, int]] = MappingProxyType(
         # One run for all members of a backfill.
         "validation_range_results_job": 14400,
         "evidence_pack_registry_job": 14400,
+        # One run for the folders of one run root and month.
+        "run_registry_shards_job": 3600,
+        # Likewise, and it reads every byte of them.
+        "run_verification_job": 14400,
+        # It must end before the next hour begins one more.
+        "check_verification_job": 1800,
     }
 )
 """The limit of each job, in seconds."""

@@ -81,7 +81,7 @@ def hash_maker(*others: object) -> str:
 
 @cache
 def hash_program() -> str:
-    """Return a hash that changes with the Python version and with any file of this package."""
+    """Return a hash that changes with the Python version and any file of this package, wherever that is."""
     # The version number of a checkout that is being edited stays the same, so the files themselves are hashed.
     digest, count = hashlib.sha256(sys.version.encode()), 0
     for folder, folders, names in os.walk(_PACKAGE):
@@ -89,7 +89,8 @@ def hash_program() -> str:
         for name in sorted(names):
             path = f"{folder}/{name}"
             digest.update(
-                f"{path}\n".encode(errors="surrogateescape") + hashlib.sha256(read_regular_file(path)).digest()
+                f"{path.removeprefix(str(_PACKAGE))}\n".encode(errors="surrogateescape")
+                + hashlib.sha256(read_regular_file(path)).digest()
             )
             count += 1
     # In a zip there are no files: then nothing equals anything.

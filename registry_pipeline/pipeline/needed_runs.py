@@ -12,6 +12,8 @@ from registry_pipeline.pointers.chain import ACTIVATION_TAG, ChainState
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.reader import ChainFacts
 from registry_pipeline.registries.base.sealed_input import RunKey
+from registry_pipeline.registries.base.shard_names import INDEX_TAG, VERDICTS_TAG
+from registry_pipeline.registries.base.shard_runs import find_newest_runs, list_shards
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.delta_log.read import find_log_head
 from registry_pipeline.runs.envelope import Inputs
@@ -94,10 +96,16 @@ class NeededRuns:
                 self._add(from_ref, "a rollback would activate it")
 
     def _add_newest(self, repository: Repository) -> None:
-        """Add the newest run of each registry, and of each day of a registry of days."""
+        """Add the newest run of each registry, of each day of a registry of days, and of each shard."""
         tags = self._catalog.own_tags
         listing = list_run_folders(repository.root, repository.config.run_roots, tags)
         newest = {(run_id.tag, run_id.partition): folder for run_id, folder in find_dated_runs(listing, tags)}
         for (_, partition), folder in newest.items():
             reason = "it is the newest run of its registry" if partition is None else "it is the newest run of its day"
             self._reasons.setdefault((folder.run_root, folder.run_id), reason)
+        if repository.config.dagster.shards:
+            shards = list_shards(repository, repository.config.run_roots)
+            for tag in (INDEX_TAG, VERDICTS_TAG):
+                for run_id in find_newest_runs(repository, tag, shards).values():
+                    key = repository.config.publish_root, str(run_id)
+                    self._reasons.setdefault(key, "it is the newest run of its shard")

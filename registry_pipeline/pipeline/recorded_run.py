@@ -22,6 +22,7 @@ from registry_pipeline.registries.base.seal_build import (
     refuse_linked_publish_root,
     start_build_run,
 )
+from registry_pipeline.registries.base.shard_names import is_shard_tag
 from registry_pipeline.registries.catalog import Catalog, catalog_of
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.staged_run import StagedRun
@@ -80,8 +81,10 @@ def _find_tag_problem(catalog: Catalog, started: datetime, tag: str) -> str | No
     # With two underscores the end of a tag could be read as a number or a partition.
     if "__" in tag or RunId.parse(f"{RunId(started, tag)}__999") != RunId(started, tag, number=999):
         return "cannot be part of a run id"
-    # Such a name is enough to be taken for an activation record or a delta log.
-    if any(spec.tag is not None and tag.startswith(spec.tag) for spec in catalog.registries.values()):
+    # Such a name is enough to be taken for an activation record, a delta log or the run of a shard.
+    if is_shard_tag(tag) or any(
+        spec.tag is not None and tag.startswith(spec.tag) for spec in catalog.registries.values()
+    ):
         return "starts with the tag of a registry"
     return None
 

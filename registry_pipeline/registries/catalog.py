@@ -27,6 +27,7 @@ from registry_pipeline.registries import (
     system_health,
 )
 from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
+from registry_pipeline.registries.base.shard_names import is_shard_tag
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.values import replace
 
@@ -115,8 +116,8 @@ class Catalog:
         return parsed is not None and self.is_own_tag(parsed.tag)
 
     def is_own_tag(self, tag: str) -> bool:
-        """Return whether a registry, a member of a collection, or the activation chain has this tag."""
-        return self.find_registry_by_tag(tag) is not None
+        """Return whether a registry, a member of a collection, a shard, or the activation chain has this tag."""
+        return self.find_registry_by_tag(tag) is not None or is_shard_tag(tag)
 
     def find_registry_by_tag(self, tag: str) -> str | None:
         """Return the registry whose run folders, or those of its members, have this tag; None if it is no own tag."""

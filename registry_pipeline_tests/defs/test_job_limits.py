@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_every_job_is_in_the_table_of_limits_and_its_runs_are_tagged_with_its_limit(fresh: DagsterRepo) -> None:
     with (fresh.repository.root / CONFIG_NAME).open("a", encoding="utf-8") as toml:
-        toml.write("history_start = 2026-01-01\n")
+        toml.write("history_start = 2026-01-01\n[dagster]\nshards = true\n")
     definitions = build_defs(fresh.repository.root)
 
     names = [name for name in definitions.get_repository_def().job_names if not name.startswith("__")]

@@ -11,13 +11,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, RunsFilter
+from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from registry_pipeline.cli.commands.ui import make_environment, prepare_home
 from registry_pipeline.config import CONFIG_NAME, Repository, load_repository
@@ -85,6 +87,26 @@ class Deployment:
             return next((run.run_id for run in runs), None)
 
         return process, until(f"the start of {job}", begun, START_SECONDS)
+
+    def queue_run(self, job: str, run_config: Mapping[str, Any], **tags: str) -> str:
+        """Put a whole run into the queue of the workers, as the daemon does, and return its id."""
+        reconstructable = ReconstructableRepository.for_module("registry_pipeline.definitions", "defs")
+        of_job = reconstructable.get_reconstructable_job(job)
+        run = self.instance.create_run_for_job(
+            of_job.get_definition(), run_config=run_config, tags=tags, job_code_origin=of_job.get_python_origin()
+        )
+        self.instance.launch_run(run.run_id, None)  # type: ignore[arg-type]  # the launcher needs no workspace
+        return run.run_id
+
+    def await_runs(self, run_ids: Iterable[str]) -> list[DagsterRun]:
+        """Return runs when all of them have ended."""
+        ids = list(run_ids)
+
+        def ended() -> list[DagsterRun] | None:
+            runs = [self.run(run_id) for run_id in ids]
+            return runs if all(run.is_finished for run in runs) else None
+
+        return until("the runs", ended, WORK_SECONDS)
 
     def run(self, run_id: str) -> DagsterRun:
         run = self.instance.get_run_by_id(run_id)

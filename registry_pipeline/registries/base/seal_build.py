@@ -170,7 +170,7 @@ def seal_all_built(
     published = iter(seal_folders(repository.publish_root, repository.staging_root, pending))
     sealed = []
     for (_, built), known_ref in zip(requests, refs, strict=True):
-        ref = known_ref or _make_ref(repository, next(published))
+        ref = known_ref or make_ref(repository, next(published))
         ref = replace(ref, relpath=find_main_artifact(spec, built.artifacts.files))
         sealed.append(SealedRun(spec.registry_id, ref, built.inputs, built.as_of_utc))
     return sealed
@@ -185,7 +185,8 @@ def make_run_id(spec: RegistrySpec, started: datetime, partition: str | None = N
     return RunId(started, tag, partition)
 
 
-def _make_ref(repository: Repository, folder: PublishedFolder) -> SealedRef:
+def make_ref(repository: Repository, folder: PublishedFolder) -> SealedRef:
+    """Return the reference to a folder that was published, without a main artifact."""
     return SealedRef(str(folder.run_id), repository.config.publish_root, None, folder.root_sha256)
 
 
@@ -287,4 +288,4 @@ def find_previous_attempt(
     if run.dagster_run_id is None:
         return None
     folder = find_sealed_folder(repository.publish_root, run_id, files_for)
-    return None if folder is None else _make_ref(repository, folder)
+    return None if folder is None else make_ref(repository, folder)

@@ -12,9 +12,9 @@ import json
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import accumulate
+from itertools import accumulate, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -34,20 +34,64 @@ _MAX_SIZES_BYTES: Final = 4096
 _LINES_PER_CHANGE: Final = 100
 
 
+LINES: Final = "RUN_LINES_v0_1.jsonl"
+IDENTITIES: Final = "FOLDER_IDENTITIES_v0_1.json"
+"""The artifacts of a shard: its lines, and what shows that their folders have not changed."""
+_COLUMNS: Final = ("root_of", "names_of", "facts", "sizes", "numbers")
+
+
 class LineCache:
-    """The lines of an earlier build; without a file there are none.
+    """The lines of an earlier build, and of shards; without them there are none.
 
     Lines, with everything that belongs to one, are in the order of the registry.
     """
 
-    def __init__(self, path: Path, artifacts: Collection[str]) -> None:
+    def __init__(self, path: Path | None, artifacts: Collection[str]) -> None:
         """Read the file, if this program wrote it for this user; `artifacts` decide what a folder claims."""
         self._path = path
         # Another version may write other lines, and another user may be able to read other folders.
-        self._first_line = f"registry-pipeline run registry lines 1 {hash_maker(sorted(artifacts))}\n".encode()
-        self._entries = _Entries.read(path, self._first_line)
+        self._maker = hash_maker(sorted(artifacts))
+        self._first_line = f"registry-pipeline run registry lines 1 {self._maker}\n".encode()
+        self._entries = _Entries() if path is None else _Entries.read(path, self._first_line)
+        self._count_in_file = self._entries.count
         self._kept: list[int] = []
         self._new: list[tuple[RunLine, FolderIdentity | None]] = []
+
+    def list_unknown(self, run_root: str, run_ids: Iterable[str]) -> list[str]:
+        """Return the run ids without a line."""
+        indexes = self._entries.indexes.get(run_root, {})
+        return [run_id for run_id in run_ids if run_id not in indexes]
+
+    def add_shards(self, shards: Iterable[Mapping[str, bytes]]) -> None:
+        """Add the lines of shards, given as their artifacts, before `find_unchanged` is called for their run root.
+
+        A line of the file stays, and shards that another program or user made are ignored.
+        """
+        contents = [_Entries.read_shard(files, self._maker) for files in shards]
+        if any(content.count for content in contents):
+            # The order of the lines changes, and with it the indexes of those that were found so far.
+            kept = [(self._entries.roots[self._entries.root_of[i]], self._entries.ids[i]) for i in self._kept]
+            self._entries = _Entries.combine([self._entries, *contents])
+            self._kept = sorted(self._entries.indexes[run_root][run_id] for run_root, run_id in kept)
+
+    def list_run_ids(self, run_root: str) -> Collection[str]:
+        """Return the run ids that have a line."""
+        return self._entries.indexes.get(run_root, {}).keys()
+
+    def make_shard(self, started: datetime) -> dict[str, bytes]:
+        """Return the artifacts of a shard with the lines that were found and added; `started` is as for `save`."""
+        shard = _Entries.parse(memoryview(b"".join(self._entries.merge(self._kept, self._list_safe(started)))))
+        identities = {
+            "schema_version": "0.1",
+            "made_by": self._maker,
+            "roots": shard.roots,
+            "name_sets": shard.name_sets,
+            "ids": shard.ids,
+            "times": shard.times,
+            **{name: list(column) for name, column in zip(_COLUMNS, shard.columns, strict=True)},
+        }
+        text = json.dumps(identities, separators=(",", ":")) + "\n"
+        return {LINES: bytes(shard.text), IDENTITIES: text.encode("ascii")}
 
     def find_unchanged(self, root_path: str, run_root: str, run_ids: Sequence[str]) -> set[str]:
         """Return the run ids whose folders have not changed; `lines` then has their lines."""
@@ -119,19 +163,23 @@ class LineCache:
 
         A folder that changed shortly before `started`, or since, is left out.
         """
-        newest = find_safe_change(started)
-        new = sorted(
-            (
-                (line, identity)
-                for line, identity in self._new
-                if identity is not None and _find_newest_change(identity) < newest
-            ),
-            key=itemgetter(0),
-        )
-        changes = len(new) + self._entries.count - len(self._kept)
+        new = self._list_safe(started)
+        # Lines of shards are not in the file yet, and there is one line for each folder.
+        from_shards = self._entries.count - self._count_in_file
+        changes = len(new) + self._entries.count - len(self._kept) + from_shards
         # To read a few folders again takes less than to write all lines.
-        if changes * _LINES_PER_CHANGE > self._entries.count:
+        if self._path is not None and changes * _LINES_PER_CHANGE > self._count_in_file:
             write_cache_file(self._path, self._first_line, self._entries.merge(self._kept, new))
+
+    def _list_safe(self, started: datetime) -> list[tuple[RunLine, FolderIdentity]]:
+        """Return the new lines of folders that show any later change, in the order of the registry."""
+        newest = find_safe_change(started)
+        safe = (
+            (line, identity)
+            for line, identity in self._new
+            if identity is not None and _find_newest_change(identity) < newest
+        )
+        return sorted(safe, key=itemgetter(0))
 
 
 def _find_newest_change(identity: FolderIdentity) -> int:
@@ -167,19 +215,66 @@ class _Entries:
         """Return the content of a file; nothing if it is missing, damaged or of another version."""
         body = read_cache_file(path, first_line)
         try:
-            return cls() if body is None else cls._parse(body)
+            return cls() if body is None else cls.parse(body)
         except (ValueError, TypeError, IndexError, KeyError):
             # The hash is valid, so another program wrote it like that: ignored like a damaged file.
             return cls()
 
     @classmethod
-    def _parse(cls, body: memoryview) -> _Entries:
+    def parse(cls, body: memoryview) -> _Entries:
+        """Return the content that `merge` wrote."""
         position = bytes(body[:_MAX_SIZES_BYTES]).index(b"\n") + 1
         parts = []
         for size in json.loads(bytes(body[:position])):
             parts.append(body[position : position + size])
             position += size
         return cls(json.loads(bytes(parts[0])), parts[1:-1], parts[-1])
+
+    @classmethod
+    def read_shard(cls, files: Mapping[str, bytes], maker: str) -> _Entries:
+        """Return the content of a shard; nothing if another program or user made it, or if it has another form."""
+        try:
+            document = json.loads(files[IDENTITIES])
+            if document["made_by"] != maker:
+                return cls()
+            texts = [document[name] for name in ("roots", "name_sets", "ids", "times")]
+            columns = [array("Q", document[name]).tobytes() for name in _COLUMNS]
+            shard = cls(texts, columns, memoryview(files[LINES]))
+            is_whole = shard.offsets[-1] == len(shard.text) and shard.starts[-1] == len(shard.numbers)
+            return shard if is_whole else cls()
+        except (ValueError, TypeError, IndexError, KeyError, OverflowError):
+            # The seal is valid, so another program wrote it like that: ignored like one of another version.
+            return cls()
+
+    @classmethod
+    def combine(cls, sources: Sequence[_Entries]) -> _Entries:
+        """Return the lines of all contents in the order of the registry; of a folder the line of the first one.
+
+        The contents are used up.
+        """
+        combined = cls()
+        for source in sources:
+            roots = [combined._number_root(root) for root in source.roots]
+            names = [combined._number_names(tuple(names)) for names in source.name_sets]
+            source.root_of[:] = array("Q", [roots[number] for number in source.root_of])
+            source.names_of[:] = array("Q", [names[number] for number in source.names_of])
+        places: list[tuple[tuple[str, bool, str, str], int, int]] = []
+        known = set[tuple[str, str]]()
+        for number, source in enumerate(sources):
+            for index, (root_of, run_id, time) in enumerate(zip(source.root_of, source.ids, source.times, strict=True)):
+                root = combined.roots[root_of]
+                if (root, run_id) not in known:
+                    known.add((root, run_id))
+                    places.append(((root, time is None, time or "", run_id), number, index))
+        places.sort()
+        texts = []
+        # Neighbours of one source are copied together.
+        for (number, _), group in groupby(enumerate(places), lambda pair: (pair[1][1], pair[1][2] - pair[0])):
+            indexes = [place[2] for _, place in group]
+            texts.append(combined._copy(sources[number], range(indexes[0], indexes[-1] + 1)))
+        combined.text = b"".join(texts)
+        combined._locate()
+        return combined
 
     def _locate(self) -> None:
         """Compute where the numbers and the line of each folder begin, and its index by run root and run id."""
@@ -258,16 +353,22 @@ class _Entries:
 
     def _append(self, line: RunLine, identity: FolderIdentity) -> bytes | memoryview:
         """Append a new line, and return its text."""
-        if line.run_root not in self.roots:
-            self.roots.append(line.run_root)
-        if identity.names not in self._positions:
-            self._positions[identity.names] = len(self.name_sets)
-            self.name_sets.append(list(identity.names))
         self.ids.append(line.run_id)
         self.times.append(None if line.has_no_time else line.created_utc)
-        self.root_of.append(self.roots.index(line.run_root))
-        self.names_of.append(self._positions[identity.names])
+        self.root_of.append(self._number_root(line.run_root))
+        self.names_of.append(self._number_names(identity.names))
         self.facts.append(line.facts)
         self.sizes.append(len(line.text))
         self.numbers.extend(identity.numbers)
         return line.text
+
+    def _number_root(self, run_root: str) -> int:
+        if run_root not in self.roots:
+            self.roots.append(run_root)
+        return self.roots.index(run_root)
+
+    def _number_names(self, names: tuple[str, ...]) -> int:
+        if names not in self._positions:
+            self._positions[names] = len(self.name_sets)
+            self.name_sets.append(list(names))
+        return self._positions[names]

@@ -26,6 +26,7 @@ from registry_pipeline.registries.run_registry.build import (
     compare_with_previous,
     make_run_line,
 )
+from registry_pipeline.registries.run_registry.index_shards import add_shard_lines
 from registry_pipeline.registries.run_registry.line_cache import NAME, LineCache
 from registry_pipeline.runs.envelope import ScannedRun
 from registry_pipeline.runs.pointer_file import run_folder
@@ -44,7 +45,7 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
     """Read the run folders in the run roots, except those of this build run; what cannot be read is a finding.
 
     A folder that has not changed since an earlier build is not read; `line_cache` says how that is known. A run without
-    a folder has the line that its archive gives.
+    a folder has the line that its archive gives. If the toml switches on shards, their lines are used likewise.
     """
     artifacts, collections = list_main_artifacts(context.specs), list_collections(context.specs)
     cache = LineCache(repository.state_root / "cache" / NAME, artifacts | collections)
@@ -56,6 +57,7 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
     folders = set[RunKey]()
     # A line does not say which Dagster run sealed its folder, but that folder's name begins with the start of the run.
     own_start = None if context.started is None else str(RunId(context.started, ""))
+    shard_findings: list[Finding] = []
 
     def skip(root_path: str, run_root: str, run_ids: Sequence[str]) -> set[str]:
         if archived.runs:
@@ -64,6 +66,8 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
             return excluded[run_root]
         known = (run_id for run_id in run_ids if own_start is None or not run_id.startswith(own_start))
         candidates = [run_id for run_id in known if run_id not in excluded[run_root]]
+        if repository.config.dagster.shards:
+            shard_findings.extend(add_shard_lines(repository, cache, run_root, candidates))
         return excluded[run_root] | cache.find_unchanged(root_path, run_root, candidates)
 
     def visit(run: ScannedRun, identity: FolderIdentity | None, documents: Documents) -> None:
@@ -90,7 +94,7 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
         cache.save(context.started)
     if repository.memo is not None:
         repository.memo[UNCLAIMED] = cache.list_without_claim()
-    return BuildInputs(cache.lines(), (), (*findings, *warnings, *find_missing_run_roots(repository)))
+    return BuildInputs(cache.lines(), (), (*findings, *shard_findings, *warnings, *find_missing_run_roots(repository)))
 
 
 def check_run_registry(repository: Repository, sealed: SealedRun, report: SealReport) -> tuple[Finding, ...]:
