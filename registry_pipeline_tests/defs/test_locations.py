@@ -120,6 +120,8 @@ def build_by_command(repo: DagsterRepo) -> int:
 def live_in_trouble(repo: DagsterRepo) -> Iterator[object]:
     """A repository whose activation is refused, then fails three times, and whose own runs are in its way."""
     write_range(repo.repository.root, FIRST).write_text("no range\n", encoding="utf-8")
+    for job in (CHECK_JOB, f"{RANGES}_job"):
+        create_run_for_test(repo.instance, job_name=job, tags=repo.location.run_tags, status=DagsterRunStatus.STARTED)
     yield repo.rebuild().success
     altered = next(repo.repository.publish_root.glob("*__drift_signals_build/DRIFT_SIGNALS_v0_1.json"))
     request = ask(repo, "activation_sensor")
@@ -135,10 +137,6 @@ def live_in_trouble(repo: DagsterRepo) -> Iterator[object]:
             repo.instance, job_name="activate_pointers_job", tags=failed, status=DagsterRunStatus.FAILURE
         )
     yield repo.skipped()
-    create_run_for_test(repo.instance, job_name=CHECK_JOB, tags=repo.location.run_tags, status=DagsterRunStatus.STARTED)
-    create_run_for_test(
-        repo.instance, job_name=f"{RANGES}_job", tags=repo.location.run_tags, status=DagsterRunStatus.STARTED
-    )
     yield build_by_command(repo), reason(repo, "command_line_sensor")
     yield reason(repo, f"{RANGES}_sensor")
     yield repo.execute(DAILY_JOB, **span("2026-01-06", "2026-01-06")).success
@@ -158,6 +156,8 @@ def live_well(repo: DagsterRepo) -> Iterator[object]:
     yield repo.execute(DAILY_JOB, **span("2026-01-05", "2026-01-07")).success
     yield repo.execute("check_pointers_job").success
     yield repo.materialize("system_health_report").success
+    # Everything is known by now: nothing is reported twice.
+    yield reason(repo, f"{RANGES}_sensor"), evaluate(repo, "command_line_sensor", "2100-03-01T12:00:00Z").skip_reason
 
 
 def normalize(repo: DagsterRepo, text: str | None) -> str:
@@ -245,6 +245,10 @@ def test_each_of_two_repositories_in_one_instance_is_as_if_it_were_alone(tmp_pat
         for name, repo in by_name.items():
             assert tell(repo, observed[name]).splitlines() == alone[name].splitlines()
         assert {key.path[0] for key in repos[0].instance.all_asset_keys()} == {A, B}
+        built = repos[0].instance.get_latest_materialization_event(AssetKey([A, "op_status_table"]))
+        assert built is not None
+        assert built.asset_materialization is not None
+        assert f"(/assets/{A}/run_registry)" in str(built.asset_materialization.metadata["built_from"].value)
 
 
 def strip(location: str, value: Any) -> Any:
