@@ -96,7 +96,8 @@ def _notify(
     interface = os.environ.get(UI_URL_VARIABLE)
     url = None if not interface else f"{interface.rstrip('/')}/runs/{run.run_id}"
     root = None if repository.root is None else str(repository.root)
-    message = Notification(event, run.job_name, run.run_id, run.status.value, root, url, tuple(problems))
+    location = repository.location.name or None
+    message = Notification(event, run.job_name, run.run_id, run.status.value, root, url, tuple(problems), location)
     try:
         notification.send(message, os.environ)
     except RegistryPipelineError as error:

@@ -79,7 +79,7 @@ def list_reasons(row: RepositoryRow) -> list[str]:
     reasons = [] if row.status is None else [c.reason for c in row.status.inspection.health.conditions]
     # The longest one names all registries without an active run.
     shown = [list_some(r.split(", "), ", ") if len(r) > _MAX_REASON else r for r in reasons[:_MAX_REASONS]]
-    return [*shown, f"{len(reasons) - len(shown)} more"] if len(reasons) > len(shown) else shown
+    return [*shown, f"and {len(reasons) - len(shown)} more"] if len(reasons) > len(shown) else shown
 
 
 def find_next_step(row: RepositoryRow) -> str:

@@ -23,7 +23,7 @@ from dagster import (
     SkipReason,
     build_sensor_context,
 )
-from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.test_utils import create_run_for_test
 
 from registry_pipeline import locations
@@ -346,7 +346,10 @@ def test_a_toml_that_is_invalid_elsewhere_keeps_its_location(tmp_path: Path) -> 
 
 def load(root: Path) -> RepositoryDefinition:
     """Load a repository as the process of a run and a Celery worker do, from what the run names."""
-    return ReconstructableRepository.for_module("registry_pipeline.locations", str(root)).get_definition()
+    # The process that launches a run sends this to Celery's worker.
+    named = ReconstructableRepository.for_module("registry_pipeline.locations", str(root))
+    job = ReconstructableJob.from_dict(named.get_reconstructable_job("rebuild_job").to_dict())
+    return job.repository.get_definition()
 
 
 def test_one_process_loads_each_repository_by_its_path(tmp_path: Path) -> None:

@@ -152,4 +152,6 @@ def test_an_altered_run_of_one_repository_is_reported_once_and_for_that_one(
 
     until("the notification", lambda: webhook.find("drift_signals: check active_seals: "), WORK_SECONDS)
     assert {document["repository_root"] for document in webhook.documents} == {str(altered.repository.root)}
+    assert webhook.documents[0]["text"].startswith(f"{webhook.documents[0]['location']}: check_pointers_job: ")
+    assert webhook.documents[0]["location"] == altered.name
     assert [document["event"] for document in webhook.documents] == ["check_failed"]
