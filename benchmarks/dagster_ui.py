@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from dagster import AssetMaterialization, DagsterInstance, MetadataValue, build_sensor_context
+from dagster import AssetKey, AssetMaterialization, DagsterInstance, MetadataValue, build_sensor_context
 from side_by_side import Cost, Results, folders_wanted, measure, measure_command, program
 
 from registry_pipeline.config import load_repository
@@ -83,7 +83,7 @@ def measure_ticks(root: Path, count: int) -> tuple[list[Cost], list[Cost]]:
                 return measure(lambda: activation_sensor(context, repository=RepositoryResource(root, instance)))
 
         few = [tick() for _ in range(5)]
-        (made,) = event_log.read_materializations(instance, "run_registry", limit=1)
+        (made,) = event_log.read_materializations(instance, AssetKey("run_registry"), limit=1)
         assert made.sealed is not None
         page = {event_log.SEALED_KEY: MetadataValue.json(event_log.sealed_to_json(repository, made.sealed))}
         for _ in range(count):

@@ -52,6 +52,7 @@ POINTERS_DEFAULT: Final = ".codex/ACTIVE_REGISTRY_POINTERS_v0_1.json"
 _MAX_BYTES: Final = 256 << 10
 _MAX_DOTS: Final = 1_000
 _MAX_ERRORS: Final = 10
+_MAX_LOCATION: Final = 32
 
 
 def _check_repository_id(text: str) -> str:
@@ -94,6 +95,15 @@ def _check_operation_id(text: str) -> str:
 def _check_archive(text: str) -> str:
     if not text.endswith(ARCHIVE_SUFFIXES) or check_path(text) != text:
         raise ValueError(f"must be a path or a glob inside the repository that ends in {', '.join(ARCHIVE_SUFFIXES)}")
+    return text
+
+
+def _check_location(text: str) -> str:
+    # The keys of sources begin with `sources` in a repository without a location.
+    plain = text.replace("_", "a").replace("-", "a")
+    valid = plain.isascii() and plain.isalnum() and plain.islower() and text[0].isalpha() and len(text) <= _MAX_LOCATION
+    if not valid or text == "sources":
+        raise ValueError(f"must be at most {_MAX_LOCATION} of a-z, 0-9, `_` and `-`, a letter first, and not `sources`")
     return text
 
 
@@ -218,6 +228,7 @@ class RunIndex:
 class DagsterTable:
     """What the Dagster code location shows."""
 
+    location: str | None = option_row(None, checked_text(_check_location), "the name of the code location, with which every asset key begins, if several repositories share a Dagster instance: at most 32 of `a-z`, `0-9`, `_` and `-`, a letter first")
     freshness_hours: int = option_row(36, between(0, 8760), "a registry that was not materialized for so many hours is overdue in Dagster; 0 for never, at most 8760")
     rebuild: Rebuild = option_row("schedule", choice("schedule", "on_cron", "eager"), "what starts rebuilds in Dagster: `schedule`, a schedule that you switch on; `on_cron`, the assets' own condition, every night; `eager`, every change of a source")
     executor: ExecutorName = option_row("in_process", choice("in_process", "multiprocess", "celery"), "where the steps of a Dagster run are executed: `in_process`, in the process of the run; `multiprocess`, in a process each, on its machine; `celery`, by Celery workers, which need `registry-pipeline[scale]`")
@@ -360,6 +371,14 @@ def find_repository(named: Path | None = None, environ: Mapping[str, str] | None
         ConfigError: its toml file is invalid or cannot be read.
     """
     return load_repository(find_root(named, environ))
+
+
+def find_location(root: Path) -> str | None:
+    """Return `location` of the table `[dagster]`, also of a toml that is invalid elsewhere; None if it has no valid one."""
+    try:
+        return _check_location(parse_toml(read_regular_file(root / CONFIG_NAME))["dagster"]["location"])
+    except (OSError, ConfigError, LookupError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def find_root(named: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:

@@ -9,6 +9,7 @@ SERVERS = {
     "cli/test_ui.py": "servers 1",
     "defs/test_automation_served.py": "servers 1",
     "defs/test_history_served.py": "servers 1",
+    "defs/test_locations_served.py": "servers 2",
     "defs/test_own_registries_served.py": "servers 1",
     "defs/test_pages.py": "servers 2",
     "defs/test_served.py": "servers 2",

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "rollback": ("commands.pointers:rollback_command", "Undo an activation."),
     "mark-bad": ("commands.pointers:mark_bad_command", "Mark a run bad, permanently."),
     "status": ("commands.status:status_command", "Show active runs, whether they verify, and what to do next."),
+    "overview": ("commands.overview:overview_command", "Show the health of several repositories on one page."),
     "report": ("commands.report:report_command", "Render the health report from the active runs."),
     "log": ("commands.inspect:log_command", "List activations and builds, the newest first."),
     "show": ("commands.inspect:show_command", "Show one run and who activated it."),

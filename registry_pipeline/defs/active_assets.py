@@ -6,7 +6,6 @@ from typing import Final
 
 from dagster import (
     AssetExecutionContext,
-    AssetKey,
     AssetObservation,
     AssetsDefinition,
     Backoff,
@@ -30,6 +29,7 @@ from registry_pipeline.defs import event_log, metadata, step_log
 from registry_pipeline.defs.active_checks import list_refused_checks
 from registry_pipeline.defs.assets import CONTROL_GROUP, OWNERS, code_version, make_asset_attributes
 from registry_pipeline.defs.code_references import make_code_references
+from registry_pipeline.defs.location import Location, location_of
 from registry_pipeline.defs.proposal import (
     POINTERS_ASSET,
     REFUSED_AT_TAG,
@@ -81,12 +81,12 @@ class ActivationRequest(Config):
     )
 
 
-def make_pointers_asset(catalog: Catalog, clock: Callable[[], datetime]) -> AssetsDefinition:
+def make_pointers_asset(catalog: Catalog, location: Location, clock: Callable[[], datetime]) -> AssetsDefinition:
     """Return the asset of the pointer file, which moves pointers in ACTIVATE_JOB only; `clock` returns the present."""
 
     @asset(
-        name=POINTERS_ASSET,
-        deps=list(catalog.with_pointer),
+        key=location.key(POINTERS_ASSET),
+        deps=[location.key(name) for name in catalog.with_pointer],
         description=(
             "The active run of each registry. Pointers move only in `activate_pointers_job`. Materialized by itself, "
             "this asset shows the pointer file as it is."
@@ -96,7 +96,7 @@ def make_pointers_asset(catalog: Catalog, clock: Callable[[], datetime]) -> Asse
         owners=list(OWNERS),
         code_version=code_version(catalog.spec_of("pointer_activation")),
         metadata=make_code_references("registry_pipeline.pointers.activation.activate"),
-        pool=POINTERS_POOL,
+        pool=location.name_in_instance(POINTERS_POOL),
         retry_policy=RetryPolicy(max_retries=3, delay=1, backoff=Backoff.EXPONENTIAL),
     )
     def active_registry_pointers(
@@ -140,6 +140,7 @@ def _activate(
         sealed = sealed_input.make_sealed_run(catalog_of(repository).spec_of(registry_id).registry_id, ref, report)
         candidates.append((sealed, validation.validate(repository, sealed)))
     # (2) Activate them together.
+    location = location_of(repository)
     pointers = pointer_file.read_pointer_hash(repository)
     actor, reason = find_actor(resource.instance, context.run)
     outcome = activation.activate(repository, run, candidates, actor=actor, reason=reason)
@@ -153,7 +154,7 @@ def _activate(
         for sealed, _ in candidates:
             if sealed.registry_id in moved:
                 page = metadata.make_sealed_metadata(repository, sealed, now, {"state": "activated"})
-                context.log_event(AssetObservation(sealed.registry_id, metadata=page))
+                context.log_event(AssetObservation(location.key(sealed.registry_id), metadata=page))
         return outcome
     # (3) Tag a refused run, so that the sensor does not request the same runs again, and say so at the registries.
     errors = [finding for finding in outcome.findings if finding.severity is Severity.ERROR]
@@ -164,7 +165,7 @@ def _activate(
         REFUSED_RUNS_TAG: refusal_to_tag(refused),
     }
     resource.instance.add_run_tags(run_id, tags)
-    for event in list_refused_checks(resource.instance, refused, requested):
+    for event in list_refused_checks(resource.instance, location, refused, requested):
         context.log_event(event)
     raise Failure(
         "; ".join(_format_refusal(requested, finding) for finding in errors) + " (no pointer moved)",
@@ -210,14 +211,15 @@ def _make_moves_metadata(moved: Activation | None) -> metadata.Metadata:
     return {"moved": len(moved.moves), "activation_record": record} | metadata.make_findings_metadata(moved.findings)
 
 
-def make_report_asset(catalog: Catalog) -> AssetsDefinition:
+def make_report_asset(catalog: Catalog, location: Location) -> AssetsDefinition:
     """Return the asset of the health report on the active runs.
 
     If rendering is refused, its page says why; the step of a run that was launched for the report alone fails.
     """
     spec = catalog.spec_of(REPORT_ASSET)
+    pointers_key = location.key(POINTERS_ASSET)
 
-    @asset(deps=[POINTERS_ASSET], **make_asset_attributes(spec))
+    @asset(deps=[pointers_key], **make_asset_attributes(spec, location))
     def system_health_report(
         context: AssetExecutionContext, repository: ResourceParam[RepositoryResource]
     ) -> MaterializeResult[None]:
@@ -228,7 +230,7 @@ def make_report_asset(catalog: Catalog) -> AssetsDefinition:
             except RefusedError as refused:
                 # In a run with the pointers (all assets: no selection) it is no failure that nothing is active yet.
                 selected = context.run.asset_selection
-                if selected and AssetKey(POINTERS_ASSET) not in selected:
+                if selected and pointers_key not in selected:
                     raise
                 context.log.warning(printable(f"not rendered: {refused.message}. Next: {refused.advice}"))
                 return MaterializeResult(

@@ -25,6 +25,7 @@ from dagster import (
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.event_log import Materialization
+from registry_pipeline.defs.location import Location, find_registry_id
 from registry_pipeline.defs.proposal import (
     POINTERS_ASSET,
     REBUILD_JOB,
@@ -79,7 +80,9 @@ def _make_failed_result(obstacle: Obstacle, facts: Mapping[str, str]) -> ActiveR
     return ActiveResult(False, printable(description), {**facts, "next_step": printable(obstacle.next_step)})
 
 
-def make_active_checks(catalog: Catalog, condition: AutomationCondition[Any] | None) -> AssetChecksDefinition:
+def make_active_checks(
+    catalog: Catalog, location: Location, condition: AutomationCondition[Any] | None
+) -> AssetChecksDefinition:
     """Return the checks `active`, for an execution by hand and every hour; they explain the same as the sensor.
 
     A registry of which nothing can be said now has no result. The condition says when Dagster starts them by itself.
@@ -87,7 +90,7 @@ def make_active_checks(catalog: Catalog, condition: AutomationCondition[Any] | N
     specs = [
         AssetCheckSpec(
             ACTIVE_CHECK,
-            asset=registry_id,
+            asset=location.key(registry_id),
             description="The newest build is the active run. The activation sensor writes it when its result changes.",
             automation_condition=condition,
         )
@@ -100,13 +103,13 @@ def make_active_checks(catalog: Catalog, condition: AutomationCondition[Any] | N
     ) -> Iterator[AssetCheckResult]:
         with as_dagster_failure():
             proposal = propose(repository.instance, repository.load_in_run(context.run.run_id))
-        selected = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
+        selected = {find_registry_id(key.asset_key) for key in context.selected_asset_check_keys}
         for registry_id in sorted(selected):
             result = describe_active(proposal, registry_id)
             if result is not None:
                 yield AssetCheckResult(
                     passed=result.passed,
-                    asset_key=AssetKey(registry_id),
+                    asset_key=location.key(registry_id),
                     check_name=ACTIVE_CHECK,
                     severity=AssetCheckSeverity.WARN,
                     description=result.description,
@@ -136,12 +139,12 @@ def _make_active_event(newest: Materialization, result: ActiveResult) -> AssetCh
 
 
 def list_refused_checks(
-    instance: DagsterInstance, refused: Mapping[str, Obstacle], requested: Mapping[str, SealedRef]
+    instance: DagsterInstance, location: Location, refused: Mapping[str, Obstacle], requested: Mapping[str, SealedRef]
 ) -> list[AssetCheckEvaluation]:
     """Return a failed check `active` for each registry whose newest build was refused."""
     events = []
     for registry_id, obstacle in refused.items():
-        for newest in event_log.read_materializations(instance, registry_id, limit=1):
+        for newest in event_log.read_materializations(instance, location.key(registry_id), limit=1):
             if newest.sealed is not None and newest.sealed.ref == requested[registry_id]:
                 facts = {"newest_build": printable(requested[registry_id].run_id)}
                 events.append(_make_active_event(newest, _make_failed_result(obstacle, facts)))
@@ -157,9 +160,10 @@ _POINTER_CHECKS: Final = {
 _SEAL_CODES: Final = frozenset({"POINTER_RUN_MISSING", "POINTER_SEAL_INVALID", "POINTER_ROOT_MISMATCH"})
 
 
-def make_pointer_checks(clock: Callable[[], datetime]) -> AssetChecksDefinition:
+def make_pointer_checks(location: Location, clock: Callable[[], datetime]) -> AssetChecksDefinition:
     """Return the checks of the pointers asset; `clock` returns the present."""
-    specs = [AssetCheckSpec(name, asset=POINTERS_ASSET, description=text) for name, text in _POINTER_CHECKS.items()]
+    pointers = location.key(POINTERS_ASSET)
+    specs = [AssetCheckSpec(name, asset=pointers, description=text) for name, text in _POINTER_CHECKS.items()]
 
     @multi_asset_check(name="check_active_registry_pointers", specs=specs, can_subset=True)
     def check_pointers(
@@ -171,12 +175,12 @@ def make_pointer_checks(clock: Callable[[], datetime]) -> AssetChecksDefinition:
         selected = {key.name for key in context.selected_asset_check_keys}
         for name in _POINTER_CHECKS:
             if name in selected:
-                yield _make_pointer_result(name, inspection)
+                yield _make_pointer_result(pointers, name, inspection)
 
     return check_pointers
 
 
-def _make_pointer_result(name: str, inspection: Inspection) -> AssetCheckResult:
+def _make_pointer_result(key: AssetKey, name: str, inspection: Inspection) -> AssetCheckResult:
     findings = [finding for finding in inspection.findings if _select_pointer_check(finding) == name]
     facts: dict[str, Any] = {"active_registries": len(inspection.active), "findings_count": len(findings)}
     # Without an active run there is nothing to verify, which is no success. A mixed input is a warning, but it is what
@@ -187,7 +191,7 @@ def _make_pointer_result(name: str, inspection: Inspection) -> AssetCheckResult:
     facts |= metadata.make_findings_metadata(findings)
     return AssetCheckResult(
         passed=passed,
-        asset_key=AssetKey(POINTERS_ASSET),
+        asset_key=key,
         check_name=name,
         severity=AssetCheckSeverity.ERROR if has_errors(findings) else AssetCheckSeverity.WARN,
         description=printable(_summarize(inspection, findings)),

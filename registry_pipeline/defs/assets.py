@@ -14,6 +14,7 @@ from dagster import (
     AssetCheckSpec,
     AssetExecutionContext,
     AssetIn,
+    AssetKey,
     AssetObservation,
     AssetsDefinition,
     AutomationCondition,
@@ -34,6 +35,7 @@ from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, metadata, step_log
 from registry_pipeline.defs.code_references import make_code_references
 from registry_pipeline.defs.event_log import Materialization
+from registry_pipeline.defs.location import Location, location_of
 from registry_pipeline.defs.metadata import make_findings_metadata
 from registry_pipeline.defs.proposal import POINTERS_ASSET
 from registry_pipeline.defs.resources import SEALED_IO, RepositoryResource
@@ -82,7 +84,7 @@ _DESCRIPTIONS: Final = {
 
 
 def make_registry_asset(
-    spec: RegistrySpec, settings: DagsterTable, condition: AutomationCondition[Any] | None
+    spec: RegistrySpec, location: Location, settings: DagsterTable, condition: AutomationCondition[Any] | None
 ) -> AssetsDefinition:
     """Return the asset of a registry, built from its sources and sealed upstreams; the IO manager seals its value.
 
@@ -91,17 +93,18 @@ def make_registry_asset(
     hours = settings.freshness_hours
     # If two runs extend a log at once, sealing refuses the second; its retry builds on the first.
     retry = RetryPolicy(max_retries=3) if spec.append_only else None
+    key = location.key(spec.registry_id)
 
     @asset(
-        ins={name: AssetIn(name) for name in spec.depends_on},
+        ins={name: AssetIn(location.key(name)) for name in spec.depends_on},
         # The delta log has no pointer: it is extended after the pointers moved.
-        deps=list_source_keys(spec) if spec.pointer else [POINTERS_ASSET],
-        check_specs=[AssetCheckSpec(SOURCE_CHECK, asset=spec.registry_id, description=_DESCRIPTIONS[SOURCE_CHECK])],
+        deps=list_source_keys(spec, location) if spec.pointer else [location.key(POINTERS_ASSET)],
+        check_specs=[AssetCheckSpec(SOURCE_CHECK, asset=key, description=_DESCRIPTIONS[SOURCE_CHECK])],
         io_manager_key=SEALED_IO,
         retry_policy=retry,
         freshness_policy=FreshnessPolicy.time_window(timedelta(hours=hours)) if hours else None,
         automation_condition=condition if spec.pointer else None,
-        **make_asset_attributes(spec),
+        **make_asset_attributes(spec, location),
     )
     def build_registry(
         context: AssetExecutionContext, repository: ResourceParam[RepositoryResource], **upstream: SealedRun | None
@@ -122,7 +125,7 @@ def make_registry_asset(
             source = make_source_result(built.findings, passed=passed, severity=AssetCheckSeverity.WARN)
             version = data_version(built)
             if built.kept is not None:
-                known_version = event_log.find_data_version(context.instance, spec.registry_id, built.kept.ref)
+                known_version = event_log.find_data_version(context.instance, key, built.kept.ref)
                 version = version if known_version is None else DataVersion(known_version)
             yield MaterializeResult(value=built, data_version=version, check_results=[source])
         elif spec.append_only:
@@ -151,11 +154,12 @@ def _hand_on_active_run(
     handed_on: metadata.Metadata = {"run_id": "none"} | page
     if active is not None:
         handed_on = metadata.make_sealed_metadata(repository, active, now, page)
-    context.log_event(AssetObservation(spec.registry_id, metadata=handed_on))
+    key = location_of(repository).key(spec.registry_id)
+    context.log_event(AssetObservation(key, metadata=handed_on))
     context.log.info("not built; handed on the active run: %s", step_log.format_run(active))
     # A source that never existed may be left out on purpose. One that is gone or cannot be read may not.
     is_first = pointer_file.read_pointers(repository).active(spec.registry_id) is None and not (
-        event_log.read_materializations(context.instance, spec.registry_id, limit=1)
+        event_log.read_materializations(context.instance, key, limit=1)
     )
     is_missing = all(finding.code == "CAPTURE_MISSING" for finding in not_built.findings)
     severity = AssetCheckSeverity.WARN if is_first and is_missing else AssetCheckSeverity.ERROR
@@ -175,7 +179,7 @@ def make_source_result(findings: Sequence[Finding], *, passed: bool, severity: A
 class AssetAttributes(TypedDict):
     """Arguments of `@asset` that come from the catalog."""
 
-    name: str
+    key: AssetKey
     description: str
     group_name: str
     kinds: set[str]
@@ -195,7 +199,7 @@ def _find_group(spec: RegistrySpec) -> str:
     return "captures" if spec.kind == "captured" else "registries"
 
 
-def make_asset_attributes(spec: RegistrySpec) -> AssetAttributes:
+def make_asset_attributes(spec: RegistrySpec, location: Location) -> AssetAttributes:
     """Return the arguments of `@asset` for a registry."""
     # The report has neither a reader nor a builder.
     calls = [call.path for call in (spec.reader, spec.builder) if isinstance(call, DeferredCall)]
@@ -207,7 +211,7 @@ def make_asset_attributes(spec: RegistrySpec) -> AssetAttributes:
     if spec.pointer:
         description += " The newest run is not always the active one: see `active_registry_pointers`."
     return {
-        "name": spec.registry_id,
+        "key": location.key(spec.registry_id),
         "description": description,
         "group_name": _find_group(spec),
         # Of an own registry a pattern may end in anything, and not every text can be a kind.
@@ -230,7 +234,7 @@ def data_version(built: Built) -> DataVersion:
     return DataVersion(built.artifacts.content_sha256)
 
 
-def make_check_specs(spec: RegistrySpec, *, note: str = "") -> list[AssetCheckSpec]:
+def make_check_specs(spec: RegistrySpec, location: Location, *, note: str = "") -> list[AssetCheckSpec]:
     """Return the specs of the checks of a registry; `note` is added to each description.
 
     All are blocking, so nothing downstream is built on a failed one.
@@ -238,7 +242,7 @@ def make_check_specs(spec: RegistrySpec, *, note: str = "") -> list[AssetCheckSp
     return [
         AssetCheckSpec(
             name,
-            asset=spec.registry_id,
+            asset=location.key(spec.registry_id),
             # A check with a name of its own checks the rules of its registry.
             description=_DESCRIPTIONS.get(name, _DESCRIPTIONS["rules"]) + note,
             blocking=True,
@@ -247,21 +251,22 @@ def make_check_specs(spec: RegistrySpec, *, note: str = "") -> list[AssetCheckSp
     ]
 
 
-def make_registry_checks(spec: RegistrySpec) -> AssetChecksDefinition:
+def make_registry_checks(spec: RegistrySpec, location: Location) -> AssetChecksDefinition:
     """Return the checks of a registry.
 
     They check what their own run, or the run that it re-executes, materialized or handed on, else the latest
     materialization. If it has no sealed run, they fail with a warning, which does not block.
     """
+    key = location.key(spec.registry_id)
 
-    @multi_asset_check(name=f"check_{spec.registry_id}", specs=make_check_specs(spec), can_subset=True)
+    @multi_asset_check(name=f"check_{spec.registry_id}", specs=make_check_specs(spec, location), can_subset=True)
     def check(
         context: AssetCheckExecutionContext, repository: ResourceParam[RepositoryResource]
     ) -> Iterator[AssetCheckResult]:
         with as_dagster_failure():
             instance, run_id = repository.instance, context.run.run_id
-            own = event_log.read_last_output(instance, spec.registry_id, run_id)
-            latest = [own] if own is not None else event_log.read_materializations(instance, spec.registry_id, limit=1)
+            own = event_log.read_last_output(instance, key, run_id)
+            latest = [own] if own is not None else event_log.read_materializations(instance, key, limit=1)
             verdicts = validate_again(context, repository, latest)
         for _, verdict in verdicts:
             step_log.log_verdict(context.log, verdict)

@@ -5,6 +5,7 @@ from typing import Any, Final
 from dagster import AssetSelection, AutomationCondition, AutomationConditionSensorDefinition, DefaultSensorStatus
 
 from registry_pipeline.config import Rebuild
+from registry_pipeline.defs.location import Location
 from registry_pipeline.defs.sources import make_source_key
 from registry_pipeline.registries.catalog import Catalog
 from registry_pipeline.registries.sources import list_sources
@@ -20,18 +21,20 @@ def make_source_condition(rebuild: Rebuild) -> AutomationCondition[Any] | None:
     return AutomationCondition.on_cron(REBUILD_CRON if rebuild == "on_cron" else _OBSERVATION_CRON)
 
 
-def _select_sources(catalog: Catalog) -> AssetSelection:
-    return AssetSelection.assets(*map(make_source_key, list_sources(catalog)))
+def _select_sources(catalog: Catalog, location: Location) -> AssetSelection:
+    return AssetSelection.assets(*(make_source_key(name, location) for name in list_sources(catalog)))
 
 
-def make_registry_condition(catalog: Catalog, rebuild: Rebuild, registry_id: str) -> AutomationCondition[Any] | None:
+def make_registry_condition(
+    catalog: Catalog, location: Location, rebuild: Rebuild, registry_id: str
+) -> AutomationCondition[Any] | None:
     """Return the condition on which a registry is built, at 03:00 UTC or after a change; None for a schedule.
 
     The ages in op_status_table change without any source, so it is built every night also if only changes count.
     """
     if rebuild == "on_cron":
         # A source whose content is the same does not count as updated, so the condition must not wait for it.
-        return AutomationCondition.on_cron(REBUILD_CRON).ignore(_select_sources(catalog))
+        return AutomationCondition.on_cron(REBUILD_CRON).ignore(_select_sources(catalog, location))
     if rebuild == "eager":
         # A capture without its source is never materialized. What is built from it must not wait for it.
         eager = AutomationCondition.eager().without(~AutomationCondition.any_deps_missing())
@@ -54,11 +57,11 @@ def make_active_check_condition(rebuild: Rebuild) -> AutomationCondition[Any] | 
     return None if rebuild == "schedule" else never
 
 
-def make_automation_sensor(catalog: Catalog, *, on: bool) -> AutomationConditionSensorDefinition:
+def make_automation_sensor(catalog: Catalog, location: Location, *, on: bool) -> AutomationConditionSensorDefinition:
     """Return the sensor that evaluates these conditions; `on` is its default status."""
     return AutomationConditionSensorDefinition(
         "automation_sensor",
-        target=AssetSelection.all() | _select_sources(catalog),
+        target=AssetSelection.all() | _select_sources(catalog, location),
         default_status=DefaultSensorStatus.RUNNING if on else DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=30,
         description="Starts rebuilds as `rebuild` of the table `[dagster]` says. Activation is left to its own sensor.",

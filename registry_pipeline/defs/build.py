@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dagster import Definitions
 
-from registry_pipeline.config import Config, Repository, find_repository, find_root
+from registry_pipeline.config import Config, Repository, find_location, find_repository, find_root
 from registry_pipeline.defs.active_assets import REPORT_ASSET, make_pointers_asset, make_report_asset, utc_now
 from registry_pipeline.defs.active_checks import make_active_checks, make_pointer_checks
 from registry_pipeline.defs.assets import make_registry_asset, make_registry_checks
@@ -23,9 +23,10 @@ from registry_pipeline.defs.collections import make_collection_defs
 from registry_pipeline.defs.daily import make_history_defs
 from registry_pipeline.defs.executors import make_executor
 from registry_pipeline.defs.failure_sensors import failed_check_sensor, failed_run_sensor
+from registry_pipeline.defs.location import Location
 from registry_pipeline.defs.resources import make_resources
 from registry_pipeline.defs.sensors import (
-    activate_pointers_job,
+    make_activate_job,
     make_activation_sensor,
     make_check_pointers_job,
     make_daily_schedule,
@@ -52,52 +53,56 @@ def build_defs(
     root = _find_root(repo_root)
     repository = _load_repository(root)
     config, catalog = Config() if repository is None else repository.config, catalog_of(repository)
+    location = Location() if isinstance(root, RegistryPipelineError) else Location(find_location(root) or "", root)
     now = clock or utc_now
     by_condition = config.dagster.rebuild != "schedule"
-    rebuild_job, check_job = make_rebuild_job(catalog), make_check_job(catalog)
-    check_pointers_job = make_check_pointers_job(catalog)
+    rebuild_job, check_job = make_rebuild_job(catalog, location), make_check_job(catalog, location)
+    activate_job, check_pointers_job = make_activate_job(location), make_check_pointers_job(catalog, location)
     registry_assets = [
         make_registry_asset(
-            spec, config.dagster, make_registry_condition(catalog, config.dagster.rebuild, spec.registry_id)
+            spec,
+            location,
+            config.dagster,
+            make_registry_condition(catalog, location, config.dagster.rebuild, spec.registry_id),
         )
         for spec in catalog.build_order
     ]
     definitions = Definitions(
         assets=[
-            make_source_assets(catalog, make_source_condition(config.dagster.rebuild)),
-            *make_external_assets(catalog),
+            make_source_assets(catalog, location, make_source_condition(config.dagster.rebuild)),
+            *make_external_assets(catalog, location),
             *registry_assets,
-            make_pointers_asset(catalog, now),
-            make_report_asset(catalog),
+            make_pointers_asset(catalog, location, now),
+            make_report_asset(catalog, location),
         ],
         asset_checks=[
-            *(make_registry_checks(spec) for spec in (*catalog.build_order, catalog.spec_of(REPORT_ASSET))),
-            make_active_checks(catalog, make_active_check_condition(config.dagster.rebuild)),
-            make_pointer_checks(now),
+            *(make_registry_checks(spec, location) for spec in (*catalog.build_order, catalog.spec_of(REPORT_ASSET))),
+            make_active_checks(catalog, location, make_active_check_condition(config.dagster.rebuild)),
+            make_pointer_checks(location, now),
         ],
-        jobs=[rebuild_job, activate_pointers_job, check_pointers_job, check_job],
+        jobs=[rebuild_job, activate_job, check_pointers_job, check_job],
         # A schedule beside the conditions would build everything twice.
         schedules=[
             *([] if by_condition else [make_daily_schedule(rebuild_job)]),
             make_hourly_schedule(check_pointers_job, on=automated),
         ],
         sensors=[
-            make_activation_sensor(check_pointers_job, on=automated),
+            make_activation_sensor(activate_job, check_pointers_job, on=automated),
             make_command_line_sensor(check_job, on=automated),
-            *([make_automation_sensor(catalog, on=automated)] if by_condition else []),
+            *([make_automation_sensor(catalog, location, on=automated)] if by_condition else []),
             failed_run_sensor,
             failed_check_sensor,
         ],
-        resources=make_resources(root),
+        resources=make_resources(root, location),
         metadata={code: "; ".join(messages) for code, messages in _group_messages(catalog).items()},
         executor=make_executor(config.dagster),
     )
-    history = make_history_defs(catalog.spec_of(DAILY), config.history_start)
+    history = make_history_defs(catalog.spec_of(DAILY), location, config.history_start)
     return Definitions.merge(
         definitions,
         history,
-        make_collection_defs(catalog.collections, on=automated),
-        make_shard_defs(repository, now, on=automated),
+        make_collection_defs(catalog.collections, location, on=automated),
+        make_shard_defs(repository, location, now, on=automated),
     )
 
 

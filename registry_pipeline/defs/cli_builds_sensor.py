@@ -8,14 +8,12 @@ from typing import Final
 
 from dagster import (
     AssetCheckKey,
-    AssetKey,
     AssetMaterialization,
     AssetSelection,
     DagsterInstance,
     DefaultSensorStatus,
     ResourceParam,
     RunRequest,
-    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
@@ -26,11 +24,12 @@ from dagster import (
 
 from registry_pipeline.canonical import parse_utc, utc_text
 from registry_pipeline.config import Repository
-from registry_pipeline.dagster.dagster_internals import NOT_FINISHED_STATUSES, UnresolvedAssetJobDefinition
+from registry_pipeline.dagster.dagster_internals import UnresolvedAssetJobDefinition
 from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.active_assets import REPORT_ASSET, pointers_version
 from registry_pipeline.defs.assets import code_version
-from registry_pipeline.defs.job_limits import make_limit_tags
+from registry_pipeline.defs.job_limits import make_job_tags
+from registry_pipeline.defs.location import Location, has_unfinished_run, location_of
 from registry_pipeline.defs.proposal import POINTERS_ASSET
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
@@ -51,21 +50,21 @@ REPORTED_TAG: Final = "registry_pipeline/reported"
 _INPUT_VERSION: Final = "dagster/input_data_version/"
 
 
-def _list_checks(specs: Iterable[RegistrySpec]) -> list[AssetCheckKey]:
-    return [AssetCheckKey(AssetKey(spec.registry_id), name) for spec in specs for name in spec.check_names]
+def _list_checks(specs: Iterable[RegistrySpec], location: Location) -> list[AssetCheckKey]:
+    return [AssetCheckKey(location.key(spec.registry_id), name) for spec in specs for name in spec.check_names]
 
 
-def make_check_job(catalog: Catalog) -> UnresolvedAssetJobDefinition:
+def make_check_job(catalog: Catalog, location: Location) -> UnresolvedAssetJobDefinition:
     """Return the job that checks every registry of a catalog."""
     specs = (*catalog.build_order, catalog.spec_of(REPORT_ASSET), catalog.spec_of(DAILY))
     return define_asset_job(
         CHECK_JOB,
-        selection=AssetSelection.checks(*_list_checks(specs)),
+        selection=AssetSelection.checks(*_list_checks(specs, location)),
         description=(
             "Check the latest materialization of every registry again, and the days that are new since the last time. "
             "Builds nothing and moves no pointer."
         ),
-        tags=make_limit_tags(CHECK_JOB),
+        tags=make_job_tags(CHECK_JOB, location),
     )
 
 
@@ -102,12 +101,13 @@ def report(instance: DagsterInstance, repository: Repository, cursor: str | None
     if steps.is_build_in_progress(repository):
         return SkipReason("a build of the command line is in progress; it is reported when it is complete")
     # One build per tick, and none while checks run: a check without its asset looks at the latest materialization.
-    if instance.get_runs_count(RunsFilter(job_name=CHECK_JOB, statuses=NOT_FINISHED_STATUSES)):
+    location = location_of(repository)
+    if has_unfinished_run(instance, location, CHECK_JOB):
         return SkipReason("the checks of the previous build are running")
     after = parse_utc(cursor)
     reasons: list[str] = []
     for group in _list_new_groups(repository, after):
-        obstacle = _find_obstacle(instance, catalog_of(repository), group)
+        obstacle = _find_obstacle(instance, location, catalog_of(repository), group)
         if obstacle is None:
             return _report_group(instance, repository, group)
         reasons.append(f"{utc_text(group.stamp)}: {obstacle}")
@@ -131,14 +131,16 @@ def _list_new_groups(repository: Repository, after: datetime | None) -> list[pip
     return groups[::-1]
 
 
-def _find_obstacle(instance: DagsterInstance, catalog: Catalog, group: pipeline_log.BuildGroup) -> str | None:
+def _find_obstacle(
+    instance: DagsterInstance, location: Location, catalog: Catalog, group: pipeline_log.BuildGroup
+) -> str | None:
     """Return why a build is not reported, or None."""
     missing = group.find_missing_dependants(catalog)
     if missing:
         names = ", ".join(group.registry_ids)
         # As the latest materializations, these would replace a consistent set.
         return f"{names} without {', '.join(missing)}: the build is incomplete"
-    latest = [_find_latest_run(instance, member) for member in group.members]
+    latest = [_find_latest_run(instance, location, member) for member in group.members]
     pairs = zip(latest, group.members, strict=True)
     if all(run is not None and run.ref.run_id == member.folder.run_id for run, member in pairs):
         return "Dagster knows it already"
@@ -148,32 +150,39 @@ def _find_obstacle(instance: DagsterInstance, catalog: Catalog, group: pipeline_
     return None
 
 
-def _find_latest_run(instance: DagsterInstance, member: pipeline_log.BuildGroupMember) -> SealedRun | None:
-    latest = event_log.read_materializations(instance, member.registry_id, limit=1, partition=member.partition)
+def _find_latest_run(
+    instance: DagsterInstance, location: Location, member: pipeline_log.BuildGroupMember
+) -> SealedRun | None:
+    key = location.key(member.registry_id)
+    latest = event_log.read_materializations(instance, key, limit=1, partition=member.partition)
     return latest[0].sealed if latest else None
 
 
 def _report_group(instance: DagsterInstance, repository: Repository, group: pipeline_log.BuildGroup) -> SensorResult:
-    events = []
+    events, location = [], location_of(repository)
     for member, run, kept in pipeline_log.verify_build_group(repository, group):
-        versions = _find_input_versions(instance, run, group.registry_ids)
+        versions = _find_input_versions(instance, location, run, group.registry_ids)
         events.append(_make_folder_event(repository, member, run, kept, versions, group.stamp))
     if REPORT_ASSET in group.registry_ids:  # a report was rendered, so pointers had moved
         events.insert(len(events) - 1, _make_pointers_event(repository))
     stamp = utc_text(group.stamp)
     # Only what is new is checked: the job by itself would verify every registry again for a build of one.
-    checks = _list_checks(catalog_of(repository).spec_of(registry_id) for registry_id in group.registry_ids)
+    specs = [catalog_of(repository).spec_of(registry_id) for registry_id in group.registry_ids]
+    checks = _list_checks(specs, location)
     request = RunRequest(run_key=f"reported:{stamp}", tags={REPORTED_TAG: stamp}, asset_check_keys=checks)
     return SensorResult(run_requests=[request], asset_events=events, cursor=stamp)
 
 
-def _find_input_versions(instance: DagsterInstance, run: SealedRun, group_ids: Collection[str]) -> dict[str, str]:
+def _find_input_versions(
+    instance: DagsterInstance, location: Location, run: SealedRun, group_ids: Collection[str]
+) -> dict[str, str]:
     """Return the data version of each upstream by tag: the one that Dagster has for that run, else its root."""
     versions: dict[str, str] = {}
     for name, ref in run.inputs.upstream().items():
         # An unchanged capture is not in the group: it was built earlier, perhaps through Dagster.
-        known_version = None if name in group_ids else event_log.find_data_version(instance, name, ref)
-        versions[f"{_INPUT_VERSION}{name}"] = known_version or ref.manifest_sha256
+        key = location.key(name)
+        known_version = None if name in group_ids else event_log.find_data_version(instance, key, ref)
+        versions[f"{_INPUT_VERSION}{key.to_user_string()}"] = known_version or ref.manifest_sha256
     return versions
 
 
@@ -188,7 +197,7 @@ def _make_folder_event(
     spec = catalog_of(repository).spec_of(run.registry_id)
     page = {"state": "sealed by the command line"} | metadata.make_kept_metadata(spec, seal_report.kept)
     return AssetMaterialization(
-        AssetKey(run.registry_id),
+        location_of(repository).key(run.registry_id),
         description="Sealed by `registry-pipeline build`, without a Dagster run.",
         partition=member.partition,
         metadata=metadata.make_sealed_metadata(repository, run, now, page),
@@ -203,7 +212,7 @@ def _make_folder_event(
 def _make_pointers_event(repository: Repository) -> AssetMaterialization:
     pointers = pointer_file.read_pointers(repository)
     return AssetMaterialization(
-        AssetKey(POINTERS_ASSET),
+        location_of(repository).key(POINTERS_ASSET),
         description="Moved by the command line, without a Dagster run.",
         metadata=metadata.make_pointers_metadata(pointers),
         tags={event_log.DATA_VERSION_TAG: pointers_version(pointers).value},

@@ -46,13 +46,13 @@ from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.dagster.dagster_internals import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
-    NOT_FINISHED_STATUSES,
 )
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import assets, event_log, metadata, step_log
-from registry_pipeline.defs.job_limits import make_limit_tags
+from registry_pipeline.defs.job_limits import make_job_tags
+from registry_pipeline.defs.location import Location, has_unfinished_run, location_of
 from registry_pipeline.defs.partition_checks import make_partition_checks
-from registry_pipeline.defs.resources import ROOT_TAG, RepositoryResource
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import EvidenceError, RefusedError, RegistryPipelineError
 from registry_pipeline.findings.display import list_some, printable
 from registry_pipeline.findings.finding import Finding, Severity, plural
@@ -81,9 +81,9 @@ class MembersRequest(Config):
     only_changed: bool = Field(default=False, description="Report only the members that are sealed by this run.")
 
 
-def make_collection_defs(specs: Iterable[RegistrySpec], *, on: bool) -> Definitions:
+def make_collection_defs(specs: Iterable[RegistrySpec], location: Location, *, on: bool) -> Definitions:
     """Return the assets, checks, jobs and sensors of collections; `on` is the default status of the sensors."""
-    return Definitions.merge(*(_make_defs(spec, on=on) for spec in specs))
+    return Definitions.merge(*(_make_defs(spec, location, on=on) for spec in specs))
 
 
 def make_job_name(spec: RegistrySpec) -> str:
@@ -91,17 +91,17 @@ def make_job_name(spec: RegistrySpec) -> str:
     return f"{spec.registry_id}_job"
 
 
-def make_index_key(spec: RegistrySpec) -> AssetKey:
+def make_index_key(spec: RegistrySpec, location: Location) -> AssetKey:
     """Return the key of the asset of the index of a collection."""
-    return AssetKey(f"{spec.registry_id}_index")
+    return location.key(f"{spec.registry_id}_index")
 
 
-def _make_defs(spec: RegistrySpec, *, on: bool) -> Definitions:
-    members = DynamicPartitionsDefinition(name=spec.registry_id)
+def _make_defs(spec: RegistrySpec, location: Location, *, on: bool) -> Definitions:
+    members = DynamicPartitionsDefinition(name=location.name_in_instance(spec.registry_id))
     job_name = make_job_name(spec)
     index = AssetSpec(
-        make_index_key(spec),
-        deps=[spec.registry_id],
+        make_index_key(spec, location),
+        deps=[location.key(spec.registry_id)],
         group_name=assets.COLLECTIONS_GROUP,
         kinds={spec.kind, "jsonl"},
         description=(
@@ -111,22 +111,22 @@ def _make_defs(spec: RegistrySpec, *, on: bool) -> Definitions:
     )
     job = define_asset_job(
         job_name,
-        selection=AssetSelection.assets(spec.registry_id),
+        selection=AssetSelection.assets(location.key(spec.registry_id)),
         description=(
             f"Seal and check members of {spec.registry_id}, then seal its index. Launch it for partitions; it moves no "
             "pointer."
         ),
-        tags=make_limit_tags(job_name),
+        tags=make_job_tags(job_name, location),
     )
     return Definitions(
-        assets=[_make_asset(spec, members), index],
-        asset_checks=[make_partition_checks(spec, "member")],
+        assets=[_make_asset(spec, location, members), index],
+        asset_checks=[make_partition_checks(spec, location, "member")],
         jobs=[job],
         sensors=[_make_sensor(spec, members, on=on)],
     )
 
 
-def _make_asset(spec: RegistrySpec, members: DynamicPartitionsDefinition) -> AssetsDefinition:
+def _make_asset(spec: RegistrySpec, location: Location, members: DynamicPartitionsDefinition) -> AssetsDefinition:
     """Return the asset whose partitions are members; a backfill is one run for all its members."""
 
     def seal_collection(
@@ -140,7 +140,7 @@ def _make_asset(spec: RegistrySpec, members: DynamicPartitionsDefinition) -> Ass
         # Each member has its materialization already.
         yield MaterializeResult(metadata=event_log.NO_MATERIALIZATION, check_results=[source])
 
-    attributes = assets.make_asset_attributes(spec)
+    attributes = assets.make_asset_attributes(spec, location)
     attributes["description"] += f"\n\nIt has no active run: {spec.excluded_because}."
     with warnings.catch_warnings():
         # `single_run` is beta in Dagster 1.13.27 and tested here.
@@ -151,7 +151,7 @@ def _make_asset(spec: RegistrySpec, members: DynamicPartitionsDefinition) -> Ass
             check_specs=[
                 AssetCheckSpec(
                     assets.SOURCE_CHECK,
-                    asset=spec.registry_id,
+                    asset=location.key(spec.registry_id),
                     description="Every member of the run was found, could be read, and passed its own checks.",
                 )
             ],
@@ -180,7 +180,8 @@ def _seal_partitions(
         if not has_members:
             # "Materialize all" names no partition: then everything that is new is sealed.
             keys = frozenset(member.member_id for member in collection.select_members(build, force=config.force))
-            context.instance.add_dynamic_partitions(spec.registry_id, sorted(keys))
+            members = location_of(repository).name_in_instance(spec.registry_id)
+            context.instance.add_dynamic_partitions(members, sorted(keys))
         # A range of the sensor may contain the partition of a member that was removed before it was sealed.
         if config.only_changed:
             keys &= states.keys()
@@ -227,7 +228,7 @@ def _make_materialization(
         **content,
     }
     return AssetMaterialization(
-        spec.registry_id,
+        location_of(repository).key(spec.registry_id),
         partition=entry.member_id,
         metadata=metadata.make_sealed_metadata(repository, run, now, page),
         tags={
@@ -261,7 +262,7 @@ def _log_index(context: AssetExecutionContext, build: CollectionBuild, entries: 
     page: metadata.Metadata = {"runs_added": len(entries)}
     context.log_event(
         AssetMaterialization(
-            make_index_key(build.spec),
+            make_index_key(build.spec, location_of(build.repository)),
             metadata=metadata.make_sealed_metadata(build.repository, index, build.run.started, page),
             tags={event_log.DATA_VERSION_TAG: index.ref.manifest_sha256},
         )
@@ -302,7 +303,7 @@ def feed(
     It remembers nothing: a tick that is repeated, also after a restart, returns what is still missing.
     """
     state = collection.read_members(repository, spec)
-    known = list(instance.get_dynamic_partitions(spec.registry_id))
+    known = list(instance.get_dynamic_partitions(location_of(repository).name_in_instance(spec.registry_id)))
     new = sorted({member.member_id for member in state.members}.difference(known))[:BATCH_SIZE]
     partitions = [*known, *new]
     requests = [members.build_add_request(new)] if new else []
@@ -327,7 +328,7 @@ def _list_unreported(
     partitions: Collection[str],
 ) -> list[AssetMaterialization]:
     """Return the materializations of members that are sealed, and that Dagster does not know, up to a number."""
-    reported = instance.get_materialized_partitions(AssetKey(spec.registry_id))
+    reported = instance.get_materialized_partitions(location_of(repository).key(spec.registry_id))
     entries = [m.entry for m in state.members if m.entry is not None and m.member_id not in reported]
     return [_make_kept_materialization(repository, spec, entry) for entry in entries if entry.member_id in partitions][
         :BATCH_SIZE
@@ -344,9 +345,9 @@ def _request_run(
     """Return the request of a run for the members to seal, or None and the reason."""
     if not pending:
         return None, "every member with a source is sealed"
-    job_name = make_job_name(spec)
+    job_name, location = make_job_name(spec), location_of(repository)
     # One run at a time: the next one finds what this one has left.
-    if instance.get_runs_count(RunsFilter(job_name=job_name, statuses=NOT_FINISHED_STATUSES)):
+    if has_unfinished_run(instance, location, job_name):
         return None, f"a run of {job_name} is not finished"
     # A run has a range of partitions. Those between the first and the last that need no run are passed over quickly.
     selected = [key for key in partitions if key in pending][:BATCH_SIZE]
@@ -365,11 +366,11 @@ def _request_run(
     if instance.get_runs_count(done):
         return None, f"{names} cannot be sealed as they are: see the check `{assets.SOURCE_CHECK}`"
     tags = {
-        ROOT_TAG: str(repository.root),
+        **location.run_tags,
         BATCH_TAG: batch,
         ASSET_PARTITION_RANGE_START_TAG: selected[0],
         ASSET_PARTITION_RANGE_END_TAG: selected[-1],
     }
-    config = RunConfig(ops={spec.registry_id: MembersRequest(only_changed=True)})
+    config = RunConfig(ops={location.op_name(spec.registry_id): MembersRequest(only_changed=True)})
     # Dagster never launches a run key twice, so the key contains the number of failed runs.
     return RunRequest(run_key=f"{batch}:{attempts}", run_config=config, tags=tags), ""

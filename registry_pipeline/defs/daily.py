@@ -34,7 +34,8 @@ from pydantic import Field
 from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import assets, event_log, metadata
-from registry_pipeline.defs.job_limits import make_limit_tags
+from registry_pipeline.defs.job_limits import make_job_tags
+from registry_pipeline.defs.location import Location, location_of
 from registry_pipeline.defs.partition_checks import make_partition_checks
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RefusedError, RegistryPipelineError
@@ -60,7 +61,7 @@ class HistoryRequest(Config):
     force: bool = Field(default=False, description="Seal each day again, even if its content is unchanged.")
 
 
-def make_history_defs(spec: RegistrySpec, start: date | None) -> Definitions:
+def make_history_defs(spec: RegistrySpec, location: Location, start: date | None) -> Definitions:
     """Return the asset, its checks, job and schedule, with a partition for each day from `start` to yesterday (UTC).
 
     Without a start the asset has no partition and cannot be materialized, and the job executes the checks alone. The
@@ -69,24 +70,25 @@ def make_history_defs(spec: RegistrySpec, start: date | None) -> Definitions:
     missing_start = finding("CONFIG_HISTORY_START", CONFIG_NAME)
     reason = f"{missing_start.message} -> {missing_start.hint}, then reload the code location"
     note = f"\n\n{missing_start.code}: {reason}" if start is None else ""
-    history = _make_asset(spec, start, note)
+    history = _make_asset(spec, location, start, note)
+    key = location.key(spec.registry_id)
     job = define_asset_job(
         DAILY_JOB,
-        selection=AssetSelection.checks_for_assets(DAILY) if start is None else AssetSelection.assets(DAILY),
+        selection=AssetSelection.checks_for_assets(key) if start is None else AssetSelection.assets(key),
         description=f"Seal and check the state of past days. Launch it for partitions; it moves no pointer.{note}",
-        tags=make_limit_tags(DAILY_JOB),
+        tags=make_job_tags(DAILY_JOB, location),
     )
     return Definitions(
         # Without a partition, Dagster could not launch the asset, nor any selection that includes it.
         assets=history.specs if start is None else [history],
-        asset_checks=[make_partition_checks(spec, "day")],
+        asset_checks=[make_partition_checks(spec, location, "day")],
         jobs=[job],
         schedules=[_make_schedule(start)],
         metadata={missing_start.code: reason} if start is None else {},
     )
 
 
-def _make_asset(spec: RegistrySpec, start: date | None, note: str) -> AssetsDefinition:
+def _make_asset(spec: RegistrySpec, location: Location, start: date | None, note: str) -> AssetsDefinition:
     """Return the asset whose partitions are days; a backfill is one run for all its days.
 
     The note is added to its description.
@@ -104,7 +106,7 @@ def _make_asset(spec: RegistrySpec, start: date | None, note: str) -> AssetsDefi
         # Each day has its materialization already.
         return MaterializeResult(metadata=event_log.NO_MATERIALIZATION)
 
-    attributes = assets.make_asset_attributes(spec)
+    attributes = assets.make_asset_attributes(spec, location)
     attributes["description"] += note
     with warnings.catch_warnings():
         # `single_run` is beta in Dagster 1.13.27 and tested here. One run per partition takes four times as long.
@@ -147,7 +149,7 @@ def _make_materialization(repository: Repository, day: SealedDay, now: datetime)
         event_log.CODE_VERSION_TAG: assets.code_version(spec),
     }
     return AssetMaterialization(
-        DAILY,
+        location_of(repository).key(DAILY),
         partition=str(day.day),
         metadata=metadata.make_sealed_metadata(repository, day.run, now, content),
         tags=versions,

@@ -6,7 +6,7 @@ upgrade.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, dropwhile
 from typing import Any, Final
 
@@ -46,8 +46,8 @@ from registry_pipeline.dagster.event_records import (
     fetch_of_run,
     iterate_ancestry,
 )
+from registry_pipeline.defs.location import find_registry_id
 from registry_pipeline.errors import RefusedError
-from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.catalog import Catalog
 from registry_pipeline.runs.envelope import Inputs
 from registry_pipeline.runs.envelope_file import read_stated_root
@@ -81,7 +81,7 @@ class Materialization:
         partition: the key of its partition, if the asset has partitions.
     """
 
-    registry_id: str
+    key: AssetKey
     storage_id: int
     dagster_run_id: str
     timestamp: float
@@ -89,6 +89,11 @@ class Materialization:
     data_version: str | None = None
     repository_root: str | None = None
     partition: str | None = None
+
+    @property
+    def registry_id(self) -> str:
+        """The registry that its asset is."""
+        return find_registry_id(self.key)
 
 
 def sealed_to_json(repository: Repository, sealed: SealedRun) -> dict[str, Any]:
@@ -122,66 +127,64 @@ def refuse_other_repository(materialization: Materialization, repository: Reposi
         )
 
 
-def read_last_output(instance: DagsterInstance, registry_id: str, dagster_run_id: str) -> Materialization | None:
+def read_last_output(instance: DagsterInstance, key: AssetKey, dagster_run_id: str) -> Materialization | None:
     """Return what a run or the nearest run that it re-executes materialized last or, having built nothing, handed on.
 
     None if no such run reports the registry.
     """
     for run_id in iterate_ancestry(instance, dagster_run_id):
         for fetch in (instance.fetch_materializations, instance.fetch_observations):
-            outputs = fetch_of_run(instance, fetch, AssetKey(registry_id), run_id)
+            outputs = fetch_of_run(instance, fetch, key, run_id)
             if outputs:
-                return _parse_record(registry_id, outputs[-1])
+                return _parse_record(key, outputs[-1])
     return None
 
 
 def read_run_materializations(
-    instance: DagsterInstance, registry_id: str, dagster_run_id: str
+    instance: DagsterInstance, key: AssetKey, dagster_run_id: str
 ) -> Sequence[Materialization]:
     """Return all materializations of a registry by a run or the nearest run that it re-executes, the oldest first."""
-    records = fetch_materializations_of_run(instance, AssetKey(registry_id), dagster_run_id)
-    return [_parse_record(registry_id, record) for record in records]
+    records = fetch_materializations_of_run(instance, key, dagster_run_id)
+    return [_parse_record(key, record) for record in records]
 
 
-def read_new_partitions(instance: DagsterInstance, registry_id: str, after_storage_id: int) -> list[Materialization]:
+def read_new_partitions(instance: DagsterInstance, key: AssetKey, after_storage_id: int) -> list[Materialization]:
     """Return the newest materialization of each partition that was materialized after a position in the event log."""
-    newest = fetch_newest_of_partitions(instance, AssetKey(registry_id), after_storage_id)
-    return [
-        _parse_record(registry_id, record) for record in sorted(newest, key=lambda record: str(record.partition_key))
-    ]
+    newest = fetch_newest_of_partitions(instance, key, after_storage_id)
+    return [_parse_record(key, record) for record in sorted(newest, key=lambda record: str(record.partition_key))]
 
 
-def read_last_partitions(instance: DagsterInstance, registry_id: str, count: int) -> list[Materialization]:
+def read_last_partitions(instance: DagsterInstance, key: AssetKey, count: int) -> list[Materialization]:
     """Return the newest materialization of each of the last partitions, in their order, that have one."""
-    partitions = sorted(instance.get_materialized_partitions(AssetKey(registry_id)))[-count:]
-    return [read_materializations(instance, registry_id, 1, partition)[0] for partition in partitions]
+    partitions = sorted(instance.get_materialized_partitions(key))[-count:]
+    return [read_materializations(instance, key, 1, partition)[0] for partition in partitions]
 
 
 def read_materializations(
-    instance: DagsterInstance, registry_id: str, limit: int, partition: str | None = None
+    instance: DagsterInstance, key: AssetKey, limit: int, partition: str | None = None
 ) -> Sequence[Materialization]:
     """Return at most `limit` materializations of a registry, or of one of its partitions, the newest first."""
     partitions = None if partition is None else [partition]
-    records_filter = AssetRecordsFilter(AssetKey(registry_id), asset_partitions=partitions)
+    records_filter = AssetRecordsFilter(key, asset_partitions=partitions)
     records = instance.fetch_materializations(records_filter, limit=limit).records
-    return [_parse_record(registry_id, record) for record in records]
+    return [_parse_record(key, record) for record in records]
 
 
-def find_data_version(instance: DagsterInstance, registry_id: str, ref: SealedRef) -> str | None:
+def find_data_version(instance: DagsterInstance, key: AssetKey, ref: SealedRef) -> str | None:
     """Return the data version of the newest materialization if that reports this run, else None."""
-    latest = read_materializations(instance, registry_id, limit=1)
+    latest = read_materializations(instance, key, limit=1)
     same = [m.data_version for m in latest if m.sealed is not None and m.sealed.ref.identity == ref.identity]
     return next(iter(same), None)
 
 
-def iterate_materializations(instance: DagsterInstance, registry_id: str) -> Iterator[Materialization]:
+def iterate_materializations(instance: DagsterInstance, key: AssetKey) -> Iterator[Materialization]:
     """Yield the materializations of a registry, the newest first; the event log is read page by page."""
-    everything = AssetRecordsFilter(AssetKey(registry_id))
+    everything = AssetRecordsFilter(key)
     for record in fetch_all(instance.fetch_materializations, everything, ascending=False):
-        yield _parse_record(registry_id, record)
+        yield _parse_record(key, record)
 
 
-def _parse_record(registry_id: str, record: EventLogRecord) -> Materialization:
+def _parse_record(key: AssetKey, record: EventLogRecord) -> Materialization:
     event = record.asset_materialization or record.asset_observation
     value = None if event is None else event.metadata.get(SEALED_KEY)
     data = getattr(value, "data", None)
@@ -189,11 +192,11 @@ def _parse_record(registry_id: str, record: EventLogRecord) -> Materialization:
     root: str | None = None
     if isinstance(data, dict) and (ref := SealedRef.from_json(data.get("ref"))) is not None:
         inputs = Inputs.from_json(data.get("inputs"))
-        sealed = SealedRun(registry_id, ref, inputs, str(data.get("as_of_utc") or ""), reused=True)
+        sealed = SealedRun(find_registry_id(key), ref, inputs, str(data.get("as_of_utc") or ""), reused=True)
         root = data.get("repository")
     version = None if event is None else (event.tags or {}).get(DATA_VERSION_TAG)
     return Materialization(
-        registry_id,
+        key,
         record.storage_id,
         record.run_id,
         record.timestamp,
@@ -232,7 +235,7 @@ class CheckResults:
         sealed = materialization.sealed
         if sealed is None:
             return None
-        key = AssetCheckKey(AssetKey(materialization.registry_id), name)
+        key = AssetCheckKey(materialization.key, name)
         known = self._by_root_sha256.setdefault((key, sealed.ref.manifest_sha256), [])
         # A result has the time at which its run was planned, which is not before the run that materialized. Storages
         # round times, some to a second.
@@ -264,11 +267,11 @@ def _iterate_check_records(instance: DagsterInstance, key: AssetCheckKey) -> Ite
         cursor = records[-1].id
 
 
-def read_checked_to(instance: DagsterInstance, spec: RegistrySpec) -> int:
-    """Return the storage id up to which all checks of a registry passed, by CHECKED_TO_KEY of their results; else 0."""
+def read_checked_to(instance: DagsterInstance, key: AssetKey, check_names: Iterable[str]) -> int:
+    """Return the storage id up to which all these checks passed, by CHECKED_TO_KEY of their results; else 0."""
     positions = []
-    for name in spec.check_names:
-        records = _iterate_check_records(instance, AssetCheckKey(AssetKey(spec.registry_id), name))
+    for name in check_names:
+        records = _iterate_check_records(instance, AssetCheckKey(key, name))
         stated = (None if (e := _read_evaluation(r)) is None else e.metadata.get(CHECKED_TO_KEY) for r in records)
         positions.append(next((entry.value for entry in stated if isinstance(entry, IntMetadataValue)), 0) or 0)
     return min(positions)
@@ -360,7 +363,7 @@ def make_check_event(
 ) -> AssetCheckEvaluation:
     """Return the result of a non-blocking check on a materialization, to be logged outside of the check's own step."""
     return AssetCheckEvaluation(
-        asset_key=AssetKey(materialization.registry_id),
+        asset_key=materialization.key,
         check_name=check_name,
         passed=passed,
         metadata=metadata,

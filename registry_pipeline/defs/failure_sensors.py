@@ -29,6 +29,7 @@ from dagster import (
 from registry_pipeline.canonical import short
 from registry_pipeline.config import UI_URL_VARIABLE
 from registry_pipeline.defs import event_log, notification
+from registry_pipeline.defs.location import Location
 from registry_pipeline.defs.notification import COMMAND_VARIABLE, WEBHOOK_VARIABLE, Notification, Problem
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
@@ -60,7 +61,7 @@ def failed_run_sensor(
     if event_log.is_launched_again(run):
         return ()
     registry_ids = _list_registry_ids(repository)
-    problems = list_problems(context.instance, run, registry_ids) or [
+    problems = list_problems(context.instance, run, registry_ids, repository.location) or [
         _make_run_problem(run, registry_ids, context.failure_event)
     ]
     return _notify("run_failed", run, problems, repository)
@@ -81,7 +82,8 @@ def failed_check_sensor(
     context: RunStatusSensorContext, repository: ResourceParam[RepositoryResource]
 ) -> SkipReason | Sequence[RunRequest] | None:
     """Send one notification of the checks of a run whose failure is new."""
-    problems = list_problems(context.instance, context.dagster_run, _list_registry_ids(repository), only_new=True)
+    registry_ids = _list_registry_ids(repository)
+    problems = list_problems(context.instance, context.dagster_run, registry_ids, repository.location, only_new=True)
     # Without a value, Dagster would write into the log of every run that this sensor acted on it.
     return _notify("check_failed", context.dagster_run, problems, repository) if problems else ()
 
@@ -94,7 +96,8 @@ def _notify(
     interface = os.environ.get(UI_URL_VARIABLE)
     url = None if not interface else f"{interface.rstrip('/')}/runs/{run.run_id}"
     root = None if repository.root is None else str(repository.root)
-    message = Notification(event, run.job_name, run.run_id, run.status.value, root, url, tuple(problems))
+    location = repository.location.name or None
+    message = Notification(event, run.job_name, run.run_id, run.status.value, root, url, tuple(problems), location)
     try:
         notification.send(message, os.environ)
     except RegistryPipelineError as error:
@@ -111,7 +114,12 @@ def _list_registry_ids(resource: RepositoryResource) -> Collection[str]:
 
 
 def list_problems(
-    instance: DagsterInstance, run: DagsterRun, registry_ids: Collection[str], *, only_new: bool = False
+    instance: DagsterInstance,
+    run: DagsterRun,
+    registry_ids: Collection[str],
+    location: Location,
+    *,
+    only_new: bool = False,
 ) -> list[Problem]:
     """Return the checks that failed as an error in a run, and the steps that failed for another reason.
 
@@ -126,13 +134,13 @@ def list_problems(
             # A step that was tried again has several results; the last one counts.
             checks[event.asset_check_evaluation_data.asset_check_key] = event.asset_check_evaluation_data
         elif not event_log.is_failed_check(event):
-            problems.append(_make_step_problem(run, registry_ids, event))
+            problems.append(_make_step_problem(run, registry_ids, location, event))
     for key, check in checks.items():
         if check.passed or check.severity is not AssetCheckSeverity.ERROR:
             continue
         previous = event_log.find_previous_result(instance, key, run.run_id) if only_new else None
         if previous is None or _state(previous) != _state(check):
-            asset, message = key.asset_key.to_user_string(), check.description or ""
+            asset, message = "/".join(location.find_path(key.asset_key)), check.description or ""
             problems.append(_make_problem(run, registry_ids, asset, key.name, message, check.metadata))
     return problems
 
@@ -141,15 +149,17 @@ def _state(check: AssetCheckEvaluation) -> tuple[bool, AssetCheckSeverity, str |
     return check.passed, check.severity, check.description
 
 
-def _make_step_problem(run: DagsterRun, registry_ids: Collection[str], event: DagsterEvent) -> Problem:
-    failure = event.step_failure_data
+def _make_step_problem(
+    run: DagsterRun, registry_ids: Collection[str], location: Location, event: DagsterEvent
+) -> Problem:
+    failure, step = event.step_failure_data, location.find_name(event.step_key or "")
     if failure.user_failure_data is not None:
         stated = failure.user_failure_data
-        return _make_problem(run, registry_ids, event.step_key, None, stated.description or "", stated.metadata)
+        return _make_problem(run, registry_ids, step, None, stated.description or "", stated.metadata)
     error = failure.error
     cause = None if error is None else error.cause or error
     message = event.message or "" if cause is None else cause.message
-    return _make_problem(run, registry_ids, event.step_key, None, message, {})
+    return _make_problem(run, registry_ids, step, None, message, {})
 
 
 def _make_run_problem(run: DagsterRun, registry_ids: Collection[str], event: DagsterEvent) -> Problem:

@@ -1,10 +1,12 @@
-"""How long a run of each job may take."""
+"""The tags of each job: how long one of its runs may take, and to which repository it belongs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
+
+from registry_pipeline.defs.location import Location
 
 MAX_RUNTIME_TAG: Final = "dagster/max_runtime"
 # Dagster's daemon ends a run that takes longer and counts it as failed: nothing else notices a run whose process died
@@ -33,6 +35,6 @@ MAX_RUNTIME_SECONDS: Final[Mapping[str, int]] = MappingProxyType(
 """The limit of each job, in seconds."""
 
 
-def make_limit_tags(job_name: str) -> dict[str, str]:
-    """Return the tags of a job that has a limit; raise KeyError if the table does not have the job."""
-    return {MAX_RUNTIME_TAG: str(MAX_RUNTIME_SECONDS[job_name])}
+def make_job_tags(job_name: str, location: Location) -> dict[str, str]:
+    """Return the tags of a job and of each of its runs; raise KeyError if the table of limits does not have the job."""
+    return {MAX_RUNTIME_TAG: str(MAX_RUNTIME_SECONDS[job_name]), **location.run_tags}

@@ -14,6 +14,7 @@ from registry_pipeline.canonical import json_line, parse_strict_csv, parse_utc, 
 from registry_pipeline.capture_table import is_reserved_name
 from registry_pipeline.config import Repository
 from registry_pipeline.defs.event_log import ROOT_KEY, SEALED_KEY, sealed_to_json
+from registry_pipeline.defs.location import location_of
 from registry_pipeline.findings.display import (
     markdown_block,
     markdown_code,
@@ -87,7 +88,8 @@ def _format_inputs(repository: Repository, sealed: SealedRun) -> str:
         # Of another form it is no run of Dagster, and perhaps an address that leads somewhere else.
         if isinstance(made_by, str) and made_by and _RUN_ID_LETTERS.issuperset(made_by):
             link = f"[{short(made_by)}](/runs/{made_by})"
-        rows.append(f"| [{name}](/assets/{name}) | {markdown_code(ref.run_id)} | {link} |")
+        asset = location_of(repository).key(name).to_user_string()
+        rows.append(f"| [{name}](/assets/{asset}) | {markdown_code(ref.run_id)} | {link} |")
     return "\n".join(["| upstream | run | made by |", "|---|---|---|", *rows]) if rows else ""
 
 

@@ -64,6 +64,7 @@ class Notification:
         repository_root: the root of the repository; None if it was not found.
         url: the page of the run, if the environment names the web interface.
         problems: at least one.
+        location: the name of the code location, if the repository has one.
     """
 
     event: str
@@ -73,12 +74,14 @@ class Notification:
     repository_root: str | None
     url: str | None
     problems: tuple[Problem, ...]
+    location: str | None = None
 
     def format_text(self) -> str:
-        """Return the job and its first problem on one line, with the number of the others."""
+        """Return the location, the job and its first problem on one line, with the number of the others."""
         more = len(self.problems) - 1
         others = f" (and {more} more)" if more else ""
-        return f"{self.job}: {self.problems[0].format_text()}{others}"
+        where = f"{self.location}: " if self.location else ""
+        return f"{where}{self.job}: {self.problems[0].format_text()}{others}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that is sent: the fields, a version, and the text."""

@@ -7,6 +7,7 @@ from dagster import (
     AssetCheckExecutionContext,
     AssetCheckResult,
     AssetChecksDefinition,
+    AssetKey,
     DagsterInstance,
     ResourceParam,
     multi_asset_check,
@@ -15,6 +16,7 @@ from dagster import (
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import assets, event_log, metadata
 from registry_pipeline.defs.event_log import Materialization
+from registry_pipeline.defs.location import Location
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.findings.display import list_some, printable
 from registry_pipeline.findings.finding import plural
@@ -25,7 +27,7 @@ from registry_pipeline.runs.sealed_run import Verdict
 _LAST: Final = 7
 
 
-def make_partition_checks(spec: RegistrySpec, noun: str) -> AssetChecksDefinition:
+def make_partition_checks(spec: RegistrySpec, location: Location, noun: str) -> AssetChecksDefinition:
     """Return the blocking checks of a partitioned asset; `noun` is what one of its partitions is called.
 
     They check the asset, not a partition: each has one result for all that were checked, which fails if any fails.
@@ -35,17 +37,19 @@ def make_partition_checks(spec: RegistrySpec, noun: str) -> AssetChecksDefinitio
         f"alone, or the last {_LAST} {noun}s if none is new."
     )
 
+    key = location.key(spec.registry_id)
+
     @multi_asset_check(
-        name=f"check_{spec.registry_id}", specs=assets.make_check_specs(spec, note=note), can_subset=True
+        name=f"check_{spec.registry_id}", specs=assets.make_check_specs(spec, location, note=note), can_subset=True
     )
     def check_partitions(
         context: AssetCheckExecutionContext, repository: ResourceParam[RepositoryResource]
     ) -> Iterator[AssetCheckResult]:
         with as_dagster_failure():
             instance = repository.instance
-            own = event_log.read_run_materializations(instance, spec.registry_id, context.run.run_id)
-            checked_to = None if own else event_log.read_checked_to(instance, spec)
-            selected = own or _find_partitions(instance, spec, checked_to or 0)
+            own = event_log.read_run_materializations(instance, key, context.run.run_id)
+            checked_to = None if own else event_log.read_checked_to(instance, key, spec.check_names)
+            selected = own or _find_partitions(instance, key, checked_to or 0)
             verdicts = assets.validate_again(context, repository, selected)
         for name in assets.list_selected_checks(context, spec):
             yield _make_result(name, noun, verdicts, checked_to) if verdicts else assets.make_no_run_result(name)
@@ -53,10 +57,10 @@ def make_partition_checks(spec: RegistrySpec, noun: str) -> AssetChecksDefinitio
     return check_partitions
 
 
-def _find_partitions(instance: DagsterInstance, spec: RegistrySpec, checked_to: int) -> Sequence[Materialization]:
+def _find_partitions(instance: DagsterInstance, key: AssetKey, checked_to: int) -> Sequence[Materialization]:
     """Return those that were materialized after a position in the event log; if there are none, the last ones."""
-    new = event_log.read_new_partitions(instance, spec.registry_id, checked_to)
-    return new or event_log.read_last_partitions(instance, spec.registry_id, _LAST)
+    new = event_log.read_new_partitions(instance, key, checked_to)
+    return new or event_log.read_last_partitions(instance, key, _LAST)
 
 
 def _make_result(

@@ -16,6 +16,7 @@ from registry_pipeline.canonical import parse_utc, sha256_hex, short
 from registry_pipeline.config import Repository
 from registry_pipeline.defs import event_log
 from registry_pipeline.defs.event_log import CheckResults, Materialization
+from registry_pipeline.defs.location import location_of
 from registry_pipeline.findings.display import list_some
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.pointers import activation
@@ -92,7 +93,7 @@ def propose(instance: DagsterInstance, repository: Repository) -> Proposal:
     """Return the set of builds to activate, the one that moves most registries, and why other builds are not in it."""
     # (1) The builds that could be activated, each by itself.
     pointers, catalog = pointer_file.read_pointers(repository), catalog_of(repository)
-    active = read_active_runs(repository, pointers)
+    active, location = read_active_runs(repository, pointers), location_of(repository)
     results = CheckResults(instance, catalog)
     newest: dict[str, Materialization] = {}
     candidates: list[Materialization] = []
@@ -100,7 +101,7 @@ def propose(instance: DagsterInstance, repository: Repository) -> Proposal:
     pending: set[str] = set()
     for registry_id in catalog.with_pointer:
         count = 0
-        for build in event_log.iterate_materializations(instance, registry_id):
+        for build in event_log.iterate_materializations(instance, location.key(registry_id)):
             newest.setdefault(registry_id, build)
             if build.sealed is not None and build.sealed.ref == pointers.active(registry_id):
                 break

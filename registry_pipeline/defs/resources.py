@@ -23,11 +23,12 @@ from dagster import (
     ResourceDefinition,
 )
 
-from registry_pipeline.config import Repository, find_repository
+from registry_pipeline.config import CONFIG_NAME, Repository, find_repository
 from registry_pipeline.dagster.dagster_internals import find_producing_run
 from registry_pipeline.dagster.event_records import read_run_start
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, metadata, step_log
+from registry_pipeline.defs.location import ROOT_TAG, Location, find_registry_id, location_of
 from registry_pipeline.errors import EvidenceError, NotFoundError, RefusedError, RegistryPipelineError
 from registry_pipeline.files.lock import hold_lock
 from registry_pipeline.git.values import GitState, WorkingTreeState
@@ -43,7 +44,6 @@ from registry_pipeline.signing.keys import find_signer
 
 REPOSITORY: Final = "repository"
 SEALED_IO: Final = "sealed_io"
-ROOT_TAG: Final = "registry_pipeline/root"
 COMMIT_TAG: Final = "registry_pipeline/git_commit"
 TREE_TAG: Final = "registry_pipeline/working_tree_state"
 HEAD_TAG: Final = "registry_pipeline/chain_head"
@@ -57,15 +57,29 @@ _GIT_WAIT_SECONDS: Final = 300.0
 class RepositoryResource:
     """The repository of a code location."""
 
-    def __init__(self, root: Path | RegistryPipelineError, instance: DagsterInstance | None = None) -> None:
-        """Bind a repository; an error in place of its root is raised by `load`. `instance` has the run records."""
+    def __init__(
+        self,
+        root: Path | RegistryPipelineError,
+        instance: DagsterInstance | None = None,
+        location: Location | None = None,
+    ) -> None:
+        """Bind a repository; an error in place of its root is raised by `load`. `instance` has the run records.
+
+        The location is the one with which the definitions were made; by default the one that the toml names.
+        """
         self._root = root
         self._instance = instance
+        self._location = location
 
     @property
     def root(self) -> Path | None:
         """The root of the repository, also of one whose toml is invalid; None if there is no repository."""
         return self._root if isinstance(self._root, Path) else None
+
+    @property
+    def location(self) -> Location:
+        """The location with which the definitions were made."""
+        return self._location or location_of(self.load())
 
     @property
     def instance(self) -> DagsterInstance:
@@ -75,10 +89,24 @@ class RepositoryResource:
         return self._instance
 
     def load(self) -> Repository:
-        """Read the configuration and return the repository; raises as `find_repository`."""
+        """Read the configuration and return the repository.
+
+        Raises:
+            RefusedError: the toml names another code location than the one that was loaded.
+            RegistryPipelineError: as `find_repository`.
+        """
         if isinstance(self._root, RegistryPipelineError):
             raise self._root.with_traceback(None)
-        return find_repository(self._root)
+        repository = find_repository(self._root)
+        # What is reported under another name would be found by nobody.
+        now = location_of(repository)
+        if self._location not in (None, now):
+            raise RefusedError(
+                f"{CONFIG_NAME} names the location {now.name or 'none'}, and this code location was loaded with "
+                f"{self.location.name or 'none'}",
+                "reload the code location",
+            )
+        return repository
 
     def load_in_run(self, dagster_run_id: str) -> Repository:
         """Return the repository in a step of a Dagster run, and tag the run with its root.
@@ -220,13 +248,13 @@ class SealedIOManager(IOManager):
         upstream = context.upstream_output
         with as_dagster_failure():
             repository = self._repository.load()
-            registry_id = context.asset_key.to_user_string()
+            registry_id = find_registry_id(context.asset_key)
             dagster_run_id = None if upstream is None else find_producing_run(upstream)
             if dagster_run_id is None:
                 active = read_active_run(repository, catalog_of(repository).spec_of(registry_id))
                 context.log.info("%s: reads the active run: %s", registry_id, step_log.format_run(active))
                 return active
-            output = event_log.read_last_output(self._repository.instance, registry_id, dagster_run_id)
+            output = event_log.read_last_output(self._repository.instance, context.asset_key, dagster_run_id)
             if output is None:
                 raise EvidenceError(
                     f"{registry_id}: the Dagster run {dagster_run_id} reports no sealed folder", "launch the run again"
@@ -240,11 +268,11 @@ class SealedIOManager(IOManager):
             return sealed
 
 
-def make_resources(root: Path | RegistryPipelineError) -> dict[str, ResourceDefinition]:
+def make_resources(root: Path | RegistryPipelineError, location: Location) -> dict[str, ResourceDefinition]:
     """Return the two resources of a code location; each refuses any configuration."""
 
     def make_repository(context: InitResourceContext) -> RepositoryResource:
-        return RepositoryResource(root, context.instance)
+        return RepositoryResource(root, context.instance, location)
 
     def make_io_manager(context: InitResourceContext) -> SealedIOManager:
         return SealedIOManager(getattr(context.resources, REPOSITORY))

@@ -7,7 +7,6 @@ from typing import Final
 
 from dagster import (
     AssetCheckKey,
-    AssetKey,
     AssetSelection,
     DagsterInstance,
     DefaultScheduleStatus,
@@ -35,7 +34,8 @@ from registry_pipeline.defs.active_assets import (
 )
 from registry_pipeline.defs.active_checks import ACTIVE_CHECK, list_changed_checks
 from registry_pipeline.defs.automation import REBUILD_CRON
-from registry_pipeline.defs.job_limits import make_limit_tags
+from registry_pipeline.defs.job_limits import make_job_tags
+from registry_pipeline.defs.location import Location, location_of
 from registry_pipeline.defs.proposal import (
     CLOSURE_TAG,
     POINTERS_ASSET,
@@ -45,7 +45,7 @@ from registry_pipeline.defs.proposal import (
     find_closure,
     propose,
 )
-from registry_pipeline.defs.resources import ROOT_TAG, RepositoryResource
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.defs.sources import make_source_key
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import list_some, printable
@@ -56,48 +56,53 @@ from registry_pipeline.registries.sources import list_sources
 CHECK_POINTERS_JOB: Final = "check_pointers_job"
 # Of a run of that job: the Dagster run whose refusal it follows.
 AFTER_TAG: Final = "registry_pipeline/after_refusal_in"
-activate_pointers_job = define_asset_job(
-    ACTIVATE_JOB,
-    selection=AssetSelection.assets(POINTERS_ASSET, DELTA_LOG, REPORT_ASSET),
-    description=(
-        "Validate runs again, activate them in one move, check the pointers, extend the delta log and render the "
-        "report. The activation sensor launches it with the runs. Launched by hand, it activates what the sensor would "
-        "request."
-    ),
-    tags=make_limit_tags(ACTIVATE_JOB),
-)
 
 
-def _select_active_checks(catalog: Catalog) -> AssetSelection:
+def make_activate_job(location: Location) -> UnresolvedAssetJobDefinition:
+    """Return the job that moves pointers."""
+    return define_asset_job(
+        ACTIVATE_JOB,
+        selection=AssetSelection.assets(*map(location.key, (POINTERS_ASSET, DELTA_LOG, REPORT_ASSET))),
+        description=(
+            "Validate runs again, activate them in one move, check the pointers, extend the delta log and render the "
+            "report. The activation sensor launches it with the runs. Launched by hand, it activates what the sensor "
+            "would request."
+        ),
+        tags=make_job_tags(ACTIVATE_JOB, location),
+    )
+
+
+def _select_active_checks(catalog: Catalog, location: Location) -> AssetSelection:
     # What the sensor writes; a build must not wait for it.
-    return AssetSelection.checks(*(AssetCheckKey(AssetKey(name), ACTIVE_CHECK) for name in catalog.with_pointer))
+    return AssetSelection.checks(*(AssetCheckKey(location.key(name), ACTIVE_CHECK) for name in catalog.with_pointer))
 
 
-def make_rebuild_job(catalog: Catalog) -> UnresolvedAssetJobDefinition:
+def make_rebuild_job(catalog: Catalog, location: Location) -> UnresolvedAssetJobDefinition:
     """Return the job that builds every registry of a catalog."""
-    assets = AssetSelection.assets(*map(make_source_key, list_sources(catalog)), *catalog.with_pointer)
+    sources = [make_source_key(name, location) for name in list_sources(catalog)]
+    assets = AssetSelection.assets(*sources, *map(location.key, catalog.with_pointer))
     return define_asset_job(
         REBUILD_JOB,
-        selection=assets - _select_active_checks(catalog),
+        selection=assets - _select_active_checks(catalog, location),
         description=(
             "Observe the sources, and build, seal and check every registry. Moves no pointer; the sensor does if all "
             "checks pass."
         ),
-        tags=make_limit_tags(REBUILD_JOB),
+        tags=make_job_tags(REBUILD_JOB, location),
     )
 
 
-def make_check_pointers_job(catalog: Catalog) -> UnresolvedAssetJobDefinition:
+def make_check_pointers_job(catalog: Catalog, location: Location) -> UnresolvedAssetJobDefinition:
     """Return the job that checks the pointers and the active runs of the registries of a catalog."""
-    checks = AssetSelection.checks_for_assets(POINTERS_ASSET) | _select_active_checks(catalog)
+    checks = AssetSelection.checks_for_assets(location.key(POINTERS_ASSET)) | _select_active_checks(catalog, location)
     return define_asset_job(
         CHECK_POINTERS_JOB,
-        selection=checks | AssetSelection.assets(DELTA_LOG),
+        selection=checks | AssetSelection.assets(location.key(DELTA_LOG)),
         description=(
             "Verify the pointer file, its chain and every active run, check whether the newest builds are active, and "
             "extend the delta log by what was sealed and not activated. Moves no pointer."
         ),
-        tags=make_limit_tags(CHECK_POINTERS_JOB),
+        tags=make_job_tags(CHECK_POINTERS_JOB, location),
     )
 
 
@@ -128,10 +133,12 @@ def make_hourly_schedule(check_pointers_job: UnresolvedAssetJobDefinition, *, on
     )
 
 
-def make_activation_sensor(check_pointers_job: UnresolvedAssetJobDefinition, *, on: bool) -> SensorDefinition:
+def make_activation_sensor(
+    activate_job: UnresolvedAssetJobDefinition, check_pointers_job: UnresolvedAssetJobDefinition, *, on: bool
+) -> SensorDefinition:
     """Return the sensor that evaluates `activation_sensor`; `on` is its default status."""
     return sensor(
-        jobs=[activate_pointers_job, check_pointers_job],
+        jobs=[activate_job, check_pointers_job],
         default_status=DefaultSensorStatus.RUNNING if on else DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=30,
         description=(
@@ -179,12 +186,12 @@ def _explain_skip(proposal: Proposal) -> str:
 
 
 def _make_request(repository: Repository, proposal: Proposal) -> RunRequest:
-    closure = find_closure(repository, proposal.runs)
+    closure, location = find_closure(repository, proposal.runs), location_of(repository)
     runs = {run.registry_id: RunToActivate(**run.ref.to_json()) for run in proposal.runs}
     return RunRequest(
         # Dagster never launches a run key twice, so the key contains the number of failed runs.
         run_key=f"{closure}:{proposal.attempts}",
         job_name=ACTIVATE_JOB,
-        run_config=RunConfig(ops={POINTERS_ASSET: ActivationRequest(runs=runs)}),
-        tags={CLOSURE_TAG: closure, ROOT_TAG: str(repository.root)},
+        run_config=RunConfig(ops={location.op_name(POINTERS_ASSET): ActivationRequest(runs=runs)}),
+        tags={CLOSURE_TAG: closure, **location.run_tags},
     )

@@ -26,8 +26,8 @@ from dagster import (
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
-from registry_pipeline.dagster.dagster_internals import NOT_FINISHED_STATUSES
-from registry_pipeline.defs.resources import ROOT_TAG, RepositoryResource
+from registry_pipeline.defs.location import Location, list_unfinished_runs, location_of
+from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import list_some, printable
 from registry_pipeline.findings.finding import plural
@@ -93,8 +93,9 @@ def _feed(
     keys: Sequence[str],
     pending: Sequence[PendingShard],
 ) -> SensorResult | SkipReason:
-    members = DynamicPartitionsDefinition(name=asset_name)
-    known = set(instance.get_dynamic_partitions(asset_name))
+    location = location_of(repository)
+    members = DynamicPartitionsDefinition(name=location.name_in_instance(asset_name))
+    known = set(instance.get_dynamic_partitions(location.name_in_instance(asset_name)))
     valid = {key for key in keys if _NO_KEY not in key}
     # A partition without folders could not be built: its runs were archived.
     new, gone = sorted(valid - known), sorted(known.difference(keys))
@@ -103,7 +104,7 @@ def _feed(
         requests.append(members.build_add_request(new))
     if gone:
         requests.append(members.build_delete_request(gone))
-    busy = _list_keys_of_runs(instance, job_name)
+    busy = _list_keys_of_runs(instance, location, job_name)
     runs, reasons = [], []
     for item in pending:
         key = str(item.shard)
@@ -125,9 +126,9 @@ def _feed(
     )
 
 
-def _list_keys_of_runs(instance: DagsterInstance, job_name: str) -> Collection[str]:
+def _list_keys_of_runs(instance: DagsterInstance, location: Location, job_name: str) -> Collection[str]:
     """Return the partitions of the runs that are not finished."""
-    runs = instance.get_runs(RunsFilter(job_name=job_name, statuses=NOT_FINISHED_STATUSES))
+    runs = list_unfinished_runs(instance, location, job_name)
     return {run.tags[PARTITION_TAG] for run in runs if PARTITION_TAG in run.tags}
 
 
@@ -145,6 +146,6 @@ def _request_run(
     if instance.get_runs_count(success):
         # Folders that cannot be read stay as they are; each build reports them.
         return None, f"{key}: {item.reason}, and a run changed nothing"
-    tags = {ROOT_TAG: str(repository.root), STATE_TAG: state}
+    tags = {**location_of(repository).run_tags, STATE_TAG: state}
     # Dagster never launches a run key twice, so the key contains the number of failed runs.
     return RunRequest(run_key=f"{state}:{attempts}", partition_key=key, tags=tags), ""

@@ -17,7 +17,6 @@ from dagster import (
     AssetChecksDefinition,
     AssetCheckSeverity,
     AssetExecutionContext,
-    AssetKey,
     AssetMaterialization,
     AssetsDefinition,
     AssetSelection,
@@ -42,7 +41,8 @@ from registry_pipeline.config import Repository
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, step_log
 from registry_pipeline.defs.assets import OWNERS
-from registry_pipeline.defs.job_limits import make_limit_tags
+from registry_pipeline.defs.job_limits import make_job_tags
+from registry_pipeline.defs.location import Location, location_of
 from registry_pipeline.defs.metadata import Metadata, make_findings_metadata
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.defs.shard_sensors import ListShards, PendingShard, make_shard_sensor
@@ -81,7 +81,9 @@ class ShardRequest(Config):
 BuildShard = Callable[[Repository, BuildRun, Shard, bool, Callable[[], object]], tuple[SealedRef, Metadata]]
 
 
-def make_shard_defs(repository: Repository | None, now: Callable[[], datetime], *, on: bool) -> Definitions:
+def make_shard_defs(
+    repository: Repository | None, location: Location, now: Callable[[], datetime], *, on: bool
+) -> Definitions:
     """Return assets, check, jobs, sensors and schedule of shards, if the toml switches them on.
 
     `on` is the default status of what starts by itself.
@@ -90,9 +92,9 @@ def make_shard_defs(repository: Repository | None, now: Callable[[], datetime], 
         return Definitions()
     check_job = define_asset_job(
         CHECK_JOB,
-        selection=AssetSelection.checks(AssetCheckKey(AssetKey(VERIFICATION_ASSET), COMPLETE_CHECK)),
+        selection=AssetSelection.checks(AssetCheckKey(location.key(VERIFICATION_ASSET), COMPLETE_CHECK)),
         description="Check that every run folder has a verdict that counts, and report the findings of all verdicts.",
-        tags=make_limit_tags(CHECK_JOB),
+        tags=make_job_tags(CHECK_JOB, location),
     )
     hourly = ScheduleDefinition(
         name="hourly_verification_schedule",
@@ -102,11 +104,12 @@ def make_shard_defs(repository: Repository | None, now: Callable[[], datetime], 
         default_status=DefaultScheduleStatus.RUNNING if on else DefaultScheduleStatus.STOPPED,
         description="Checks the verdicts of all shards every hour. It reads the sealed verdicts, not the run folders.",
     )
-    definitions = Definitions(asset_checks=[_make_check(now)], jobs=[check_job], schedules=[hourly])
+    definitions = Definitions(asset_checks=[_make_check(location, now)], jobs=[check_job], schedules=[hourly])
     return Definitions.merge(
         definitions,
         _make_asset_defs(
             INDEX_ASSET,
+            location,
             "Finished lines of run_registry, for the run folders of one run root and month.\n\nrun_registry takes each "
             "line whose folder has not changed since. A shard of any age saves work and changes no byte of it.",
             "Seal the lines of run_registry for the folders of a run root and month.",
@@ -117,6 +120,7 @@ def make_shard_defs(repository: Repository | None, now: Callable[[], datetime], 
         ),
         _make_asset_defs(
             VERIFICATION_ASSET,
+            location,
             "The verdicts on the run folders of one run root and month, with all findings: those of `verify --all`."
             "\n\nEvery byte is read each time. The check `complete` says whether the verdicts of all months count.",
             "Verify the folders of a run root and month, and seal the verdicts.",
@@ -133,8 +137,9 @@ def make_job_name(asset_name: str) -> str:
     return f"{asset_name}_job"
 
 
-def _make_asset_defs(
+def _make_asset_defs(  # noqa: PLR0913 - what makes one kind of shard
     name: str,
+    location: Location,
     content: str,
     action: str,
     list_pending: ListShards,
@@ -147,19 +152,19 @@ def _make_asset_defs(
     job_name = make_job_name(name)
     job = define_asset_job(
         job_name,
-        selection=AssetSelection.assets(name).without_checks(),
+        selection=AssetSelection.assets(location.key(name)).without_checks(),
         description=f"{action} Launch it for partitions; each has a run of its own.",
-        tags=make_limit_tags(job_name),
+        tags=make_job_tags(job_name, location),
     )
     description = f"{content}\n\nEach materialization is a sealed run folder of no registry. It is never active."
     return Definitions(
-        assets=[_make_asset(name, build, description)],
+        assets=[_make_asset(name, location, build, description)],
         jobs=[job],
         sensors=[make_shard_sensor(name, job_name, list_pending, now, on=on)],
     )
 
 
-def _make_asset(name: str, build: BuildShard, description: str) -> AssetsDefinition:
+def _make_asset(name: str, location: Location, build: BuildShard, description: str) -> AssetsDefinition:
     def build_shards(
         context: AssetExecutionContext, config: ShardRequest, repository: ResourceParam[RepositoryResource]
     ) -> Iterator[MaterializeResult[None]]:
@@ -187,8 +192,8 @@ def _make_asset(name: str, build: BuildShard, description: str) -> AssetsDefinit
         # Backfill policies are beta in Dagster 1.13.27 and tested here.
         warnings.simplefilter("ignore", BetaWarning)
         return asset(
-            name=name,
-            partitions_def=DynamicPartitionsDefinition(name=name),
+            key=location.key(name),
+            partitions_def=DynamicPartitionsDefinition(name=location.name_in_instance(name)),
             # One run for each partition: only runs spread over processes and workers.
             backfill_policy=BackfillPolicy.multi_run(1),
             group_name=SHARDS_GROUP,
@@ -209,7 +214,7 @@ def _make_materialization(
         **content,
     }
     tags = {event_log.DATA_VERSION_TAG: ref.manifest_sha256, event_log.CODE_VERSION_TAG: read_version()}
-    return AssetMaterialization(name, partition=key, metadata=page, tags=tags)
+    return AssetMaterialization(location_of(repository).key(name), partition=key, metadata=page, tags=tags)
 
 
 def _build_index_shard(
@@ -256,9 +261,9 @@ def list_pending_verifications(repository: Repository, now: datetime) -> tuple[S
     return [state.shard for state in states], pending
 
 
-def _make_check(now: Callable[[], datetime]) -> AssetChecksDefinition:
+def _make_check(location: Location, now: Callable[[], datetime]) -> AssetChecksDefinition:
     @asset_check(
-        asset=VERIFICATION_ASSET,
+        asset=location.key(VERIFICATION_ASSET),
         name=COMPLETE_CHECK,
         description=(
             "Every run folder and archive has a verdict that is not older than `verified_hours`, and no verdict has an "

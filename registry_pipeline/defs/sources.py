@@ -19,6 +19,7 @@ from dagster import (
 
 from registry_pipeline.config import CONFIG_NAME, Repository
 from registry_pipeline.dagster.failure import as_dagster_failure
+from registry_pipeline.defs.location import Location
 from registry_pipeline.defs.metadata import Metadata
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.findings.display import list_some, printable
@@ -36,22 +37,24 @@ _DESCRIPTIONS: Final = {
 }
 
 
-def make_source_key(name: str) -> AssetKey:
+def make_source_key(name: str, location: Location) -> AssetKey:
     """Return the asset key of a source."""
-    return AssetKey([SOURCES_GROUP, *name.split(".")])
+    return location.key(SOURCES_GROUP, *name.split("."))
 
 
-def list_source_keys(spec: RegistrySpec) -> list[AssetKey]:
+def list_source_keys(spec: RegistrySpec, location: Location) -> list[AssetKey]:
     """Return the asset keys of the sources from which a registry is built."""
-    return [make_source_key(name) for name in spec.sources if name not in UNOBSERVED]
+    return [make_source_key(name, location) for name in spec.sources if name not in UNOBSERVED]
 
 
-def make_source_assets(catalog: Catalog, condition: AutomationCondition[Any] | None) -> AssetsDefinition:
+def make_source_assets(
+    catalog: Catalog, location: Location, condition: AutomationCondition[Any] | None
+) -> AssetsDefinition:
     """Return the sources as observable assets, with the hash of their content as data version.
 
     The condition says when they are observed by themselves.
     """
-    names = {make_source_key(name): name for name in list_sources(catalog)}
+    names = {make_source_key(name, location): name for name in list_sources(catalog)}
     specs = [
         AssetSpec(
             key,
@@ -88,11 +91,11 @@ def _observe(repository: Repository, key: AssetKey, name: str) -> ObserveResult:
     return ObserveResult(asset_key=key, data_version=DataVersion(source.version), metadata=page)
 
 
-def make_external_assets(catalog: Catalog) -> list[AssetSpec]:
+def make_external_assets(catalog: Catalog, location: Location) -> list[AssetSpec]:
     """Return the registries outside of the repository, which cannot be observed."""
     return [
         AssetSpec(
-            spec.registry_id,
+            location.key(spec.registry_id),
             group_name=SOURCES_GROUP,
             description=f"{spec.title}\n\nNot observed: {spec.excluded_because}.",
             kinds={spec.kind},

@@ -240,6 +240,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("CONFIG_PACKAGE_INVALID", _E, "config", "Own registries", "the package {name} of `registry_packages` cannot be used: {detail}", "install or correct the package, or remove it from `registry_packages`"),
     ("CONFIG_STALE_LIMIT_UNUSED", _W, "config", "op_status_table", "`[stale_days.{key}]` has a limit for {name}, but {detail}", "correct the name, or remove the line"),
     ("CONFIG_PUBLISH_ROOT_LINK", _W, "config", "Publishing a run folder", "the path of publish_root ({detail}) contains a symbolic link, so no run can be published there", "replace the link with the folder that it points to, or set publish_root to a folder without links"),
+    ("REPOSITORY_UNREADABLE", _E, "config", "Overview", "the repository cannot be read: {detail}", "restore the folder, or correct the path"),
     ("CONFIG_GIT_UNREADABLE", _E, "config", "Working tree state", "the commit and the state of the working tree are unknown: {detail}", "install git, or fix the cause that the message names"),
     ("DIAGNOSTICS_NOT_RECORDED", _I, "diagnostics", "Diagnostics", "{detail}", "the verdict is valid without it; see `registry-pipeline roles diagnostics`"),
     # The operations catalog.
@@ -388,7 +389,9 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
 
 CODES: Final[Mapping[str, CodeRow]] = MappingProxyType({row[0]: CodeRow(*row) for row in _ROWS})
 """Every row of the table by its code, in the order of the table."""
-COULD_NOT_CHECK: Final = frozenset({"ANCHOR_NONE", "ARCHIVE_NOT_UNPACKED", "CONFIG_GIT_UNREADABLE", "RR030"})
+COULD_NOT_CHECK: Final = frozenset(
+    {"ANCHOR_NONE", "ARCHIVE_NOT_UNPACKED", "CONFIG_GIT_UNREADABLE", "REPOSITORY_UNREADABLE", "RR030"}
+)
 """Errors that say that something could not be checked, not that it is invalid: exit code 7 instead of 3."""
 
 

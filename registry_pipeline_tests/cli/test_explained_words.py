@@ -22,7 +22,7 @@ from registry_pipeline_tests.cli.conftest import Repository
 LATER = "2026-03-02T12:00:00Z"
 SPECIFICATION = Path(__file__).parents[2] / "docs/reference/specification.md"
 # Continuations of a line above, the titles of tables, and commands.
-NO_FIRST_WORDS = {"and", "no", "the", "it", "registry", "state", "after", "…", "registry-pipeline", "git"}
+NO_FIRST_WORDS = {"and", "no", "the", "it", "registry", "repository", "state", "after", "…", "registry-pipeline", "git"}
 
 
 def list_first_words(text: str) -> set[str]:
@@ -36,6 +36,7 @@ def list_first_words(text: str) -> set[str]:
     [
         ("status",),
         ("status", "--all"),
+        ("overview", "."),
         ("build", "--no-activate"),
         ("build", "--dry-run"),
         ("rollback", "--reason", "wrong", "--dry-run"),

@@ -26,10 +26,13 @@ pytestmark = pytest.mark.process
 # The folder of a page is the name of the fixture that makes it.
 HOSTILE_PAGES: Final = [
     f"hostile/{name}"
-    for name in ("index.html", "history.html", "operations/OP-A01.html", "diff.html", "broken.html", "sealed.html")
+    for name in (
+        *("index.html", "history.html", "operations/OP-A01.html", "diff.html", "broken.html", "overview.html"),
+        "sealed.html",
+    )
 ]
 QUIET_PAGES: Final = [
-    f"quiet/{name}" for name in ("index.html", "history.html", "operations/OP-A000.html", "diff.html")
+    f"quiet/{name}" for name in ("index.html", "history.html", "operations/OP-A000.html", "diff.html", "overview.html")
 ]
 LARGE_PAGES: Final = [
     pytest.param(f"large/{name}", marks=pytest.mark.soak)
@@ -65,6 +68,8 @@ def hostile(known_repository: Path, tmp_path_factory: pytest.TempPathFactory, ho
         run("report", "--pages", str(target))
         run("diff", "active", "--registry", "run_registry", "-o", str(target / "diff.html"))
         run("report", "-o", str(target / "sealed.html"))
+        # A repository that cannot be read is on the page, too.
+        assert repository("overview", ".", HOSTILE, "-o", str(target / "overview.html"), now=LATER).code == 7
 
         def break_or_end(_seconds: float) -> None:
             if toml.read_text() == HOSTILE:
@@ -87,6 +92,7 @@ def make_pages(folder: Path, home: Path, operations: int, runs: int) -> None:
     diff = ("diff", "active", "--registry", "op_status_table", "-o", str(target / "diff.html"))
     assert repository(*diff, now=LATER).code == 0
     assert repository("report", "-o", str(target / "sealed.html"), now=LATER).code == 0
+    assert repository("overview", ".", "-o", str(target / "overview.html"), now=LATER).code == 0
     make_removable(repository.root)
 
 
@@ -151,7 +157,8 @@ def test_the_runs_with_hostile_names_are_on_the_page_of_their_operation(hostile:
     assert FOLDER.count("|<img") == 1
     assert "\\x9b1m|<img src=x>`[a](b)" in text
     assert "registry-pipeline seal 'reports/runs/x\\x1b[2J" in text
-    assert find_broken_links(hostile) == []
+    # The overview leads to the health page in the repository, which is no page of this folder.
+    assert [link for link in find_broken_links(hostile) if not link.startswith("overview.html: ")] == []
 
 
 @pytest.mark.parametrize("opened", ALL_PAGES, indirect=True)
@@ -169,7 +176,7 @@ def choose_looks() -> Iterator[Any]:
     Each template has both: one in the repository with hostile names, the other in the one without runs.
     """
     for name in (*HOSTILE_PAGES[:-1], *QUIET_PAGES):
-        is_light = name.endswith(("history.html", "diff.html")) != name.startswith("hostile")
+        is_light = name.endswith(("history.html", "diff.html", "overview.html")) != name.startswith("hostile")
         yield (name, 360, "light") if is_light else (name, 1200, "dark")
     yield from (pytest.param(*page.values, 360, "dark", marks=page.marks) for page in LARGE_PAGES)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from registry_pipeline import config as repository_config
 from registry_pipeline.cli.commands import ui
 from registry_pipeline.cli.commands.ui import (
     WORKSPACE,
@@ -21,8 +22,11 @@ from registry_pipeline.cli.commands.ui import (
     find_instance_file,
     make_environment,
     prepare_home,
+    write_locations,
 )
-from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, environment
+from registry_pipeline.config import load_repository
+from registry_pipeline.errors import ConfigError
+from registry_pipeline_tests.cli.conftest import PROGRAM, Repository, call, environment
 
 # Shorter than the limit of pytest-timeout, so that a failure says what the test waited for.
 PATIENCE = 550
@@ -159,7 +163,7 @@ time.sleep(600)
 def test_the_daemon_starts_second_and_no_child_outlives_ui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answered, daemon_file, child = tmp_path / "answered", tmp_path / "daemon.part", tmp_path / "child"
 
-    def programs(_home: Path, port: int) -> tuple[list[str], list[str]]:
+    def programs(_home: Path, port: int, _files: object) -> tuple[list[str], list[str]]:
         web = [sys.executable, "-c", _WEB, str(port), str(answered)]
         return web, [sys.executable, "-c", _DAEMON, str(answered), str(daemon_file), str(child)]
 
@@ -172,7 +176,7 @@ def test_the_daemon_starts_second_and_no_child_outlives_ui(tmp_path: Path, monke
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.setattr(ui, "find_dagster_commands", programs)
     try:
-        code = ui.serve(tmp_path, tmp_path / "home", 0, stop_when_told, lambda _note: None)
+        code = ui.serve([load_repository(tmp_path)], tmp_path / "home", 0, stop_when_told, lambda _note: None)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -180,3 +184,89 @@ def test_the_daemon_starts_second_and_no_child_outlives_ui(tmp_path: Path, monke
     assert code == 0
     assert daemon_file.with_suffix(".done").read_text() == "second"
     assert not Path("/proc", child.read_text()).exists()
+
+
+def open_named(folder: Path, name: str, location: str) -> repository_config.Repository:
+    (folder / name).mkdir(exist_ok=True)
+    toml = f'[dagster]\nlocation = "{location}"\n' if location else ""
+    (folder / name / "registry-pipeline.toml").write_text(toml, encoding="utf-8")
+    return load_repository(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [("", "has no location"), ("payments", "have the same location, 'payments'")],
+)
+def test_repositories_that_dagster_could_not_tell_apart_are_refused(
+    tmp_path: Path, home: Path, second: str, message: str
+) -> None:
+    for name, location in (("one", "payments"), ("two", second)):
+        open_named(tmp_path, name, location)
+
+    result = call("-C", "one", "ui", "--also", "two", cwd=tmp_path, env=environment(home))
+
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert str(tmp_path / "two") in result.err
+    assert not list(tmp_path.rglob("dagster.yaml"))
+
+
+def test_a_repository_is_not_served_beside_itself(tmp_path: Path, home: Path) -> None:
+    open_named(tmp_path, "one", "payments")
+
+    assert call("-C", "one", "ui", "--also", "one/../one", cwd=tmp_path, env=environment(home)).code == 2
+
+
+def test_a_further_repository_that_does_not_exist_is_reported(tmp_path: Path, home: Path) -> None:
+    open_named(tmp_path, "one", "payments")
+
+    result = call("-C", "one", "ui", "--also", "missing", cwd=tmp_path, env=environment(home))
+
+    assert (result.code, "missing is not a folder" in result.err) == (7, True)
+
+
+def test_one_repository_without_a_location_is_served_as_ever(tmp_path: Path) -> None:
+    prepare_home(tmp_path)
+
+    assert write_locations(tmp_path, [open_named(tmp_path, "one", "")]) == ("workspace.yaml",)
+    assert not (tmp_path / "locations.yaml").exists()
+
+
+def test_each_start_writes_the_code_locations_of_the_repositories(tmp_path: Path) -> None:
+    prepare_home(tmp_path)
+    first, second = open_named(tmp_path, 'one "quoted" \u00e9', "payments"), open_named(tmp_path, "two", "billing")
+
+    for repositories in ([first], [first, second]):
+        assert write_locations(tmp_path, repositories) == ("locations.yaml",)
+        expected = [(r.config.dagster.location, "registry_pipeline.locations", str(r.root)) for r in repositories]
+        assert load_workspace(tmp_path / "locations.yaml") == expected
+
+
+def load_workspace(path: Path) -> list[tuple[str | None, str | None, str | None]]:
+    """Return name, module and attribute of each code location of a file, as Dagster reads it."""
+    from dagster._core.workspace.load import location_origins_from_yaml_paths
+
+    origins = location_origins_from_yaml_paths([str(path)])
+    targets = [origin.loadable_target_origin for origin in origins]
+    return [(o.location_name, t.module_name, t.attribute) for o, t in zip(origins, targets, strict=True)]
+
+
+def test_code_locations_of_the_users_own_are_served_too(tmp_path: Path) -> None:
+    (tmp_path / "workspace.yaml").write_text("load_from:\n  - python_module: my_project\n")
+    prepare_home(tmp_path)
+
+    files = write_locations(tmp_path, [open_named(tmp_path, "one", "payments")])
+
+    assert files == ("locations.yaml", "workspace.yaml")
+    web, _ = find_dagster_commands(tmp_path, 3000, files)
+    assert web[-4:] == ["-w", str(tmp_path / "locations.yaml"), "-w", str(tmp_path / "workspace.yaml")]
+
+
+def test_a_workspace_that_loads_the_repository_a_second_time_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "workspace.yaml").write_text(WORKSPACE + "  - python_module: my_project\n")
+
+    with pytest.raises(ConfigError, match=r"loads registry_pipeline\.definitions") as caught:
+        write_locations(tmp_path, [open_named(tmp_path, "one", "payments")])
+
+    assert "remove that code location" in (caught.value.advice or "")
+    assert not (tmp_path / "locations.yaml").exists()

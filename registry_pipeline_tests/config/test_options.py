@@ -107,3 +107,15 @@ def test_ten_problems_are_listed_and_the_others_counted() -> None:
 
     assert message.count("unknown key") == 10
     assert message.endswith("; and 2 more")
+
+
+@pytest.mark.parametrize("name", ["payments", "a", "billing-eu_2", "a" * 32])
+def test_a_location_is_a_short_plain_name(name: str) -> None:
+    assert parse_config(f'[dagster]\nlocation = "{name}"\n'.encode(), NOWHERE).dagster.location == name
+
+
+@pytest.mark.parametrize("name", ["", "Payments", "2", "-a", "a/b", "a.b", "a b", "\u00e9", "sources", "a" * 33])
+def test_another_location_is_refused_with_what_it_may_be(name: str) -> None:
+    assert "dagster.location: Value error, must be at most 32 of a-z, 0-9, `_` and `-`" in refused(
+        f'[dagster]\nlocation = "{name}"\n'
+    )

@@ -45,6 +45,7 @@ from registry_pipeline.cli.commands.ui import prepare_home
 from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.event_log import ROOT_KEY
+from registry_pipeline.defs.location import Location, location_of
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.defs.sensors import CHECK_POINTERS_JOB, activation_sensor
 from registry_pipeline.registries.base import seal_build
@@ -67,6 +68,10 @@ class DagsterRepo:
     instance: DagsterInstance
     definitions: Definitions
 
+    @property
+    def location(self) -> Location:
+        return location_of(self.repository)
+
     def execute(self, job: str, **options: Any) -> ExecuteInProcessResult:
         """Execute a job in process; a failure is a result, not an exception."""
         config = QUIET | options.pop("run_config", {})
@@ -81,14 +86,14 @@ class DagsterRepo:
             instance=self.instance,
             run_config=QUIET,
             raise_on_error=False,
-            asset_selection=[AssetKey.from_user_string(name) for name in registry_ids] or None,
+            asset_selection=[self.location.key(*name.split("/")) for name in registry_ids] or None,
         )
 
     def rebuild(self) -> ExecuteInProcessResult:
         return self.execute("rebuild_job")
 
     def resource(self) -> RepositoryResource:
-        return RepositoryResource(self.repository.root, self.instance)
+        return RepositoryResource(self.repository.root, self.instance, self.location)
 
     def evaluate_sensor(self) -> RunRequest | SkipReason:
         """Evaluate the activation sensor as the daemon does, and return its answer."""
@@ -106,7 +111,7 @@ class DagsterRepo:
     def check(self, registry_id: str, name: str) -> AssetCheckEvaluation:
         """Return the newest result of a check."""
         history = self.instance.event_log_storage.get_asset_check_execution_history
-        (record,) = history(self.key(registry_id, name), limit=1)
+        (record,) = history(AssetCheckKey(self.location.key(registry_id), name), limit=1)
         assert record.evaluation is not None
         return record.evaluation
 
@@ -142,7 +147,7 @@ class DagsterRepo:
 
     def asked_for(self) -> dict[str, str]:
         """Return the runs that the sensor requests to activate, by registry."""
-        config = dict(self.requested().run_config)["ops"]["active_registry_pointers"]["config"]
+        config = dict(self.requested().run_config)["ops"][self.location.op_name("active_registry_pointers")]["config"]
         return {name: run["run_id"] for name, run in config["runs"].items()}
 
     def active(self) -> dict[str, SealedRef]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagster import AssetCheckEvaluation, AssetKey, AssetMaterialization, MetadataValue
+from dagster import AssetCheckEvaluation, AssetMaterialization, MetadataValue
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
 from registry_pipeline.defs import event_log
@@ -12,14 +12,14 @@ from registry_pipeline_tests.defs.conftest import DagsterRepo
 
 
 def newest(repo: DagsterRepo, registry_id: str) -> Materialization:
-    return event_log.read_materializations(repo.instance, registry_id, 1)[0]
+    return event_log.read_materializations(repo.instance, repo.location.key(registry_id), 1)[0]
 
 
 def repeat(repo: DagsterRepo, made: Materialization) -> Materialization:
     """Report the same folder as a further materialization, on which no check has run."""
     assert made.sealed is not None
     page = {SEALED_KEY: MetadataValue.json(sealed_to_json(repo.repository, made.sealed))}
-    repo.instance.report_runless_asset_event(AssetMaterialization(made.registry_id, metadata=page))
+    repo.instance.report_runless_asset_event(AssetMaterialization(made.key, metadata=page))
     return newest(repo, made.registry_id)
 
 
@@ -28,7 +28,7 @@ def record_check(repo: DagsterRepo, made: Materialization, *, storage_id: int, r
     for name in catalog.SHIPPED.spec_of(made.registry_id).check_names:
         target = AssetCheckEvaluationTargetMaterializationData(storage_id=storage_id, run_id="", timestamp=0.0)
         evaluation = AssetCheckEvaluation(
-            asset_key=AssetKey(made.registry_id),
+            asset_key=made.key,
             check_name=name,
             passed=passed,
             metadata={ROOT_KEY: MetadataValue.text(root)},

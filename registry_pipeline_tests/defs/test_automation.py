@@ -12,12 +12,13 @@ from dagster import AssetSelection, AutomationConditionSensorDefinition, evaluat
 
 from registry_pipeline.config import CONFIG_NAME
 from registry_pipeline.defs.build import build_defs
+from registry_pipeline.defs.location import Location
 from registry_pipeline.defs.sources import make_source_key
 from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.sources import list_sources
 from registry_pipeline_tests.defs.conftest import REGISTRIES, DagsterRepo, troubles
 
-OBSERVED = {make_source_key(name).to_user_string() for name in list_sources(SHIPPED)}
+OBSERVED = {make_source_key(name, Location()).to_user_string() for name in list_sources(SHIPPED)}
 EXPECTED_VERSIONS = "docs/governance/EXPECTED_VERSIONS_v0_1.json"
 
 
@@ -49,7 +50,7 @@ class Ticks:
             instance=self.repo.instance,
             cursor=self.cursor,
             evaluation_time=self.now,
-            asset_selection=AssetSelection.all() | AssetSelection.assets(*map(make_source_key, list_sources(SHIPPED))),
+            asset_selection=AssetSelection.all() | AssetSelection.assets(*OBSERVED),
         )
         self.cursor = result.cursor
         return {each.key.to_user_string() for each in result.results if each.true_subset.size}

@@ -11,7 +11,8 @@ from dagster import DagsterInvalidConfigError
 
 from registry_pipeline.config import REPO_VARIABLE, find_repository
 from registry_pipeline.defs.build import build_defs
-from registry_pipeline.defs.resources import COMMIT_TAG, ROOT_TAG, RepositoryResource
+from registry_pipeline.defs.location import ROOT_TAG
+from registry_pipeline.defs.resources import COMMIT_TAG, RepositoryResource
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries.base.seal_build import start_build_run

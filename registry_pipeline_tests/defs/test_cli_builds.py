@@ -83,7 +83,7 @@ def check(repo: DagsterRepo, answer: SensorResult | SkipReason) -> ExecuteInProc
 
 
 def newest(repo: DagsterRepo, registry_id: str) -> event_log.Materialization:
-    (made,) = event_log.read_materializations(repo.instance, registry_id, limit=1)
+    (made,) = event_log.read_materializations(repo.instance, repo.location.key(registry_id), limit=1)
     return made
 
 

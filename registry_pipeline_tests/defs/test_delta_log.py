@@ -25,7 +25,7 @@ def activate(repo: DagsterRepo) -> ExecuteInProcessResult:
 
 def read_edges(repo: DagsterRepo) -> Sequence[DeltaEdge]:
     """Return the edges of the newest log."""
-    (newest,) = event_log.read_materializations(repo.instance, DELTA_LOG, limit=1)
+    (newest,) = event_log.read_materializations(repo.instance, repo.location.key(DELTA_LOG), limit=1)
     assert newest.sealed is not None
     return tuple(parse_delta_log((repo.repository.path(newest.sealed.ref.path) / LOG_FILE).read_bytes()))
 

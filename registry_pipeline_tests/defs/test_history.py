@@ -222,7 +222,7 @@ def test_a_run_that_fails_in_the_middle_reports_the_days_that_it_sealed(past: Da
     result = past.execute(DAILY_JOB, **span("2026-02-18", "2026-02-22"))
 
     assert not result.success
-    made = event_log.read_run_materializations(past.instance, DAILY, result.run_id)
+    made = event_log.read_run_materializations(past.instance, past.location.key(DAILY), result.run_id)
     names = {each.sealed.ref.run_id for each in made if each.sealed is not None}
     assert len(names) == 2
     assert names == {name for name in past.folders() if "asof" in name}
@@ -250,7 +250,7 @@ def test_a_cancelled_run_ends_between_two_days_and_reports_the_sealed_ones(
     assert {name[-10:] for name in sealed} == {"2026-02-09", "2026-02-10", "2026-02-11"}
     (run,) = past.instance.get_runs()
     assert run.status in (DagsterRunStatus.CANCELED, DagsterRunStatus.FAILURE)
-    made = event_log.read_run_materializations(past.instance, DAILY, run.run_id)
+    made = event_log.read_run_materializations(past.instance, past.location.key(DAILY), run.run_id)
     assert {each.sealed.ref.run_id for each in made if each.sealed is not None} == sealed
 
 

@@ -24,9 +24,9 @@ from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 
 from registry_pipeline.dagster.dagster_internals import find_producing_run
 from registry_pipeline.defs.event_log import ROOT_KEY
+from registry_pipeline.defs.location import ROOT_TAG
 from registry_pipeline.defs.resources import (
     COMMIT_TAG,
-    ROOT_TAG,
     TAKEN_TAG,
     TREE_TAG,
     RepositoryResource,

@@ -13,6 +13,7 @@ import pytest
 from registry_pipeline.defs import notification
 from registry_pipeline.defs.notification import COMMAND_VARIABLE, WEBHOOK_VARIABLE, Notification, Problem, send
 from registry_pipeline.errors import ConfigError, RegistryPipelineError
+from registry_pipeline.values import replace
 from registry_pipeline_tests.defs.webhook import Webhook, open_webhook
 
 SECRET = "secret-token"  # noqa: S105 - none
@@ -61,9 +62,17 @@ def test_a_webhook_gets_the_document(webhook: Webhook) -> None:
                     "next_step": "restore it",
                 }
             ],
+            "location": None,
             "text": "rebuild_job: run_registry: check rules: RUN_REMOVED. Next: restore it",
         }
     ]
+
+
+def test_the_text_starts_with_the_code_location_of_the_repository_if_it_has_one() -> None:
+    named = replace(MESSAGE, location="payments")
+
+    assert named.to_json()["location"] == "payments"
+    assert named.format_text() == f"payments: {MESSAGE.format_text()}"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -10,6 +10,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.event_log import CheckResults
+from registry_pipeline.defs.location import Location
 from registry_pipeline.defs.proposal import CLOSURE_TAG, REFUSED_AT_TAG, REFUSED_RUNS_TAG, REFUSED_TAG, TRIES
 from registry_pipeline.defs.sensors import make_daily_schedule, make_rebuild_job
 from registry_pipeline.errors import EvidenceError
@@ -138,7 +139,7 @@ def test_what_starts_by_itself_is_on_only_if_the_start_of_dagster_says_so(
 
 
 def test_the_daily_rebuild_is_off_until_somebody_switches_it_on() -> None:
-    daily_schedule = make_daily_schedule(make_rebuild_job(SHIPPED))
+    daily_schedule = make_daily_schedule(make_rebuild_job(SHIPPED, Location()))
     assert daily_schedule.default_status is DefaultScheduleStatus.STOPPED
     assert daily_schedule.execution_timezone == "UTC"
 

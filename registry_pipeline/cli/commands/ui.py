@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -23,17 +24,20 @@ from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.config import (
     AUTOMATION_VARIABLE,
+    CONFIG_NAME,
     REPO_VARIABLE,
     UI_URL_VARIABLE,
+    Repository,
     find_repository,
     refuse_missing_celery,
 )
-from registry_pipeline.errors import BusyError, NotFoundError, RegistryPipelineError
-from registry_pipeline.files.atomic_write import create_file
+from registry_pipeline.errors import BusyError, ConfigError, NotFoundError, RegistryPipelineError
+from registry_pipeline.files.atomic_write import create_file, overwrite_file
 
 HOST: Final = "127.0.0.1"
 INSTANCE_FILE: Final = "dagster.yaml"
 WORKSPACE_FILE: Final = "workspace.yaml"
+LOCATIONS_FILE: Final = "locations.yaml"
 WORKSPACE: Final = """\
 # The code locations that `registry-pipeline ui` loads; you may add others. Dagster keeps the switches of sensors and
 # schedules by location name, so this one has the name that `dg` uses.
@@ -42,6 +46,7 @@ load_from:
       module_name: registry_pipeline.definitions
       location_name: registry_pipeline
 """
+_LOCATIONS_HEADING: Final = "# Written by `registry-pipeline ui` at each start. Your own locations: workspace.yaml."
 _POLL_SECONDS: Final = 0.2
 _START_SECONDS: Final = 120
 _STOP_SECONDS: Final = 20
@@ -50,23 +55,32 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
 
 
-def serve(root: Path, home: Path, port: int, on_ready: Callable[[str], None], note: Callable[[str], None]) -> int:
+def serve(
+    repositories: Sequence[Repository],
+    home: Path,
+    port: int,
+    on_ready: Callable[[str], None],
+    note: Callable[[str], None],
+) -> int:
     """Start both processes, call `on_ready` once with the address, and stop them on Ctrl-C; return 0.
 
-    `note` prints a text. BusyError: the port is in use. NotFoundError: Dagster is not installed. Another error is
-    raised if a process ends or does not answer in time; then both are stopped, too.
+    Several repositories have passed `refuse_unnamed`. `note` prints a text. BusyError: the port is in use.
+    NotFoundError: Dagster is not installed. Another error is raised if a process ends or does not answer in time; then
+    both are stopped, too.
     """
-    port = _find_free_port(port)
+    port, root = _find_free_port(port), repositories[0].root
     prepare_home(home)
+    files = write_locations(home, repositories)
     log = home / "ui.log"
-    note(f"repository {root}; Dagster home {home}; log {log}")
+    roots = ", ".join(str(repository.root) for repository in repositories)
+    note(f"{'repositories' if repositories[1:] else 'repository'} {roots}; Dagster home {home}; log {log}")
     url = f"http://{HOST}:{port}"
     # Whoever reaches this machine through another address names that one.
     environment = {UI_URL_VARIABLE: url, **make_environment(root, home)}
     running: list[subprocess.Popen[bytes]] = []
     with log.open("ab") as sink:
         try:
-            web, daemon = find_dagster_commands(home, port)
+            web, daemon = find_dagster_commands(home, port, files)
             running.append(_start_process(web, environment, root, sink.fileno()))
             # The daemon starts second: two processes that create the tables of a new Dagster home fail each other.
             _wait_until_ready(url, running, log)
@@ -96,9 +110,14 @@ def make_environment(root: Path, home: Path) -> dict[str, str]:
     }
 
 
-def find_dagster_commands(home: Path, port: int) -> tuple[list[str], list[str]]:
-    """Return the command lines of webserver and daemon; raise NotFoundError if one is not installed."""
-    workspace = ("-w", str(home / WORKSPACE_FILE))
+def find_dagster_commands(
+    home: Path, port: int, files: Sequence[str] = (WORKSPACE_FILE,)
+) -> tuple[list[str], list[str]]:
+    """Return the command lines of webserver and daemon, which load these workspace files of the Dagster home.
+
+    Raises NotFoundError if one is not installed.
+    """
+    workspace = [word for name in files for word in ("-w", str(home / name))]
     web = [_find_program("dagster-webserver"), "-h", HOST, "-p", str(port), *workspace]
     return web, [_find_program("dagster-daemon"), "run", *workspace]
 
@@ -109,6 +128,51 @@ def prepare_home(home: Path) -> None:
         if not (home / name).exists():
             with suppress(BusyError):  # another `ui` was faster
                 create_file(home / name, data)
+
+
+def refuse_unnamed(repositories: Sequence[Repository]) -> None:
+    """Raise ConfigError if Dagster could not tell several repositories apart: each has a location, and none twice."""
+    names: dict[str, Path] = {}
+    for repository in repositories if repositories[1:] else ():
+        name = repository.config.dagster.location
+        if not name:
+            raise ConfigError(
+                f"{repository.root} has no location, so Dagster could not tell it from the other repositories",
+                f'write `location = "NAME"` into the table [dagster] of its {CONFIG_NAME}',
+            )
+        if name in names:
+            raise ConfigError(
+                f"{names[name]} and {repository.root} have the same location, {name!r}",
+                f"give one of them another `location` in the table [dagster] of its {CONFIG_NAME}",
+            )
+        names[name] = repository.root
+
+
+def write_locations(home: Path, repositories: Sequence[Repository]) -> tuple[str, ...]:
+    """Return the names of the workspace files to load; writes that of repositories with a location.
+
+    Raises:
+        ConfigError: the file for the user's own code locations loads a repository, too.
+    """
+    if not repositories[0].config.dagster.location:
+        return (WORKSPACE_FILE,)
+    text = (home / WORKSPACE_FILE).read_text(encoding="utf-8", errors="replace")
+    if text != WORKSPACE and "registry_pipeline.definitions" in text:
+        # Two code locations of one repository would build and activate everything twice.
+        raise ConfigError(
+            f"{home / WORKSPACE_FILE} loads registry_pipeline.definitions, the repository that has a location",
+            "remove that code location from the file, and keep your own",
+        )
+    lines = [_LOCATIONS_HEADING, "load_from:"]
+    for repository in repositories:
+        lines += [
+            "  - python_module:",
+            "      module_name: registry_pipeline.locations",
+            f"      attribute: {json.dumps(str(repository.root))}",  # a string of JSON is one of YAML
+            f"      location_name: {repository.config.dagster.location}",
+        ]
+    overwrite_file(home / LOCATIONS_FILE, "\n".join([*lines, ""]).encode())
+    return (LOCATIONS_FILE,) if text == WORKSPACE else (LOCATIONS_FILE, WORKSPACE_FILE)
 
 
 def find_instance_file(package: Path = _PACKAGE) -> Path:
@@ -217,21 +281,34 @@ def _reap_group(group: int, deadline: float) -> None:
     "ui",
     ("ui", "the asset graph of the nearest repository"),
     ("-C tides ui --port 3001", "another repository's, on another port"),
+    ("-C tides ui --also ../billing", "two repositories; each has a `location` in its toml"),
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=3000, show_default=True, help="On 127.0.0.1; 0 is any.")
 @click.option("--dagster-home", metavar="DIR", type=click.Path(path_type=Path), help="The folder of Dagster's state.")
-def ui_command(reporter: Reporter, port: int, dagster_home: Path | None) -> int:
+@click.option(
+    "--also",
+    metavar="DIR",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A further repository; may be repeated.",
+)
+def ui_command(reporter: Reporter, port: int, dagster_home: Path | None, also: tuple[Path, ...]) -> int:
     """Start Dagster's web UI for this repository.
 
     Starts the webserver and the daemon, prints the address once it can be opened, and stops both on Ctrl-C. They
     listen on 127.0.0.1 only. The daemon runs the activation sensor: a complete set of builds that passed their checks
     is activated automatically. State is kept in `dagster` beside the publish root; none of it is evidence.
+
+    Several repositories share the state of the first one. Each needs a name of its own: `location` in the table
+    [dagster] of its toml. Without it, or with the same one twice, nothing is started (exit 2).
     """
-    repository = find_repository(reporter.settings.repo)
-    refuse_missing_celery(repository.config.dagster)
-    home = (dagster_home or repository.dagster_home).resolve()
+    repositories = [find_repository(reporter.settings.repo), *map(find_repository, also)]
+    refuse_unnamed(repositories)
+    for repository in repositories:
+        refuse_missing_celery(repository.config.dagster)
+    home = (dagster_home or repositories[0].dagster_home).resolve()
 
     def print_address(url: str) -> None:
         reporter.print_result({"url": url}, (), lambda page: page.line(f"{url}  (Ctrl-C stops it)", style="bold"))
 
-    return serve(repository.root, home, port, print_address, reporter.note)
+    return serve(repositories, home, port, print_address, reporter.note)

@@ -41,13 +41,14 @@ MAX_CONDITIONS: Final = 20
 MAX_NAMES: Final = 3
 MAX_FINDINGS: Final = 40
 MAX_ACTIVATIONS: Final = 20
-_STATES: Final = {
+STATES: Final = {
     "HEALTHY": ("Healthy", "nothing needs attention", "good"),
     "DEGRADED_NON_BLOCKING": ("Degraded", "nothing is blocked", "warn"),
     "UNKNOWN": ("Unknown", "something could not be determined", "warn"),
     "DEGRADED_BLOCKING": ("Degraded", "evidence is invalid", "bad"),
     "RECOVERY_REQUIRED": ("Recovery required", "nothing can be activated", "bad"),
 }
+"""By health state: a word, the meaning, and the mood of its colour."""
 DRIFT_REASONS: Final = {
     "op_drift_commit_mismatch": (
         "code changed since",
@@ -203,7 +204,7 @@ def render_health_page(page: HealthPage, links: Mapping[str, str] | None = None,
     first = find_first_day(last)
     ordered, conditions = sorted(page.operations, key=_make_urgency_key), page.health.conditions
     shown = ordered[:MAX_OPERATIONS]
-    word, meaning, mood = _STATES[page.health.state]
+    word, meaning, mood = STATES[page.health.state]
     filters = _make_filters(page)
     charts = draw_charts(_make_charts(page, last), last)
     return render_template(
