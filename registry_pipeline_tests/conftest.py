@@ -21,9 +21,17 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is no such hook
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    from registry_pipeline_tests.scheduling import ServersOnTwoWorkers
+    from registry_pipeline_tests.scheduling import GroupScheduling
 
-    return ServersOnTwoWorkers(config, log)
+    return GroupScheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)  # after pytest has put the tests of a parametrized fixture together
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # only a worker of pytest-xdist has it
+        from registry_pipeline_tests.scheduling import sort_items
+
+        sort_items(items)
 
 
 @pytest.fixture(scope="session", autouse=True)
