@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -14,9 +15,24 @@ from registry_pipeline_tests.memory_disk import use_memory_disk
 
 register_profiles()
 
+# Python's own number is 700, which is little beside the objects of Dagster.
+GARBAGE_THRESHOLD: Final = 20_000
+
 
 def pytest_configure() -> None:
     use_memory_disk()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect no garbage among the tests, which stay until the end: it took a fifth of the time of finding them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+        gc.set_threshold(GARBAGE_THRESHOLD, 20, 20)
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is no such hook

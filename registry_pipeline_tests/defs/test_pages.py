@@ -14,7 +14,8 @@ from registry_pipeline.config import CONFIG_NAME, load_repository
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline_tests.collection_sources import PACKS, RANGES
-from registry_pipeline_tests.defs.conftest import REGISTRIES, make_removable
+from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.defs.conftest import REGISTRIES
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, open_browser_page, until
 from registry_pipeline_tests.histories import FIRST_DAY
 
