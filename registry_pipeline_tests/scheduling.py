@@ -8,8 +8,9 @@ from typing import Any, Final
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-# Module to its group. A group takes two to three minutes, in which its worker waits for intervals of Dagster's daemon.
-SERVERS: Final = {
+# Modules that one worker tests. A group of servers takes two to three minutes, in which its worker mostly waits for
+# intervals of Dagster's daemon. The modules of the last group share an environment with our wheel.
+GROUPS: Final = {
     "cli/test_ui.py": "servers 1",
     "defs/test_automation_served.py": "servers 1",
     "defs/test_history_served.py": "servers 1",
@@ -22,6 +23,8 @@ SERVERS: Final = {
     "scale/test_kill.py": "servers 3",
     "scale/test_servers.py": "servers 3",
     "scale/test_whole_graph.py": "servers 3",
+    "house/test_dagster_project.py": "wheel",
+    "house/test_packaging.py": "wheel",
 }
 
 # The other modules that take more than ten seconds of a processor, the longest first. A wrong row costs time only.
@@ -29,7 +32,6 @@ LONGEST: Final = (
     "faults/test_commands.py",
     "cli/test_printed_advice.py",
     "patterns/test_linear_time.py",
-    "house/test_dagster_project.py",
     "defs/test_activation.py",
     "defs/test_load.py",
     "defs/test_green.py",
@@ -52,15 +54,15 @@ LONGEST: Final = (
 
 
 def find_group(nodeid: str) -> str:
-    """Return the group of a test: its module, or several modules that start servers."""
+    """Return the group of a test: its module, or several modules of `GROUPS`."""
     module = nodeid.partition("::")[0].removeprefix("registry_pipeline_tests/")
-    return SERVERS.get(module, module)
+    return GROUPS.get(module, module)
 
 
 def sort_items(items: list[pytest.Item]) -> None:
-    """Sort the tests by their groups: servers, the longest modules, then the modules with the most tests."""
+    """Sort the tests: those of `GROUPS`, of the longest modules, then of the modules with the most tests."""
     sizes = Counter(find_group(item.nodeid) for item in items)
-    first = [*sorted(set(SERVERS.values())), *LONGEST]
+    first = [*sorted(set(GROUPS.values())), *LONGEST]
     groups = [*first, *(group for group, _ in sizes.most_common() if group not in first)]
     ranks = {group: rank for rank, group in enumerate(groups)}
     items.sort(key=lambda item: ranks[find_group(item.nodeid)])
