@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 export DAGSTER_DISABLE_TELEMETRY := yes
 export NO_MKDOCS_2_WARNING := 1
+# The tests start hundreds of processes. Each of them would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 UV := UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 .uv/bin/uv
 BIN := .venv/bin
 DEMO := .demo/example

@@ -154,13 +154,6 @@ def checked_text(check: Callable[[str], str]) -> OptionType:
     return parse
 
 
-def boolean(content: Any, place: Place, problems: list[OptionProblem]) -> Any:
-    """Return `true` or `false` as it is; anything else is a problem."""
-    if not isinstance(content, bool):
-        problems.append(OptionProblem(place, "Input should be a valid boolean"))
-    return content
-
-
 def choice(*texts: str) -> OptionType:
     """Return the type of an option that is one of a few texts."""
     named = " or ".join(map(repr, texts))

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from registry_pipeline.config import load_repository
 from registry_pipeline.example.make import make_example
-from registry_pipeline_tests.defs.conftest import make_removable
+from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, open_browser_page, until
 
 IMAGES: Final = Path(__file__).resolve().parent.parent / "docs" / "images"

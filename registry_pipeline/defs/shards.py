@@ -137,7 +137,7 @@ def make_job_name(asset_name: str) -> str:
     return f"{asset_name}_job"
 
 
-def _make_asset_defs(  # noqa: PLR0913 - what makes one kind of shard
+def _make_asset_defs(
     name: str,
     location: Location,
     content: str,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,6 +51,7 @@ from registry_pipeline.registries.base import seal_build
 from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline_tests.copies import copy_tree, make_removable
 from registry_pipeline_tests.histories import make_historic
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -297,15 +297,10 @@ def past(historic_repository: Path, tmp_path: Path) -> Iterator[DagsterRepo]:
 
 @contextmanager
 def copy_of(source: Path, root: Path) -> Iterator[DagsterRepo]:
-    shutil.copytree(source, root, symlinks=True)
+    copy_tree(source, root)
     with open_dagster_repo(root) as repo:
         yield repo
     make_removable(root)
-
-
-def make_removable(root: Path) -> None:
-    for folder in [path for path in root.rglob("*") if path.is_dir() and not path.is_symlink()]:
-        folder.chmod(0o755)
 
 
 @dataclass(frozen=True)
@@ -348,7 +343,7 @@ def rebuilt_repository(first_rebuild: FirstRebuild) -> Path:
 def activated_repository(rebuilt_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, after the sensor's request was granted."""
     root = tmp_path_factory.mktemp("activated") / "repository"
-    shutil.copytree(rebuilt_repository, root, symlinks=True)
+    copy_tree(rebuilt_repository, root)
     with open_dagster_repo(root) as repo:
         assert repo.execute_request(repo.requested()).success
     return root

@@ -9,7 +9,7 @@ import pytest
 
 from registry_pipeline.config import CONFIG_NAME, load_repository
 from registry_pipeline.runs import pointer_file
-from registry_pipeline_tests.defs.conftest import make_removable
+from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, until
 
 pytestmark = pytest.mark.process

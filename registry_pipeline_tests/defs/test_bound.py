@@ -17,13 +17,8 @@ from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline.registries.catalog import SHIPPED
-from registry_pipeline_tests.defs.conftest import (
-    DagsterRepo,
-    copy_of,
-    failure_of,
-    make_removable,
-    open_dagster_repo,
-)
+from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.defs.conftest import DagsterRepo, copy_of, failure_of, open_dagster_repo
 from registry_pipeline_tests.pipeline.conftest import NOON
 
 

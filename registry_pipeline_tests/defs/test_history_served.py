@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from registry_pipeline.config import REPO_VARIABLE, load_repository
-from registry_pipeline_tests.defs.conftest import make_removable
+from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
 from registry_pipeline_tests.histories import FIRST_DAY, make_historic
 

@@ -18,7 +18,8 @@ from registry_pipeline.defs.active_assets import ACTIVATE_JOB
 from registry_pipeline.defs.job_limits import MAX_RUNTIME_TAG
 from registry_pipeline.defs.proposal import REBUILD_JOB
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline_tests.defs.conftest import REGISTRIES, make_removable
+from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.defs.conftest import REGISTRIES
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
 
 pytestmark = pytest.mark.process

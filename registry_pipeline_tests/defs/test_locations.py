@@ -37,6 +37,7 @@ from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB
 from registry_pipeline.defs.daily import DAILY_JOB
 from registry_pipeline.defs.failure_sensors import list_problems
 from registry_pipeline.defs.location import ROOT_TAG, has_unfinished_run
+from registry_pipeline.defs.shards import INDEX_ASSET, VERIFICATION_ASSET
 from registry_pipeline.errors import ConfigError
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline_tests.collection_sources import COLLECTIONS, FIRST, RANGES, SECOND, write_range
@@ -50,9 +51,11 @@ A, B = "payments", "billing-eu"
 
 
 def set_location(root: Path, location: str) -> None:
-    """Write the location into the toml, beside what it has."""
+    """Write the location into the toml, beside what it has; "" for none. Its runs are also split into shards."""
     toml = root / "registry-pipeline.toml"
-    toml.write_text(f'{toml.read_text(encoding="utf-8")}\n[dagster]\nlocation = "{location}"\n', encoding="utf-8")
+    text = toml.read_text(encoding="utf-8").partition("\n[dagster]")[0]
+    name = f'location = "{location}"\n' if location else ""
+    toml.write_text(f"{text}\n[dagster]\nshards = true\n{name}", encoding="utf-8")
 
 
 @contextmanager
@@ -288,20 +291,20 @@ def test_pools_and_the_names_of_members_begin_with_the_location(tmp_path: Path) 
     root = make_historic(tmp_path / "repository").root
     names = []
     for location in ("", A):
-        if location:
-            set_location(root, location)
+        set_location(root, location)
         repository = build_defs(root).get_repository_def()
         defined = list(repository.assets_defs_by_key.values())
         partitions = {getattr(definition.partitions_def, "name", None) for definition in defined} - {None}
         pools = {pool for definition in defined if definition.is_executable for pool in definition.op.pools}
         names.append({*partitions, *pools})
 
-    assert names[0] == {"pointers", *COLLECTIONS}
+    assert names[0] == {"pointers", INDEX_ASSET, VERIFICATION_ASSET, *COLLECTIONS}
     assert names[1] == {f"{A}/{name}" for name in names[0]}
 
 
 def test_each_job_and_each_run_of_it_has_the_root_of_its_repository(tmp_path: Path) -> None:
     root = make_historic(tmp_path / "repository").root
+    set_location(root, "")
     definitions = build_defs(root)
 
     jobs = [name for name in definitions.get_repository_def().job_names if not name.startswith("__")]

@@ -9,7 +9,8 @@ import pytest
 
 from registry_pipeline.config import CONFIG_NAME, load_repository
 from registry_pipeline.runs import pointer_file
-from registry_pipeline_tests.defs.conftest import CHECK_NAMES, make_removable
+from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.defs.conftest import CHECK_NAMES
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, until
 from registry_pipeline_tests.own_registries import TABLES, configure, write_own_sources
 

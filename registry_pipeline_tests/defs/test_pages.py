@@ -14,7 +14,8 @@ from registry_pipeline.config import CONFIG_NAME, load_repository
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline_tests.collection_sources import PACKS, RANGES
-from registry_pipeline_tests.defs.conftest import REGISTRIES, make_removable
+from registry_pipeline_tests.copies import make_removable
+from registry_pipeline_tests.defs.conftest import REGISTRIES
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, open_browser_page, until
 from registry_pipeline_tests.histories import FIRST_DAY
 
@@ -123,12 +124,17 @@ def read_check(served: Served, asset: str, name: str) -> dict[str, Any]:
 
 
 def open_check(page: Any, served: Served, asset: str, name: str, text: str) -> str:
-    """Open a check on the page of its asset, wait for a text of its latest result, and return the whole text."""
+    """Open a failed check on the page of its asset, wait for a text of its latest result, and return the whole text."""
     page.goto(f"{served.url}/assets/{asset}?view=checks&checkDetail={name}", wait_until="domcontentloaded")
     page.get_by_text(text).first.wait_for()
     page.get_by_text("findings_count").first.wait_for()
-    page.get_by_text("Next:").first.wait_for()  # of the description, which Dagster renders last
-    return str(page.locator("body").inner_text())
+    page.get_by_text("Next:").first.wait_for()
+
+    def failed() -> str | None:
+        body = str(page.locator("body").inner_text())
+        return body if f"{name}\nFailed" in body else None
+
+    return until(f"the check {name} as failed", failed, WORK_SECONDS)  # on a busy machine the list comes last
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ import pytest
 from registry_pipeline.cli.commands.ui import HOST
 from registry_pipeline.config import load_repository
 from registry_pipeline.defs.start_message import format_start_message
-from registry_pipeline_tests.defs.conftest import make_removable
+from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
 from registry_pipeline_tests.registries.repositories import git
 

@@ -70,7 +70,29 @@ _IN_CONTAINERS: Final = {
 @cache
 def code_patterns() -> tuple[Use, ...]:
     """Return every pattern that the code of the package compiles, named `module:NAME`."""
-    return tuple(use for path in sorted(PACKAGE.rglob("*.py")) for use in _patterns_of(path))
+    return tuple(use for path, text in _sources().items() if _NAME_OF_RE.search(text) for use in _patterns_of(path))
+
+
+# Each worker of pytest parses what it finds here before its first test. Most modules have no pattern.
+_NAME_OF_RE: Final = re.compile(r"\bre\b")
+
+
+@cache
+def _sources() -> Mapping[Path, str]:
+    return {path: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+@cache
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(_sources()[path])
+
+
+@cache
+def _attributes(path: Path) -> frozenset[tuple[str, str]]:
+    """Return every `name.attribute` of a module."""
+    nodes = ast.walk(_parse(path))
+    attributes = (node for node in nodes if isinstance(node, ast.Attribute))
+    return frozenset((node.value.id, node.attr) for node in attributes if isinstance(node.value, ast.Name))
 
 
 @cache
@@ -100,9 +122,8 @@ def _schema_texts(part: Any) -> Iterator[str]:
 
 
 def _patterns_of(path: Path) -> Iterator[Use]:
-    tree = ast.parse(path.read_bytes())
     module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-    for statement in tree.body:
+    for statement in _parse(path).body:
         assert not (isinstance(statement, ast.ImportFrom) and statement.module == "re"), f"{module}: use `import re`"
         calls = [node for node in ast.walk(statement) if _is_call_of_re(node)]
         if not calls:
@@ -115,7 +136,7 @@ def _patterns_of(path: Path) -> Iterator[Use]:
             value = getattr(importlib.import_module(f"registry_pipeline.{module}"), _name_of(statement))
             patterns = (value,) if isinstance(value, re.Pattern) else tuple(_contained(value))
             assert len(patterns) >= len(calls), f"{name}: its patterns are not found; list it in this file"
-            modes = _IN_CONTAINERS.get(name) or _modes_of(_name_of(statement), module, tree)
+            modes = _IN_CONTAINERS.get(name) or _modes_of(_name_of(statement), module, path)
             yield from (Use(name, pattern, modes) for pattern in patterns)
         else:
             yield from (_direct(name, call) for call in calls)
@@ -146,15 +167,10 @@ def _contained(value: Any) -> Iterator[re.Pattern[Any]]:
         yield each
 
 
-def _modes_of(name: str, module: str, tree: ast.Module) -> tuple[str, ...]:
+def _modes_of(name: str, module: str, path: Path) -> tuple[str, ...]:
     """Return how a pattern is applied: in its own module, and where it has a public name in every module."""
-    trees = [tree] if name.startswith("_") else [ast.parse(path.read_bytes()) for path in PACKAGE.rglob("*.py")]
-    methods = {
-        node.attr
-        for each in trees
-        for node in ast.walk(each)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
-    }
+    paths = [path] if name.startswith("_") else [path for path, text in _sources().items() if name in text]
+    methods = {method for each in paths for used, method in _attributes(each) if used == name}
     modes = sorted({_USES[method] for method in methods if method in _USES})
     assert modes, f"{module}:{name}: how it is applied is not found; list it in this file"
     return tuple(modes)

@@ -21,7 +21,7 @@ import redis
 from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun, RunsFilter
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
-from registry_pipeline.cli.commands.ui import make_environment, prepare_home
+from registry_pipeline.cli.commands.ui import INSTANCE_FILE, make_environment, prepare_home
 from registry_pipeline.config import CONFIG_NAME, Repository, load_repository
 from registry_pipeline.defs.proposal import POINTERS_ASSET
 from registry_pipeline_tests.command_line import call, environment
@@ -35,6 +35,7 @@ WHOLE_RUNS = DEPLOY / "whole-runs.yaml"
 PROGRAMS = Path(sys.executable).parent
 # Celery's queue of the steps.
 QUEUE = "dagster"
+_MONITORING = "run_monitoring:\n"
 
 
 class Deployment:
@@ -197,11 +198,13 @@ def deploy(
             toml.write('\n[dagster]\nexecutor = "celery"\n')
     home = load_repository(root).dagster_home
     home.mkdir(parents=True)
-    shutil.copy(DEPLOY / "dagster.yaml", home)
+    settings = (DEPLOY / INSTANCE_FILE).read_text(encoding="utf-8")
+    assert _MONITORING in settings
+    # The daemon looks for lost runs every two minutes, for which a test would wait.
+    settings = settings.replace(_MONITORING, f"{_MONITORING}  poll_interval_seconds: 5\n")
+    whole = WHOLE_RUNS.read_text(encoding="utf-8") if whole_runs else ""
+    (home / INSTANCE_FILE).write_text(settings + whole, encoding="utf-8")
     prepare_home(home)
-    if whole_runs:
-        with (home / "dagster.yaml").open("a", encoding="utf-8") as settings:
-            settings.write(WHOLE_RUNS.read_text(encoding="utf-8"))
     variables = {**make_environment(root, home), **postgres.make_database(), **queue.take_databases()}
     variables["PATH"] = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
     with pytest.MonkeyPatch.context() as patch:

@@ -11,7 +11,7 @@ import pytest
 from registry_pipeline_tests.defs.served import START_SECONDS, until
 from registry_pipeline_tests.scale.servers import find_server_program
 
-pytestmark = [pytest.mark.process, pytest.mark.soak]
+pytestmark = pytest.mark.process
 
 START_BOTH = """
 import os, sys
