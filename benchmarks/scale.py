@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from scale_jobs import JOBS, ON_DISK, count_calls, measure_costs, remove
 from scale_limits import find_limits
-from scale_model import Check, Formula, Formulas, Samples, Shape, check_jobs, fit_jobs, middle
+from scale_model import Check, Formula, Formulas, Samples, Shape, check_jobs, find_least, fit_jobs
 from scale_parts import CHAIN, RUN_INDEX, SEAL, STEPS, count_sealing, measure_chain, measure_run_index, measure_steps
 from side_by_side import RESULTS, compile_modules, describe_load, describe_machine
 
@@ -45,7 +45,7 @@ ASSETS: Final = (2, 4, 8)
 EXECUTORS: Final = ("in_process", "multiprocess")
 PREDICTED: Final = tuple(10**power for power in range(3, 9))
 # A small cost needs more rounds to be told from noise.
-ROUNDS: Final = ((20_000, 3),)
+ROUNDS: Final = ((20_000, 5), (200_000, 2))
 
 
 class Model:
@@ -82,7 +82,7 @@ class Model:
             ]
             for quantity in formulas:
                 for samples in measured:
-                    shape, value = middle(samples[job][quantity])
+                    shape, value = find_least(samples[job][quantity])
                     self.fitted.append({"job": job, "quantity": quantity, "shape": shape._asdict(), "measured": value})
 
     def check(self, measured: Mapping[str, Samples]) -> None:
