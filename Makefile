@@ -82,6 +82,7 @@ bench: .venv/.ready ## ratios against straightforward scripts, measured side by 
 	$(BIN)/python benchmarks/roles_history.py
 	$(BIN)/python benchmarks/entries.py
 	$(BIN)/python benchmarks/run_index.py
+	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python tools/docs.py
 
 bench-check: .venv/.ready ## counts that do not depend on load (system calls, fsyncs, verifications), each with a ceiling

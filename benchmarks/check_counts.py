@@ -2,15 +2,14 @@
 
 System calls of one run folder (the difference between repositories of 400 and 200 folders, divided by 200), fsyncs of a
 build, and what a build reads and verifies. The commands are the real ones; system calls are counted by strace. Exits 1
-if a count exceeds its ceiling, and also if it is more than a tenth below it: then lower the ceiling. The modules that a
-command imports have their ceilings in registry_pipeline_tests/cli/test_imports.py.
+if a count exceeds its ceiling, and also if it is more than a tenth below it: then lower the ceiling. Counts that the
+model of docs/explanation/scale.md predicts may differ from it by a twentieth. The modules that a command imports have
+their ceilings in registry_pipeline_tests/cli/test_imports.py.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -19,7 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from activate import activate_next
-from side_by_side import make_run_folders
+from scale_jobs import AGAIN, FIRST, VERIFY, count_calls
+from scale_model import Formula, Shape
+from side_by_side import RESULTS, make_run_folders
+from system_calls import REPEATABLE, SYNCS, at_day, count_system_calls, run
 
 from registry_pipeline.config import load_repository
 from registry_pipeline.pointers.state import read_chain
@@ -60,9 +62,8 @@ _SMALL: Final = 200
 _CHAIN: Final = 60
 _TAG: Final = "__pointer_activation"
 _TENTH: Final = 0.1
-_SYNCS: Final = "fsync,fdatasync,syncfs,sync,sync_file_range,msync"
-# How often memory is requested depends on addresses, which are random.
-_REPEATABLE: Final = "!brk,mmap,munmap,mremap,madvise,futex"
+_NEAR: Final = 0.05
+_MODEL_SHAPE: Final = Shape(1_000, files=4)
 _PROGRAM: Final = """
 import importlib, json, sys
 
@@ -92,34 +93,6 @@ sys.exit(status)
 """
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of the commands: each process does the same, whatever ran before."""
-    return {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def run(command: Sequence[str], expected: int) -> None:
-    """Run a command; raise RuntimeError with what it wrote if it does not exit with `expected`."""
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    if done.returncode != expected:
-        raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-
-
-def at_day(day: int) -> list[str]:
-    """Return the options that set the clock of a command."""
-    # Far in the future, so that the folders are old enough for the line cache when the first build starts.
-    return ["--now", f"2037-03-{day:02}T12:00:00Z", "--allow-future"]
-
-
-def count_system_calls(place: Path, calls: str, words: Sequence[str], expected: int = 0) -> int:
-    """Return how often a command makes one of these system calls, its child processes included."""
-    summary = place / "strace.txt"
-    strace = ["strace", "-f", "-c", "-o", str(summary), "-e", f"trace={calls}"]
-    run([*strace, sys.executable, "-m", "registry_pipeline", *words], expected)
-    # "% time, seconds, usecs/call, calls, errors, syscall"; no lines without a call.
-    totals = [line.split() for line in summary.read_text().splitlines() if line.endswith(" total")]
-    return sum(int(columns[3]) for columns in totals)
-
-
 def count_functions(place: Path, words: Sequence[str]) -> Counter[tuple[str, str | int]]:
     """Return how often a command calls the functions that `_PROGRAM` records, by name and argument."""
     file = place / "calls.json"
@@ -136,7 +109,7 @@ def count_of_folders(place: Path) -> Iterator[tuple[str, float]]:
         for day, (name, code) in enumerate({**_FOLDER_COMMANDS, "verify --all --jobs 1": verify_exit}.items(), 1):
             words = [*name.partition(",")[0].split(), *at_day(day)]
             before, after = (
-                count_system_calls(place, _REPEATABLE, ["-C", str(root), *words], code) for root in (small, large)
+                count_system_calls(place, REPEATABLE, ["-C", str(root), *words], code) for root in (small, large)
             )
             yield f"system calls of a {kind} folder: {name}", (after - before) / _SMALL
 
@@ -146,8 +119,8 @@ def count_of_example(place: Path) -> Iterator[tuple[str, float]]:
     root = place / "example"
     run([sys.executable, "-m", "registry_pipeline", "example", str(root), *at_day(1)], 0)
     build = ["-C", str(root), "build", "--actor", "check"]
-    yield "syncs: first build of the example", count_system_calls(place, _SYNCS, [*build, *at_day(2)])
-    yield "syncs: second build of the example", count_system_calls(place, _SYNCS, [*build, *at_day(3)])
+    yield "syncs: first build of the example", count_system_calls(place, SYNCS, [*build, *at_day(2)])
+    yield "syncs: second build of the example", count_system_calls(place, SYNCS, [*build, *at_day(3)])
     calls = count_functions(place, [*build, *at_day(4)])
     folders = [number for (name, _), number in calls.items() if name == "verify_folder"]
     yield "verifications: third build of the example", sum(folders)
@@ -158,7 +131,7 @@ def count_of_example(place: Path) -> Iterator[tuple[str, float]]:
     for _ in range(2):
         run([sys.executable, "-m", "registry_pipeline", *build, *at_day(4)], 0)
     nothing = "build of the example that finds nothing"
-    yield f"syncs: {nothing}", count_system_calls(place, _SYNCS, [*build, *at_day(4)])
+    yield f"syncs: {nothing}", count_system_calls(place, SYNCS, [*build, *at_day(4)])
     calls = count_functions(place, [*build, *at_day(4)])
     yield f"verifications: {nothing}", sum(number for (name, _), number in calls.items() if name == "verify_folder")
 
@@ -181,6 +154,15 @@ def count_of_chain(place: Path) -> Iterator[tuple[str, float]]:
         yield f"roots of records read at a chain of {_CHAIN}: {words}", sum(stated)
 
 
+def count_of_model(place: Path) -> Iterator[tuple[str, float, float]]:
+    """Yield the system calls of a repository that the model of scale was not fitted to, and what the model says."""
+    formulas = json.loads((RESULTS / "scale.json").read_bytes())["formulas"]
+    for job, quantities in count_calls(place, _MODEL_SHAPE, (VERIFY, FIRST, AGAIN)).items():
+        ((shape, count),) = quantities["system calls"]
+        predicted = Formula(**formulas[job]["system calls"]).predict(shape)
+        yield f"model of scale, {shape.runs:,.0f} folders of {shape.files:g} files: {job}", count, predicted
+
+
 def explain(count: float, ceiling: float) -> str:
     """Return "ok", or what is wrong with a count or its ceiling."""
     if count > ceiling:
@@ -200,6 +182,10 @@ def main() -> int:
                 counts[what] = count
                 verdicts.append(explain(count, ceiling))
                 print(f"{what:<76} {count:8g} {ceiling:8g}  {verdicts[-1]}", flush=True)
+        for what, count, predicted in count_of_model(Path(folder)):
+            is_near = abs(count - predicted) <= predicted * _NEAR
+            verdicts.append("ok" if is_near else "not what the model says: `python benchmarks/scale.py counts`")
+            print(f"{what:<76} {count:8g} {predicted:8.0f}  {verdicts[-1]}", flush=True)
     return 0 if counts.keys() == CEILINGS.keys() and set(verdicts) == {"ok"} else 1
 
 

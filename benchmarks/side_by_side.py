@@ -28,21 +28,28 @@ import os, sys, time
 quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
 begun = time.perf_counter()
 process = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
-_, status, usage = os.wait4(process, 0)
+os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
 wall = time.perf_counter() - begun
+# Of the process, which has ended, and of the children that it waited for.
+with open(f"/proc/{process}/io") as file:
+    bytes_of = dict(line.split(":") for line in file)
+_, status, usage = os.wait4(process, 0)
 print(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * 1024 / 1e6)
+print(bytes_of["rchar"], bytes_of["wchar"])
 """
 
 
 class Cost(NamedTuple):
-    """What one execution took: CPU and wall seconds, and the peak memory of its largest process in MB.
+    """What one execution took: CPU and wall seconds, peak memory of its largest process in MB, bytes read and written.
 
-    CPU time includes the children that were waited for. What was not measured is None.
+    CPU time and bytes include the children that were waited for. What was not measured is None.
     """
 
     cpu: float
     wall: float | None = None
     peak_mb: float | None = None
+    read: float | None = None
+    written: float | None = None
 
 
 # A way that returns a Cost has measured itself, in another process.
@@ -120,8 +127,7 @@ class Results:
 
     def __init__(self, script: str) -> None:
         """Compile the modules, and note the state of the machine; `script` is the `__file__` of the benchmark."""
-        for folder in ("registry_pipeline", "benchmarks"):
-            compileall.compile_dir(ROOT / folder, quiet=2)
+        compile_modules()
         self._path = RESULTS / f"{Path(script).stem}.json"
         self._machine = describe_machine()
         self._rows: list[dict[str, Any]] = []
@@ -152,9 +158,20 @@ class Results:
 
     def write(self) -> None:
         """Write the tables to benchmarks/results, by the name of the script."""
-        machine = self._machine | {"load_at_end": round(os.getloadavg()[0], 2)}
+        machine = self._machine | describe_load()
         RESULTS.mkdir(exist_ok=True)
         self._path.write_text(json.dumps({"machine": machine, "rows": self._rows}, indent=1) + "\n", encoding="utf-8")
+
+
+def compile_modules() -> None:
+    """Compile the modules, so that no command does it while it is measured."""
+    for folder in ("registry_pipeline", "benchmarks"):
+        compileall.compile_dir(ROOT / folder, quiet=2)
+
+
+def describe_load() -> dict[str, float]:
+    """Return the load at the end, which completes `describe_machine`."""
+    return {"load_at_end": round(os.getloadavg()[0], 2)}
 
 
 def describe_machine() -> dict[str, Any]:

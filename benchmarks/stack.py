@@ -36,8 +36,13 @@ AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def make_repository(root: Path, count: int, *options: str) -> None:
-    """Make N run folders, by options of the generator, and a governed folder around them."""
+    """Make N run folders, by options of the generator, and a repository around them."""
     make_run_folders(root, count, *options)
+    write_documents(root)
+
+
+def write_documents(root: Path) -> None:
+    """Make a folder a repository with an operations catalog."""
     catalog, matrix = ["# Allowed Operations", ""], ["| Operation ID | Option | Coverage Level |", "|---|---|---|"]
     for operation in OPERATIONS:
         option = "QA" if operation.startswith("OP-QA") else operation[3]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 Row = Mapping[str, Any]
-Curves = Mapping[str, Sequence[tuple[int, float]]]
+Curves = Mapping[str, Sequence[tuple[float, float]]]
 
 _BLOCK: Final = re.compile(r"(<!-- results (\w+)[^>]*-->\n\n).*?(\n\n<!-- end of results -->)", re.DOTALL)
 _CURVE_SIZES: Final = 3
@@ -128,7 +128,8 @@ def chart_name(name: str, job: str) -> str:
 def draw_charts(name: str, results: Mapping[str, Any]) -> dict[str, str]:
     """Return the growth curves of a benchmark as SVG, by file name."""
     charts = {}
-    for job, rows in group_by_job(results["rows"]).items():
+    # The results of scale.py are formulas; tools/scale_tables.py shows them.
+    for job, rows in group_by_job(results.get("rows", ())).items():
         if len({row["size"] for row in rows}) >= _CURVE_SIZES:
             by = rows[0]["by"]
             ways = dict.fromkeys(row["way"] for row in rows)
@@ -138,15 +139,18 @@ def draw_charts(name: str, results: Mapping[str, Any]) -> dict[str, str]:
     return charts
 
 
-def draw_curves(title: str, curves: Curves) -> str:
-    """Return an SVG of seconds over size, one line a way; both axes are logarithmic."""
+def draw_curves(title: str, curves: Curves, dots: Curves | None = None) -> str:
+    """Return an SVG of seconds over size, one line a way; both axes are logarithmic.
+
+    The dots are at the points of the lines, or at other ones of the same ways.
+    """
     sizes = sorted({size for points in curves.values() for size, _ in points})
     seconds = [value for points in curves.values() for _, value in points]
     low, high = floor(log10(min(seconds))), ceil(log10(max(seconds)))
     high = max(high, low + 1)
     right, bottom = _WIDTH - 36, _HEIGHT - 28
 
-    def x(size: int) -> float:
+    def x(size: float) -> float:
         return _LEFT + (right - _LEFT) * log10(size / sizes[0]) / log10(sizes[-1] / sizes[0])
 
     def y(value: float) -> float:
@@ -169,6 +173,8 @@ def draw_curves(title: str, curves: Curves) -> str:
         places = [(x(size), y(value)) for size, value in points]
         path = " ".join(f"{left:.1f},{top:.1f}" for left, top in places)
         lines.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        if dots is not None:
+            places = [(x(size), y(value)) for size, value in dots.get(way, ())]
         lines += [f'<circle cx="{left:.1f}" cy="{top:.1f}" r="3" fill="{colour}"/>' for left, top in places]
         lines.append(f'<path d="M{_LEFT} {legend}h20" stroke="{colour}" stroke-width="2"/>')
         lines.append(f'<text x="{_LEFT + 28}" y="{legend + 4}">{escape(_plain(way))}</text>')

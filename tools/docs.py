@@ -26,6 +26,7 @@ from architecture_picture import draw_architecture
 from benchmark_tables import draw_charts, fill_page, read_results
 from concept_pictures import draw_concepts
 from notebook_page import make_notebook
+from scale_tables import CURVE, draw_curve, make_tables
 from schema_page import escape_cell, find_anchor, make_schemas_page
 
 from registry_pipeline.cli.group import CommandGroup
@@ -188,6 +189,19 @@ def benchmarks_page() -> str:
     return fill_page(_read("docs/benchmarks.md"), read_results(RESULTS))
 
 
+def scale_page() -> str:
+    """Return the page on scale with the tables of its model."""
+    text = _read("docs/explanation/scale.md")
+    for name, table in make_tables(read_results(RESULTS)["scale"]).items():
+        text = _fill(text, name, table)
+    return text
+
+
+def scale_curve() -> str:
+    """Return the curve of the model of scale."""
+    return draw_curve(read_results(RESULTS)["scale"])
+
+
 def benchmark_charts() -> dict[str, str]:
     """Return every growth curve of the benchmarks, by its path."""
     charts = [draw_charts(name, results) for name, results in read_results(RESULTS).items()]
@@ -317,6 +331,8 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/reference/specification.md": specification_page,
     "docs/benchmarks.md": benchmarks_page,
     "docs/decisions/README.md": decisions_page,
+    "docs/explanation/scale.md": scale_page,
+    CURVE: scale_curve,
     "docs/images/architecture.svg": draw_architecture,
     "docs/index.md": home_page,
     "docs/how-to/from-python.ipynb": python_notebook,

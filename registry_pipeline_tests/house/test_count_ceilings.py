@@ -15,7 +15,7 @@ _BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 @pytest.fixture
 def explain(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float], str]:
     monkeypatch.syspath_prepend(_BENCHMARKS)
-    for name in ("activate", "side_by_side", "check_counts"):
+    for name in ("activate", "side_by_side", "check_counts", "scale_jobs", "scale_model", "system_calls"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     function: Callable[[float, float], str] = import_module("check_counts").explain
     return function
