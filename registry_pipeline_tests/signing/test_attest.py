@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key, load_ssh_public_key
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # it states no __all__
 
-from registry_pipeline.canonical import json_line
+from registry_pipeline.canonical import json_line, parse_utc
 from registry_pipeline.pipeline.attestation import make_statement
 from registry_pipeline.runs.manifest import ManifestEntry
 from registry_pipeline.runs.sealed_run import SealReport
@@ -300,8 +300,31 @@ _RUN_JSON = st.fixed_dictionaries(
 )
 
 
+_HALF: str = "\ud800"
+_HALVES: dict[str, Any] = {
+    "registry_id": _HALF,
+    "repository_id": _HALF,
+    "created_utc": _HALF,
+    "git_commit": "a" * 40,
+    "working_tree_state": _HALF,
+    "builder": {"name": _HALF, "version": _HALF},
+    "execution": {"command": [_HALF], "started_utc": _HALF},
+    "inputs": {
+        "registries": [
+            {
+                "registry_id": _HALF,
+                "role": "upstream",
+                "sealed_ref": {"run_id": _HALF, "run_root": _HALF, "relpath": None, "manifest_sha256": "a" * 64},
+            }
+        ],
+        "files": [{"path": _HALF, "sha256": "a" * 64}],
+    },
+}
+
+
 @examples(150)
 @given(_RUN_JSON)
+@example(_HALVES)
 def test_any_run_json_gives_a_statement_that_other_programs_can_read(run_json: dict[str, Any]) -> None:
     entries = (ManifestEntry("run.json", 1, "c" * 64),)
     statement = make_statement(SealReport("runs/r", "r", "pass", "d" * 64, entries, run_json, ()))
@@ -310,7 +333,9 @@ def test_any_run_json_gives_a_statement_that_other_programs_can_read(run_json: d
     # No half of a surrogate pair, which other programs refuse or replace.
     assert json.loads(json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8")) == statement
     definition = statement["predicate"]["buildDefinition"]
-    assert statement["predicate"]["runDetails"]["builder"]["id"].isascii()
+    details = statement["predicate"]["runDetails"]
+    assert details["builder"]["id"].isascii()
+    assert all(parse_utc(details["metadata"].get(name, LATER)) for name in ("startedOn", "finishedOn"))
     for item in definition["resolvedDependencies"]:
         (algorithm, digest), *others = item["digest"].items()
         assert not others
@@ -333,6 +358,33 @@ def test_the_same_run_and_key_give_the_same_bytes_on_standard_output_and_in_a_fi
     document = built("attest", SIGNALS, "--key", key, "-o", str(output), "--json").document("attest")
     assert (document["envelope"], document["output"]) == (json.loads(printed), str(output))
     assert document["keyid"] == document["envelope"]["signatures"][0]["keyid"]
+
+
+def test_only_the_envelope_is_on_standard_output_and_warnings_are_beside_it(built: Repository, key: str) -> None:
+    hash_file = built.runs / SIGNALS / "MANIFEST.sha256"
+    hash_file.chmod(0o644)
+    hash_file.write_bytes(hash_file.read_bytes().replace(b"\n", b"\r\n"))
+
+    done = built("attest", SIGNALS, "--key", key)
+
+    assert done.code == 0
+    assert "WARN_CRLF" in done.err
+    assert set(json.loads(done.out)) == {"payload", "payloadType", "signatures"}
+
+
+@pytest.mark.parametrize("form", ["markdown", "github", "junit", "sarif"])
+def test_a_format_without_the_envelope_needs_a_file(built: Repository, key: str, form: str, tmp_path: Path) -> None:
+    words = ("attest", SIGNALS, "--key", key, "--format", form)
+    output = tmp_path / "run.intoto.jsonl"
+
+    assert (built(*words).code, built(*words, "-o", str(output)).code) == (2, 0)
+    assert output.read_text("utf-8") == built("attest", SIGNALS, "--key", key).out
+
+
+def test_a_run_of_a_repository_without_any_record_can_be_attested(known: Repository, key: str) -> None:
+    seal_plainly(known.root, "theirs", {"a.txt": b"1\n"}, {})
+
+    assert set(digests_of(attest(known, "theirs", key))) == {"theirs", "theirs/a.txt", "theirs/run.json"}
 
 
 def test_the_printed_key_is_the_fingerprint_of_ssh_keygen(built: Repository, key: str) -> None:

@@ -50,6 +50,8 @@ def attest_command(reporter: Reporter, word: str, key: Path | None, output: Path
     chain is invalid; 5 if the key cannot sign an envelope, only an agent has it, or the run belongs to another
     repository; 7 if the run, the key or the extra is missing. Nothing is written then.
     """
+    if output is None and reporter.settings.format not in ("text", "json"):
+        raise click.UsageError(f"--format {reporter.settings.format} prints no envelope: add -o FILE")
     repository = find_repository(reporter.settings.repo)
     if output is not None:
         refuse_missing_folder(output)
