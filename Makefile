@@ -56,7 +56,7 @@ check: .venv/.ready ## lint, format, types, import contracts, generated document
 newest: .venv/.ready ## import the definitions, and test the public package, with the newest Dagster of pyproject.toml's range
 	@rm -rf .newest
 	@$(UV) pip install --quiet --upgrade --python $(BIN)/python --target .newest --requirements pyproject.toml \
-		--extra scale
+		--extra attest --extra scale
 	@PYTHONPATH="$(CURDIR)/.newest" $(BIN)/python -c "import dagster_webserver, dagster_graphql, dagster_dg_cli, \
 		dagster_celery, dagster_postgres, \
 		dagster, registry_pipeline.definitions; print('Dagster', dagster.__version__)"
@@ -107,7 +107,7 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hash
 	--custom-compile-command "make lock"
 
 lock: .uv/.ready ## pin the versions and hashes of pyproject.toml's dependencies again
-	@$(UV) $(COMPILE) $(UPGRADE) --group dev --extra scale pyproject.toml --output-file requirements/dev.txt
+	@$(UV) $(COMPILE) $(UPGRADE) --group dev --extra attest --extra scale pyproject.toml --output-file requirements/dev.txt
 	@$(UV) $(COMPILE) requirements/uv.in --output-file requirements/uv.txt
 
 clean: ## remove what make made

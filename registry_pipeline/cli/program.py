@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "seal": ("commands.seal:seal_command", "Seal run folders that other programs wrote."),
     "export": ("commands.archives:export_command", "Pack run folders into a verified archive."),
     "import": ("commands.archives:import_command", "Bring the run folders of an archive back."),
+    "attest": ("commands.attest:attest_command", "Export a signed statement of where a run comes from."),
     "record": ("commands.record:record_run_command", "Run a command and record it as a sealed run."),
     "activate": ("commands.pointers:activate_command", "Activate a run of a registry."),
     "rollback": ("commands.pointers:rollback_command", "Undo an activation."),

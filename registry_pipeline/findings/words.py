@@ -43,6 +43,9 @@ _ROWS: Final = (
     ("importable", "a run of the archive whose folder is missing, so that `import` would make it", "Import"),
     ("imported", "a run of the archive whose folder was made", "Import"),
     ("exists", "a run of the archive whose folder exists with the same root hash; it was skipped", "Import"),
+    # The lines of `attest`.
+    ("attested", "the run that was verified and signed, with its root hash", "Attestations"),
+    ("key", "the key that signed: its type and fingerprint, and its id in the envelope", "Attestations"),
     # The table and the lines of `build`.
     ("moved", "the registry has a new run, and its pointer was moved to it", "Activation"),
     ("proposed", "limits for `[stale_days]` that fit how often operations run", "op_status_table"),

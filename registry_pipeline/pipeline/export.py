@@ -21,7 +21,7 @@ from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.pipeline.needed_runs import NeededRuns
 from registry_pipeline.pipeline.verify import check_runs
-from registry_pipeline.pointers.find_runs import FoundRun, list_all_runs, make_found_run
+from registry_pipeline.pointers.find_runs import FoundRun, find_in_run_root, list_all_runs
 from registry_pipeline.registries.base.seal_build import refuse_linked_publish_root
 from registry_pipeline.runs.archive_writer import write_archive
 from registry_pipeline.runs.envelope_file import read_run_json
@@ -126,7 +126,7 @@ def select_named_runs(repository: Repository, found: Iterable[FoundRun]) -> Sele
     """
     needed = NeededRuns(repository)
     findings: list[Finding] = []
-    runs = [_find_in_run_root(repository, run) for run in found]
+    runs = [find_in_run_root(repository, run) for run in found]
     for run in runs:
         reason = needed.explain(run.run_root or "", run.run_id, read_run_json(Path(run.path)) or {})
         if reason is not None:
@@ -134,17 +134,6 @@ def select_named_runs(repository: Repository, found: Iterable[FoundRun]) -> Sele
     return Selection(
         tuple(sorted(set(runs), key=lambda run: run.shown)), {}, sorted_findings(findings), all_or_none=True
     )
-
-
-def _find_in_run_root(repository: Repository, run: FoundRun) -> FoundRun:
-    if run.run_root is not None:
-        return run
-    path = Path(run.path)
-    folder = path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
-    roots = {repository.path(root): root for root in repository.config.run_roots}
-    if folder.parent not in roots:
-        raise RefusedError(f"{run.shown} is not directly under a run root", "name a run of this repository")
-    return make_found_run(repository, roots[folder.parent], folder.name)
 
 
 def export_runs(

@@ -23,15 +23,15 @@ LISTING: Final = ".registry-pipeline-pages"
 """The file that marks a folder of pages, with the path of a page on each line."""
 
 
-def refuse_evidence(repository: Repository, path: Path) -> None:
-    """Refuse a path for unsealed files inside a run root.
+def refuse_evidence(repository: Repository, path: Path, what: str = "unsealed pages") -> None:
+    """Refuse a path for unsealed files, named `what` in the message, inside a run root.
 
     Raises:
         RefusedError: what is there is evidence (exit 5).
     """
     for root in repository.config.run_roots:
         if path.resolve().is_relative_to(repository.path(root).resolve()):
-            raise RefusedError(f"{path} is in the run root {root}: unsealed pages are no runs", "name another place")
+            raise RefusedError(f"{path} is in the run root {root}: {what} are no runs", "name another place")
 
 
 def refuse_other_folder(repository: Repository, folder: Path) -> None:

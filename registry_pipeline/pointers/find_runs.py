@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline.config import Repository
-from registry_pipeline.errors import NotFoundError
+from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.run_registry.archives import list_archives, read_archived_runs
@@ -146,3 +146,19 @@ def find_run_at(path: Path, shown: str | None = None) -> FoundRun:
     if not path.is_symlink() and not path.exists():
         raise NotFoundError(f"{path} does not exist", "a path needs a slash; a word without one is a run id")
     return FoundRun(str(path), shown or str(path), None, Path(os.path.abspath(path)).name)  # noqa: PTH100 - resolve() follows links
+
+
+def find_in_run_root(repository: Repository, run: FoundRun) -> FoundRun:
+    """Return a run of which a path may have been named, in its run root.
+
+    Raises:
+        RefusedError: the path is not that of a folder directly under a run root.
+    """
+    if run.run_root is not None:
+        return run
+    path = Path(run.path)
+    folder = path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
+    roots = {repository.path(root): root for root in repository.config.run_roots}
+    if folder.parent not in roots:
+        raise RefusedError(f"{run.shown} is not directly under a run root", "name a run of this repository")
+    return make_found_run(repository, roots[folder.parent], folder.name)

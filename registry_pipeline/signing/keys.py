@@ -9,6 +9,7 @@ from typing import Final
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.git.repository import read_signing_settings
+from registry_pipeline.signing.dsse import EnvelopeSigner, read_envelope_signer
 from registry_pipeline.signing.ssh import PROGRAM, AllowedSigners, SshSigner
 
 KEY_VARIABLE: Final = "REGISTRY_PIPELINE_SIGNING_KEY"
@@ -38,6 +39,15 @@ def require_signer(repository: Repository) -> SshSigner:
             f"`git config gpg.format ssh` and `git config user.signingKey FILE`, or name the file in {KEY_VARIABLE}",
         )
     return SshSigner(key, settings.get("gpg.ssh.program", PROGRAM))
+
+
+def find_envelope_signer(repository: Repository, named: Path | None = None) -> EnvelopeSigner:
+    """Return what to sign an envelope with: the named key, else that of the environment, else git's.
+
+    Raises:
+        RefusedError: there is no key, or it cannot sign an envelope. NotFoundError: as `read_envelope_signer`.
+    """
+    return read_envelope_signer(require_signer(repository).key if named is None else os.fspath(named))
 
 
 def find_allowed_signers(repository: Repository, named: Path | None = None) -> AllowedSigners:

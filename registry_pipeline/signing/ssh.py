@@ -21,8 +21,8 @@ NAMESPACE: Final = "registry-pipeline"
 PROGRAM: Final = "ssh-keygen"
 FIRST_LINE: Final = b"-----BEGIN SSH SIGNATURE-----"
 """How a signature begins."""
-# A key, or a line of a file of keys; a path never begins so.
-_LITERAL_PREFIXES: Final = ("key::", "ssh-", "ecdsa-", "sk-")
+LITERAL_PREFIXES: Final = ("key::", "ssh-", "ecdsa-", "sk-")
+"""How the text of a public key begins, which git takes instead of a path."""
 
 Verdict = Literal["good", "unknown", "bad"]
 
@@ -63,7 +63,7 @@ class SshSigner:
             NotFoundError: ssh-keygen is not installed.
             RefusedError: it made no signature; nothing was changed.
         """
-        literal = self.key.removeprefix("key::") if self.key.startswith(_LITERAL_PREFIXES) else None
+        literal = self.key.removeprefix("key::") if self.key.startswith(LITERAL_PREFIXES) else None
         command = ["-Y", "sign", "-n", NAMESPACE]
         if literal is None:
             done = _run([*command, "-f", str(Path(self.key).expanduser())], data, program=self.program)

@@ -18,6 +18,7 @@ from registry_pipeline.registries.system_health.build import SEVERITY
 from registry_pipeline.runs.sealed_run import RunVerdict
 from registry_pipeline_tests.archived_runs import ARCHIVE, OLD, add_sealed_runs, remove_runs
 from registry_pipeline_tests.cli.conftest import Repository
+from registry_pipeline_tests.signing.keys import make_key
 
 LATER = "2026-03-02T12:00:00Z"
 SPECIFICATION = Path(__file__).parents[2] / "docs/reference/specification.md"
@@ -56,6 +57,8 @@ def list_first_words(text: str) -> set[str]:
         ("export", "--older-than", "2025-02-01", ARCHIVE),
         ("import", "--dry-run", "archives/first.tar"),
         ("import", "archives/first.tar"),
+        ("attest", "latest", "--key", "attest.key", "-o", "../run.intoto.jsonl"),
+        ("attest", "2026-02-05__050000__op-d01", "--key", "attest.key"),
     ],
     ids=" ".join,
 )
@@ -64,6 +67,9 @@ def test_every_first_word_of_the_output_is_explained(built: Repository, words: t
         add_sealed_runs(built, *OLD)
         assert built("export", *OLD, "archives/first.tar").code == 0
         remove_runs(built, *OLD[:1] * (words[0] == "import"))
+
+    if words[0] == "attest":
+        make_key(built.root, "attest.key")
 
     printed = list_first_words(built(*words, now=LATER).out)
 

@@ -101,6 +101,8 @@ def test_every_example_runs_and_no_command_imports_dagster_or_pandas(built: Repo
     if "--registry run_registry old.tar" in words:
         assert [built("build", "--force", now=f"2026-03-0{day}T12:00:00Z").code for day in (2, 3, 4)] == [0, 0, 0]
     env = environment(built.home)
+    if words.startswith("attest"):
+        env["REGISTRY_PIPELINE_SIGNING_KEY"] = str(make_key(built.root, "attestation_key").path)
 
     done = fork_server("registry_pipeline.cli.invoke").run(_CALL, *shlex.split(words), cwd=built.root, env=env)
 

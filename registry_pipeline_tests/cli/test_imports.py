@@ -72,6 +72,7 @@ COMMANDS: Final[dict[str, tuple[frozenset[str], int]]] = {
     "diff {run} {run} --format html": (_CLICK | {"jinja2", "markupsafe"}, 200),
     "report --pages ../pages":   (_SOURCES | {"jinja2", "markupsafe"}, 240),
     "seal .codex/RUNS/2026-02-05__050000__op-d01": (_CLICK, 110),
+    "attest {run} --key missing": (_CLICK | {"_cffi_backend", "_openssl", "cryptography"}, 205),
     "export {run} one.tar":      (_CLICK, 200),
     "import one.tar":            (_CLICK, 205),
     "record -- true":            (_CLICK, 195),

@@ -26,6 +26,7 @@ BREAKS = {
     "yaml": ("config.py", "import yaml"),
     "processes": ("pipeline/runs.py", "import subprocess"),
     "canonical": ("canonical.py", "import rfc8785"),
+    "envelopes": ("runs/manifest.py", "import cryptography"),
     "dataclasses": ("pipeline/runs.py", "import dataclasses"),
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from registry_pipeline_tests.cli.conftest import Repository, built, built_repository, environment, home
+from registry_pipeline_tests.signing.keys import make_key
 
 __all__ = ["built", "built_repository", "home"]
 
@@ -45,6 +46,7 @@ COMMANDS: Final = (
     ("verify", "--all"),
     ("diff", "active", "active", "--registry", "run_registry", "-o", "../diff.html"),
     ("report", "--pages", "../site"),
+    ("attest", "latest", "--key", "../attest.key", "-o", "../run.intoto.jsonl"),
     ("seal", "--write", ".codex/RUNS/2026-02-05__050000__op-d01"),
     ("record", "--", "sh", "-c", "echo 1 > $RUN_DIR/one.txt"),
     ("status",),
@@ -74,6 +76,7 @@ def test_only_the_listed_modules_open_files_for_writing(built: Repository) -> No
     folder = built.runs / "2026-03-01__120000__run_registry_build"
     with tarfile.open(built.root.parent / "run.tar", "w") as archive:
         archive.add(folder, folder.name)
+    make_key(built.root.parent, "attest.key")
     done = subprocess.run(
         [sys.executable, "-c", _WATCH, json.dumps([["-C", str(built.root), *words] for words in COMMANDS])],
         env=environment(built.home),
@@ -85,7 +88,7 @@ def test_only_the_listed_modules_open_files_for_writing(built: Repository) -> No
 
     writers, codes = json.loads(done.stdout)
     assert set(writers) == ALLOWED, done.stderr
-    assert codes[0] == codes[1] == codes[3] == codes[4] == 0, done.stderr
+    assert codes[0] == codes[1] == codes[3] == codes[4] == codes[5] == 0, done.stderr
 
 
 def test_a_module_that_is_not_listed_would_be_seen(built: Repository, tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline_tests.cli.conftest import built, built_repository, home, plain, plain_repository
+from registry_pipeline_tests.cli.conftest import built, built_repository, home, known, plain, plain_repository, seen
 from registry_pipeline_tests.signing.keys import Key, make_key
 
-__all__ = ["built", "built_repository", "home", "plain", "plain_repository"]
+__all__ = ["built", "built_repository", "home", "known", "plain", "plain_repository", "seen"]
 
 
 @pytest.fixture(scope="session")
