@@ -342,6 +342,8 @@ def test_a_shard_of_another_repository_or_under_another_name_is_not_used(reposit
         {"facts": ["x"]},
         {"facts": [-1, -1]},
         {"name_sets": None},
+        {"times": [1, "2026"]},
+        {"ids": [1, 2]},
     ],
 )
 def test_a_sealed_shard_of_another_program_is_ignored(repository: Repository, changed: dict[str, object]) -> None:

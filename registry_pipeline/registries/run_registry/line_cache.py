@@ -244,7 +244,8 @@ class _Entries:
             columns = [array("Q", document[name]).tobytes() for name in _COLUMNS]
             shard = cls(texts, columns, memoryview(files[LINES]))
             is_whole = shard.offsets[-1] == len(shard.text) and shard.starts[-1] == len(shard.numbers)
-            return shard if is_whole else cls()
+            is_text = all(isinstance(text, str) for text in (*shard.roots, *shard.ids, *filter(None, shard.times)))
+            return shard if is_whole and is_text else cls()
         except (ValueError, TypeError, IndexError, KeyError, OverflowError):
             # The seal is valid, so another program wrote it like that: ignored like one of another version.
             return cls()
