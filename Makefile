@@ -74,6 +74,7 @@ bench: .venv/.ready ## ratios against straightforward scripts, measured side by 
 	$(BIN)/python benchmarks/activate.py
 	$(BIN)/python benchmarks/stack.py
 	$(BIN)/python benchmarks/dagster_ui.py
+	$(BIN)/python benchmarks/shards.py
 	$(BIN)/python benchmarks/history.py
 	$(BIN)/python benchmarks/delta_log.py
 	$(BIN)/python benchmarks/members.py

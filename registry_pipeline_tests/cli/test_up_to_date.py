@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from registry_pipeline.config import load_repository
+from registry_pipeline.git.values import GitState
+from registry_pipeline.pipeline.index_shards import build_index_shard
+from registry_pipeline.pipeline.run_verification import verify_shard
+from registry_pipeline.registries.base.seal_build import BuildRun
+from registry_pipeline.registries.base.shard_names import Shard
 from registry_pipeline_tests.cli.conftest import Repository
 
 MINUTES = ("2026-03-01T12:01:00Z", "2026-03-01T12:02:00Z")
@@ -70,3 +78,14 @@ def test_diff_leaves_out_the_runs_of_this_tool_unless_asked(built: Repository) -
     assert RUN_REGISTRY in added
     assert (some["added"], some["counts"]["own"], every["counts"]["own"]) == ([], len(added), 0)
     assert f"{len(added)} runs of this tool left out (--own)" in built("diff", RUN_REGISTRY, "active").out
+
+
+def test_the_run_of_a_shard_is_no_reason_to_seal_anything(tracked: Repository) -> None:
+    settle(tracked)
+    repository = load_repository(tracked.root)
+    run = BuildRun(datetime(2026, 3, 1, 12, 2, 30, tzinfo=UTC), GitState(None, None))
+    for shard in (Shard(".codex/RUNS", "2026-01"), Shard(".codex/RUNS", "2026-03")):
+        build_index_shard(repository, run, shard)
+        verify_shard(repository, run, shard)
+
+    assert "up to date: nothing has changed, so nothing was sealed" in tracked("build", now=LATER).out.splitlines()

@@ -24,6 +24,7 @@ from dagster import (
 
 from registry_pipeline.config import CONFIG_NAME
 from registry_pipeline.defs.event_log import ROOT_KEY
+from registry_pipeline.defs.shard_sensors import PARTITION_TAG
 from registry_pipeline.defs.shards import CHECK_JOB, COMPLETE_CHECK, INDEX_ASSET, VERIFICATION_ASSET
 from registry_pipeline.pipeline.verify import check_paths
 from registry_pipeline.registries.base.shard_names import find_month, is_shard_run
@@ -320,3 +321,23 @@ def test_a_run_that_ends_while_it_verifies_seals_nothing(sharded: DagsterRepo, m
 
     assert "is over, so this step of it reads and writes nothing" in failure_of(result, VERIFICATION_ASSET)
     assert sharded.folders() == before
+
+
+@pytest.mark.parametrize("asset", [INDEX_ASSET, VERIFICATION_ASSET])
+def test_the_daemon_gets_runs_for_partitions_that_the_same_tick_adds(sharded: DagsterRepo, asset: str) -> None:
+    sensor = sharded.definitions.resolve_sensor_def(f"{asset}_sensor")
+    repository = sharded.definitions.get_repository_def()
+    resources = {"repository": sharded.resource()}
+
+    with build_sensor_context(
+        instance=sharded.instance,
+        instance_ref=sharded.instance.get_ref(),
+        repository_def=repository,
+        resources=resources,
+    ) as context:
+        data = sensor.evaluate_tick(context)
+
+    (added,) = data.dynamic_partitions_requests or ()
+    keys = [request.tags[PARTITION_TAG] for request in data.run_requests or ()]
+    assert keys
+    assert sorted(keys) == sorted(added.partition_keys)

@@ -160,6 +160,13 @@ def test_a_shard_has_the_lines_of_the_registry_in_its_order_and_is_a_sealed_run(
     assert (run_json["partition"], "registry_id" in run_json) == (".codex/RUNS/undated", False)
 
 
+def test_the_run_of_a_shard_is_no_legacy_run_of_operations_that_were_not_observed(repository: Repository) -> None:
+    built = seal(repository, JANUARY)
+    line = next(line for line in build(repository)[0].splitlines() if built.ref.run_id.encode() in line)
+
+    assert json.loads(line)["operation_id"] == "OP-QA18"
+
+
 def test_a_shard_whose_folders_did_not_change_keeps_its_run_and_reads_nothing(
     repository: Repository, folders_read: list[str]
 ) -> None:
@@ -342,6 +349,8 @@ def test_a_shard_of_another_repository_or_under_another_name_is_not_used(reposit
         {"facts": ["x"]},
         {"facts": [-1, -1]},
         {"name_sets": None},
+        {"times": [1, "2026"]},
+        {"ids": [1, 2]},
     ],
 )
 def test_a_sealed_shard_of_another_program_is_ignored(repository: Repository, changed: dict[str, object]) -> None:

@@ -27,9 +27,12 @@ from registry_pipeline.registries.run_registry.read import read_run_registry_inp
 from registry_pipeline.runs import scan
 from registry_pipeline.values import replace
 from registry_pipeline_tests.command_line import call, environment
+from registry_pipeline_tests.defs.served import WORK_SECONDS, until
+from registry_pipeline_tests.defs.test_history_served import BACKFILL
 from registry_pipeline_tests.registries.builder_values import CONTEXT
 from registry_pipeline_tests.scale.deployment import deploy
 from registry_pipeline_tests.scale.servers import Postgres, Redis
+from registry_pipeline_tests.scale.test_backfill import list_backfill_runs, serve
 
 pytestmark = pytest.mark.process
 
@@ -97,3 +100,21 @@ def test_two_workers_build_and_verify_the_shards_and_a_build_has_the_bytes_of_on
         assert merged.findings == one_machine.findings
         assert all("_shard." in name for name in read_for_merge), read_for_merge
         assert len(build_run_registry(merged.inputs, CONTEXT).files[ARTIFACT].splitlines()) > len(read_for_merge)
+
+
+@pytest.mark.soak
+def test_a_backfill_is_a_run_for_each_shard_and_spreads_over_two_workers(
+    months: Path, tmp_path: Path, postgres: Postgres, queue: Redis
+) -> None:
+    with deploy(months, tmp_path / "repository", postgres, queue, whole_runs=True) as deployment:
+        keys = [str(item.shard) for item in list_pending_index_shards(deployment.repository, utc_now())[1]]
+        deployment.instance.add_dynamic_partitions(INDEX_ASSET, keys)
+        deployment.start_workers("first", "second")
+        served = serve(deployment)
+        selected = {"assetSelection": [{"path": [INDEX_ASSET]}], "partitionNames": keys}
+        backfill_id = served.graphql(BACKFILL, params=selected)["launchPartitionBackfill"]["backfillId"]
+        runs = until("the backfill", lambda: list_backfill_runs(served, backfill_id), WORK_SECONDS)
+
+        assert len(runs) == len(keys)
+        assert {worker for run_id in runs for worker in deployment.workers_of_runs(run_id)} == {"first", "second"}
+        assert list_pending_index_shards(deployment.repository, utc_now())[1] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from registry_pipeline.canonical import json_document, utc_text
 from registry_pipeline.config import Repository
@@ -24,6 +24,9 @@ from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.scan import list_run_folder_names, list_tagged_entries
 from registry_pipeline.runs.writer import seal_folder
 from registry_pipeline.values import value_type
+
+OPERATION_ID: Final = "OP-QA18"
+"""The operation of the runs of shards."""
 
 
 @value_type
@@ -114,6 +117,8 @@ def _make_files(
         "created_utc": utc_text(run.started),
         "run_type": tag,
         "option": "QA",
+        # A run without an operation would count as evidence that operations ran before this tool was used.
+        "operation_id": OPERATION_ID,
         "repository_id": repository.config.repository_id,
         "partition": str(shard),
         "outputs": sorted((*artifacts, "run.json", *SEAL_FILES)),

@@ -32,8 +32,6 @@ _FILE_NUMBERS: Final = 3
 _MAX_SIZES_BYTES: Final = 4096
 # Writing a line costs a hundredth of reading its folder.
 _LINES_PER_CHANGE: Final = 100
-
-
 LINES: Final = "RUN_LINES_v0_1.jsonl"
 IDENTITIES: Final = "FOLDER_IDENTITIES_v0_1.json"
 """The artifacts of a shard: its lines, and what shows that their folders have not changed."""
@@ -67,8 +65,13 @@ class LineCache:
 
         A line of the file stays, and shards that another program or user made are ignored.
         """
-        contents = [_Entries.read_shard(files, self._maker) for files in shards]
-        if any(content.count for content in contents):
+        read = [_Entries.read_shard(files, self._maker) for files in shards]
+        contents = [
+            content
+            for content in read
+            if any(self.list_unknown(run_root, indexes) for run_root, indexes in content.indexes.items())
+        ]
+        if contents:
             # The order of the lines changes, and with it the indexes of those that were found so far.
             kept = [(self._entries.roots[self._entries.root_of[i]], self._entries.ids[i]) for i in self._kept]
             self._entries = _Entries.combine([self._entries, *contents])
@@ -241,7 +244,8 @@ class _Entries:
             columns = [array("Q", document[name]).tobytes() for name in _COLUMNS]
             shard = cls(texts, columns, memoryview(files[LINES]))
             is_whole = shard.offsets[-1] == len(shard.text) and shard.starts[-1] == len(shard.numbers)
-            return shard if is_whole else cls()
+            is_text = all(isinstance(text, str) for text in (*shard.roots, *shard.ids, *filter(None, shard.times)))
+            return shard if is_whole and is_text else cls()
         except (ValueError, TypeError, IndexError, KeyError, OverflowError):
             # The seal is valid, so another program wrote it like that: ignored like one of another version.
             return cls()
