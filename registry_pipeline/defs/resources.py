@@ -99,11 +99,11 @@ class RepositoryResource:
             raise self._root.with_traceback(None)
         repository = find_repository(self._root)
         # What is reported under another name would be found by nobody.
-        now = location_of(repository)
-        if self._location not in (None, now):
+        name = location_of(repository).name
+        if self._location is not None and self._location.name != name:
             raise RefusedError(
-                f"{CONFIG_NAME} names the location {now.name or 'none'}, and this code location was loaded with "
-                f"{self.location.name or 'none'}",
+                f"{CONFIG_NAME} names the location {name or 'none'}, and this code location was loaded with "
+                f"{self._location.name or 'none'}",
                 "reload the code location",
             )
         return repository

@@ -47,6 +47,10 @@ class RepositoryRow:
         """Why the repository could not be read."""
         return None if self.status is not None else self.findings[0]
 
+    def list_errors(self) -> list[Finding]:
+        """Return the findings that are errors."""
+        return [finding for finding in self.findings if finding.severity is Severity.ERROR]
+
     def to_json(self) -> dict[str, Any]:
         """Return the row of the document; what is not known is null."""
         status, problem = self.status, self.problem
@@ -63,7 +67,7 @@ class RepositoryRow:
             "operations": None if operations is None else operations.total,
             "stale": None if operations is None else operations.stale,
             "drifting": None if operations is None else operations.drifting,
-            "errors": sum(f.severity is Severity.ERROR for f in self.findings),
+            "errors": len(self.list_errors()),
             "warnings": sum(f.severity is Severity.WARNING for f in self.findings),
             "newest_run": None if status is None else _find_newest_run(status),
             "chain_head": None if head is None else {"run_id": head.ref.run_id, "root_sha256": head.root},

@@ -56,17 +56,18 @@ def render_overview_page(rows: Sequence[RepositoryRow], now: datetime, folder: P
 
 
 def order_by_severity(rows: Sequence[RepositoryRow]) -> list[RepositoryRow]:
-    """Return the rows, those that cannot be read first, then the worst state first."""
+    """Return the rows: those that cannot be read first, then those with errors, then the worst state first."""
 
-    def rank(row: RepositoryRow) -> int:
-        return len(SEVERITY) if row.status is None else SEVERITY.index(row.status.inspection.health.state)
+    def rank(row: RepositoryRow) -> tuple[bool, bool, int]:
+        state = -1 if row.status is None else SEVERITY.index(row.status.inspection.health.state)
+        return row.status is None, bool(row.list_errors()), state
 
     return sorted(rows, key=rank, reverse=True)
 
 
 def describe_health(rows: Sequence[RepositoryRow]) -> str:
     """Return how many repositories are healthy, and how many cannot be read."""
-    healthy = sum(row.status is not None and row.status.inspection.health.state == "HEALTHY" for row in rows)
+    healthy = sum(_find_mood(row) == "good" for row in rows)
     unreadable = sum(row.status is None for row in rows)
     text = f"{healthy} of {len(rows)} repositories healthy"
     return text + (f", {unreadable} {UNREADABLE}" if unreadable else "")
@@ -77,6 +78,9 @@ def list_reasons(row: RepositoryRow) -> list[str]:
     if row.problem is not None:
         return [row.problem.message]
     reasons = [] if row.status is None else [c.reason for c in row.status.inspection.health.conditions]
+    # An error in what is not active, such as the role pack, does not change the health state.
+    others = {f.code for f in row.list_errors() if not any(f.code in reason for reason in reasons)}
+    reasons = [*([f"errors: {', '.join(sorted(others))}"] if others else []), *reasons]
     # The longest one names all registries without an active run.
     shown = [list_some(r.split(", "), ", ") if len(r) > _MAX_REASON else r for r in reasons[:_MAX_REASONS]]
     return [*shown, f"and {len(reasons) - len(shown)} more"] if len(reasons) > len(shown) else shown
@@ -127,7 +131,7 @@ def _format_cells(cells: Sequence[str]) -> str:
 
 
 def _find_mood(row: RepositoryRow) -> str:
-    return "bad" if row.status is None else STATES[row.status.inspection.health.state][2]
+    return "bad" if row.status is None or row.list_errors() else STATES[row.status.inspection.health.state][2]
 
 
 def _describe_row(row: RepositoryRow, folder: Path | None) -> Mapping[str, Any]:

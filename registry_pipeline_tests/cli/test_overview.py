@@ -114,6 +114,22 @@ def test_an_altered_active_run_of_one_repository_exits_3_and_counts_more_than_on
     assert names[2:5] == ["missing", built.root.name, "new"], "the worst first"
 
 
+def test_an_error_that_the_health_state_does_not_know_is_a_reason_and_comes_before_states(
+    tracked: Repository, tmp_path: Path
+) -> None:
+    make_new(tmp_path / "new")
+    # Evidence of the commit at HEAD that is missing, of a run that is not active.
+    next(tracked.root.glob("reports/*/*/run.json")).unlink()
+    assert tracked("status", now=LATER).code == 3
+
+    result = overview(tracked.home, tmp_path, "new", str(tracked.root))
+
+    lines = result.out.splitlines()
+    assert result.code == 3
+    assert [line.split()[0] for line in lines[2:4]] == [tracked.root.name, "new"]
+    assert lines[4].startswith(f"  {tracked.root.name}: errors: TRACKED_")
+
+
 def test_repositories_in_which_nothing_is_known_to_be_wrong_exit_0(seen: Repository, tmp_path: Path) -> None:
     make_new(tmp_path / "new")
 
