@@ -41,8 +41,8 @@ from registry_pipeline.defs.shards import INDEX_ASSET, VERIFICATION_ASSET
 from registry_pipeline.errors import ConfigError
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline_tests.collection_sources import COLLECTIONS, FIRST, RANGES, SECOND, write_range
-from registry_pipeline_tests.copies import flip_byte
-from registry_pipeline_tests.defs.conftest import DagsterRepo, failure_of, make_removable
+from registry_pipeline_tests.copies import flip_byte, make_removable
+from registry_pipeline_tests.defs.conftest import DagsterRepo, failure_of
 from registry_pipeline_tests.defs.days import span
 from registry_pipeline_tests.defs.graph_picture import picture
 from registry_pipeline_tests.histories import make_historic

@@ -32,11 +32,11 @@ from registry_pipeline.registries.run_registry import line_cache
 from registry_pipeline.runs import scan
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.command_line import call, environment
+from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.defs.conftest import (
     DagsterRepo,
     codes_of,
     failure_of,
-    make_removable,
     open_dagster_repo,
     page_of,
     troubles,
