@@ -21,7 +21,6 @@ from registry_pipeline.defs.notification import WEBHOOK_VARIABLE
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.copies import flip_byte, make_removable
-from registry_pipeline_tests.defs.conftest import 
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
 from registry_pipeline_tests.defs.test_locations import set_location
 from registry_pipeline_tests.defs.webhook import Webhook, open_webhook
