@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.errors import NotFoundError, RefusedError
 from registry_pipeline.files.read import read_regular_file
-from registry_pipeline.signing.ssh import LITERAL_PREFIXES
+from registry_pipeline.signing.ssh import KEY_TYPES, LITERAL, find_literal
 from registry_pipeline.values import value_type
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _MOST_KEY_BYTES: Final = 64 << 10
 _OPENSSH: Final = b"-----BEGIN OPENSSH PRIVATE KEY-----"
-_PUBLIC: Final = (*(prefix.encode() for prefix in LITERAL_PREFIXES), b"-----BEGIN PUBLIC KEY-----")
+_PUBLIC: Final = (*(prefix.encode() for prefix in (LITERAL, *KEY_TYPES)), b"-----BEGIN PUBLIC KEY-----")
 _NEW_KEY: Final = "name another file with --key; `ssh-keygen -t ed25519 -N '' -f FILE` makes a key"
 
 
@@ -93,7 +93,7 @@ def _read_private_key(key: str) -> bytes:
     try:
         data = read_regular_file(path, _MOST_KEY_BYTES)
     except OSError as error:
-        if not (key.startswith(LITERAL_PREFIXES) and " " in key):
+        if find_literal(key) is None:
             raise NotFoundError(
                 f"the key {path} cannot be read: {error.strerror}", "check the path and its permissions"
             ) from None

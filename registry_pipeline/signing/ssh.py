@@ -21,8 +21,9 @@ NAMESPACE: Final = "registry-pipeline"
 PROGRAM: Final = "ssh-keygen"
 FIRST_LINE: Final = b"-----BEGIN SSH SIGNATURE-----"
 """How a signature begins."""
-LITERAL_PREFIXES: Final = ("key::", "ssh-", "ecdsa-", "sk-")
-"""How the text of a public key begins, which git takes instead of a path."""
+LITERAL: Final = "key::"
+KEY_TYPES: Final = ("ssh-", "ecdsa-", "sk-")
+"""How the text of a public key begins; git's `user.signingKey` may also have `key::` before it."""
 
 Verdict = Literal["good", "unknown", "bad"]
 
@@ -49,6 +50,13 @@ def is_signature_of(data: bytes, signature: bytes) -> bool:
     return _find_signing_key(data, signature) is not None
 
 
+def find_literal(key: str) -> str | None:
+    """Return the public key that is stated as a text instead of a path, as git's `user.signingKey` may; else None."""
+    # A path can begin like the type of a key, but the text of a key has a blank after it.
+    is_literal = key.startswith(LITERAL) or (key.startswith(KEY_TYPES) and " " in key)
+    return key.removeprefix(LITERAL) if is_literal else None
+
+
 @value_type
 class SshSigner:
     """A key: the path of a file, or the text of a public key whose private one an agent has."""
@@ -63,7 +71,7 @@ class SshSigner:
             NotFoundError: ssh-keygen is not installed.
             RefusedError: it made no signature; nothing was changed.
         """
-        literal = self.key.removeprefix("key::") if self.key.startswith(LITERAL_PREFIXES) else None
+        literal = find_literal(self.key)
         command = ["-Y", "sign", "-n", NAMESPACE]
         if literal is None:
             done = _run([*command, "-f", str(Path(self.key).expanduser())], data, program=self.program)
