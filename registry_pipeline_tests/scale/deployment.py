@@ -23,6 +23,7 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from registry_pipeline.cli.commands.ui import INSTANCE_FILE, make_environment, prepare_home
 from registry_pipeline.config import CONFIG_NAME, Repository, load_repository
+from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.proposal import POINTERS_ASSET
 from registry_pipeline_tests.command_line import call, environment
 from registry_pipeline_tests.copies import make_removable
@@ -91,10 +92,13 @@ class Deployment:
 
     def queue_run(self, job: str, run_config: Mapping[str, Any], **tags: str) -> str:
         """Put a whole run into the queue of the workers, as the daemon does, and return its id."""
-        reconstructable = ReconstructableRepository.for_module("registry_pipeline.definitions", "defs")
-        of_job = reconstructable.get_reconstructable_job(job)
+        # The module may be loaded here already, for the repository of another test; the workers load it themselves.
+        location = ReconstructableRepository.for_module("registry_pipeline.definitions", "defs")
         run = self.instance.create_run_for_job(
-            of_job.get_definition(), run_config=run_config, tags=tags, job_code_origin=of_job.get_python_origin()
+            build_defs(self.repository.root).resolve_job_def(job),
+            run_config=run_config,
+            tags=tags,
+            job_code_origin=location.get_reconstructable_job(job).get_python_origin(),
         )
         self.instance.launch_run(run.run_id, None)  # type: ignore[arg-type]  # the launcher needs no workspace
         return run.run_id
