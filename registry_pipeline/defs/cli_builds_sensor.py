@@ -29,7 +29,7 @@ from registry_pipeline.defs import event_log, metadata
 from registry_pipeline.defs.active_assets import REPORT_ASSET, pointers_version
 from registry_pipeline.defs.assets import code_version
 from registry_pipeline.defs.job_limits import make_job_tags
-from registry_pipeline.defs.location import Location, has_unfinished_run, location_of
+from registry_pipeline.defs.location import Location, list_unfinished_runs, location_of
 from registry_pipeline.defs.proposal import POINTERS_ASSET
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
@@ -102,7 +102,7 @@ def report(instance: DagsterInstance, repository: Repository, cursor: str | None
         return SkipReason("a build of the command line is in progress; it is reported when it is complete")
     # One build per tick, and none while checks run: a check without its asset looks at the latest materialization.
     location = location_of(repository)
-    if has_unfinished_run(instance, location, CHECK_JOB):
+    if list_unfinished_runs(instance, location, CHECK_JOB):
         return SkipReason("the checks of the previous build are running")
     after = parse_utc(cursor)
     reasons: list[str] = []

@@ -50,7 +50,7 @@ from registry_pipeline.dagster.dagster_internals import (
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import assets, event_log, metadata, step_log
 from registry_pipeline.defs.job_limits import make_job_tags
-from registry_pipeline.defs.location import Location, has_unfinished_run, location_of
+from registry_pipeline.defs.location import Location, list_unfinished_runs, location_of
 from registry_pipeline.defs.partition_checks import make_partition_checks
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import EvidenceError, RefusedError, RegistryPipelineError
@@ -347,7 +347,7 @@ def _request_run(
         return None, "every member with a source is sealed"
     job_name, location = make_job_name(spec), location_of(repository)
     # One run at a time: the next one finds what this one has left.
-    if has_unfinished_run(instance, location, job_name):
+    if list_unfinished_runs(instance, location, job_name):
         return None, f"a run of {job_name} is not finished"
     # A run has a range of partitions. Those between the first and the last that need no run are passed over quickly.
     selected = [key for key in partitions if key in pending][:BATCH_SIZE]

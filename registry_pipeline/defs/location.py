@@ -60,14 +60,9 @@ class Location:
 
 
 def list_unfinished_runs(instance: DagsterInstance, location: Location, job_name: str) -> list[DagsterRun]:
-    """Return the runs of a job that are not finished: those of this location, or of one that is not known."""
+    """Return the runs of a job of this location, and those of one that is not known, that are not finished."""
     runs = instance.get_runs(RunsFilter(job_name=job_name, statuses=NOT_FINISHED_STATUSES))
     return [run for run in runs if run.tags.get(ROOT_TAG, str(location.root)) == str(location.root)]
-
-
-def has_unfinished_run(instance: DagsterInstance, location: Location, job_name: str) -> bool:
-    """Return whether `list_unfinished_runs` returns any."""
-    return bool(list_unfinished_runs(instance, location, job_name))
 
 
 def location_of(repository: Repository) -> Location:

@@ -3,7 +3,7 @@
 They remember nothing: a tick compares the newest run of each shard with the folders.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -26,7 +26,7 @@ from dagster import (
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
-from registry_pipeline.defs.location import Location, list_unfinished_runs, location_of
+from registry_pipeline.defs.location import list_unfinished_runs, location_of
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.findings.display import list_some, printable
@@ -104,7 +104,7 @@ def _feed(
         requests.append(members.build_add_request(new))
     if gone:
         requests.append(members.build_delete_request(gone))
-    busy = _list_keys_of_runs(instance, location, job_name)
+    busy = {run.tags.get(PARTITION_TAG) for run in list_unfinished_runs(instance, location, job_name)}
     runs, reasons = [], []
     for item in pending:
         key = str(item.shard)
@@ -124,12 +124,6 @@ def _feed(
         skip_reason=None if runs else printable(reason),
         dynamic_partitions_requests=requests,
     )
-
-
-def _list_keys_of_runs(instance: DagsterInstance, location: Location, job_name: str) -> Collection[str]:
-    """Return the partitions of the runs that are not finished."""
-    runs = list_unfinished_runs(instance, location, job_name)
-    return {run.tags[PARTITION_TAG] for run in runs if PARTITION_TAG in run.tags}
 
 
 def _request_run(

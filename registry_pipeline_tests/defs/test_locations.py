@@ -36,8 +36,8 @@ from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.cli_builds_sensor import CHECK_JOB
 from registry_pipeline.defs.daily import DAILY_JOB
 from registry_pipeline.defs.failure_sensors import list_problems
-from registry_pipeline.defs.location import ROOT_TAG, has_unfinished_run
-from registry_pipeline.defs.shards import INDEX_ASSET, VERIFICATION_ASSET
+from registry_pipeline.defs.location import ROOT_TAG, list_unfinished_runs
+from registry_pipeline.defs.shard_sensors import PARTITION_TAG
 from registry_pipeline.errors import ConfigError
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline_tests.collection_sources import COLLECTIONS, FIRST, RANGES, SECOND, write_range
@@ -48,18 +48,20 @@ from registry_pipeline_tests.defs.graph_picture import picture
 from registry_pipeline_tests.histories import make_historic
 
 A, B = "payments", "billing-eu"
+SHARDS = ("run_registry_shards", "run_verification")
 
 
-def set_location(root: Path, location: str) -> None:
-    """Write the location into the toml, beside what it has; "" for none. Its runs are also split into shards."""
+def set_location(root: Path, location: str, *, shards: bool = False) -> None:
+    """Write the location into the toml, in place of another one; an empty location is none."""
     toml = root / "registry-pipeline.toml"
-    text = toml.read_text(encoding="utf-8").partition("\n[dagster]")[0]
+    before = toml.read_text(encoding="utf-8").partition("\n[dagster]\n")[0]
     name = f'location = "{location}"\n' if location else ""
-    toml.write_text(f"{text}\n[dagster]\nshards = true\n{name}", encoding="utf-8")
+    table = f"{name}shards = {'true' if shards else 'false'}\n"
+    toml.write_text(f"{before}\n[dagster]\n{table}", encoding="utf-8")
 
 
 @contextmanager
-def open_together(folder: Path, *locations: str) -> Iterator[list[DagsterRepo]]:
+def open_together(folder: Path, *locations: str, shards: bool = False) -> Iterator[list[DagsterRepo]]:
     """Open repositories of the same content in one instance; an empty location is none."""
     home = folder / "dagster"
     home.mkdir(parents=True)
@@ -67,8 +69,7 @@ def open_together(folder: Path, *locations: str) -> Iterator[list[DagsterRepo]]:
     roots = []
     for number, location in enumerate(locations):
         roots.append(make_historic(folder / f"repository-{number}").root)
-        if location:
-            set_location(roots[-1], location)
+        set_location(roots[-1], location, shards=shards)
     with DagsterInstance.from_config(str(home)) as instance:
         yield [DagsterRepo(load_repository(root), instance, build_defs(root)) for root in roots]
     for root in roots:
@@ -278,8 +279,9 @@ def test_only_one_module_makes_asset_keys() -> None:
 @pytest.mark.parametrize("location", [A, B])
 def test_the_graph_is_the_same_with_the_location_before_each_key(tmp_path: Path, location: str) -> None:
     root = make_historic(tmp_path / "repository").root
+    set_location(root, "", shards=True)
     plain = picture(build_defs(root))
-    set_location(root, location)
+    set_location(root, location, shards=True)
 
     named = picture(build_defs(root))
 
@@ -291,20 +293,19 @@ def test_pools_and_the_names_of_members_begin_with_the_location(tmp_path: Path) 
     root = make_historic(tmp_path / "repository").root
     names = []
     for location in ("", A):
-        set_location(root, location)
+        set_location(root, location, shards=True)
         repository = build_defs(root).get_repository_def()
         defined = list(repository.assets_defs_by_key.values())
         partitions = {getattr(definition.partitions_def, "name", None) for definition in defined} - {None}
         pools = {pool for definition in defined if definition.is_executable for pool in definition.op.pools}
         names.append({*partitions, *pools})
 
-    assert names[0] == {"pointers", INDEX_ASSET, VERIFICATION_ASSET, *COLLECTIONS}
+    assert names[0] == {"pointers", *COLLECTIONS, *SHARDS}
     assert names[1] == {f"{A}/{name}" for name in names[0]}
 
 
 def test_each_job_and_each_run_of_it_has_the_root_of_its_repository(tmp_path: Path) -> None:
     root = make_historic(tmp_path / "repository").root
-    set_location(root, "")
     definitions = build_defs(root)
 
     jobs = [name for name in definitions.get_repository_def().job_names if not name.startswith("__")]
@@ -316,7 +317,20 @@ def test_a_run_of_unknown_origin_counts_for_each_repository(tmp_path: Path) -> N
     with open_together(tmp_path, A, B) as repos:
         create_run_for_test(repos[0].instance, job_name=CHECK_JOB, status=DagsterRunStatus.STARTED)
 
-        assert [has_unfinished_run(repo.instance, repo.location, CHECK_JOB) for repo in repos] == [True, True]
+        assert [len(list_unfinished_runs(repo.instance, repo.location, CHECK_JOB)) for repo in repos] == [1, 1]
+
+
+@pytest.mark.parametrize("name", SHARDS)
+def test_shards_of_one_repository_do_not_delay_those_of_another(tmp_path: Path, name: str) -> None:
+    with open_together(tmp_path, A, B, shards=True) as (first, second):
+        requested = [request.partition_key for request in evaluate(first, f"{name}_sensor").run_requests or ()]
+        tags = {**first.location.run_tags, PARTITION_TAG: str(requested[0])}
+        create_run_for_test(first.instance, job_name=f"{name}_job", tags=tags, status=DagsterRunStatus.STARTED)
+
+        for repo, expected in ((first, requested[1:]), (second, requested)):
+            found = [request.partition_key for request in evaluate(repo, f"{name}_sensor").run_requests or ()]
+            assert found == expected
+            assert set(repo.instance.get_dynamic_partitions(f"{repo.location.name}/{name}")) == set(requested)
 
 
 def test_another_location_in_the_toml_is_used_when_the_code_location_is_loaded_again(tmp_path: Path) -> None:
