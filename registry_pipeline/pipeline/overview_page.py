@@ -46,7 +46,7 @@ def render_overview_page(rows: Sequence[RepositoryRow], now: datetime, folder: P
     return render_template(
         "overview.html",
         title=TITLE,
-        unsealed=f"Written {format_time(now)}. `registry-pipeline -C DIR report` seals a page of one repository.",
+        unsealed=f"Written {format_time(now)}. `registry-pipeline report` in a repository seals the page of it.",
         rendered=now,
         headline=describe_health(rows),
         mood="good" if all(_find_mood(row) == "good" for row in rows) else _find_mood(ordered[0]),

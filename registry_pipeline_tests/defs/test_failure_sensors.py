@@ -31,7 +31,8 @@ from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.defs.conftest import DagsterRepo, checks_of
 from registry_pipeline_tests.defs.webhook import Webhook, open_webhook
 
-ENVELOPE = {"schema_version", "event", "job", "dagster_run_id", "status", "repository_root", "url", "problems", "text"}
+ENVELOPE = {"schema_version", "event", "job", "dagster_run_id", "status", "repository_root", "location", "url"}
+ENVELOPE |= {"problems", "text"}
 PROBLEM = {"asset", "check", "registries", "codes", "message", "next_step"}
 
 

@@ -26,7 +26,8 @@ from registry_pipeline_tests.defs.test_locations import set_location
 from registry_pipeline_tests.defs.webhook import Webhook, open_webhook
 from registry_pipeline_tests.histories import make_historic
 
-pytestmark = pytest.mark.process
+# Two minutes of waiting for a daemon; test_locations.py compares the same lives in one process.
+pytestmark = [pytest.mark.process, pytest.mark.soak]
 
 NAMES = ("payments", "billing-eu")
 RUNS = """
