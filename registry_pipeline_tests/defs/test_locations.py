@@ -229,6 +229,7 @@ def tell(repo: DagsterRepo, observed: list[object]) -> str:
     return json.dumps([normalize(repo, repr(observed)), describe(repo)], indent=1, default=str)
 
 
+@pytest.mark.soak
 def test_each_of_two_repositories_in_one_instance_is_as_if_it_were_alone(tmp_path: Path) -> None:
     alone = {}
     for name, live in LIVES.items():

@@ -25,7 +25,7 @@ from registry_pipeline_tests.faults.commands import COMMANDS, LAST, WritingComma
 from registry_pipeline_tests.faults.injection import FAULTS, Outcome, run_with_fault
 from registry_pipeline_tests.sampling import sample_points, source_offset
 
-POINTS = 14
+POINTS = 8
 """How many points of a command a run of the suite takes at least."""
 
 _RECOVERED_EVERY = 5

@@ -37,7 +37,7 @@ from registry_pipeline_tests.histories import make_historic
 from registry_pipeline_tests.scale.deployment import Deployment, deploy, list_children
 from registry_pipeline_tests.scale.servers import HOST, Postgres, Redis, find_free_port
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.soak]
 
 
 def serve(deployment: Deployment) -> Served:
@@ -63,7 +63,7 @@ def historic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_historic(tmp_path_factory.mktemp("historic") / "repository").root
 
 
-@pytest.fixture(params=["steps", pytest.param("runs", marks=pytest.mark.soak)])
+@pytest.fixture(params=["steps", "runs"])
 def history(
     request: pytest.FixtureRequest, historic: Path, tmp_path: Path, postgres: Postgres, queue: Redis
 ) -> Iterator[Deployment]:
@@ -111,7 +111,6 @@ def test_thirty_days_in_two_backfills_are_sealed_by_two_workers_as_by_one_proces
     assert {day: page["content_sha256"] for day, page in pages.items()} == contents
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("history", ["steps"], indirect=True)
 def test_a_cancelled_backfill_ends_after_the_days_that_its_worker_has_begun(history: Deployment) -> None:
     before = history.folders()
@@ -132,7 +131,6 @@ def test_a_cancelled_backfill_ends_after_the_days_that_its_worker_has_begun(hist
     history.check_folders(sealed)
 
 
-@pytest.mark.soak
 def test_a_whole_run_whose_worker_is_killed_fails_and_is_executed_again(
     known_repository: Path, tmp_path: Path, postgres: Postgres, queue: Redis
 ) -> None:
@@ -158,7 +156,6 @@ def test_a_whole_run_whose_worker_is_killed_fails_and_is_executed_again(
         deployment.check_folders(deployment.folders() - before)
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("sealed", [1, 6, 12])
 def test_a_run_ends_at_its_limit_if_a_machine_is_lost_and_the_next_run_succeeds(
     deployment: Deployment, sealed: int

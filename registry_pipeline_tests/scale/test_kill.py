@@ -13,7 +13,7 @@ from registry_pipeline_tests.defs.conftest import REGISTRIES
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, until
 from registry_pipeline_tests.scale.deployment import Deployment, list_children
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.soak]
 
 
 def test_a_killed_worker_fails_its_run_and_leaves_no_half_folder_and_the_next_run_succeeds(

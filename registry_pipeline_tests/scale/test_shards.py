@@ -34,7 +34,7 @@ from registry_pipeline_tests.scale.deployment import deploy
 from registry_pipeline_tests.scale.servers import Postgres, Redis
 from registry_pipeline_tests.scale.test_backfill import list_backfill_runs, serve
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.soak]
 
 
 @pytest.fixture
@@ -102,7 +102,6 @@ def test_two_workers_build_and_verify_the_shards_and_a_build_has_the_bytes_of_on
         assert len(build_run_registry(merged.inputs, CONTEXT).files[ARTIFACT].splitlines()) > len(read_for_merge)
 
 
-@pytest.mark.soak
 def test_a_backfill_is_a_run_for_each_shard_and_spreads_over_two_workers(
     months: Path, tmp_path: Path, postgres: Postgres, queue: Redis
 ) -> None:

@@ -23,7 +23,7 @@ from registry_pipeline_tests.defs.conftest import QUIET, REGISTRIES
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, until
 from registry_pipeline_tests.scale.deployment import Deployment
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.soak]
 
 TICK = "Checking for new runs for sensor: activation_sensor"
 

@@ -295,6 +295,8 @@ FOUND = [pytest.param(threat, id=what) for what, threat in THREATS.items() if th
 NOT_FOUND = [pytest.param(threat, id=what) for what, threat in THREATS.items() if not threat.words]
 
 
+# Each row verifies a whole repository again, which CI has no time for.
+@pytest.mark.soak
 @pytest.mark.parametrize("threat", FOUND)
 def test_it_is_found_by_the_command_that_the_page_names(threat: Threat, world: World) -> None:
     threat.does(world)
