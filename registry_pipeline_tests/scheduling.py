@@ -12,9 +12,6 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 # intervals of Dagster's daemon. The modules of the last group share an environment with our wheel.
 GROUPS: Final = {
     "cli/test_ui.py": "servers 1",
-    "defs/test_automation_served.py": "servers 1",
-    "defs/test_history_served.py": "servers 1",
-    "defs/test_own_registries_served.py": "servers 1",
     "defs/test_pages.py": "servers 2",
     "defs/test_served.py": "servers 2",
     "defs/test_load_daemon.py": "servers 2",

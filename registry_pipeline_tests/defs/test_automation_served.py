@@ -12,7 +12,7 @@ from registry_pipeline.runs import pointer_file
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, until
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.soak]
 
 # The daemon builds a run's checks from the graph by rules of its own, so only a real one shows what it starts.
 PACK = "assets/atelier_rolepack_digital_production_studio_v1.json"

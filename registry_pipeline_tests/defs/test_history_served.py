@@ -19,7 +19,7 @@ from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Machine, Served, until
 from registry_pipeline_tests.histories import FIRST_DAY, make_historic
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.soak]
 
 DAYS = [str(FIRST_DAY + timedelta(days=count)) for count in range(60)]
 CHECKOUT = Path(__file__).parents[2]
