@@ -52,7 +52,7 @@ check: .venv/.ready ## lint, format, types, import contracts, generated document
 	$(BIN)/python tools/docs.py --check
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/mkdocs build --site-dir "$$folder"
 
-# Packages in .newest come before the pinned ones. They are resolved anew each time, which is the purpose.
+# Packages in .newest come before the pinned ones. They are resolved each time, which is the purpose.
 newest: .venv/.ready ## import the definitions, and test the public package, with the newest Dagster of pyproject.toml's range
 	@rm -rf .newest
 	@$(UV) pip install --quiet --upgrade --python $(BIN)/python --target .newest --requirements pyproject.toml \

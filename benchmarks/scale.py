@@ -5,7 +5,7 @@
 Synthetic repositories have sealed run folders of exactly so many files and bytes. Each job is a process, measured from
 its start to its end: system calls (strace), bytes read and written, CPU time, peak memory. Four small repositories,
 which differ in run folders, files and bytes, give the terms of `scale_model`. Then larger repositories are made
-(`--sizes`, 100,000 unless told otherwise; 1,000,000 needs 25 GB, 5 million inodes and half an hour). Each prediction
+(`--sizes`, 100,000 by default; 1,000,000 needs 25 GB, 5 million inodes and half an hour). Each prediction
 is printed beside the measurement. So are sealing, the chain of records, the run index, and the steps of a Dagster run.
 The parts are `counts` (system calls and syncs, in two minutes), `jobs`, `others` (chain, run index, steps), `larger`.
 With some of them named, the rest of the model is that of the last results.
@@ -44,7 +44,7 @@ INDEXED: Final = (10_000, 50_000, 200_000)
 ASSETS: Final = (2, 4, 8)
 EXECUTORS: Final = ("in_process", "multiprocess")
 PREDICTED: Final = tuple(10**power for power in range(3, 9))
-# A small cost needs more rounds to be told from noise.
+# A small cost needs more rounds to differ from noise.
 ROUNDS: Final = ((20_000, 5), (200_000, 2))
 
 

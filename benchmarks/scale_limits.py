@@ -12,7 +12,7 @@ from registry_pipeline.files.cache_file import _MAX_BYTES as MAX_CACHE_BYTES
 
 MEMORY: Final = 16e9
 DISK: Final = 1e12
-# mke2fs makes an inode for so many bytes of an ext4 file system, unless told otherwise.
+# mke2fs makes an inode for so many bytes of an ext4 file system by default.
 BYTES_OF_AN_INODE: Final = 16_384
 # Sizes of ext4_inode_cache and dentry in /proc/slabinfo of Linux 6, 64 bits.
 KERNEL_BYTES_OF_A_NAME: Final = 1_128 + 192

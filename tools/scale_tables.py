@@ -95,7 +95,7 @@ def _format_terms(results: Results) -> str:
 
 
 def _format_term(quantity: str, terms: Mapping[str, float], term: str) -> str:
-    """Return a term with its unit; empty if it is so small that it cannot be told from noise."""
+    """Return a term with its unit; empty if it is smaller than the noise."""
     value, least = terms[term], (terms["run"] + 2 * terms["file"]) / 1000
     if term == "byte":
         # At most a tenth of a millisecond a megabyte is less than it takes to copy it.

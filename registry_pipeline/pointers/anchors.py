@@ -140,7 +140,7 @@ def _find_file(repository: Repository) -> Path:
     path = (repository.root / Path(repository.config.anchors.file or "").expanduser()).resolve()
     if path.is_relative_to(repository.root):
         raise RefusedError(
-            f"`anchors.file` is {path}, inside the repository, where whoever rewrites the chain can rewrite it, too",
+            f"`anchors.file` is {path}, inside the repository, where a writer of the chain can rewrite it, too",
             "name a file on another disk or another machine",
         )
     return path

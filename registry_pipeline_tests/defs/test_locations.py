@@ -225,7 +225,7 @@ def _problems(repo: DagsterRepo, run: Any) -> list[tuple[object, ...]]:
 LIVES: Mapping[str, Callable[[DagsterRepo], Iterator[object]]] = {"in trouble": live_in_trouble, "well": live_well}
 
 
-def tell(repo: DagsterRepo, observed: list[object]) -> str:
+def describe_location(repo: DagsterRepo, observed: list[object]) -> str:
     return json.dumps([normalize(repo, repr(observed)), describe(repo)], indent=1, default=str)
 
 
@@ -234,7 +234,7 @@ def test_each_of_two_repositories_in_one_instance_is_as_if_it_were_alone(tmp_pat
     alone = {}
     for name, live in LIVES.items():
         with open_together(tmp_path / name, "") as (repo,):
-            alone[name] = tell(repo, list(live(repo)))
+            alone[name] = describe_location(repo, list(live(repo)))
 
     with open_together(tmp_path / "together", A, B) as repos:
         by_name = dict(zip(LIVES, repos, strict=True))
@@ -248,7 +248,7 @@ def test_each_of_two_repositories_in_one_instance_is_as_if_it_were_alone(tmp_pat
                 if not step:
                     del lives[name]
         for name, repo in by_name.items():
-            assert tell(repo, observed[name]).splitlines() == alone[name].splitlines()
+            assert describe_location(repo, observed[name]).splitlines() == alone[name].splitlines()
         assert {key.path[0] for key in repos[0].instance.all_asset_keys()} == {A, B}
         built = repos[0].instance.get_latest_materialization_event(AssetKey([A, "op_status_table"]))
         assert built is not None

@@ -152,7 +152,7 @@ def activate(writer: str, target: str) -> Generator[Request, Answer, Activated |
     link = json.dumps({"run_id": record.run_id, "root": record.root}).encode()
     if not (yield from create(f"{CHAIN}{number + 1:04}", link)):
         return None
-    # (4) Swap the pointer file; whoever comes next would do it, too.
+    # (4) Swap the pointer file; the next writer would do it, too.
     yield from finish_changes()
     return Activated(number + 1)
 

@@ -69,7 +69,7 @@ class Client:
 
     @property
     def was_refused(self) -> bool:
-        """Return whether the client has ended by itself and was told that nothing took effect."""
+        """Return whether the client has ended by itself and has the answer that nothing took effect."""
         return self.ended and self.request is None and self.result is None
 
 
@@ -86,7 +86,7 @@ class World:
         client.send(None)
 
     def sealed(self) -> dict[str, Client]:
-        """Return the runs that a client was told are sealed."""
+        """Return the runs that a client believes to be sealed."""
         return {client.result.run_id: client for client in self.clients if isinstance(client.result, Sealed)}
 
     def play(self, events: Sequence[Event]) -> None:

@@ -28,7 +28,7 @@ def signers(keys: dict[str, Key], tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the agent and the key of whoever runs the tests out of them."""
+    """Keep the agent and the key of the developer out of the tests."""
     for name in ("SSH_AUTH_SOCK", "REGISTRY_PIPELINE_SIGNING_KEY"):
         if name in os.environ:
             monkeypatch.delenv(name)

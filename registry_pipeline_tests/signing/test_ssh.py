@@ -1,4 +1,4 @@
-"""Signatures by ssh-keygen: whose they are, when they count, and what a key that does not sign is told."""
+"""Signatures by ssh-keygen: whose they are, when they count, and the advice for a key that does not sign."""
 
 from __future__ import annotations
 

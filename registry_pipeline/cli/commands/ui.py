@@ -75,7 +75,7 @@ def serve(
     roots = ", ".join(str(repository.root) for repository in repositories)
     note(f"{'repositories' if repositories[1:] else 'repository'} {roots}; Dagster home {home}; log {log}")
     url = f"http://{HOST}:{port}"
-    # Whoever reaches this machine through another address names that one.
+    # A user who reaches this machine through another address names that one.
     environment = {UI_URL_VARIABLE: url, **make_environment(root, home)}
     running: list[subprocess.Popen[bytes]] = []
     with log.open("ab") as sink:
@@ -131,13 +131,13 @@ def prepare_home(home: Path) -> None:
 
 
 def refuse_unnamed(repositories: Sequence[Repository]) -> None:
-    """Raise ConfigError if Dagster could not tell several repositories apart: each has a location, and none twice."""
+    """Raise ConfigError unless each of several repositories has a location of its own."""
     names: dict[str, Path] = {}
     for repository in repositories if repositories[1:] else ():
         name = repository.config.dagster.location
         if not name:
             raise ConfigError(
-                f"{repository.root} has no location, so Dagster could not tell it from the other repositories",
+                f"{repository.root} has no location, which it needs beside other repositories",
                 f'write `location = "NAME"` into the table [dagster] of its {CONFIG_NAME}',
             )
         if name in names:
