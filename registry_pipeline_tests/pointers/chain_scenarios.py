@@ -1,14 +1,14 @@
 """Scenarios of `cases/chain`: the arguments of a case become sealed folders, a pointer file and an intent.
 
-A scenario names its records in the order of sealing. Each is {"name", "action", "follows"} and may have `moves_away`
-(run ids that a rollback leaves), `runs` (run ids marked bad, or names of voided or retired records), `reason`,
-`verdicts`, `before` (the state that it claims to begin at), `unstated` (changes of pointers that no move states: a
-run id or null by registry). A `checkpoint` says what the records on the disk say, changed by `states`. `init`, `void`
-and `checkpoint` leave the state as it is; every other record makes a state that bears its name. `activate` moves
-run_registry; each rollback has a registry of its own. `damage` maps a record to what happens to its folder. `pointer`
-is the state that the pointer file has, `edited`, `absent`, `ours` (what this tool writes) or `ours, empty`; `intent`
-the record that the intent names, `torn` or null. `report` is the record that a health report names as the head; it is
-sealed before any damage.
+A scenario names its records in the order of sealing. Each is {"name", "action", "follows"} and may have `moves_from`
+(the run id that an activation states to replace), `moves_away` (run ids that a rollback leaves), `runs` (run ids
+marked bad, or names of voided or retired records), `reason`, `verdicts`, `before` (the state that it claims to begin
+at), `unstated` (changes of pointers that no move states: a run id or null by registry). A `checkpoint` says what the
+records on the disk say, changed by `states`. `init`, `void` and `checkpoint` leave the state as it is; every other
+record makes a state that bears its name. `activate` moves run_registry; each rollback has a registry of its own.
+`damage` maps a record to what happens to its folder. `pointer` is the state that the pointer file has, `edited`,
+`absent`, `ours` (what this tool writes) or `ours, empty`; `intent` the record that the intent names, `torn` or null.
+`report` is the record that a health report names as the head; it is sealed before any damage.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def check_scenario(scenario: Mapping[str, Any], root: Path) -> dict[str, Any]:
 
 def _list_moves(spec: Mapping[str, Any], previous: _Active) -> tuple[Move, ...]:
     if spec["action"] == "activate":
-        return (Move("run_registry", previous.get("run_registry"), run_ref(spec["name"])),)
+        before = run_ref(spec["moves_from"]) if "moves_from" in spec else previous.get("run_registry")
+        return (Move("run_registry", before, run_ref(spec["name"])),)
     registry = f"of_{spec['name']}"
     return (Move(registry, previous.get(registry), None),) if "moves_away" in spec else ()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from registry_pipeline.canonical import json_document
 from registry_pipeline_tests.cli.conftest import PROGRAM, CommandResult, Repository
 from registry_pipeline_tests.cli.test_capturing import reseal
 from registry_pipeline_tests.copies import flip_byte
@@ -165,6 +166,30 @@ def test_a_build_whose_statement_says_something_else_is_an_error(signing: Signin
     verified = signing.verify("verify", folder.name)
 
     assert "SIGNATURE_BAD" in codes_of(verified, "verify")
+
+
+def test_a_time_that_is_not_signed_permits_no_key_with_a_limit(signing: Signing) -> None:
+    assert signing("rollback", "--reason", "x", key="alice").code == 0
+    folder = signing.newest("pointer_activation")
+    record = json.loads((folder / RECORD).read_bytes())
+    del record["created_utc"]
+    unsealed = signing.repository.root.parent / "record"
+    unsealed.write_bytes(json_document(record))
+    signature = signing.keys["alice"].sign(unsealed)
+    reseal(folder, **{RECORD: unsealed.read_bytes(), f"{RECORD}.sig": signature})
+
+    assert signing.verify("verify", "--chain").code == 0
+    signing.signers.write_text(signing.keys["alice"].line('valid-before="20270101"'), "utf-8")
+    assert codes_of(signing.verify("verify", "--chain"), "verify") == ["SIGNER_NOT_ALLOWED"]
+
+
+def test_a_record_cannot_be_dated_before_the_one_that_it_follows_to_use_an_old_key(signing: Signing) -> None:
+    (signing.repository.root / "old").write_text(signing.keys["bob"].line('valid-before="20260301"'), "utf-8")
+    signing.want('registries = ["*"]', 'allowed_signers = "old"')
+
+    refused = signing("rollback", "--reason", "x", "--json", key="bob", now="2026-02-28T12:00:00Z")
+
+    assert (refused.code, codes_of(refused, "rollback")) == (5, ["SIGNER_NOT_ALLOWED"])
 
 
 def test_an_altered_byte_of_a_signature_breaks_the_seal(signing: Signing) -> None:

@@ -22,7 +22,7 @@ NOON, LATER, LATEST = (f"2026-03-0{day}T12:00:00Z" for day in (1, 2, 3))
 FIRST, SECOND = "2026-03-01__120000", "2026-03-02__120000"
 RECORD, AFTER = "POINTER_ACTIVATION_v0_1.json", "POINTERS_AFTER.json"
 OLDER, HEAD = f"{FIRST}__pointer_activation__02", f"{SECOND}__pointer_activation"
-FORGED = "2026-03-03__120000__pointer_activation"
+THIRD, FORGED = "2026-03-03__120000__pointer_activation", "2026-03-03__130000__pointer_activation"
 EVERYTHING = ("verify", "--all", "--chain", "--signed", "--anchors", "--inputs", "--baseline", "evidence")
 SIGNED, ANCHORS = ("verify", "--chain", "--signed"), ("verify", "--chain", "--anchors")
 
@@ -184,9 +184,10 @@ def rewrite_the_actor_of_the_head(world: World) -> None:
 
 
 def void_a_signed_record(world: World) -> None:
-    head, older = world.run(HEAD), world.run(OLDER)
-    runs, previous = [world.ref(head)], world.ref(older)
-    world.forge("void", OLDER, before=OLDER, moves=[], runs=runs, previous_activation=previous)
+    # What is restored was signed, too.
+    assert world("build", "--force", key="alice").code == 0
+    runs = [world.ref(world.run(THIRD))]
+    world.forge("void", HEAD, moves=[], runs=runs)
 
 
 def hide_a_move_in_a_record(world: World) -> None:
