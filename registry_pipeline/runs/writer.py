@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -106,15 +106,19 @@ class _Staged:
     root_sha256: str
 
 
-def find_sealed_folder(publish_root: Path, run_id: RunId, files_for: FilesFor) -> PublishedFolder | None:
+def find_sealed_folder(
+    publish_root: Path, run_id: RunId, files_for: FilesFor, *, any_content: Collection[str] = ()
+) -> PublishedFolder | None:
     """Return the valid folder under `run_id`, or the next ids after it, that has exactly these files, or None.
 
-    A step that is repeated finds the folder of its first attempt. The search ends at the first free id.
+    A step that is repeated finds the folder of its first attempt. The search ends at the first free id. Files named in
+    `any_content` must exist, with whatever content.
     """
     while (folder := publish_root / str(run_id)).is_dir():
-        files = files_for(run_id)
+        files = {name: data for name, data in files_for(run_id).items() if name not in any_content}
         report = verify_folder(folder, keep=files)
-        is_same = report.verdict == "pass" and dict(report.kept) == dict(files) and len(report.entries) == len(files)
+        names = {entry.relpath for entry in report.entries}
+        is_same = report.verdict == "pass" and dict(report.kept) == files and names == {*files, *any_content}
         if is_same and report.root_sha256 is not None:
             return PublishedFolder(folder, run_id, report.root_sha256)
         run_id = run_id.next()

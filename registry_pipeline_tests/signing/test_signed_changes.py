@@ -6,16 +6,20 @@ import json
 import shlex
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from registry_pipeline.canonical import json_document
+from registry_pipeline.config import load_repository
+from registry_pipeline.pipeline.rebuild import rebuild
+from registry_pipeline.registries.base.seal_build import start_build_run
 from registry_pipeline_tests.cli.conftest import PROGRAM, CommandResult, Repository
 from registry_pipeline_tests.cli.test_capturing import reseal
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.registries.repositories import git
-from registry_pipeline_tests.signing.keys import Key
+from registry_pipeline_tests.signing.keys import Key, make_key
 
 LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
 RECORD = "POINTER_ACTIVATION_v0_1.json"
@@ -450,3 +454,19 @@ def stored(signing: Signing) -> str:
     """Copy the file of allowed signers into the repository, and return its path there."""
     shutil.copy(signing.signers, signing.repository.root / "allowed_signers")
     return "allowed_signers"
+
+
+def test_a_repeated_step_finds_its_folder_although_its_key_makes_another_signature(
+    signing: Signing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = make_key(tmp_path, "sensor", "ecdsa")
+    assert key.sign(signing.signers) != key.sign(signing.signers)
+    monkeypatch.setenv("REGISTRY_PIPELINE_SIGNING_KEY", str(key.path))
+    repository = load_repository(signing.repository.root)
+    run = start_build_run(repository, datetime(2026, 3, 2, 12, tzinfo=UTC), "the Dagster run")
+
+    for _ in range(2):
+        rebuild(repository, run, ["run_registry"], only=True, move=False, actor="Ada", reason="new", force=True)
+
+    (folder,) = repository.publish_root.glob("2026-03-02*run_registry_build*")
+    assert (folder / f"{STATEMENT}.sig").is_file()

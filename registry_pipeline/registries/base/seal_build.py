@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache, partial
 from pathlib import PurePosixPath
@@ -168,7 +168,9 @@ def seal_all_built(
     for run, built in requests:
         run_id = make_run_id(spec, run.started, built.partition)
         files_for = partial(build_run_files, repository.config.repository_id, run, spec, built)
-        ref = find_previous_attempt(repository, run, run_id, files_for) if reuse_attempt else None
+        # Some keys make another signature each time, and a person may have to touch a token for it.
+        unsigned, signature = partial(files_for, is_signed=False), () if run.signer is None else STATEMENT_FILES[1:]
+        ref = find_previous_attempt(repository, run, run_id, unsigned, signature) if reuse_attempt else None
         refs.append(ref)
         if ref is None:
             pending.append((run_id, files_for))
@@ -223,9 +225,12 @@ def read_version() -> str:
 
 
 def build_run_files(
-    repository_id: str | None, run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId
+    repository_id: str | None, run: BuildRun, spec: RegistrySpec, built: Built, run_id: RunId, *, is_signed: bool = True
 ) -> dict[str, bytes]:
-    """Return the files of a run folder without its seal: artifacts, copies of their schemas, and run.json."""
+    """Return the files of a run folder without its seal: artifacts, copies of their schemas, and run.json.
+
+    With a signer also the statement, and unless `is_signed` is False its signature.
+    """
     files = dict(built.artifacts.sealed_as(str(run_id)))
     # Each artifact is accompanied by its schema, so that a run can be checked without this package.
     for artifact in built.artifacts.files:
@@ -238,7 +243,9 @@ def build_run_files(
     files["run.json"] = json_document(make_run_json(repository_id, run, spec, built, run_id, outputs, builder))
     if run.signer is not None:
         statement = make_statement({name: sha256_hex(data) for name, data in files.items()}, str(run_id))
-        files |= zip(STATEMENT_FILES, (statement, run.signer.sign(statement)), strict=True)
+        files[STATEMENT_FILES[0]] = statement
+        if is_signed:
+            files[STATEMENT_FILES[1]] = run.signer.sign(statement)
     return files
 
 
@@ -287,12 +294,19 @@ def make_run_json(
 
 
 def find_previous_attempt(
-    repository: Repository, run: BuildRun, run_id: RunId, files_for: Callable[[RunId], Mapping[str, bytes]]
+    repository: Repository,
+    run: BuildRun,
+    run_id: RunId,
+    files_for: Callable[[RunId], Mapping[str, bytes]],
+    any_content: Collection[str] = (),
 ) -> SealedRef | None:
-    """Return the folder that an earlier attempt of this Dagster step sealed with the same bytes, or None."""
+    """Return the folder that an earlier attempt of this Dagster step sealed with the same bytes, or None.
+
+    The content of the files in `any_content` is not compared.
+    """
     # Dagster repeats a step under the same run id and start, so a folder of this name is from an earlier attempt, or
     # from another run that began in the same second. Other bytes get the next suffix.
     if run.dagster_run_id is None:
         return None
-    folder = find_sealed_folder(repository.publish_root, run_id, files_for)
+    folder = find_sealed_folder(repository.publish_root, run_id, files_for, any_content=any_content)
     return None if folder is None else make_ref(repository, folder)
