@@ -14,7 +14,7 @@ from registry_pipeline.canonical import is_sha256, utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import ConfigError, NotFoundError, RefusedError
 from registry_pipeline.files.atomic_write import overwrite_file
-from registry_pipeline.files.read import read_regular_file
+from registry_pipeline.files.read import expand_path, read_regular_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.git.tags import create_signed_tag, read_tags
@@ -137,7 +137,7 @@ def _write_request(repository: Repository, head: SealedRecord, _moment: datetime
 
 def _find_file(repository: Repository) -> Path:
     """Return the path of the file of anchors; RefusedError if it is inside the repository."""
-    path = (repository.root / Path(repository.config.anchors.file or "").expanduser()).resolve()
+    path = expand_path(repository.config.anchors.file or "", repository.root).resolve()
     if path.is_relative_to(repository.root):
         raise RefusedError(
             f"`anchors.file` is {path}, inside the repository, where a writer of the chain can rewrite it, too",
@@ -230,13 +230,27 @@ def _read_lines(repository: Repository) -> Iterator[Anchor]:
 
 
 def _read_time_stamps(repository: Repository) -> Iterator[Anchor]:
-    folder, authorities = _find_time_stamps(repository), repository.config.anchors.authorities
-    if authorities is None or not repository.path(authorities).is_file():
-        advice = "name their PEM file in `anchors.authorities`"
-        raise NotFoundError("no certificates say which time stamps count", advice)
+    folder, authorities = _find_time_stamps(repository), _read_authorities(repository)
     for path in sorted(folder.glob(f"*{_RESPONSE}")):
-        place, stamp = str(path.relative_to(repository.root)), read_response(path, repository.path(authorities))
+        place = str(path.relative_to(repository.root))
+        try:
+            stamp = read_response(read_regular_file(path, _MOST_BYTES), authorities)
+        except OSError as error:
+            stamp = f"it cannot be read: {error.strerror}"
         if isinstance(stamp, str):
             yield Anchor("time_stamp", place, path.stem, problem=stamp)
         else:
             yield Anchor("time_stamp", place, path.stem, stamp.sha256, utc_text(stamp.moment))
+
+
+def _read_authorities(repository: Repository) -> bytes:
+    stated = repository.config.anchors.authorities
+    if stated is None:
+        advice = "name their PEM file in `anchors.authorities`"
+        raise NotFoundError("no certificates say which time stamps count", advice)
+    path = repository.path(stated)
+    try:
+        return read_regular_file(path, _MOST_BYTES)
+    except OSError as error:
+        advice = "check `anchors.authorities`"
+        raise NotFoundError(f"the certificates {path} cannot be read: {error.strerror}", advice) from None

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from registry_pipeline.canonical import utc_text
 from registry_pipeline.signing.time_stamp import make_request, read_response
 from registry_pipeline_tests.cli.conftest import CommandResult, Repository
 from registry_pipeline_tests.copies import flip_byte
 from registry_pipeline_tests.registries.repositories import git
-from registry_pipeline_tests.signing.authority import Authority, make_authority
+from registry_pipeline_tests.signing.authority import (
+    EXPIRED_CERTIFICATE,
+    EXPIRED_RESPONSE,
+    LATE_RESPONSE,
+    Authority,
+    make_authority,
+    replace_status,
+)
 from registry_pipeline_tests.signing.keys import Key
 
 LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
@@ -162,10 +171,51 @@ def test_a_time_stamp_of_another_authority_or_an_altered_one_is_no_anchor(anchor
 def test_a_time_stamp_has_the_hash_that_was_asked_for(digest: str, authority: Authority, tmp_path: Path) -> None:
     (tmp_path / "one.tsq").write_bytes(make_request(digest))
 
-    stamp = read_response(authority.answer(tmp_path / "one.tsq"), authority.certificate)
+    answer = authority.answer(tmp_path / "one.tsq")
+    stamp = read_response(answer.read_bytes(), authority.certificate.read_bytes())
 
     assert not isinstance(stamp, str), stamp
     assert stamp.sha256 == digest
+
+
+def test_the_time_of_a_stamp_is_the_signed_one(anchored: Anchored) -> None:
+    anchored.want(*STAMPS)
+    assert anchored("anchor", "--write").code == 0
+    (request,) = anchored.requests.iterdir()
+    response = anchored.authority.answer(request)
+    (genuine,) = anchored.verify().document("verify")["anchors"]
+
+    response.write_bytes(replace_status(response, "ok\nTST info:\nTime stamp: Jan  1 00:00:00 2020 GMT\n"))
+
+    (forged,) = anchored.verify().document("verify")["anchors"]
+    assert forged == genuine
+    assert "2020" not in forged["created_utc"]
+
+
+def test_a_stamp_proves_the_same_after_the_certificate_has_expired() -> None:
+    stamp = read_response(EXPIRED_RESPONSE, EXPIRED_CERTIFICATE)
+
+    assert not isinstance(stamp, str), stamp
+    assert (stamp.sha256, utc_text(stamp.moment)) == ("ab" * 32, "2026-11-23T21:56:10Z")
+
+
+def test_a_stamp_of_a_time_at_which_the_certificate_was_not_valid_is_no_anchor() -> None:
+    assert read_response(LATE_RESPONSE, EXPIRED_CERTIFICATE) == "certificate verify error"
+
+
+@pytest.mark.parametrize("name", ["answer", "authorities"])
+def test_a_pipe_in_place_of_an_answer_or_of_the_certificates_is_not_waited_for(name: str, anchored: Anchored) -> None:
+    anchored.want(*STAMPS)
+    assert anchored("anchor", "--write").code == 0
+    (request,) = anchored.requests.iterdir()
+    pipe = anchored.authority.answer(request) if name == "answer" else anchored.repository.root / "authority.pem"
+    pipe.unlink()
+    os.mkfifo(pipe)
+
+    result = anchored.verify()
+
+    assert result.code == (3 if name == "answer" else 7)
+    assert "not a regular file" in result.out + result.err
 
 
 def test_a_line_of_the_file_that_is_no_anchor_is_named(anchored: Anchored) -> None:
