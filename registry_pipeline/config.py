@@ -253,7 +253,7 @@ class Anchors:
     tags: bool = option_row(False, boolean, "signed git tags `registry-anchor/<record>`; push them where nobody can delete them")
     file: str | None = option_row(None, nonempty_text, "a file outside the repository, to which a line is appended; relative to the root of the repository, or absolute, or from `~`")
     time_stamps: str | None = option_row(None, repo_path, "a folder for RFC 3161 time stamps: requests (.tsq), and the answers of an authority (.tsr)")
-    authorities: str | None = option_row(None, repo_path, "the certificates (PEM) of the authorities whose time stamps count")
+    authorities: str | None = option_row(None, nonempty_text, "the certificates (PEM) of the authorities whose time stamps count, as `file` named by a path that may be outside: a writer of the repository can replace what is inside")
 
 
 @value_type

@@ -93,6 +93,12 @@ def _refuse_malformed_hash(_ctx: click.Context, _param: click.Parameter, value: 
     metavar="FILE",
     help="With --signed or --anchors: who may sign; default: `allowed_signers` of [signing], or git's setting.",
 )
+@click.option(
+    "--authorities",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="With --anchors: whose time stamps count (PEM); default: `authorities` of [anchors].",
+)
 @click.option("--inputs", is_flag=True, help="Also the runs that these were built from, recursively.")
 @click.option("--baseline", metavar="REF", help="No run folder of this git commit is missing or has another root.")
 @click.option("--only", type=click.Choice(["seal"]), help="Verify only the seal, not envelope and schema.")
@@ -135,7 +141,7 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
         compared |= {"signed": len(signatures.signed), "unsigned": len(signatures.unsigned)}
     anchors: AnchorCheck | None = None
     if request.anchors and repository is not None and chain is not None:
-        anchors = check_anchors(repository, chain, request.allowed_signers)
+        anchors = check_anchors(repository, chain, request.allowed_signers, request.authorities)
     if anchors is not None:
         findings = (*findings, *anchors.findings)
     subjects = _find_subjects(request, verdicts, chain, pointers, signatures)
@@ -187,6 +193,7 @@ class _VerifyOptions:
     anchors: bool
     signed: bool
     allowed_signers: Path | None
+    authorities: Path | None
     inputs: bool
     baseline: str | None
     only: str | None
@@ -224,6 +231,8 @@ class _VerifyOptions:
             raise click.UsageError("--signed needs --chain, or runs: name one, or add --all or --active")
         if self.allowed_signers is not None and not (self.signed or self.anchors):
             raise click.UsageError("--allowed-signers needs --signed or --anchors")
+        if self.authorities is not None and not self.anchors:
+            raise click.UsageError("--authorities needs --anchors")
         if self.inputs and not (self.names or self.all_folders or self.active):
             raise click.UsageError("--inputs needs runs: name one, or add --all or --active")
         if self.require_sealed and not self.all_folders:
@@ -413,23 +422,31 @@ def _print_result(page: Page, result: Verification, named_count: int, missing: S
         f"{plural(counts['runs'], 'run')}, {counts['pass']} sealed and valid, {counts['fail']} failing, "
         f"{counts['partial']} partial, {counts['unsealed']} unsealed; "
     )
-    passed = result.verdict == "pass"
+    # An error that says that something could not be checked is neither a pass nor damage.
+    code = exit_code_of(result.all_findings())
+    word, style = {
+        ExitCode.FINE: ("pass", "bold green"),
+        ExitCode.NOT_FOUND: ("not checked", "bold yellow"),
+    }.get(ExitCode(code), ("FAIL", "bold red"))
     page.line(
-        f"{'pass' if passed else 'FAIL'}: {runs if result.results else ''}"
+        f"{word}: {runs if result.results else ''}"
         f"{plural(counts['errors'], 'error')}, {plural(counts['warnings'], 'warning')}",
-        style="bold green" if passed else "bold red",
+        style=style,
     )
 
 
 def _print_anchors(page: Page, check: AnchorCheck) -> None:
-    """Print how much of the chain the anchors of each kind cover, and the anchor that covers most."""
-    for kind in dict.fromkeys(anchor.kind for anchor, _ in check.anchors):
+    """Print how much of the chain the anchors of each kind cover, the one that covers most, and open requests."""
+    for kind in check.kinds:
         covered = check.covered(kind)
-        anchor = next((anchor for anchor, number in check.anchors if anchor.kind == kind and number == covered), None)
-        if anchor is not None:
+        where = f"a {kind.replace('_', ' ')}"
+        if covered:
+            anchor = next(anchor for anchor, number in check.anchors if anchor.kind == kind and number == covered)
             by = f", signed by {anchor.signer}" if anchor.signer else ""
-            where = f"{kind.replace('_', ' ')} {anchor.place}, {anchor.created_utc}{by}"
-            page.line(f"anchored  {covered} of {plural(check.records, 'record')} by the {where}")
+            where = f"the {kind.replace('_', ' ')} {anchor.place}, {anchor.created_utc}{by}"
+        page.line(f"anchored  {covered} of {plural(check.records, 'record')} by {where}")
+    for place in check.waiting:
+        page.line(f"waiting for an answer: {place}")
 
 
 @command(
