@@ -444,6 +444,13 @@ def parse_config(data: bytes, root: Path) -> Config:
         raise ConfigError(problem, f"fix {CONFIG_NAME}")
     if 0 < len(set(config.signing.signers)) < config.signing.threshold:
         raise ConfigError("signing.threshold is larger than the number of signing.signers", "lower it or add signers")
+    # The signers also limit whose tags are anchors.
+    is_unused = config.signing.threshold > 1 or (config.signing.signers and not config.anchors.tags)
+    if is_unused and not config.signing.registries:
+        raise ConfigError(
+            "[signing] names signers or a threshold and no registries, so it protects nothing",
+            'add `registries = ["*"]`, or the registries that only a signed record may move',
+        )
     if config.run_index.path == config.run_index.overrides:
         raise ConfigError("run_index.path and run_index.overrides name one file", "give each log a file of its own")
     return config

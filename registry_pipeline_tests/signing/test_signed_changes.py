@@ -191,9 +191,31 @@ def test_only_a_signed_record_moves_a_protected_registry(signing: Signing) -> No
 
 
 def test_other_registries_move_without_a_signature(signing: Signing) -> None:
-    signing.want('registries = ["no_such_move"]', f'allowed_signers = "{stored(signing)}"')
+    signing.want('registries = ["pointer_activation"]', f'allowed_signers = "{stored(signing)}"')
 
     assert signing("rollback", "--reason", "x").code == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (
+            ('registries = ["drift_signal"]',),
+            "names 'drift_signal', which is no registry -> did you mean drift_signals?",
+        ),
+        (('registries = ["*", "zzz"]',), "names 'zzz', which is no registry"),
+        (('signers = ["alice@example.org"]',), "so it protects nothing"),
+        (("threshold = 2",), "so it protects nothing"),
+    ],
+)
+def test_a_policy_that_protects_nothing_is_refused(lines: tuple[str, ...], text: str, signing: Signing) -> None:
+    signing.want(*lines)
+    before = signing.repository.files()
+
+    for words in (("status",), ("rollback", "--reason", "x"), ("build", "--force"), ("verify", "--all")):
+        result = signing(*words)
+        assert (result.code, text in result.err) == (2, True), result.err
+    assert signing.repository.files() == before
 
 
 def test_what_was_activated_before_the_policy_is_found(signing: Signing) -> None:
