@@ -240,7 +240,7 @@ class DagsterTable:
 class Signing:
     """Which changes of the pointers must be signed."""
 
-    registries: tuple[str, ...] = option_row((), _texts, "registries that only a signed record may activate, roll back or empty; `*` for all")
+    registries: tuple[str, ...] = option_row((), _texts, "registries whose pointers only a signed record may move to a run; `*` for all")
     signers: tuple[str, ...] = option_row((), _texts, "whose signatures count: names of the file of allowed signers; without this key all of them")
     threshold: int = option_row(1, between(1, 16), "how many of them must sign, from 1 to 16")
     allowed_signers: str | None = option_row(None, repo_path, "the file of allowed signers; by default that of git's `gpg.ssh.allowedSignersFile`")

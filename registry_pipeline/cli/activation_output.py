@@ -63,7 +63,8 @@ class SigningOptions:
 
     def start_run(self, repository: Repository, now: datetime) -> BuildRun:
         """Return the run that seals the record; raises as `start_build_run`."""
-        return start_build_run(repository, now, sign=self.sign, signatures=self.signatures)
+        run = start_build_run(repository, now, sign=self.sign, signatures=self.signatures)
+        return replace(run, is_prepared=self.prepare is not None)
 
 
 def sign_option(command: _Decorated) -> _Decorated:

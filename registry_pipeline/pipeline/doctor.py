@@ -241,7 +241,11 @@ def repair(repository: Repository, run: BuildRun, options: RepairOptions) -> Doc
     if options.finish or options.void:
         repairs, refused, not_rendered = _resolve_records(repository, run, options)
     # (2) A pointer file that is not that of the last record.
-    repairs += _restore_pointer_file(repository)
+    restored = _restore_pointer_file(repository)
+    if isinstance(restored, Refusal):
+        refused = (*refused, *restored.findings)
+    else:
+        repairs += restored
     # (3) Leftovers of writers that were killed.
     repairs += _remove_leftovers(repository)
     remaining = diagnose(repository, run.started)
@@ -274,17 +278,19 @@ def _resolve_records(
     return repairs, (), not_rendered
 
 
-def _restore_pointer_file(repository: Repository) -> Iterator[Repair]:
-    """Restore the pointer file to the state of the last record if it was rewound or edited; yield what was done."""
+def _restore_pointer_file(repository: Repository) -> list[Repair] | Refusal:
+    """Restore the pointer file to the state of the last record if it was rewound or edited; return what was done."""
     chain = read_chain_state(repository)
     if chain.state not in ("rewound", "edited") or chain.head is None:
-        return
+        return []
     replaced = restore_pointer_file(repository, repository.state_root / "quarantine")
+    if isinstance(replaced, Refusal):
+        return replaced
     if replaced is None:
-        return
+        return []
     code = "POINTER_REWOUND" if chain.state == "rewound" else "POINTER_EDITED"
     kept = "; its previous content is in quarantine" if replaced else ""
-    yield Repair(code, repository.config.pointers, f"restored the state of {chain.head.ref.run_id}{kept}")
+    return [Repair(code, repository.config.pointers, f"restored the state of {chain.head.ref.run_id}{kept}")]
 
 
 def _remove_leftovers(repository: Repository) -> Iterator[Repair]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Any, Final, Literal, get_args
 
-from registry_pipeline.canonical import StrictJsonError, is_sha256, parse_strict_json, sha256_hex
+from registry_pipeline.canonical import StrictJsonError, is_sha256, parse_strict_json, parse_utc, sha256_hex
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
 from registry_pipeline.pointers.checkpoint import Checkpoint, LastMove, RecordFacts, make_checkpoint, make_line
@@ -33,6 +33,7 @@ RESTART_PREFIX: Final = "chain restarted: "
 _SHOWN_KEYS: Final = ("action", "actor", "reason", "moves", "runs")
 _HASH_KEYS: Final = ("pointer_sha256_before", "pointer_sha256_after")
 _RECORD_KEYS: Final = {"activation_version", "verdicts", "previous_activation", *_SHOWN_KEYS, *_HASH_KEYS}
+_OPTIONAL_KEYS: Final = {"checkpoint", "created_utc"}
 
 
 @value_type
@@ -44,6 +45,7 @@ class ActivationRecord:
         verdicts: the number of runs by verdict, and of accepted removed and foreign runs.
         previous: the record that this one follows, None only for `init`.
         checkpoint: what a `checkpoint` says about all earlier records, None for every other action.
+        created_utc: the time in run.json, if a signature of the record is to cover it.
     """
 
     action: Action
@@ -56,6 +58,7 @@ class ActivationRecord:
     after_sha256: str
     previous: SealedRef | None
     checkpoint: Checkpoint | None = None
+    created_utc: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of POINTER_ACTIVATION_v0_1.json, with its keys in order."""
@@ -71,7 +74,11 @@ class ActivationRecord:
             "pointer_sha256_after": self.after_sha256,
             "previous_activation": None if self.previous is None else self.previous.to_json(),
         }
-        return document if self.checkpoint is None else document | {"checkpoint": self.checkpoint.to_json()}
+        if self.checkpoint is not None:
+            document["checkpoint"] = self.checkpoint.to_json()
+        if self.created_utc is not None:
+            document["created_utc"] = self.created_utc
+        return document
 
     @classmethod
     def from_json(cls, value: Any) -> ActivationRecord:
@@ -81,8 +88,10 @@ class ActivationRecord:
             ValueError: it is not a valid record; the message says why.
         """
         # A record is evidence, so an unknown key is an error and not ignored.
-        if not isinstance(value, dict) or set(value) - {"checkpoint"} != _RECORD_KEYS:
+        if not isinstance(value, dict) or set(value) - _OPTIONAL_KEYS != _RECORD_KEYS:
             raise ValueError("the keys are not exactly those of an activation record")
+        if "created_utc" in value and parse_utc(value["created_utc"]) is None:
+            raise ValueError("created_utc is not a time in UTC")
         if value["activation_version"] != ACTIVATION_VERSION or value["action"] not in get_args(Action):
             raise ValueError("activation_version or action is unknown")
         if not all(isinstance(value[key], str) for key in ("actor", "reason")):
@@ -106,6 +115,7 @@ class ActivationRecord:
             after_sha256=value["pointer_sha256_after"],
             previous=None if previous is None else _parse_ref(previous, "previous_activation"),
             checkpoint=Checkpoint.from_json(value["checkpoint"]) if "checkpoint" in value else None,
+            created_utc=value.get("created_utc"),
         )
         record._refuse_inconsistent()
         return record
@@ -171,6 +181,7 @@ class SealedRecord:
     """An activation record whose folder verifies.
 
     Attributes:
+        active: the active run of each registry after it, as its POINTERS_AFTER.json states.
         repository_id: what its run.json states, or None.
         signatures: those in its folder, which nobody has checked.
         document: the bytes that they sign, empty without signatures.
@@ -180,6 +191,7 @@ class SealedRecord:
     ref: SealedRef
     created_utc: str
     record: ActivationRecord
+    active: Mapping[str, SealedRef] = field(default_factory=dict)
     repository_id: str | None = None
     signatures: tuple[bytes, ...] = ()
     document: bytes = b""
@@ -342,6 +354,8 @@ def make_state_from_checkpoint(
     while (follower := followers.get(records[-1].root)) is not None:
         if follower.record.before_sha256 != records[-1].record.after_sha256:
             return None
+        if not _has_stated_moves(records[-1], follower):
+            return None
         records.append(follower)
     if len(records) != len(chain.records):
         return None
@@ -479,11 +493,23 @@ def _check_links(chain: ChainRecords, standing: tuple[SealedRecord, ...]) -> Ite
             detail = f"its state before differs from the state after {previous.ref.run_id}"
             expected, got = previous.record.after_sha256, sealed.record.before_sha256
             yield finding("CHAIN_DETACHED", sealed.path, expected=expected, got=got, detail=detail)
+        elif previous is not None and not _has_stated_moves(previous, sealed):
+            yield finding("CHAIN_MOVES_WRONG", sealed.path, detail=AFTER_FILE)
     # (3) No two standing records follow the same one.
     for rivals in followers.values():
         if len(rivals) > 1:
             names = ", ".join(sorted(r.ref.run_id for r in rivals))
             yield from (finding("CHAIN_FORK", rival.path, detail=names) for rival in rivals)
+
+
+def _has_stated_moves(previous: SealedRecord, sealed: SealedRecord) -> bool:
+    """Return whether the moves of a record, and its runs marked bad, are all that it changes of the active runs."""
+    moves, marks_bad = sealed.record.moves, sealed.record.action == "mark_bad"
+    bad = {run.run_id for run in sealed.record.runs} if marks_bad else set()
+    after = {**previous.active, **{move.registry_id: move.to_ref for move in moves}}
+    return all(move.from_ref == previous.active.get(move.registry_id) for move in moves) and sealed.active == {
+        name: ref for name, ref in after.items() if ref is not None and ref.run_id not in bad
+    }
 
 
 def _check_named(

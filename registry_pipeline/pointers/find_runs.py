@@ -94,6 +94,24 @@ def find_run(repository: Repository, word: str, registry_id: str | None = None) 
     return _find_by_name(repository, runs, word)
 
 
+def find_newest_of_each(repository: Repository) -> dict[str, FoundRun]:
+    """Return the newest run of each registry that is enabled and has a pointer; NotFoundError if there is none."""
+    catalog = catalog_of(repository)
+    disabled = catalog.find_disabled(repository.config)
+    by_tag = {
+        spec.tag: name
+        for name, spec in catalog.registries.items()
+        if spec.pointer and spec.kind != "external" and name not in disabled
+    }
+    runs = [(run_id, run) for run in list_all_runs(repository) if (run_id := RunId.parse(run.run_id)) is not None]
+    # The newest comes last, and replaces the others.
+    runs.sort(key=lambda pair: catalog.make_build_order_key(pair[0]))
+    newest = {by_tag[run_id.tag]: run for run_id, run in runs if run_id.tag in by_tag}
+    if not newest:
+        raise NotFoundError("there is no run of a registry that has a pointer", "run `registry-pipeline build`")
+    return newest
+
+
 def _find_active_before(repository: Repository, registry_id: str, back: int) -> SealedRef | None:
     """Return the run that was active before the last `back` moves of a registry, None if there was none."""
     # The pointer file also names runs that are older than the chain.

@@ -25,6 +25,7 @@ from registry_pipeline.findings.finding import Finding, Severity, sorted_finding
 from registry_pipeline.pointers.chain import AFTER_FILE, RECORD_FILE, RESTART_PREFIX, ChainState, SealedRecord
 from registry_pipeline.pointers.plan import ActivationPlan, find_run_obstacles, plan_init, plan_void, require_reason
 from registry_pipeline.pointers.rollback import find_accepted_removals, find_record, validate_target
+from registry_pipeline.pointers.signatures import find_missing_signatures, find_unsigned_state, is_restored_by
 from registry_pipeline.pointers.state import (
     pointer_lock,
     read_activation_state,
@@ -32,7 +33,7 @@ from registry_pipeline.pointers.state import (
     read_locked_state,
     remove_intent,
 )
-from registry_pipeline.pointers.transaction import seal_record, sign_plan, take_signatures
+from registry_pipeline.pointers.transaction import seal_record, sign_plan, stamp_plan, take_signatures
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.runs.envelope_file import read_stated_root
 from registry_pipeline.runs.pointer_file import read_pointer_bytes, read_pointers, verify_referenced_run
@@ -55,7 +56,7 @@ def complete_pending(repository: Repository) -> Activation | Refusal | None:
         if chain.state != "pending" or head is None:
             return None
         # Age and consistency were checked before the record was sealed, and no pointer has moved since.
-        obstacles = _find_pending_errors(repository, chain, head)
+        obstacles = _find_pending_errors(repository, chain, head) or find_unsigned_state(repository, chain, head)
         if obstacles:
             return Refusal(obstacles)
         replace_file(repository.pointer_path, read_state_after(repository, head), head.record.before_sha256)
@@ -90,7 +91,7 @@ def void_records(
     """
     require_reason(reason, "voiding a record")
 
-    def make_plan() -> ActivationPlan | None:
+    def make_plan() -> tuple[ActivationPlan, list[str], ChainState] | None:
         chain = read_locked_state(repository).chain
         if PENDING in words and chain.state != "pending":
             return None
@@ -98,16 +99,24 @@ def void_records(
         named = [chain.head if word == PENDING and chain.head else find_record(chain.records, word) for word in words]
         voided, last = _select_voided(chain, named)
         pointers = read_state_after(repository, last)
-        return plan_void(pointers, [r.ref for r in voided], previous=last.ref, actor=actor, reason=reason)
+        refs = [r.ref for r in voided]
+        plan = stamp_plan(run, plan_void(pointers, refs, previous=last.ref, actor=actor, reason=reason))
+        restored = [name for name, ref in last.active.items() if is_restored_by(chain, refs, name, ref)]
+        return plan, restored, chain
 
     # As every record, it is signed without the lock.
-    expected = make_plan() if run.signer is not None else None
-    signed = None if expected is None else sign_plan(run, expected)
+    expected = make_plan() if run.is_signed else None
+    signed = None if expected is None else sign_plan(run, expected[0])
     with pointer_lock(repository.pointer_path, repository.root):
-        plan = make_plan()
-        if plan is None:
+        planned = make_plan()
+        if planned is None:
             return None
-        return _seal_without_move(repository, run, plan if run.signer is None else take_signatures(plan, signed))
+        plan, restored, chain = planned
+        if run.is_signed:
+            plan = take_signatures(plan, signed)
+        # What the void restores would otherwise be active by an unsigned record.
+        unsigned = find_missing_signatures(repository, chain, plan, run.started, restored)
+        return Refusal(unsigned) if unsigned else _seal_without_move(repository, run, plan)
 
 
 def restart_chain(repository: Repository, run: BuildRun, *, actor: str, reason: str) -> Activation:
@@ -197,15 +206,18 @@ def read_state_after(repository: Repository, record: SealedRecord) -> bytes:
     return data
 
 
-def restore_pointer_file(repository: Repository, quarantine: Path) -> bytes | None:
+def restore_pointer_file(repository: Repository, quarantine: Path) -> bytes | Refusal | None:
     """Restore the head's state over a rewound or edited pointer file; None if it is neither.
 
-    Returns the replaced bytes, a copy of which is in `quarantine`; b"" if there was no file or an empty one.
+    Returns the replaced bytes, a copy of which is in `quarantine`; b"" if there was no file or an empty one. A refusal,
+    which changes nothing, if a pointer would move that only a signed record may move.
     """
     with pointer_lock(repository.pointer_path, repository.root):
         chain = read_locked_state(repository).chain
         if chain.state not in ("rewound", "edited") or chain.head is None:
             return None
+        if unsigned := find_unsigned_state(repository, chain, chain.head):
+            return Refusal(unsigned)
         replaced = read_pointer_bytes(repository)
         restored = read_state_after(repository, chain.head)
         if replaced is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Final
 
 from registry_pipeline.canonical import parse_utc
 from registry_pipeline.config import Repository, Signing
+from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.path_policy import STATEMENT_FILES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, plural, sorted_findings
@@ -15,6 +17,7 @@ from registry_pipeline.pointers.chain import ChainState, SealedRecord
 from registry_pipeline.pointers.plan import ActivationPlan
 from registry_pipeline.registries.base.seal_build import make_statement
 from registry_pipeline.runs.pointer_file import read_pointers
+from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.signing.keys import find_allowed_signers
 from registry_pipeline.signing.ssh import AllowedSigners, CheckedSignature
@@ -46,18 +49,34 @@ def is_protected(registry_id: str, policy: Signing) -> bool:
     return _EVERY in policy.registries or registry_id in policy.registries
 
 
-def check_record_signatures(records: Iterable[SealedRecord], allowed: AllowedSigners) -> SignatureCheck:
-    """Check every signature of activation records."""
-    records = tuple(records)
-    signed = {r.path: _check_all(allowed, r.document, r.signatures, r.created_utc) for r in records if r.signatures}
+def check_record_signatures(
+    chain: ChainState, records: Iterable[SealedRecord], allowed: AllowedSigners
+) -> SignatureCheck:
+    """Check every signature of these records of a chain."""
+    records, moments = tuple(records), _find_moments(chain)
+    signed = {
+        r.path: _check_all(allowed, r.document, r.signatures, moments.get(r.root, _NO_TIME))
+        for r in records
+        if r.signatures
+    }
     findings = sorted_findings(f for path, checked in signed.items() for f in _make_findings(path, checked))
     return SignatureCheck(signed, tuple(r.path for r in records if not r.signatures), findings)
+
+
+def _find_moments(chain: ChainState) -> dict[str, datetime]:
+    """Return the time at which the signatures of each record are checked, by the root of the record."""
+    # The time of a record without `created_utc` is not signed: anybody could change it.
+    stated = {r.root: parse_utc(r.record.created_utc) or _NO_TIME for r in (*chain.records, *chain.voided)}
+    # A key that is no longer valid could state an earlier time, but not one before the records that it follows.
+    times = [parse_utc(r.created_utc) or _NO_TIME for r in chain.records]
+    after = zip(chain.records, accumulate(times, max), strict=True)
+    return stated | {r.root: max(stated[r.root], latest) for r, latest in after}
 
 
 def check_policy(
     repository: Repository, chain: ChainState, signed: Mapping[str, tuple[CheckedSignature, ...]]
 ) -> Iterator[Finding]:
-    """Yield a finding for each active run that was not activated with the signatures that the policy wants.
+    """Yield a finding for each active run that was not activated with the signatures that the policy requires.
 
     `signed` are the signers by the path of their record.
     """
@@ -65,13 +84,63 @@ def check_policy(
     for registry_id, ref in read_pointers(repository).active_refs().items():
         if not is_protected(registry_id, policy):
             continue
-        # A run can be activated twice. The last record that did so counts.
-        moved = [r for r in chain.records if any(move.to_ref == ref for move in r.moves_of(registry_id))]
-        checked = signed.get(moved[-1].path, ()) if moved else ()
-        if not _is_satisfied(policy, checked):
-            path = moved[-1].path if moved else repository.config.pointers
-            expected, got = _describe(policy), _list_signers(checked)
-            yield finding("SIGNATURE_MISSING", path, expected=expected, got=got, registry=registry_id)
+        deciding = _find_deciding(chain, registry_id, ref)
+        for path in [r.path for r in deciding] or [repository.config.pointers]:
+            checked = signed.get(path, ())
+            if not _is_satisfied(policy, checked):
+                expected, got = _describe(policy), _list_signers(checked)
+                yield finding("SIGNATURE_MISSING", path, expected=expected, got=got, registry=registry_id)
+
+
+def _find_deciding(chain: ChainState, registry_id: str, ref: SealedRef) -> tuple[SealedRecord, ...]:
+    """Return the records that make a run active: the last one that moved the pointer to it, and later voids."""
+    moved = [n for n, r in enumerate(chain.records) if any(move.to_ref == ref for move in r.moves_of(registry_id))]
+    if not moved:
+        return ()
+    later = (r for r in chain.records[moved[-1] + 1 :] if r.record.action == "void")
+    return (chain.records[moved[-1]], *(r for r in later if is_restored_by(chain, r.record.runs, registry_id, ref)))
+
+
+def is_restored_by(chain: ChainState, voided: Iterable[SealedRef], registry_id: str, ref: SealedRef) -> bool:
+    """Return whether a run may be active only because these records are voided.
+
+    Then one of them moved the pointer away from it, or marked it bad; or it is a void that had taken out such a record,
+    or the record that moved the pointer to the run.
+    """
+    known = {r.root: r for r in (*chain.records, *chain.voided)}
+    names, seen = [run.manifest_sha256 for run in voided], set[str]()
+    while names:
+        root = names.pop()
+        record = known.get(root)
+        if record is None or root in seen:
+            continue
+        seen.add(root)
+        is_marked_bad = record.record.action == "mark_bad" and ref.run_id in record.run_ids
+        if is_marked_bad or record.moves_of(registry_id):
+            return True
+        names += [run.manifest_sha256 for run in record.record.runs if record.record.action == "void"]
+    return False
+
+
+def find_unsigned_state(repository: Repository, chain: ChainState, head: SealedRecord) -> tuple[Finding, ...]:
+    """Return a finding for each protected pointer that would change to an unsigned run with the state of the head.
+
+    Raises:
+        NotFoundError: the policy requires a signature, and nothing says who may sign, or ssh-keygen is not installed.
+    """
+    policy, now = repository.config.signing, read_pointers(repository).active_refs()
+    changed = {name: ref for name, ref in head.active.items() if now.get(name) != ref and is_protected(name, policy)}
+    deciding = {name: _find_deciding(chain, name, ref) for name, ref in changed.items()}
+    records = {r.root: r for found in deciding.values() for r in found if r.signatures}
+    # Without a signature nobody needs to be looked up.
+    allowed = find_allowed_signers(repository) if records else None
+    signed = {} if allowed is None else check_record_signatures(chain, records.values(), allowed).signed
+    return tuple(
+        finding("ACTIVATE_UNSIGNED", r.path, expected=_describe(policy), got=_list_signers(checked), registry=name)
+        for name, found in deciding.items()
+        for r in found or (head,)
+        if not _is_satisfied(policy, checked := signed.get(r.path, ()))
+    )
 
 
 def check_build_signatures(repository: Repository, paths: Iterable[str], allowed: AllowedSigners) -> SignatureCheck:
@@ -85,8 +154,9 @@ def check_build_signatures(repository: Repository, paths: Iterable[str], allowed
         if statement is None or signature is None:
             unsigned.append(path)
             continue
-        created = str((report.run_json or {}).get("created_utc"))
-        signed[path] = _check_all(allowed, statement, (signature,), created)
+        # The statement lists run.json by its hash, so the time in it is signed.
+        moment = parse_utc(str((report.run_json or {}).get("created_utc"))) or _NO_TIME
+        signed[path] = _check_all(allowed, statement, (signature,), moment)
         findings += _make_findings(path, signed[path])
         digests = {entry.relpath: entry.sha256 for entry in report.entries if entry.relpath not in _NOT_STATED}
         if report.verdict != "pass" or statement != make_statement(digests, report.run_id):
@@ -94,30 +164,39 @@ def check_build_signatures(repository: Repository, paths: Iterable[str], allowed
     return SignatureCheck(signed, tuple(unsigned), sorted_findings(findings))
 
 
-def find_missing_signatures(repository: Repository, plan: ActivationPlan, moment: datetime) -> tuple[Finding, ...]:
-    """Return a finding for each registry that the change may not move with the signatures that it has.
+def find_missing_signatures(
+    repository: Repository, chain: ChainState, plan: ActivationPlan, moment: datetime, registries: Iterable[str]
+) -> tuple[Finding, ...]:
+    """Return a finding for each of these registries that the change may not move with the signatures that it has.
+
+    A signature that is not permitted at this moment is a finding, too: the sealed record would never verify.
 
     Raises:
-        NotFoundError: the policy needs a signature, and nothing says who may sign, or ssh-keygen is not installed.
+        NotFoundError: the policy requires a signature, and nothing says who may sign, or ssh-keygen is not installed.
     """
     policy = repository.config.signing
-    protected = [move.registry_id for move in plan.moves if is_protected(move.registry_id, policy)]
-    if not protected:
-        return ()
-    # Without a signature nobody needs to be looked up.
-    allowed = find_allowed_signers(repository) if plan.signatures else None
-    checked = () if allowed is None else tuple(allowed.check(plan.document, s, moment) for s in plan.signatures)
-    if _is_satisfied(policy, checked):
-        return ()
-    expected, got = _describe(policy), _list_signers(checked)
+    protected = [name for name in registries if is_protected(name, policy)]
+    try:
+        # Without a signature nobody needs to be looked up.
+        allowed = find_allowed_signers(repository) if plan.signatures else None
+    except NotFoundError:
+        if protected:
+            raise
+        allowed = None
+    # As for the records of a chain.
+    times = (parse_utc(r.created_utc) or _NO_TIME for r in chain.records)
+    checked = () if allowed is None else _check_all(allowed, plan.document, plan.signatures, max(moment, *times))
     path = repository.config.pointers
+    refused = sorted_findings(_make_findings(path, checked))
+    if refused or not protected or _is_satisfied(policy, checked):
+        return refused
+    expected, got = _describe(policy), _list_signers(checked)
     return tuple(finding("ACTIVATE_UNSIGNED", path, expected=expected, got=got, registry=name) for name in protected)
 
 
 def _check_all(
-    allowed: AllowedSigners, document: bytes, signatures: Sequence[bytes], created_utc: str
+    allowed: AllowedSigners, document: bytes, signatures: Sequence[bytes], moment: datetime
 ) -> tuple[CheckedSignature, ...]:
-    moment = parse_utc(created_utc) or _NO_TIME
     return tuple(allowed.check(document, signature, moment) for signature in signatures)
 
 

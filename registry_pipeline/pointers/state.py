@@ -35,7 +35,12 @@ from registry_pipeline.pointers.plan import ActivationState
 from registry_pipeline.registries.base.reader import find_foreign_repository_id
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
-from registry_pipeline.runs.pointer_file import read_pointer_bytes, run_folder, verify_referenced_run
+from registry_pipeline.runs.pointer_file import (
+    parse_pointer_file,
+    read_pointer_bytes,
+    run_folder,
+    verify_referenced_run,
+)
 from registry_pipeline.runs.reference import TAG_START, PointerFile, RunId, SealedRef
 from registry_pipeline.runs.scan import list_tagged_entries
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
@@ -181,13 +186,17 @@ def _parse_record(run_root: str, report: SealReport) -> SealedRecord:
         raise ValueError(f"{RECORD_FILE}: {error}") from None
     if sha256_hex(report.kept[AFTER_FILE]) != record.after_sha256:
         raise ValueError(f"{AFTER_FILE} does not have the hash that the record states")
+    created_utc = str(envelope.get("created_utc"))
+    if record.created_utc not in (None, created_utc):
+        raise ValueError(f"created_utc in {RECORD_FILE} is not that of run.json")
     ref = SealedRef(report.run_id, run_root, RECORD_FILE, report.root_sha256)
     signatures = tuple(report.kept[name] for name in SIGNATURE_FILES if name in report.kept)
     return SealedRecord(
         path=report.path,
         ref=ref,
-        created_utc=str(envelope.get("created_utc")),
+        created_utc=created_utc,
         record=record,
+        active=parse_pointer_file(report.kept[AFTER_FILE], f"{report.path}/{AFTER_FILE}")[0].active_refs(),
         repository_id=stated_repository_id(envelope),
         signatures=signatures,
         document=report.kept[RECORD_FILE] if signatures else b"",

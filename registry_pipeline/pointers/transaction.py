@@ -90,8 +90,8 @@ def change_pointers(
     refuse_linked_publish_root(repository)
     if request.dry_run:
         return _preview_change(repository, run, seen_sha256, request, make_plan)
-    signed, is_signed = None, run.signer is not None or bool(run.signatures)
-    if is_signed:
+    signed = None
+    if run.is_signed:
         # A signature may wait for a person, so the record is signed without the lock, for the head that it expects.
         signed, seen_sha256 = _sign_change(repository, run, seen_sha256, request, make_plan)
     # (1) Lock, and refuse if the pointer file is not the one that the verdicts were made for.
@@ -107,9 +107,10 @@ def change_pointers(
             return plan
         if isinstance(plan, NothingToMove):
             return None
-        if is_signed:
-            plan = take_signatures(plan, signed)
-        unsigned = find_missing_signatures(repository, plan, run.started)
+        if run.is_signed:
+            plan = take_signatures(stamp_plan(run, plan), signed)
+        moved = (move.registry_id for move in plan.moves)
+        unsigned = find_missing_signatures(repository, chain, plan, run.started, moved)
         if unsigned:
             return Refusal(unsigned)
         # (3) Remove a leftover intent: its change is committed or was never sealed, or the plan would be a refusal.
@@ -131,25 +132,35 @@ def _sign_change(
     repository: Repository, run: BuildRun, seen_sha256: str | None, request: ChangeRequest, make_plan: PlanFunction
 ) -> tuple[ActivationPlan | None, str | None]:
     """Return the change with its signatures, None if it is refused or changes nothing; and the pointer file's hash."""
-    plan = _plan_unlocked(repository, run, request, make_plan)
+    plan, _ = _plan_unlocked(repository, run, request, make_plan)
     if isinstance(plan, ActivationPlan) and plan.record.previous is None:
-        # A record names the one before it, so the chain begins before this one is signed.
-        with pointer_lock(repository.pointer_path, repository.root):
-            refuse_changed_file(repository.pointer_path, seen_sha256)
-            pointers = _read_or_create_pointers(repository, run)
-            if not read_locked_state(repository).chain.records:
-                _commit_plan(repository, run, plan_init(pointers, actor=request.actor, reason=_FIRST_REASON))
-        seen_sha256 = sha256_hex(pointers)
-        plan = _plan_unlocked(repository, run, request, make_plan)
-    signed = sign_plan(run, plan) if isinstance(plan, ActivationPlan) else None
+        seen_sha256 = _begin_chain(repository, run, seen_sha256, request.actor)
+        plan, _ = _plan_unlocked(repository, run, request, make_plan)
+    signed = sign_plan(run, stamp_plan(run, plan)) if isinstance(plan, ActivationPlan) else None
     return signed, seen_sha256
+
+
+def _begin_chain(repository: Repository, run: BuildRun, seen_sha256: str | None, actor: str) -> str:
+    """Seal the `init` record, which a record that is to be signed must name; return the pointer file's hash."""
+    with pointer_lock(repository.pointer_path, repository.root):
+        refuse_changed_file(repository.pointer_path, seen_sha256)
+        pointers = _read_or_create_pointers(repository, run)
+        if not read_locked_state(repository).chain.records:
+            _commit_plan(repository, run, plan_init(pointers, actor=actor, reason=_FIRST_REASON))
+    return sha256_hex(pointers)
+
+
+def stamp_plan(run: BuildRun, plan: ActivationPlan) -> ActivationPlan:
+    """Return the plan with the time of its record in the bytes that are signed, if it is signed."""
+    return replace(plan, record=replace(plan.record, created_utc=utc_text(run.started))) if run.is_signed else plan
 
 
 def sign_plan(run: BuildRun, plan: ActivationPlan) -> ActivationPlan:
     """Return the plan with the signatures of its record that the run was given, and that of its own key.
 
     Raises:
-        RefusedError: one is of other bytes, or the key did not sign. NotFoundError: ssh-keygen is not installed.
+        RefusedError: one is of other bytes, there are too many, or the key did not sign.
+        NotFoundError: ssh-keygen is not installed.
     """
     if not all(is_signature_of(plan.document, signature) for signature in run.signatures):
         raise RefusedError(
@@ -157,7 +168,13 @@ def sign_plan(run: BuildRun, plan: ActivationPlan) -> ActivationPlan:
             "use the RUN, --reason, --actor and --now that it was prepared with, or prepare and sign it again",
         )
     own = () if run.signer is None else (run.signer.sign(plan.document),)
-    return replace(plan, signatures=tuple(dict.fromkeys((*run.signatures, *own)))[:MAX_SIGNATURES])
+    signatures = tuple(dict.fromkeys((*run.signatures, *own)))
+    if len(signatures) > MAX_SIGNATURES:
+        raise RefusedError(
+            f"there are {len(signatures)} signatures, and a record has at most {MAX_SIGNATURES}; no pointer moved",
+            "leave out those that `[signing]` does not require",
+        )
+    return replace(plan, signatures=signatures)
 
 
 def take_signatures(plan: ActivationPlan, signed: ActivationPlan | None) -> ActivationPlan:
@@ -174,16 +191,24 @@ def take_signatures(plan: ActivationPlan, signed: ActivationPlan | None) -> Acti
 def _preview_change(
     repository: Repository, run: BuildRun, seen_sha256: str | None, request: ChangeRequest, make_plan: PlanFunction
 ) -> Activation | Refusal | None:
-    """Return what `change_pointers` would return now, without a lock and without writing anything."""
+    """Return what `change_pointers` would return now, without a lock and without moving a pointer.
+
+    Nothing is written, except the `init` record if the plan is prepared for signatures and is the first.
+    """
     refuse_changed_file(repository.pointer_path, seen_sha256)
-    plan = _plan_unlocked(repository, run, request, make_plan)
+    plan, chain = _plan_unlocked(repository, run, request, make_plan)
+    if run.is_prepared and isinstance(plan, ActivationPlan) and plan.record.previous is None:
+        _begin_chain(repository, run, seen_sha256, request.actor)
+        plan, chain = _plan_unlocked(repository, run, request, make_plan)
     if isinstance(plan, Refusal):
         return plan
     if isinstance(plan, NothingToMove):
         return None
+    plan = replace(stamp_plan(run, plan), signatures=run.signatures)
+    moved, findings = (move.registry_id for move in plan.moves), plan.findings
     # Whether a key is an allowed one is known when it has signed.
-    given = replace(plan, signatures=run.signatures)
-    findings = (*plan.findings, *(() if run.signer else find_missing_signatures(repository, given, run.started)))
+    if run.signer is None:
+        findings += find_missing_signatures(repository, chain, plan, run.started, moved)
     run_id = _find_free_run_id(repository, run)
     if plan.record.previous is None:
         run_id = run_id.next()  # the first change seals an `init` record before its own
@@ -193,11 +218,11 @@ def _preview_change(
 
 def _plan_unlocked(
     repository: Repository, run: BuildRun, request: ChangeRequest, make_plan: PlanFunction
-) -> PlanResult:
-    """Return the plan of this moment; another change may be faster."""
+) -> tuple[PlanResult, ChainState]:
+    """Return the plan of this moment, and the chain that it follows; another change may be faster."""
     state = read_pointer_state(repository, from_checkpoint=True)
     data = pointer_file_bytes(empty_pointer_file(utc_text(run.started))) if state.pointers is None else state.pointers
-    return _plan_or_refuse(repository, run, request, data, state.chain, make_plan)
+    return _plan_or_refuse(repository, run, request, data, state.chain, make_plan), state.chain
 
 
 def _read_or_create_pointers(repository: Repository, run: BuildRun) -> bytes:

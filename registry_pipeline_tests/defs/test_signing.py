@@ -42,7 +42,7 @@ def test_the_activation_is_signed_with_the_key_of_the_environment(
 
     assert result.success, troubles(result)
     chain, allowed = read_chain_state(protected.repository), find_allowed_signers(protected.repository)
-    checked = check_record_signatures(chain.records, allowed)
+    checked = check_record_signatures(chain, chain.records, allowed)
     assert [signers[0].principal for signers in checked.signed.values()] == ["sensor@example.org"]
     assert list(check_policy(protected.repository, chain, checked.signed)) == []
     files = [path for path in protected.repository.root.rglob("*") if path.is_file()]

@@ -2,11 +2,13 @@
 
 A scenario names its records in the order of sealing. Each is {"name", "action", "follows"} and may have `moves_away`
 (run ids that a rollback leaves), `runs` (run ids marked bad, or names of voided or retired records), `reason`,
-`verdicts`, `before` (the state that it claims to begin at). A `checkpoint` says what the records on the disk say,
-changed by `states`. `init`, `void` and `checkpoint` leave the state as it is; every other record makes a state that
-bears its name. `damage` maps a record to what happens to its folder. `pointer` is the state that the pointer file has,
-`edited`, `absent`, `ours` (what this tool writes) or `ours, empty`; `intent` the record that the intent names, `torn`
-or null. `report` is the record that a health report names as the head; it is sealed before any damage.
+`verdicts`, `before` (the state that it claims to begin at), `unstated` (changes of pointers that no move states: a
+run id or null by registry). A `checkpoint` says what the records on the disk say, changed by `states`. `init`, `void`
+and `checkpoint` leave the state as it is; every other record makes a state that bears its name. `activate` moves
+run_registry; each rollback has a registry of its own. `damage` maps a record to what happens to its folder. `pointer`
+is the state that the pointer file has, `edited`, `absent`, `ours` (what this tool writes) or `ours, empty`; `intent`
+the record that the intent names, `torn` or null. `report` is the record that a health report names as the head; it is
+sealed before any damage.
 """
 
 from __future__ import annotations
@@ -45,12 +47,17 @@ class ChainOnDisk:
     intent: Intent | None
 
 
-def state(name: str) -> bytes:
+_TIME = "2026-02-01T00:00:00Z"
+_Active = Mapping[str, SealedRef]
+
+
+def _make_state(name: str, active: _Active) -> bytes:
     """Return the pointer file's bytes in a named state."""
-    return json_document({"pointer_contract_version": "0.1", "state": name, "pointers": []})
+    entries = [Pointer(registry, ref, True, _TIME, "").to_json() for registry, ref in sorted(active.items())]
+    return json_document({"pointer_contract_version": "0.1", "state": name, "pointers": entries})
 
 
-_EMPTY = empty_pointer_file("2026-02-01T00:00:00Z")
+_EMPTY = empty_pointer_file(_TIME)
 _ENTRY = Pointer("run_registry", None, "unknown", None, "not yet")
 OURS = {
     "ours": pointer_file_bytes(replace(_EMPTY, pointers=(_ENTRY,))),
@@ -66,19 +73,33 @@ def run_ref(run_id: str) -> SealedRef:
 def write_scenario(scenario: Mapping[str, Any], root: Path) -> ChainOnDisk:
     """Write a scenario to the disk."""
     refs: dict[str, SealedRef] = {}
-    after: dict[str, str] = {}
     (root / RUNS).mkdir(parents=True)
     repository = load_repository(root)
+    # What a rollback leaves is active from the start.
+    left = [(s["name"], run_id) for s in scenario["records"] for run_id in s.get("moves_away", ())]
+    active: dict[str, _Active] = {"start": {f"of_{name}": run_ref(run_id) for name, run_id in left}}
+    after = {"start": _make_state("start", active["start"])}
     for number, spec in enumerate(scenario["records"]):
-        begins = spec.get("before") or (after[spec["follows"]] if spec["follows"] else "start")
-        after[spec["name"]] = begins if spec["action"] in ("init", "void", "checkpoint") else spec["name"]
-        record = _record(spec, refs, state(begins), state(after[spec["name"]]))
+        name, begins = spec["name"], spec.get("before") or spec["follows"] or "start"
+        previous = active[spec["follows"] or (begins if begins in active else "start")]
+        before = after.get(begins) or _make_state(begins, {})
+        moves = _list_moves(spec, previous)
+        bad = spec.get("runs", ()) if spec["action"] == "mark_bad" else ()
+        changes: dict[str, SealedRef | None] = {
+            registry: None for registry, ref in previous.items() if ref.run_id in bad
+        }
+        changes |= {move.registry_id: move.to_ref for move in moves}
+        changes |= {registry: run and run_ref(run) for registry, run in spec.get("unstated", {}).items()}
+        active[name] = {registry: ref for registry, ref in {**previous, **changes}.items() if ref is not None}
+        is_unchanged = spec["action"] in ("init", "void", "checkpoint")
+        after[name] = before if is_unchanged else _make_state(name, active[name])
+        record = _make_record(spec, refs, moves, before, after[name])
         if spec["action"] == "checkpoint":
-            checkpoint = _make_checkpoint(repository, state(begins)).to_json() | spec.get("states", {})
+            checkpoint = _make_checkpoint(repository, before).to_json() | spec.get("states", {})
             record = replace(record, checkpoint=Checkpoint.from_json(checkpoint))
         run_id = f"2026-02-01__0000{number:02d}__pointer_activation"
-        files = {RECORD_FILE: json_document(record.to_json()), AFTER_FILE: state(after[spec["name"]])}
-        refs[spec["name"]] = seal_activation(root, run_id, files)
+        files = {RECORD_FILE: json_document(record.to_json()), AFTER_FILE: after[name]}
+        refs[name] = seal_activation(root, run_id, files)
     if "report" in scenario:
         ref = refs[scenario["report"]]
         named = {"registry_id": ACTIVATION_TAG, "role": "previous", "sealed_ref": ref.to_json()}
@@ -87,7 +108,7 @@ def write_scenario(scenario: Mapping[str, Any], root: Path) -> ChainOnDisk:
     for name, what in scenario.get("damage", {}).items():
         DAMAGE[what](root / RUNS / refs[name].run_id)
     pointer = scenario["pointer"]
-    pointers = None if pointer == "absent" else OURS.get(pointer) or state(after.get(pointer, pointer))
+    pointers = None if pointer == "absent" else OURS.get(pointer) or after.get(pointer) or _make_state(pointer, {})
     names = scenario.get("intent")
     intent = None if names in (None, "torn") else Intent(refs[names].run_id, "a" * 64, "b" * 64)
     return ChainOnDisk(repository, refs, pointers, intent)
@@ -115,14 +136,20 @@ def check_scenario(scenario: Mapping[str, Any], root: Path) -> dict[str, Any]:
     }
 
 
-def _record(spec: Mapping[str, Any], refs: Mapping[str, SealedRef], before: bytes, after: bytes) -> ActivationRecord:
-    moves = [Move("run_registry", run_ref(run_id), None) for run_id in spec.get("moves_away", ())]
+def _list_moves(spec: Mapping[str, Any], previous: _Active) -> tuple[Move, ...]:
     if spec["action"] == "activate":
-        moves = [Move("run_registry", None, run_ref(spec["name"]))]
+        return (Move("run_registry", previous.get("run_registry"), run_ref(spec["name"])),)
+    registry = f"of_{spec['name']}"
+    return (Move(registry, previous.get(registry), None),) if "moves_away" in spec else ()
+
+
+def _make_record(
+    spec: Mapping[str, Any], refs: Mapping[str, SealedRef], moves: tuple[Move, ...], before: bytes, after: bytes
+) -> ActivationRecord:
     return ActivationRecord(
         action=spec["action"],
-        moves=tuple(moves),
-        runs=tuple(refs.get(run) or run_ref(run) for run in spec.get("runs", ())),
+        moves=moves,
+        runs=tuple(run_ref(run) if spec["action"] == "mark_bad" else refs[run] for run in spec.get("runs", ())),
         actor="a story",
         reason=spec.get("reason", ""),
         verdicts=spec.get("verdicts", {}),

@@ -34,7 +34,7 @@ VISIBLE = (
     "resealed without a record",
 )
 USUAL = ("activate", "rollback", "mark_bad", "accept")
-STEPS = (*USUAL, *USUAL, "checkpoint", "checkpoint", "checkpoint", "void", "fork", "restart", "detached")
+STEPS = (*USUAL, *USUAL, "checkpoint", "checkpoint", "checkpoint", "void", "fork", "restart", "detached", "hidden")
 
 
 def make_records(steps: list[str]) -> list[dict[str, Any]]:
@@ -60,6 +60,9 @@ def make_records(steps: list[str]) -> list[dict[str, Any]]:
             record |= {"action": "activate", "verdicts": {"accepted_foreign": 1}}
         elif step == "detached":
             record |= {"action": "activate", "before": "elsewhere"}
+            is_detached = True
+        elif step == "hidden":
+            record |= {"action": "activate", "unstated": {"drift_signals": f"run-{number}"}}
             is_detached = True
         elif step == "restart":
             record |= {"action": "init", "follows": None, "before": states[head], "runs": [r["name"] for r in records]}

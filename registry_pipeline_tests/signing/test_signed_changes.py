@@ -99,19 +99,20 @@ def test_every_change_of_the_pointers_can_be_signed(words: tuple[str, ...], sign
     assert signers_of(verified) == {"pointer_activation": ["alice@example.org"]}
 
 
+def remove_the_chain(repository: Repository) -> None:
+    for pattern in ("*__pointer_activation*", "*system_health*"):
+        for folder in repository.runs.glob(pattern):
+            shutil.rmtree(folder)
+    repository.pointers.unlink()
+
+
 def test_the_first_change_of_a_chain_can_be_signed(signing: Signing) -> None:
-    root = signing.repository.root
-    for record in signing.repository.runs.glob("*__pointer_activation*"):
-        shutil.rmtree(record)
-    for report in signing.repository.runs.glob("*system_health*"):
-        shutil.rmtree(report)
-    signing.repository.pointers.unlink()
+    remove_the_chain(signing.repository)
     assert signing("activate", "run_registry", "latest", "--reason", "first", key="alice").code in (0, 8)
 
     verified = signing.verify("verify", "--chain")
 
     assert (verified.code, verified.document("verify")["counts"]["unsigned"]) == (0, 1)  # the `init` record
-    assert root.is_dir()
 
 
 def test_a_build_states_the_hashes_of_its_files_and_signs_them(signing: Signing) -> None:
@@ -186,7 +187,7 @@ def test_only_a_signed_record_moves_a_protected_registry(signing: Signing) -> No
     assert signing.repository.pointers.read_bytes() == before
     preview = signing("rollback", "--reason", "x", "--dry-run", "--json")
     assert (preview.code, codes_of(preview, "rollback")) == (5, ["ACTIVATE_UNSIGNED"])
-    assert codes_of(signing("rollback", "--reason", "x", "--json", key="mallory"), "rollback") == ["ACTIVATE_UNSIGNED"]
+    assert codes_of(signing("rollback", "--reason", "x", "--json", key="mallory"), "rollback") == ["SIGNER_NOT_ALLOWED"]
     assert signing("rollback", "--reason", "x", key="alice").code == 0
 
 
@@ -265,6 +266,83 @@ def test_one_may_sign_with_the_own_key_and_add_the_signature_of_another(signing:
     assert signers_of(signing.verify("verify", "--chain")) == {
         "pointer_activation": ["bob@example.org", "alice@example.org"]
     }
+
+
+def test_two_signers_activate_all_that_a_build_sealed(signing: Signing, tmp_path: Path) -> None:
+    signing.want('registries = ["*"]', f'allowed_signers = "{stored(signing)}"', "threshold = 2")
+    assert signing("build", "--force").code == 5  # sealed, and not activated
+    change = ("activate", "all", "latest", "--reason", "both agree", "--actor", "Ada")
+    record = tmp_path / "record.json"
+
+    assert signing(*change, "--prepare", str(record)).code == 0
+    signatures = []
+    for name in ("alice", "bob"):
+        (tmp_path / name).write_bytes(signing.keys[name].sign(record))
+        signatures += ["--signature", str(tmp_path / name)]
+    assert signing(*change, *signatures).code == 0
+
+    moves = json.loads(record.read_bytes())["moves"]
+    assert {move["to_ref"]["run_id"].partition("__")[0] for move in moves} == {"2026-03-02"}
+    assert len(moves) > 2
+    assert signing.verify("verify", "--chain").code == 0
+
+
+def test_the_first_record_of_a_chain_can_be_prepared(signing: Signing, tmp_path: Path) -> None:
+    remove_the_chain(signing.repository)
+    signing.want('registries = ["*"]', f'allowed_signers = "{stored(signing)}"')
+    change = ("activate", "all", "latest", "--reason", "first", "--actor", "Ada")
+
+    assert signing(*change, "--prepare", str(tmp_path / "record")).code == 0
+    (tmp_path / "sig").write_bytes(signing.keys["alice"].sign(tmp_path / "record"))
+
+    assert signing(*change, "--signature", str(tmp_path / "sig")).code == 0
+    actions = [line.split()[1] for line in signing("log").out.splitlines() if " by " in line]
+    assert actions == ["activate", "init"]
+
+
+def test_a_signature_that_no_line_permits_is_refused_before_it_is_sealed(signing: Signing, tmp_path: Path) -> None:
+    """The record would never verify, and it cannot be changed."""
+    git(signing.repository.root, "config", "gpg.ssh.allowedSignersFile", str(signing.signers))
+    change = ("rollback", "--reason", "for me", "--actor", "Ada")
+    assert signing(*change, "--prepare", str(tmp_path / "record")).code == 0
+    (tmp_path / "sig").write_bytes(signing.keys["mallory"].sign(tmp_path / "record"))
+    before = signing.repository.files()
+
+    refused = signing(*change, "--signature", str(tmp_path / "sig"), "--json", key="alice")
+
+    assert (refused.code, codes_of(refused, "rollback")) == (5, ["SIGNER_NOT_ALLOWED"])
+    assert signing.repository.files() == before
+
+
+def test_no_signature_is_left_out_because_there_are_too_many(signing: Signing, tmp_path: Path) -> None:
+    change = ("rollback", "--reason", "all agree", "--actor", "Ada")
+    assert signing(*change, "--prepare", str(tmp_path / "record")).code == 0
+    signatures = []
+    for number in range(17):
+        # A blank line makes other bytes of the same signature.
+        (tmp_path / f"{number}").write_bytes(signing.keys["alice"].sign(tmp_path / "record") + b"\n" * number)
+        signatures += ["--signature", str(tmp_path / f"{number}")]
+
+    refused = signing(*change, *signatures)
+
+    assert (refused.code, "a record has at most 16" in refused.err) == (5, True)
+
+
+def test_a_void_that_restores_a_protected_run_must_be_signed(signing: Signing) -> None:
+    assert signing("build", "--force", key="alice").code == 0
+    # A copy of the record under another name is a fork: one of the two must be voided.
+    record = signing.newest("pointer_activation")
+    twin = record.with_name(record.name + "__02")
+    shutil.copytree(record, twin)
+    reseal(twin, **{"run.json": (twin / "run.json").read_bytes().replace(record.name.encode(), twin.name.encode())})
+    signing.want('registries = ["*"]', f'allowed_signers = "{stored(signing)}"')
+    void = ("doctor", "--fix", "--void", twin.name, "--reason", "a copy")
+
+    refused = signing(*void, now=LATEST)
+
+    assert (refused.code, "ACTIVATE_UNSIGNED" in refused.out) == (3, True)  # 3, because the fork is still there
+    assert signing(*void, key="alice", now=LATEST).code == 0
+    assert "CHAIN_FORK" not in signing("verify", "--chain", now=LATEST).out
 
 
 def test_a_change_between_two_signatures_refuses_the_first_record(signing: Signing, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 import click
 
@@ -19,12 +20,16 @@ from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Reporter
 from registry_pipeline.cli.run_argument import find_named_run
 from registry_pipeline.config import find_repository
-from registry_pipeline.findings.finding import has_errors
+from registry_pipeline.findings.finding import has_errors, sorted_findings
 from registry_pipeline.pointers.activation import activate, validate_found_run
+from registry_pipeline.pointers.find_runs import find_newest_of_each
 from registry_pipeline.pointers.rollback import mark_bad, rollback, select_rollback
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.sealed_run import Refusal
+
+# In place of a registry.
+_ALL: Final = "all"
 
 
 @command(
@@ -32,6 +37,7 @@ from registry_pipeline.runs.sealed_run import Refusal
     ("activate run_registry latest --reason 'reviewed'", "the newest run of that registry"),
     ("activate run_registry latest --reason 'reviewed' --dry-run", "what would change, and what refuses it"),
     ("activate drift_signals 2026-03-01__120000__drift_signals_build --reason 'reviewed'", "a run by its id"),
+    ("activate all latest --reason 'reviewed'", "the newest run of each registry, in one change"),
 )
 @click.argument("registry_id", metavar="REGISTRY", shell_complete=complete_registry)
 @click.argument("word", metavar="RUN", shell_complete=complete_run)
@@ -55,34 +61,46 @@ def activate_command(  # noqa: PLR0913, PLR0917 - the options of a command, whic
     accept_removed: bool,
     signing: SigningOptions,
 ) -> int:
-    """Activate a run of a registry.
+    """Activate a run of a registry, or the newest run of each.
 
     The run is verified, the pointer moves, and a sealed record says who did it and why. RUN is `latest`, `active~1`
-    for the previously active run, a run id or its beginning, or the beginning of a ROOT_SHA256. The command refuses
+    for the previously active run, a run id or its beginning, or the beginning of a ROOT_SHA256. `all latest` activates
+    the newest run of each registry together, such as those of a build that waits for signatures. The command refuses
     (exit 5) a run that does not verify or is marked bad, one that is older than the active run, one that would mix
     the active set, and one of another repository; then nothing changes. After a move the health report is rendered.
     """
-    if accept_removed and registry_id != "run_registry":
+    if accept_removed and registry_id not in ("run_registry", _ALL):
         raise click.UsageError("--accept-removed is for run_registry, which lists removed runs")
     repository = find_repository(reporter.settings.repo)
-    named_run = find_named_run(repository, word, registry_id)
-    candidate = validate_found_run(repository, registry_id, named_run, accept_losses=accept_removed)
+    if registry_id == _ALL and word != "latest":
+        raise click.UsageError("`activate all` needs the word `latest`: the newest run of each registry")
+    if registry_id == _ALL:
+        named = find_newest_of_each(repository)
+    else:
+        named = {registry_id: find_named_run(repository, word, registry_id)}
+    validated = [
+        validate_found_run(repository, name, found, accept_losses=accept_removed and name == "run_registry")
+        for name, found in named.items()
+    ]
     finish = partial(print_change, reporter, repository, action="activate", dry_run=dry_run, signing=signing)
-    if isinstance(candidate, Refusal):
-        return finish(None, candidate)
+    refused = [finding for result in validated if isinstance(result, Refusal) for finding in result.findings]
+    if refused:
+        return finish(None, Refusal(sorted_findings(refused)))
+    candidates = [result for result in validated if not isinstance(result, Refusal)]
     run = signing.start_run(repository, reporter.settings.now)
     actor = find_actor(actor, repository.root)
     outcome = activate(
         repository,
         run,
-        [candidate],
+        candidates,
         actor=actor,
         reason=reason,
         allow_mixed=allow_mixed,
         allow_foreign=allow_foreign,
         dry_run=dry_run,
     )
-    findings = candidate[1].findings if isinstance(outcome, Refusal) or accept_removed else ()
+    shown = isinstance(outcome, Refusal) or accept_removed
+    findings = [finding for _, verdict in candidates for finding in verdict.findings] if shown else []
     return finish(run, outcome, other_findings=findings)
 
 

@@ -317,7 +317,7 @@ def _print_result(page: Page, result: DoctorDocument, *, fix: bool) -> None:
     for fixed in result.repairs:
         page.line(f"fixed {fixed.code} {fixed.path}: {fixed.done}", style="green")
     if result.refused:
-        page.line("refused: the pending record is unchanged", style="bold red")
+        page.line("refused: the pointers are unchanged", style="bold red")
     page.findings((*result.refused, *result.findings))
     wrong = sum(finding.severity is not Severity.INFO for finding in fold_line_end_damage(result.findings))
     if result.proposed_limits:

@@ -313,7 +313,7 @@ def _check_signatures(
     named = {verdict.path for verdict in verdicts}
     records = {record.path: record for record in (*chain.records, *chain.voided)}
     builds = [v.path for v in verdicts if v.passed and v.path not in records and repository.path(v.path).is_dir()]
-    checked = check_record_signatures([r for path, r in records.items() if in_chain or path in named], allowed)
+    checked = check_record_signatures(chain, [r for path, r in records.items() if in_chain or path in named], allowed)
     missing = check_policy(repository, chain, checked.signed) if in_chain else ()
     return checked.joined_with(check_build_signatures(repository, builds, allowed), missing)
 

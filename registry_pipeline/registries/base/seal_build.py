@@ -57,6 +57,13 @@ class BuildRun:
     # What records and builds are signed with, and signatures by others of the record that the run seals.
     signer: SshSigner | None = None
     signatures: tuple[bytes, ...] = ()
+    # Whether the record is only prepared, for others to sign.
+    is_prepared: bool = False
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the record that it seals or prepares has a signature."""
+        return self.signer is not None or bool(self.signatures) or self.is_prepared
 
 
 def find_linked_folder(repository: Repository) -> str | None:
