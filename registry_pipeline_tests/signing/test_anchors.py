@@ -298,7 +298,7 @@ def void_the_anchored_record(anchored: Anchored, tmp_path: Path) -> str:
         assert other("mark-bad", bad, "--reason", "x", now=LATER).code == 0
         (rival,) = (path for path in other.runs.iterdir() if "2026-03-02__120000__pointer_activation" in path.name)
         assert anchored("mark-bad", bad, "--reason", "y", now="2026-03-02T13:00:00Z").code == 0
-        root = anchored("anchor", "--write", "--json").document("anchor")["root_sha256"]
+        root = str(anchored("anchor", "--write", "--json").document("anchor")["root_sha256"])
         shutil.copytree(rival, repository.runs / rival.name)
     voided = anchored(
         *("doctor", "--fix", "--void", "2026-03-02__130000__pointer_activation", "--reason", "the other was first"),

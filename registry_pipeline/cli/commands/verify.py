@@ -45,9 +45,9 @@ from registry_pipeline.pointers.chain import ChainState, check_anchor
 from registry_pipeline.pointers.find_runs import FoundRun, list_active_runs, list_all_runs, list_archived_runs
 from registry_pipeline.pointers.signatures import (
     SignatureCheck,
-    check_build_signatures,
     check_policy,
     check_record_signatures,
+    check_run_signatures,
 )
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.drift import check_tracked_files
@@ -135,7 +135,7 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     chain, pointers, findings = _check_chain_and_pointers(reporter, repository, request)
     # (3) Check the signatures of what was verified.
     verdicts = [*named_verdicts, *listed_verdicts]
-    signatures = _check_signatures(repository, chain, request, verdicts) if repository and chain else None
+    signatures = _check_signatures(repository, chain, request, runs, checked) if repository and chain else None
     if signatures is not None:
         findings = (*findings, *signatures.findings)
         compared |= {"signed": len(signatures.signed), "unsigned": len(signatures.unsigned)}
@@ -303,19 +303,32 @@ def _check_chain_and_pointers(
 
 
 def _check_signatures(
-    repository: Repository, chain: ChainState, request: _VerifyOptions, verdicts: Sequence[Verdict]
+    repository: Repository,
+    chain: ChainState,
+    request: _VerifyOptions,
+    runs: Sequence[FoundRun],
+    checked: Sequence[Sequence[CheckedRun]],
 ) -> SignatureCheck | None:
-    """Return what is signed, of the chain and of the runs that verify; None without `--signed`."""
+    """Return what is signed, of the chain and of the runs that verify; None without `--signed`.
+
+    A run is a record of the chain if it has the root of one, wherever its folder is and however it was named.
+    """
     if not request.signed:
         return None
     allowed = find_allowed_signers(repository, request.allowed_signers)
     in_chain = request.chain or request.includes_pointers
-    named = {verdict.path for verdict in verdicts}
-    records = {record.path: record for record in (*chain.records, *chain.voided)}
-    builds = [v.path for v in verdicts if v.passed and v.path not in records and repository.path(v.path).is_dir()]
-    checked = check_record_signatures(chain, [r for path, r in records.items() if in_chain or path in named], allowed)
-    missing = check_policy(repository, chain, checked.signed) if in_chain else ()
-    return checked.joined_with(check_build_signatures(repository, builds, allowed), missing)
+    # An archive has a result for each of its runs.
+    passed = [
+        (run, {r.verdict.root_sha256 for r in results if r.verdict.passed})
+        for run, results in zip(runs, checked, strict=True)
+    ]
+    named = {root for _, roots in passed for root in roots}
+    records = {record.root: record for record in (*chain.records, *chain.voided)}
+    in_question = [record for root, record in records.items() if in_chain or root in named]
+    record_check = check_record_signatures(chain, in_question, allowed)
+    missing = check_policy(repository, chain, record_check.signed) if in_chain else ()
+    others = [run for run, roots in passed if roots - records.keys()]
+    return record_check.joined_with(check_run_signatures(others, records, allowed), missing)
 
 
 def _find_subjects(
