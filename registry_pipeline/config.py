@@ -253,7 +253,7 @@ class Anchors:
     tags: bool = option_row(False, boolean, "signed git tags `registry-anchor/<record>`; push them where nobody can delete them")
     file: str | None = option_row(None, nonempty_text, "a file outside the repository, to which a line is appended; relative to the root of the repository, or absolute, or from `~`")
     time_stamps: str | None = option_row(None, repo_path, "a folder for RFC 3161 time stamps: requests (.tsq), and the answers of an authority (.tsr)")
-    authorities: str | None = option_row(None, repo_path, "the certificates (PEM) of the authorities whose time stamps count")
+    authorities: str | None = option_row(None, nonempty_text, "the certificates (PEM) of the authorities whose time stamps count, as `file` named by a path that may be outside: a writer of the repository can replace what is inside")
 
 
 @value_type
@@ -444,6 +444,13 @@ def parse_config(data: bytes, root: Path) -> Config:
         raise ConfigError(problem, f"fix {CONFIG_NAME}")
     if 0 < len(set(config.signing.signers)) < config.signing.threshold:
         raise ConfigError("signing.threshold is larger than the number of signing.signers", "lower it or add signers")
+    # The signers also limit whose tags are anchors.
+    is_unused = config.signing.threshold > 1 or (config.signing.signers and not config.anchors.tags)
+    if is_unused and not config.signing.registries:
+        raise ConfigError(
+            "[signing] names signers or a threshold and no registries, so it protects nothing",
+            'add `registries = ["*"]`, or the registries that only a signed record may move',
+        )
     if config.run_index.path == config.run_index.overrides:
         raise ConfigError("run_index.path and run_index.overrides name one file", "give each log a file of its own")
     return config

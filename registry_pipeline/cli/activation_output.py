@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -16,7 +17,8 @@ from registry_pipeline.canonical import utc_text
 from registry_pipeline.cli.exit_codes import ExitCode
 from registry_pipeline.cli.reporter import Page, Reporter
 from registry_pipeline.config import Repository
-from registry_pipeline.files.atomic_write import overwrite_file
+from registry_pipeline.errors import RefusedError
+from registry_pipeline.files.atomic_write import create_file, refuse_missing_folder
 from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.finding import Finding, Severity, has_errors
 from registry_pipeline.pipeline.page_folder import refuse_evidence
@@ -133,7 +135,7 @@ def print_change(
     planned = outcome if isinstance(outcome, Activation) else None
     if prepare is not None and planned is not None:
         refuse_evidence(repository, prepare)
-        overwrite_file(prepare, planned.document)
+        _create_prepared_file(prepare, planned.document)
         # What it lacks are the signatures that it is prepared for.
         outcome = replace(planned, findings=tuple(f for f in planned.findings if f.severity is not Severity.ERROR))
     activation = None if dry_run else planned
@@ -166,6 +168,14 @@ def print_change(
     if isinstance(outcome, Refusal):
         return exit_code_of_refusal(outcome)
     return ExitCode.INCOMPLETE if is_change_incomplete(findings) else ExitCode.FINE
+
+
+def _create_prepared_file(path: Path, document: bytes) -> None:
+    refuse_missing_folder(path)
+    # A link that leads nowhere is something, too.
+    if os.path.lexists(path):
+        raise RefusedError(f"{path} exists, and --prepare replaces no file", "name another file, or remove this one")
+    create_file(path, document)
 
 
 def _print_moves(page: Page, activation: Activation, *, dry_run: bool) -> None:

@@ -1,7 +1,8 @@
-"""Replace a file, or create one: readers see the old content or the new one, never a part."""
+"""Replace a file, or create one: readers see the old content or the new one, never a part. Append a line."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -147,6 +148,38 @@ def overwrite_file(path: Path, data: bytes) -> None:
     except OSError as error:
         raise make_write_error(path, error) from None
     replace_file(path, data, hash_own_file(path))
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line to a file, or create it with this line; no other byte of the file is written.
+
+    So the lines of two writers are both kept, and the file may be one that only grows.
+
+    Raises:
+        NotFoundError: its folder does not exist (exit 7).
+        WriteError: it is not a regular file, or the disk refused (exit 1).
+        DurabilityError: the line was written, but the disk did not confirm it (exit 1).
+    """
+    refuse_missing_folder(path)
+    try:
+        is_new = not path.exists()
+        # Without O_NONBLOCK a pipe that nobody reads would be waited for.
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, _MODE)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file")
+            write_all_bytes(descriptor, line)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise make_write_error(path, error) from None
+    try:
+        sync_path(path)
+    except OSError as error:
+        message = f"{path} was written, but the disk did not confirm it: {error.strerror}"
+        raise DurabilityError(message, "check the disk, then look at the last line of the file") from None
+    if is_new:
+        _sync_new_name(path)
 
 
 def refuse_missing_folder(path: Path) -> None:

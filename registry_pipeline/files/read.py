@@ -11,8 +11,25 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Final
 
+from registry_pipeline.errors import ConfigError
+
 MAX_BYTES: Final = 64 << 20
 _OPEN: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+
+
+def expand_path(text: str, base: Path) -> Path:
+    """Return the path that a setting names: absolute, from `~` or `~user`, or else relative to `base`.
+
+    Raises:
+        ConfigError: there is no such user, or no path can have that text.
+    """
+    try:
+        path = base / Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"the home folder in {text!r} is not known", "write the path without `~`") from None
+    if "\0" in text:
+        raise ConfigError(f"{text!r} is no path", "remove the character")
+    return path
 
 
 def read_regular_file(path: Path | str, most: int = MAX_BYTES, *, follow_links: bool = True) -> bytes:

@@ -62,6 +62,7 @@ PREFIXES: Final = {
     "pointer": "POINTER_INVALID",
     "chain": "CHAIN_INVALID",
     "anchor": "CHAIN_INVALID",
+    "anchor-missing": "CHAIN_NOT_CHECKED",
     "signature": "SIGNATURE_INVALID",
     "history": "HISTORY_INVALID",
     "delta": "DELTA_INVALID",

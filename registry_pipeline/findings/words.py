@@ -78,6 +78,9 @@ _ROWS: Final = (
     ("month", "the folders, bytes and scan time of the runs of this tool, by the month in their names", "Growth"),
     # The lines of `verify`, `log`, `show`, `diff` and `doctor`.
     ("inputs", "the number of runs that were followed because others were built from them", "Inputs"),
+    ("signed", "a record or run with signatures, and by whom; then how many there are, and how many others", "Signatures"),
+    ("anchored", "up to which activation record the anchors of a kind cover the chain", "Anchor"),
+    ("waiting", "a request for a time stamp to which no authority has answered yet", "Anchor"),
     ("baseline", "the number of run folders of a git commit that were compared", "Run history"),
     ("built", "a run that a build sealed; as a kind, a registry that is computed from others or from the repository", "Registry table"),
     ("activate", "an activation record that moved pointers to new runs", "Activation record"),

@@ -1,13 +1,42 @@
-"""Annotated tags: create a signed one, and read their bytes."""
+"""Annotated tags: create a signed one, read their bytes, and parse these."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from registry_pipeline.errors import NotFoundError, WriteError
 from registry_pipeline.git.process import ObjectPipe, ask_git
+from registry_pipeline.values import value_type
+
+_HEADER: Final = ("object", "type", "tag", "tagger")
+_LAST_SECOND: Final = 253402300799  # of the year 9999
+
+
+@value_type
+class AnnotatedTag:
+    """What the object of an annotated tag says: its name, when the tagger claims to have made it, and its message."""
+
+    name: str
+    moment: datetime
+    message: str
+
+
+def parse_annotated_tag(content: bytes) -> AnnotatedTag | None:
+    """Return what the bytes of a tag say; None if their header has not exactly the four lines of a tag."""
+    header, _, message = content.decode("utf-8", "replace").partition("\n\n")
+    fields = [line.partition(" ")[::2] for line in header.split("\n")]
+    if tuple(key for key, _ in fields) != _HEADER:
+        return None
+    # Such as `Ada <ada@example.org> 1772366400 +0000`.
+    words = fields[-1][1].split()
+    if len(words) < 2 or not words[-2].isdecimal() or len(words[-2]) > 12:
+        return None
+    moment = datetime.fromtimestamp(min(int(words[-2]), _LAST_SECOND), UTC)
+    return AnnotatedTag(fields[2][1], moment, message)
 
 
 def create_signed_tag(root: Path, name: str, message: str, *, key: str, program: str) -> None:

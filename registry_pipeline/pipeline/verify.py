@@ -252,6 +252,7 @@ class Verification:
                 for path, signers in self.signed.items()
             ],
             "anchors": [] if self.anchors is None else self.anchors.to_json(),
+            "waiting": [] if self.anchors is None else list(self.anchors.waiting),
         }
 
 

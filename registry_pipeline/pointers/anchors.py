@@ -5,29 +5,33 @@ See "Anchor" in docs/reference/specification.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from registry_pipeline.canonical import is_sha256, utc_text
+from registry_pipeline.canonical import is_sha256, parse_utc, utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import ConfigError, NotFoundError, RefusedError
-from registry_pipeline.files.atomic_write import overwrite_file
-from registry_pipeline.files.read import read_regular_file
+from registry_pipeline.files.atomic_write import append_line, create_file, refuse_missing_folder
+from registry_pipeline.files.read import expand_path, read_regular_file
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.findings.finding import Finding, sorted_findings
-from registry_pipeline.git.tags import create_signed_tag, read_tags
+from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
+from registry_pipeline.git.repository import read_top_level
+from registry_pipeline.git.tags import create_signed_tag, parse_annotated_tag, read_tags
 from registry_pipeline.pointers.chain import ChainState, SealedRecord, check_anchor
+from registry_pipeline.runs.reference import RunId
 from registry_pipeline.signing.keys import find_allowed_signers, require_signer
 from registry_pipeline.signing.ssh import FIRST_LINE, AllowedSigners
 from registry_pipeline.signing.time_stamp import make_request, read_response
 from registry_pipeline.values import value_type
 
 TAG_PREFIX: Final = "registry-anchor/"
+_FIELDS: Final = ("root_sha256", "record")
 _REQUEST, _RESPONSE = ".tsq", ".tsr"
 _MOST_BYTES: Final = 16 << 20
-_LAST_SECOND: Final = 253402300799  # of the year 9999
+_TITLE: Final = "registry-pipeline anchor"
+"""The first line of the message of a tag that is an anchor."""
 Kind = Literal["tag", "file", "time_stamp"]
 
 
@@ -51,16 +55,23 @@ class Anchor:
 
 @value_type
 class AnchorCheck:
-    """Each anchor with the number of its record in the chain, from 1 on; None if the record is not in it."""
+    """Each anchor with the number of the record that it covers, from 1 on.
 
+    The number is None if the anchor is invalid, or the chain has no such record.
+    """
+
+    # The kinds that the toml configures.
+    kinds: tuple[Kind, ...]
     anchors: tuple[tuple[Anchor, int | None], ...]
+    # Requests for time stamps without an answer.
+    waiting: tuple[str, ...]
     # The length of the chain.
     records: int
     findings: tuple[Finding, ...]
 
     def covered(self, kind: Kind) -> int:
         """Return up to which record the anchors of a kind cover the chain."""
-        return max((number or 0 for anchor, number in self.anchors if anchor.kind == kind), default=0)
+        return _find_covered(self.anchors, kind)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the anchors as `verify --json` lists them."""
@@ -107,23 +118,18 @@ def _write_tag(repository: Repository, head: SealedRecord, _moment: datetime) ->
     if any(known == name for known, _ in read_tags(repository.root, TAG_PREFIX)):
         return None
     signer = require_signer(repository)
-    text = f"registry-pipeline anchor\n\nroot_sha256 {head.root}\nrecord {head.ref.run_id}\n"
+    text = f"{_TITLE}\n\nroot_sha256 {head.root}\nrecord {head.ref.run_id}\n"
     create_signed_tag(repository.root, name, text, key=signer.key, program=signer.program)
     return name
 
 
 def _append_line(repository: Repository, head: SealedRecord, moment: datetime) -> str | None:
     path = _find_file(repository)
-    try:
-        data = read_regular_file(path, _MOST_BYTES)
-    except FileNotFoundError:
-        data = b""
-    except OSError as error:
-        raise NotFoundError(f"{path} cannot be read: {error.strerror}", "check `anchors.file`") from None
-    if head.root.encode() in data:
+    data = _read_file(path)
+    if any(anchor.root_sha256 == head.root for anchor in _parse_lines(path, data)):
         return None
     line = f"{utc_text(moment)}  {head.root}  {head.ref.run_id}\n"
-    overwrite_file(path, data + (b"\n" if data and not data.endswith(b"\n") else b"") + line.encode())
+    append_line(path, (b"\n" if data and not data.endswith(b"\n") else b"") + line.encode())
     return str(path)
 
 
@@ -131,18 +137,20 @@ def _write_request(repository: Repository, head: SealedRecord, _moment: datetime
     path = _find_time_stamps(repository) / f"{head.ref.run_id}{_REQUEST}"
     if path.exists() or path.with_suffix(_RESPONSE).exists():
         return None
-    overwrite_file(path, make_request(head.root))
+    refuse_missing_folder(path)
+    create_file(path, make_request(head.root))
     return str(path.relative_to(repository.root))
 
 
 def _find_file(repository: Repository) -> Path:
-    """Return the path of the file of anchors; RefusedError if it is inside the repository."""
-    path = (repository.root / Path(repository.config.anchors.file or "").expanduser()).resolve()
-    if path.is_relative_to(repository.root):
-        raise RefusedError(
-            f"`anchors.file` is {path}, inside the repository, where a writer of the chain can rewrite it, too",
-            "name a file on another disk or another machine",
-        )
+    """Return the path of the file of anchors; RefusedError if it is in the repository or in the checkout around it."""
+    path = expand_path(repository.config.anchors.file or "", repository.root).resolve()
+    for folder in (repository.root, read_top_level(repository.root)):
+        if folder is not None and path.is_relative_to(folder.resolve()):
+            raise RefusedError(
+                f"`anchors.file` is {path}, inside {folder}, where a writer of the chain can rewrite it, too",
+                "name a file on another disk or another machine",
+            )
     return path
 
 
@@ -153,10 +161,13 @@ def _find_time_stamps(repository: Repository) -> Path:
 # Reading and checking.
 
 
-def check_anchors(repository: Repository, chain: ChainState, signers: Path | None = None) -> AnchorCheck:
-    """Compare every anchor that is configured with the chain; `signers` is the file of allowed signers, if named.
+def check_anchors(
+    repository: Repository, chain: ChainState, signers: Path | None = None, authorities: Path | None = None
+) -> AnchorCheck:
+    """Compare every anchor that is configured with the chain.
 
-    A configured kind without an anchor is an error that says that it could not be compared.
+    `signers` is the file of allowed signers, `authorities` that of certificates, if another one is named than the toml
+    names. A configured kind that covers no record is an error.
 
     Raises:
         ConfigError: no anchors are configured. NotFoundError: a program, the file of anchors or that of allowed
@@ -167,76 +178,120 @@ def check_anchors(repository: Repository, chain: ChainState, signers: Path | Non
     if "tag" in kinds:
         anchors += _read_tags(repository, find_allowed_signers(repository, signers))
     if "file" in kinds:
-        anchors += _read_lines(repository)
+        path = _find_file(repository)
+        anchors += _parse_lines(path, _read_file(path))
     if "time_stamp" in kinds:
-        anchors += _read_time_stamps(repository)
+        anchors += _read_time_stamps(repository, authorities)
     numbers = {record.root: number for number, record in enumerate(chain.records, start=1)}
-    findings = [*_make_findings(anchors, chain), *_find_missing(kinds, anchors, repository)]
-    numbered = tuple((anchor, numbers.get(anchor.root_sha256 or "")) for anchor in anchors)
-    return AnchorCheck(numbered, len(chain.records), sorted_findings(findings))
+    numbered = tuple(
+        (anchor, None if anchor.problem or anchor.root_sha256 is None else numbers.get(anchor.root_sha256))
+        for anchor in anchors
+    )
+    superseded = _find_superseded(numbered, chain)
+    by_anchor = [(anchor, _check_anchor(anchor, chain, superseded)) for anchor in anchors]
+    findings = [each for _, found in by_anchor for each in found]
+    # Where no anchor of a kind has an error that says why the kind covers nothing.
+    invalid = {anchor.kind for anchor, found in by_anchor if has_errors(found)}
+    uncovered = [kind for kind in kinds if _find_covered(numbered, kind) == 0 and kind not in invalid]
+    findings += [finding("ANCHOR_NONE", repository.config.pointers, kind=kind.replace("_", " ")) for kind in uncovered]
+    waiting = _find_waiting(repository) if "time_stamp" in kinds else ()
+    return AnchorCheck(kinds, numbered, waiting, len(chain.records), sorted_findings(findings))
 
 
-def _make_findings(anchors: Iterable[Anchor], chain: ChainState) -> Iterator[Finding]:
-    for anchor in anchors:
-        if anchor.problem is not None:
-            yield finding("ANCHOR_INVALID", anchor.place, detail=anchor.problem)
-        elif anchor.root_sha256 is not None:
-            yield from check_anchor(chain, anchor.root_sha256, anchor.place)
+def _check_anchor(anchor: Anchor, chain: ChainState, superseded: Collection[str]) -> tuple[Finding, ...]:
+    if anchor.problem is not None or anchor.root_sha256 is None:
+        return (finding("ANCHOR_INVALID", anchor.place, detail=anchor.problem or "it states no hash"),)
+    if anchor.root_sha256 in superseded:
+        return (finding("ANCHOR_SUPERSEDED", anchor.place, got=anchor.run_id),)
+    return check_anchor(chain, anchor.root_sha256, anchor.place)
 
 
-def _find_missing(kinds: Iterable[Kind], anchors: Iterable[Anchor], repository: Repository) -> Iterator[Finding]:
-    found = {anchor.kind for anchor in anchors}
-    for kind in kinds:
-        if kind not in found:
-            yield finding("ANCHOR_NONE", repository.config.pointers, kind=kind.replace("_", " "))
+_Numbered = tuple[tuple[Anchor, int | None], ...]
+
+
+def _find_covered(numbered: _Numbered, *kinds: Kind) -> int:
+    return max((number or 0 for anchor, number in numbered if anchor.kind in kinds), default=0)
+
+
+def _find_superseded(numbered: _Numbered, chain: ChainState) -> frozenset[str]:
+    """Return the roots of the voided records whose void is covered by a tag or a line of the file."""
+    # Everybody can have a time stamp made. A tag has an allowed signer, and the file is out of reach.
+    covered = chain.records[: _find_covered(numbered, "tag", "file")]
+    voided = {run.manifest_sha256 for r in covered if r.record.action == "void" for run in r.record.runs}
+    return frozenset(voided.difference(r.root for r in chain.records))
+
+
+def _find_waiting(repository: Repository) -> tuple[str, ...]:
+    """Return the requests for time stamps that have no answer."""
+    requests = sorted(_find_time_stamps(repository).glob(f"*{_REQUEST}"))
+    unanswered = (path for path in requests if not path.with_suffix(_RESPONSE).exists())
+    return tuple(str(path.relative_to(repository.root)) for path in unanswered)
 
 
 def _read_tags(repository: Repository, allowed: AllowedSigners) -> Iterator[Anchor]:
+    permitted = repository.config.signing.signers
     for name, content in read_tags(repository.root, TAG_PREFIX):
-        payload, separator, rest = content.partition(FIRST_LINE)
-        fields = dict(line.split(" ", 1) for line in payload.decode("utf-8", "replace").splitlines() if " " in line)
-        root, run_id, moment = fields.get("root_sha256", ""), fields.get("record"), _parse_tagger(fields.get("tagger"))
-        if not is_sha256(root) or not separator or moment is None:
+        # The last signature is the one of the tag, as for git: what is before it is signed, a block of a message, too.
+        payload, separator, rest = content.rpartition(b"\n" + FIRST_LINE)
+        payload += b"\n"
+        tag = parse_annotated_tag(payload)
+        title, *lines = [""] if tag is None else tag.message.split("\n")
+        stated = [[line.removeprefix(f"{key} ") for line in lines if line.startswith(f"{key} ")] for key in _FIELDS]
+        if not separator or tag is None or tag.name != name or title != _TITLE or [len(v) for v in stated] != [1, 1]:
             yield Anchor("tag", name, problem="it is no signed anchor")
             continue
-        checked = allowed.check(payload, separator + rest, moment, namespace="git")
+        (root,), (run_id,) = stated
+        if not is_sha256(root):
+            yield Anchor("tag", name, problem="it states no hash")
+            continue
+        checked = allowed.check(payload, separator[1:] + rest, tag.moment, namespace="git")
         problem = None if checked.verdict == "good" else f"its signature is {checked.verdict}: {checked.shown}"
-        yield Anchor("tag", name, run_id, root, utc_text(moment), checked.principal, problem)
+        if problem is None and permitted and checked.principal not in permitted:
+            problem = f"it is signed by {checked.shown}, who is none of `signing.signers`"
+        yield Anchor("tag", name, run_id, root, utc_text(tag.moment), checked.principal, problem)
 
 
-def _parse_tagger(text: str | None) -> datetime | None:
-    """Return the time in a line such as `Ada <ada@example.org> 1772366400 +0000`."""
-    words = (text or "").split()
-    if len(words) < 2 or not words[-2].isdecimal() or len(words[-2]) > 12:
-        return None
-    return datetime.fromtimestamp(min(int(words[-2]), _LAST_SECOND), UTC)
-
-
-def _read_lines(repository: Repository) -> Iterator[Anchor]:
-    path = _find_file(repository)
+def _read_file(path: Path) -> bytes:
+    """Return the content of the file of anchors, b"" if there is none yet."""
     try:
-        text = read_regular_file(path, _MOST_BYTES).decode("utf-8", "replace")
+        return read_regular_file(path, _MOST_BYTES)
     except FileNotFoundError:
-        return
+        return b""
     except OSError as error:
         raise NotFoundError(f"{path} cannot be read: {error.strerror}", "check `anchors.file`") from None
-    for number, line in enumerate(text.splitlines(), start=1):
-        fields = line.split()
-        place = f"{path}:{number}"
-        if len(fields) != 3 or not is_sha256(fields[1]):
-            yield Anchor("file", place, problem="the line is no anchor")
-        else:
+
+
+def _parse_lines(path: Path, data: bytes) -> Iterator[Anchor]:
+    for number, line in enumerate(data.decode("utf-8", "replace").removesuffix("\n").split("\n"), start=1):
+        place, fields = f"{path}:{number}", line.split()
+        if len(fields) == 3 and parse_utc(fields[0]) and is_sha256(fields[1]) and RunId.parse(fields[2]):
             yield Anchor("file", place, fields[2], fields[1], fields[0])
+        elif data:
+            yield Anchor("file", place, problem="the line is no anchor")
 
 
-def _read_time_stamps(repository: Repository) -> Iterator[Anchor]:
-    folder, authorities = _find_time_stamps(repository), repository.config.anchors.authorities
-    if authorities is None or not repository.path(authorities).is_file():
-        advice = "name their PEM file in `anchors.authorities`"
-        raise NotFoundError("no certificates say which time stamps count", advice)
+def _read_time_stamps(repository: Repository, named: Path | None) -> Iterator[Anchor]:
+    folder, authorities = _find_time_stamps(repository), _read_authorities(repository, named)
     for path in sorted(folder.glob(f"*{_RESPONSE}")):
-        place, stamp = str(path.relative_to(repository.root)), read_response(path, repository.path(authorities))
+        place = str(path.relative_to(repository.root))
+        try:
+            stamp = read_response(read_regular_file(path, _MOST_BYTES), authorities)
+        except OSError as error:
+            stamp = f"it cannot be read: {error.strerror}"
         if isinstance(stamp, str):
             yield Anchor("time_stamp", place, path.stem, problem=stamp)
         else:
             yield Anchor("time_stamp", place, path.stem, stamp.sha256, utc_text(stamp.moment))
+
+
+def _read_authorities(repository: Repository, named: Path | None) -> bytes:
+    stated = repository.config.anchors.authorities
+    if named is None and stated is None:
+        advice = "name their PEM file with --authorities, or in `anchors.authorities`"
+        raise NotFoundError("no certificates say which time stamps count", advice)
+    path = named or expand_path(stated or "", repository.root)
+    try:
+        return read_regular_file(path, _MOST_BYTES)
+    except OSError as error:
+        advice = "check the path and its permissions"
+        raise NotFoundError(f"the certificates {path} cannot be read: {error.strerror}", advice) from None

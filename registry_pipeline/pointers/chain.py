@@ -437,9 +437,12 @@ def _check_checkpoints(facts: RecordFacts, records: Sequence[SealedRecord]) -> I
 
 
 def check_anchor(chain: ChainState, root_sha256: str, shown: str) -> tuple[Finding, ...]:
-    """Return CHAIN_ANCHOR_MISSING if no record, standing or voided, has the expected root hash."""
-    if any(sealed.root == root_sha256 for sealed in (*chain.records, *chain.voided)):
+    """Return a finding if no record has the expected root hash, or only a voided one."""
+    if any(sealed.root == root_sha256 for sealed in chain.records):
         return ()
+    voided = next((sealed for sealed in chain.voided if sealed.root == root_sha256), None)
+    if voided is not None:
+        return (finding("ANCHOR_VOIDED", shown, got=voided.ref.run_id),)
     got = "no activation record" if chain.head is None else chain.head.root
     return (finding("CHAIN_ANCHOR_MISSING", shown, expected=root_sha256, got=got),)
 

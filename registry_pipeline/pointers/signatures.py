@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import accumulate
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from registry_pipeline.canonical import parse_utc
 from registry_pipeline.config import Repository, Signing
@@ -13,15 +13,20 @@ from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.path_policy import STATEMENT_FILES
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, plural, sorted_findings
-from registry_pipeline.pointers.chain import ChainState, SealedRecord
+from registry_pipeline.pointers.chain import RECORD_FILE, SIGNATURE_FILES, ChainState, SealedRecord
 from registry_pipeline.pointers.plan import ActivationPlan
 from registry_pipeline.registries.base.seal_build import make_statement
+from registry_pipeline.runs.archive import verify_runs
 from registry_pipeline.runs.pointer_file import read_pointers
 from registry_pipeline.runs.reference import SealedRef
+from registry_pipeline.runs.sealed_run import SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.signing.keys import find_allowed_signers
 from registry_pipeline.signing.ssh import AllowedSigners, CheckedSignature
 from registry_pipeline.values import value_type
+
+if TYPE_CHECKING:
+    from registry_pipeline.pointers.find_runs import FoundRun
 
 _EVERY: Final = "*"
 # Without a readable time a line of the file counts only if it is always valid.
@@ -143,13 +148,23 @@ def find_unsigned_state(repository: Repository, chain: ChainState, head: SealedR
     )
 
 
-def check_build_signatures(repository: Repository, paths: Iterable[str], allowed: AllowedSigners) -> SignatureCheck:
-    """Check the signatures of runs, and that their statements say what the folders contain; the paths are verified."""
+def check_run_signatures(runs: Iterable[FoundRun], records: Collection[str], allowed: AllowedSigners) -> SignatureCheck:
+    """Check the signatures of run folders and of runs in archives, which verify, but not of records of the chain.
+
+    `records` are the roots of the latter. The statement of a build must say what the folder contains.
+    """
     signed: dict[str, tuple[CheckedSignature, ...]] = {}
     unsigned: list[str] = []
     findings: list[Finding] = []
-    for path in paths:
-        report = verify_folder(repository.path(path), display_path=path, keep=STATEMENT_FILES)
+    reports = (report for run in runs for report in _verify_again(run) if report.root_sha256 not in records)
+    for report in reports:
+        path = report.path
+        record, signatures = report.kept.get(RECORD_FILE), [report.kept[n] for n in SIGNATURE_FILES if n in report.kept]
+        if record is not None and signatures:
+            # A record of another chain. What it follows is not known, so only a line without an end counts.
+            signed[path] = _check_all(allowed, record, signatures, _NO_TIME)
+            findings += _make_findings(path, signed[path])
+            continue
         statement, signature = map(report.kept.get, STATEMENT_FILES)
         if statement is None or signature is None:
             unsigned.append(path)
@@ -162,6 +177,15 @@ def check_build_signatures(repository: Repository, paths: Iterable[str], allowed
         if report.verdict != "pass" or statement != make_statement(digests, report.run_id):
             findings.append(finding("SIGNATURE_BAD", path, detail=f"{STATEMENT_FILES[0]} lists other files"))
     return SignatureCheck(signed, tuple(unsigned), sorted_findings(findings))
+
+
+def _verify_again(run: FoundRun) -> tuple[SealReport, ...]:
+    """Return the reports of a run folder, or of each run of an archive, with the files that are or have signatures."""
+    keep = (*STATEMENT_FILES, RECORD_FILE, *SIGNATURE_FILES)
+    if run.run_root is None:
+        # Without a root are what does not verify, and a report about the archive itself.
+        return tuple(r for r in verify_runs(run.path, display_path=run.shown, keep=keep) if r.root_sha256 is not None)
+    return (verify_folder(run.path, display_path=run.shown, keep=keep),)
 
 
 def find_missing_signatures(

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from registry_pipeline.config import CONFIG_NAME, Config, Repository
-from registry_pipeline.errors import NotFoundError, RefusedError
+from registry_pipeline.errors import ConfigError, NotFoundError, RefusedError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, did_you_mean, sorted_findings
@@ -190,17 +190,35 @@ def catalog_of(repository: Repository | None) -> Catalog:
     """Return the catalog of a repository; outside of one, the shipped one.
 
     It is made once for each `Repository`: commands and steps load their own.
+
+    Raises:
+        ConfigError: `signing.registries` names a registry that does not exist.
     """
     if repository is None:
         return SHIPPED
     config = repository.config
     if not (config.registries or config.registry_components or config.registry_packages):
+        _refuse_unknown_names(config, SHIPPED)
         return SHIPPED
     catalog: Catalog | None = repository.catalogs.get("")
     if catalog is None:
         own = _READ_OWN(repository, SHIPPED.registries)
-        catalog = repository.catalogs[""] = Catalog(own.rows, own.findings)
+        catalog = Catalog(own.rows, own.findings)
+        _refuse_unknown_names(config, catalog)
+        repository.catalogs[""] = catalog
     return catalog
+
+
+def _refuse_unknown_names(config: Config, catalog: Catalog) -> None:
+    """Refuse a name in `signing.registries` that no registry has: it would protect nothing."""
+    unknown = [name for name in config.signing.registries if name != "*" and name not in catalog.registries]
+    # A registry of the repository's own that cannot be read is a finding, and its name may be right.
+    if unknown and not catalog.findings:
+        shown, suggestion = printable(repr(unknown[0][:_MAX_SHOWN])), did_you_mean(unknown[0], catalog.registries)
+        raise ConfigError(
+            f"signing.registries names {shown}, which is no registry",
+            f"did you mean {suggestion}?" if suggestion else "`*` names all of them",
+        )
 
 
 # The health state and the report are made from these, and the chain consists of the last.

@@ -87,7 +87,7 @@ def read_envelope_signer(key: str) -> EnvelopeSigner:
 
 def _read_private_key(key: str) -> bytes:
     """Return the content of a key file; of `FILE.pub` that of FILE, as ssh-keygen does, if it exists."""
-    path = Path(key).expanduser()
+    path = Path(key)
     if path.suffix == ".pub" and path.with_suffix("").is_file():
         path = path.with_suffix("")
     try:

@@ -5,15 +5,12 @@ The form of a signature is PROTOCOL.sshsig of OpenSSH; that of the file is the s
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from datetime import datetime
-from pathlib import Path
 from typing import Final, Literal
 
-from registry_pipeline.errors import NotFoundError, RefusedError
+from registry_pipeline.errors import RefusedError
+from registry_pipeline.signing.process import SIGNING_LIMIT_SECONDS, find_last_line, hold_in_memory, run_program
 from registry_pipeline.values import value_type
 
 NAMESPACE: Final = "registry-pipeline"
@@ -68,19 +65,20 @@ class SshSigner:
         """Return a signature of the bytes; the program may ask for a passphrase or for a touch.
 
         Raises:
-            NotFoundError: ssh-keygen is not installed.
+            NotFoundError: ssh-keygen is not installed, or does not end.
             RefusedError: it made no signature; nothing was changed.
         """
         literal = find_literal(self.key)
-        command = ["-Y", "sign", "-n", NAMESPACE]
+        command = [self.program, "-Y", "sign", "-n", NAMESPACE]
         if literal is None:
-            done = _run([*command, "-f", str(Path(self.key).expanduser())], data, program=self.program)
+            done = run_program([*command, "-f", self.key], data, limit=SIGNING_LIMIT_SECONDS)
         else:
-            with _hold_in_memory(f"{literal}\n".encode()) as number:
-                done = _run([*command, "-U", "-f", f"/dev/fd/{number}"], data, program=self.program, keep=number)
+            with hold_in_memory(f"{literal}\n".encode()) as number:
+                command += ["-U", "-f", f"/dev/fd/{number}"]
+                done = run_program(command, data, files=[number], limit=SIGNING_LIMIT_SECONDS)
         if done.returncode != 0 or not done.stdout.startswith(FIRST_LINE):
             raise RefusedError(
-                f"the key {self.key} did not sign: {_last_line(done.stderr)}",
+                f"the key {self.key} did not sign: {find_last_line(done.stderr)}",
                 "check the key, its passphrase and the agent with `ssh-add -l`, or leave out --sign",
             )
         return done.stdout
@@ -88,26 +86,29 @@ class SshSigner:
 
 @value_type
 class AllowedSigners:
-    """The file that says which keys may sign under which name, and a file of revoked keys."""
+    """The content of the file that says which keys may sign under which name, and of a file of revoked keys."""
 
-    path: Path
-    revoked: Path | None = None
+    lines: bytes
+    revoked: bytes | None = None
 
     def check(self, data: bytes, signature: bytes, moment: datetime, *, namespace: str = NAMESPACE) -> CheckedSignature:
         """Return whose signature of the bytes it is, by the lines of the file that are valid at a moment.
 
         Raises:
-            NotFoundError: ssh-keygen is not installed.
+            NotFoundError: ssh-keygen is not installed, or does not end.
         """
         # ssh-keygen reads the time in the time zone of the process.
         at = f"-Overify-time={moment:%Y%m%d%H%M%S}"
-        with _hold_in_memory(signature) as number:
-            path = f"/dev/fd/{number}"
-            found = _run(["-Y", "find-principals", "-s", path, "-f", str(self.path), at], keep=number)
+        with hold_in_memory(signature) as given, hold_in_memory(self.lines) as lines, ExitStack() as stack:
+            files, revoked = [given, lines], list[str]()
+            if self.revoked is not None:
+                files.append(stack.enter_context(hold_in_memory(self.revoked)))
+                revoked = ["-r", f"/dev/fd/{files[-1]}"]
+            common = ["-s", f"/dev/fd/{given}", "-f", f"/dev/fd/{lines}", at]
+            found = run_program([PROGRAM, "-Y", "find-principals", *common], files=files)
             for principal in found.stdout.decode("utf-8", "replace").splitlines() if found.returncode == 0 else ():
-                revoked = [] if self.revoked is None else ["-r", str(self.revoked)]
-                signer = ["-I", principal, "-f", str(self.path), *revoked]
-                done = _run(["-Y", "verify", "-s", path, *signer, "-n", namespace, at], data, keep=number)
+                verify = [PROGRAM, "-Y", "verify", *common, *revoked, "-I", principal, "-n", namespace]
+                done = run_program(verify, data, files=files)
                 if done.returncode == 0:
                     return CheckedSignature("good", principal, _find_key(done.stdout))
         key = _find_signing_key(data, signature, namespace)
@@ -116,39 +117,12 @@ class AllowedSigners:
 
 def _find_signing_key(data: bytes, signature: bytes, namespace: str = NAMESPACE) -> str | None:
     """Return the key that made a signature of these bytes, whether or not it is allowed; None if none did."""
-    with _hold_in_memory(signature) as number:
-        done = _run(["-Y", "check-novalidate", "-s", f"/dev/fd/{number}", "-n", namespace], data, keep=number)
+    with hold_in_memory(signature) as number:
+        command = [PROGRAM, "-Y", "check-novalidate", "-s", f"/dev/fd/{number}", "-n", namespace]
+        done = run_program(command, data, files=[number])
     return _find_key(done.stdout) if done.returncode == 0 else None
 
 
 def _find_key(output: bytes) -> str:
     """Return the type and the fingerprint of the key, of what ssh-keygen prints about a good signature."""
     return output.decode("utf-8", "replace").strip().rpartition(" with ")[2].replace(" key ", " ")
-
-
-def _last_line(output: bytes) -> str:
-    lines = output.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else "it gave no reason"
-
-
-@contextmanager
-def _hold_in_memory(data: bytes) -> Iterator[int]:
-    """Yield the number of an open file in memory with these bytes: neither a key nor a signature becomes a file."""
-    number = os.memfd_create(PROGRAM)
-    try:
-        os.write(number, data)
-        yield number
-    finally:
-        os.close(number)
-
-
-def _run(
-    arguments: Sequence[str], given: bytes = b"", *, program: str = PROGRAM, keep: int | None = None
-) -> subprocess.CompletedProcess[bytes]:
-    command, environment = [program, *arguments], {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
-    kept = () if keep is None else (keep,)
-    try:
-        return subprocess.run(command, input=given, capture_output=True, env=environment, check=False, pass_fds=kept)
-    except OSError as error:
-        reason = error.strerror or "it could not be started"
-        raise NotFoundError(f"{program} cannot be run: {reason}", "install OpenSSH 8.2 or newer") from None

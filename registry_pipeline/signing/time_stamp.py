@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 from registry_pipeline.canonical import is_sha256
-from registry_pipeline.errors import NotFoundError, RegistryPipelineError
+from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.signing.process import find_last_line, hold_in_memory, run_program
 from registry_pipeline.values import value_type
 
+# What the authority signed begins after this line.
+_SIGNED_PART: Final = "\nTST info:\n"
 _TIME: Final = "Time stamp: "
 _IMPRINT: Final = "Message data:"
 # Sixteen bytes of a dump.
@@ -22,7 +24,9 @@ def make_request(sha256: str) -> bytes:
     """Return a request for a time stamp of a hash; raise NotFoundError if OpenSSL is not installed."""
     done = _run("-query", "-sha256", "-digest", sha256, "-cert")
     if done.returncode != 0:
-        raise RegistryPipelineError(f"openssl made no request: {_last_line(done.stderr)}", "try `openssl ts -query`")
+        raise RegistryPipelineError(
+            f"openssl made no request: {find_last_line(done.stderr)}", "try `openssl ts -query`"
+        )
     return done.stdout
 
 
@@ -34,18 +38,29 @@ class TimeStamp:
     moment: datetime
 
 
-def read_response(response: Path, authorities: Path) -> TimeStamp | str:
+def read_response(response: bytes, authorities: bytes) -> TimeStamp | str:
     """Return the time stamp in an answer of an authority, or why it proves nothing.
 
-    `authorities` are the certificates (PEM) that are trusted. Raises NotFoundError if OpenSSL is not installed.
+    `authorities` are the certificates (PEM) that are trusted. They must be valid at the time that the stamp states, not
+    today: a stamp proves the same after the certificate has expired.
+
+    Raises:
+        NotFoundError: OpenSSL is not installed, or does not end.
     """
-    # (1) What the answer says. OpenSSL prints it, and checks only an answer to a hash that it is given.
-    lines = _run("-reply", "-in", str(response), "-text").stdout.decode("utf-8", "replace").splitlines()
-    stated, moment = _parse_imprint(lines), _parse_time(lines)
-    if stated is None or moment is None:
-        return "it is no answer to a request for a time stamp"
-    # (2) Whether an authority signed that.
-    done = _run("-verify", "-digest", stated, "-in", str(response), "-CAfile", str(authorities))
+    # (1) The token, which is signed; anybody can write another status around it.
+    with hold_in_memory(response) as number:
+        token = _run("-reply", "-in", f"/dev/fd/{number}", "-token_out", files=[number]).stdout
+    with hold_in_memory(token) as given, hold_in_memory(authorities) as trusted:
+        files, source = [given, trusted], ["-token_in", "-in", f"/dev/fd/{given}"]
+        # (2) What it says. OpenSSL prints it, and checks only a token of a hash that it is given.
+        text = _run("-reply", *source, "-text", files=files).stdout.decode("utf-8", "replace")
+        lines = text.partition(_SIGNED_PART)[2].splitlines()
+        stated, moment = _parse_imprint(lines), _parse_time(lines)
+        if stated is None or moment is None:
+            return "it is no answer to a request for a time stamp"
+        # (3) Whether an authority signed that.
+        authority = ["-CAfile", f"/dev/fd/{trusted}", "-attime", str(int(moment.timestamp()))]
+        done = _run("-verify", "-digest", stated, *source, *authority, files=files)
     return TimeStamp(stated, moment) if done.returncode == 0 else _find_reason(done.stderr)
 
 
@@ -75,19 +90,10 @@ def _parse_time(lines: Sequence[str]) -> datetime | None:
 
 def _find_reason(output: bytes) -> str:
     """Return the last reason that OpenSSL gives, in its words."""
-    fields = _last_line(output).split(":")
-    return fields[5] if len(fields) > 5 else _last_line(output)
+    # `40D7...:error:17800064:time stamp routines:ts_verify_cert:reason:file:188:detail`
+    fields = find_last_line(output).split(":")
+    return fields[5] if len(fields) > 5 else fields[-1]
 
 
-def _last_line(output: bytes) -> str:
-    lines = [line for line in output.decode("utf-8", "replace").splitlines() if "Using configuration" not in line]
-    return lines[-1].strip() if lines else "it gave no reason"
-
-
-def _run(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(["openssl", "ts", *arguments], capture_output=True, check=False)
-    except OSError as error:
-        raise NotFoundError(
-            f"openssl cannot be run: {error.strerror or 'no reason given'}", "install OpenSSL"
-        ) from None
+def _run(*arguments: str, files: Sequence[int] = ()) -> subprocess.CompletedProcess[bytes]:
+    return run_program(["openssl", "ts", *arguments], files=files, advice="install OpenSSL")

@@ -56,7 +56,7 @@ COMMANDS: Final[dict[str, tuple[frozenset[str], int]]] = {
     "explain":                   (_CLICK, 27),
     "registries":                (_CLICK, 110),
     "anchor":                    (_CLICK, 180),
-    "overview .":                (_SOURCES, 165),
+    "overview .":                (_SOURCES, 166),
     "log":                       (_CLICK, 195),
     "runs":                      (_CLICK, 195),
     "show {run}":                (_SCHEMA, 195),

@@ -10,7 +10,8 @@ import pytest
 from registry_pipeline.config import load_repository
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.proposal import REFUSED_TAG
-from registry_pipeline.pointers.signatures import check_build_signatures, check_policy, check_record_signatures
+from registry_pipeline.pointers.find_runs import make_found_run
+from registry_pipeline.pointers.signatures import check_policy, check_record_signatures, check_run_signatures
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.signing.keys import find_allowed_signers
 from registry_pipeline_tests.defs.conftest import DagsterRepo, failure_of, page_of, troubles
@@ -48,8 +49,8 @@ def test_the_activation_is_signed_with_the_key_of_the_environment(
     files = [path for path in protected.repository.root.rglob("*") if path.is_file()]
     assert not [path for path in files if str(key.path).encode() in path.read_bytes()]  # it is written nowhere
     report = page_of(result, "system_health_report")["run_id"]
-    path = f"{protected.repository.config.publish_root}/{report}"
-    assert list(check_build_signatures(protected.repository, [path], allowed).signed) == [path]
+    run = make_found_run(protected.repository, protected.repository.config.publish_root, report)
+    assert list(check_run_signatures([run], (), allowed).signed) == [run.shown]
 
 
 def test_without_a_key_the_activation_is_refused_and_not_repeated(protected: DagsterRepo, key: Key) -> None:

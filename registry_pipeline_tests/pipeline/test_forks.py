@@ -151,13 +151,14 @@ def test_what_another_clone_appended_to_a_voided_branch_is_voided_too(merged: Wo
     assert (state.state, state.findings) == ("committed", ())
 
 
-def test_an_anchor_is_in_the_chain_until_the_chain_is_cut(merged: World) -> None:
+def test_an_anchor_is_in_the_chain_until_its_record_is_voided_or_the_chain_is_cut(merged: World) -> None:
     void_records(merged.repository, merged.run(50), [record(merged, "121000")], **WHO)
     state = read_chain_state(merged.repository)
     assert state.head is not None
-    every = [r.ref.manifest_sha256 for r in (*state.records, *state.voided)]
+    standing, voided = ([r.ref.manifest_sha256 for r in part] for part in (state.records, state.voided))
 
-    assert len(every) == 6
-    assert all(check_anchor(state, root, "p") == () for root in every)
+    assert (len(standing), len(voided)) == (5, 1)
+    assert all(check_anchor(state, root, "p") == () for root in standing)
+    assert [f.code for root in voided for f in check_anchor(state, root, "p")] == ["ANCHOR_VOIDED"]
     (missing,) = check_anchor(state, "0" * 64, "p")
     assert (missing.code, missing.got) == ("CHAIN_ANCHOR_MISSING", state.head.ref.manifest_sha256)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from registry_pipeline.canonical import utc_text
 from registry_pipeline.signing.time_stamp import make_request, read_response
-from registry_pipeline_tests.cli.conftest import CommandResult, Repository
-from registry_pipeline_tests.copies import flip_byte
+from registry_pipeline_tests.cli.conftest import CommandResult, PlainRepository, Repository
+from registry_pipeline_tests.copies import copied_repository, flip_byte
 from registry_pipeline_tests.registries.repositories import git
-from registry_pipeline_tests.signing.authority import Authority, make_authority
+from registry_pipeline_tests.signing.authority import (
+    EXPIRED_CERTIFICATE,
+    EXPIRED_RESPONSE,
+    LATE_RESPONSE,
+    Authority,
+    make_authority,
+    replace_status,
+)
 from registry_pipeline_tests.signing.keys import Key
 
 LATER, LATEST = "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
@@ -162,10 +171,51 @@ def test_a_time_stamp_of_another_authority_or_an_altered_one_is_no_anchor(anchor
 def test_a_time_stamp_has_the_hash_that_was_asked_for(digest: str, authority: Authority, tmp_path: Path) -> None:
     (tmp_path / "one.tsq").write_bytes(make_request(digest))
 
-    stamp = read_response(authority.answer(tmp_path / "one.tsq"), authority.certificate)
+    answer = authority.answer(tmp_path / "one.tsq")
+    stamp = read_response(answer.read_bytes(), authority.certificate.read_bytes())
 
     assert not isinstance(stamp, str), stamp
     assert stamp.sha256 == digest
+
+
+def test_the_time_of_a_stamp_is_the_signed_one(anchored: Anchored) -> None:
+    anchored.want(*STAMPS)
+    assert anchored("anchor", "--write").code == 0
+    (request,) = anchored.requests.iterdir()
+    response = anchored.authority.answer(request)
+    (genuine,) = anchored.verify().document("verify")["anchors"]
+
+    response.write_bytes(replace_status(response, "ok\nTST info:\nTime stamp: Jan  1 00:00:00 2020 GMT\n"))
+
+    (forged,) = anchored.verify().document("verify")["anchors"]
+    assert forged == genuine
+    assert "2020" not in forged["created_utc"]
+
+
+def test_a_stamp_proves_the_same_after_the_certificate_has_expired() -> None:
+    stamp = read_response(EXPIRED_RESPONSE, EXPIRED_CERTIFICATE)
+
+    assert not isinstance(stamp, str), stamp
+    assert (stamp.sha256, utc_text(stamp.moment)) == ("ab" * 32, "2026-11-23T21:56:10Z")
+
+
+def test_a_stamp_of_a_time_at_which_the_certificate_was_not_valid_is_no_anchor() -> None:
+    assert read_response(LATE_RESPONSE, EXPIRED_CERTIFICATE) == "certificate verify error"
+
+
+@pytest.mark.parametrize("name", ["answer", "authorities"])
+def test_a_pipe_in_place_of_an_answer_or_of_the_certificates_is_not_waited_for(name: str, anchored: Anchored) -> None:
+    anchored.want(*STAMPS)
+    assert anchored("anchor", "--write").code == 0
+    (request,) = anchored.requests.iterdir()
+    pipe = anchored.authority.answer(request) if name == "answer" else anchored.repository.root / "authority.pem"
+    pipe.unlink()
+    os.mkfifo(pipe)
+
+    result = anchored.verify()
+
+    assert result.code == (3 if name == "answer" else 7)
+    assert "not a regular file" in result.out + result.err
 
 
 def test_a_line_of_the_file_that_is_no_anchor_is_named(anchored: Anchored) -> None:
@@ -177,6 +227,240 @@ def test_a_line_of_the_file_that_is_no_anchor_is_named(anchored: Anchored) -> No
 
     assert (result.code, codes_of(result)) == (3, ["ANCHOR_INVALID"])
     assert result.document("verify")["findings"][0]["path"].endswith("anchors.txt:1")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"zzz  {'0' * 64}  {RECORD}",
+        f"2026-02-30T12:00:00Z  {'0' * 64}  {RECORD}",
+        f"{LATER}  {'0' * 63}  {RECORD}",
+        f"{LATER}  {'0' * 64}  a-note",
+        f"{LATER}  {'0' * 64}",
+        "",
+    ],
+)
+def test_each_part_of_a_line_is_checked(line: str, anchored: Anchored) -> None:
+    anchored.want(file_of(anchored))
+    (anchored.outside / "anchors.txt").write_text(f"{line}\n", "utf-8")
+
+    result = anchored.verify()
+
+    assert (result.code, codes_of(result)) == (3, ["ANCHOR_INVALID"])
+    assert "zzz" not in result.out
+
+
+def test_a_line_is_appended_and_nothing_else_is_written(anchored: Anchored) -> None:
+    anchored.want(file_of(anchored))
+    path = anchored.outside / "anchors.txt"
+    path.write_text("a note without an end", "utf-8")
+    inode = path.stat().st_ino
+
+    assert anchored("anchor", "--write").code == 0
+
+    note, line = path.read_text("utf-8").splitlines()
+    assert (note, line.split()[2], path.stat().st_ino) == ("a note without an end", RECORD, inode)
+    assert anchored("anchor", "--write", "--json").document("anchor")["written"] == []
+
+
+@pytest.mark.parametrize("words", [("anchor", "--write"), ("verify", "--chain", "--anchors")])
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(words: tuple[str, ...], anchored: Anchored) -> None:
+    anchored.want(file_of(anchored))
+    os.mkfifo(anchored.outside / "anchors.txt")
+
+    result = anchored(*words)
+
+    assert (result.code, "not a regular file" in result.err) == (7, True), result.err
+
+
+def test_a_file_in_the_checkout_around_the_repository_is_not_outside(anchored: Anchored) -> None:
+    root = anchored.repository.root
+    inner = root / "registries"
+    inner.mkdir()
+    for name in ("registry-pipeline.toml", ".codex"):
+        (root / name).rename(inner / name)
+    toml = inner / "registry-pipeline.toml"
+    toml.write_text(f'{toml.read_text("utf-8")}\n[anchors]\nfile = "../anchors.txt"\n', "utf-8")
+
+    for words in (("anchor", "--write"), ("verify", "--chain", "--anchors")):
+        refused = anchored("-C", str(inner), *words)
+        assert (refused.code, f"inside {root}, where" in refused.err) == (5, True), refused.err
+
+
+# What a voided record means.
+
+
+def void_the_anchored_record(anchored: Anchored, tmp_path: Path) -> str:
+    """Anchor a record, and void it because another clone has activated, too; return its hash."""
+    repository, bad = anchored.repository, "2026-03-01__120000__system_health_render"
+    with copied_repository(repository.root, tmp_path / "clone") as clone:
+        other = PlainRepository(clone, repository.home)
+        assert other("mark-bad", bad, "--reason", "x", now=LATER).code == 0
+        (rival,) = (path for path in other.runs.iterdir() if "2026-03-02__120000__pointer_activation" in path.name)
+        assert anchored("mark-bad", bad, "--reason", "y", now="2026-03-02T13:00:00Z").code == 0
+        root = str(anchored("anchor", "--write", "--json").document("anchor")["root_sha256"])
+        shutil.copytree(rival, repository.runs / rival.name)
+    voided = anchored(
+        *("doctor", "--fix", "--void", "2026-03-02__130000__pointer_activation", "--reason", "the other was first"),
+        now="2026-03-02T14:00:00Z",
+    )
+    assert voided.code == 0, voided.out
+    for request in anchored.requests.glob("*.tsq"):
+        anchored.authority.answer(request)
+    return root
+
+
+@pytest.mark.parametrize("kind", ["tags", "file"])
+def test_the_void_of_an_anchored_record_is_an_error_until_it_is_anchored_itself(
+    kind: str, anchored: Anchored, tmp_path: Path
+) -> None:
+    anchored.want(*{"tags": TAGS, "file": (file_of(anchored),)}[kind])
+    root = void_the_anchored_record(anchored, tmp_path)
+
+    assert (anchored.verify().code, codes_of(anchored.verify())) == (3, ["ANCHOR_VOIDED"])
+    signers = ("--allowed-signers", str(anchored.outside / "signers"))
+    assert "anchored  0 of 4 records by a " in anchored("verify", "--chain", "--anchors", *signers, now=LATEST).out
+    expected = anchored("verify", "--chain", "--expect", root, "--json", now=LATEST)
+    assert (expected.code, codes_of(expected)) == (3, ["ANCHOR_VOIDED"])
+
+    assert anchored("anchor", "--write", now="2026-03-02T15:00:00Z").code == 0
+
+    after = anchored.verify()
+    assert (after.code, [f["code"] for f in after.document("verify")["findings"]]) == (0, ["ANCHOR_SUPERSEDED"])
+    assert anchored("verify", "--chain", "--expect", root, now=LATEST).code == 3  # who has the old hash needs the new
+
+
+def test_a_newer_time_stamp_does_not_excuse_a_void_because_everybody_can_have_one(
+    anchored: Anchored, tmp_path: Path
+) -> None:
+    anchored.want(*STAMPS)
+    void_the_anchored_record(anchored, tmp_path)
+    assert anchored("anchor", "--write", now="2026-03-02T15:00:00Z").code == 0
+    for request in anchored.requests.glob("*.tsq"):
+        anchored.authority.answer(request)
+
+    assert (anchored.verify().code, codes_of(anchored.verify())) == (3, ["ANCHOR_VOIDED"])
+
+
+def test_a_kind_of_which_every_record_was_voided_covers_nothing(anchored: Anchored, tmp_path: Path) -> None:
+    anchored.want(*STAMPS, file_of(anchored))
+    void_the_anchored_record(anchored, tmp_path)
+    for request in anchored.requests.glob("*.tsq"):
+        anchored.authority.answer(request)
+    assert anchored("anchor", "--write", now="2026-03-02T15:00:00Z").code == 0
+
+    result = anchored.verify()
+
+    assert (result.code, codes_of(result)) == (7, ["ANCHOR_NONE"])  # the newer time stamp has no answer yet
+    printed = anchored("verify", "--chain", "--anchors", now=LATEST).out
+    assert "anchored  0 of 4 records by a time stamp\n" in printed
+    assert "anchored  4 of 4 records by the file" in printed
+
+
+def test_a_request_without_an_answer_is_named(anchored: Anchored) -> None:
+    anchored.want(*STAMPS)
+    assert anchored("anchor", "--write").code == 0
+
+    result = anchored("verify", "--chain", "--anchors")
+
+    assert result.code == 7
+    assert f"waiting for an answer: stamps/{RECORD}.tsq\n" in result.out
+    assert "CHAIN_NOT_CHECKED: ANCHOR_NONE" in result.out
+    assert "there is no anchor of the kind time stamp that covers a record of the chain" in result.out
+    assert result.out.splitlines()[-1] == "not checked: 1 error, 0 warnings"
+    assert anchored.verify().document("verify")["waiting"] == [f"stamps/{RECORD}.tsq"]
+
+
+# Certificates.
+
+
+def test_the_certificates_may_be_outside(anchored: Anchored, tmp_path: Path) -> None:
+    anchored.want('time_stamps = "stamps"', f'authorities = "{anchored.outside}/authority.pem"')
+    (anchored.repository.root / "authority.pem").rename(anchored.outside / "authority.pem")
+    assert anchored("anchor", "--write").code == 0
+    (request,) = anchored.requests.iterdir()
+    anchored.authority.answer(request)
+    assert anchored.verify().code == 0
+    others = make_authority(tmp_path / "other")
+
+    words = ("verify", "--chain", "--anchors", "--json", "--authorities")
+
+    assert anchored(*words, str(others.certificate)).code == 3
+    assert anchored(*words, str(anchored.authority.certificate)).code == 0
+    assert anchored("verify", "--chain", "--authorities", "x").code == 2
+
+
+# Tags.
+
+
+def write_tag(anchored: Anchored, content: str, key: Key, name: str = "registry-anchor/forged") -> None:
+    """Store an object of the type tag that is signed as git signs, and make a tag of it."""
+    root = anchored.repository.root
+    payload = root.parent / "payload"
+    payload.write_text(content, "utf-8")
+    payload.write_bytes(payload.read_bytes() + key.sign(payload, "git"))
+    object_id = git(root, "hash-object", "-t", "tag", "-w", "--literally", str(payload)).strip()
+    # `git update-ref` refuses some of them; whatever is in a checkout did not pass it.
+    ref = root / ".git/refs/tags" / name
+    ref.parent.mkdir(parents=True, exist_ok=True)
+    ref.write_text(f"{object_id}\n", "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("object", "tree"),
+        ("type commit\n", ""),
+        ("tagger", "author"),
+        ("tagger", "root_sha256 ROOT\ntagger"),
+        ("tag registry-anchor/forged", "tag registry-anchor/another"),
+        ("registry-pipeline anchor", "Release 1"),
+        ("registry-pipeline anchor\n\n", "Release 1\n\nregistry-pipeline anchor\n\n"),
+        ("root_sha256", "root_sha512"),
+        ("record ", "root_sha256 ROOT\nrecord "),
+        ("record ", "record another\nrecord "),
+        ("\n\nregistry", "\nregistry"),
+    ],
+)
+def test_a_signed_object_counts_only_if_it_is_a_tag_that_was_made_as_an_anchor(
+    old: str, new: str, anchored: Anchored
+) -> None:
+    anchored.want(*TAGS)
+    root = anchored("anchor", "--json").document("anchor")["root_sha256"]
+    head = git(anchored.repository.root, "rev-parse", "HEAD").strip()
+    header = f"object {head}\ntype commit\ntag registry-anchor/forged\ntagger Ada <a@b.c> 1772366400 +0000\n"
+    content = f"{header}\nregistry-pipeline anchor\n\nroot_sha256 {root}\nrecord {RECORD}\n"
+    write_tag(anchored, content, anchored.key)
+    assert anchored.verify().code == 0
+
+    write_tag(anchored, content.replace(old, new, 1).replace("ROOT", root), anchored.key)
+
+    assert (anchored.verify().code, codes_of(anchored.verify())) == (3, ["ANCHOR_INVALID"])
+
+
+def test_the_last_signature_is_that_of_the_tag(anchored: Anchored, keys: dict[str, Key], tmp_path: Path) -> None:
+    anchored.want(*TAGS)
+    root = anchored("anchor", "--json").document("anchor")["root_sha256"]
+    head = git(anchored.repository.root, "rev-parse", "HEAD").strip()
+    header = f"object {head}\ntype commit\ntag registry-anchor/forged\ntagger Ada <a@b.c> 1772366400 +0000\n"
+    content = f"{header}\nregistry-pipeline anchor\n\nroot_sha256 {root}\nrecord {RECORD}\n"
+    (tmp_path / "text").write_text(content, "utf-8")
+    inner = anchored.key.sign(tmp_path / "text", "git").decode()
+
+    write_tag(anchored, content + inner, keys["mallory"])
+
+    assert codes_of(anchored.verify()) == ["ANCHOR_INVALID"]  # Mallory signed it, Alice an inner part of it
+
+
+def test_if_the_policy_names_signers_only_they_anchor(anchored: Anchored) -> None:
+    anchored.want(*TAGS)
+    assert anchored("anchor", "--write").code == 0
+    toml = anchored.repository.root / "registry-pipeline.toml"
+    text = toml.read_text("utf-8")
+
+    for signer, code in (("alice@example.org", 0), ("bob@example.org", 3)):
+        toml.write_text(f'{text}\n[signing]\nsigners = ["{signer}"]\n', "utf-8")
+        assert anchored.verify().code == code
 
 
 def test_where_an_anchor_is_wanted_and_there_is_none_nothing_was_compared(anchored: Anchored) -> None:
@@ -195,7 +479,7 @@ def test_where_an_anchor_is_wanted_and_there_is_none_nothing_was_compared(anchor
         ((), ("verify", "--chain", "--anchors"), 2, "names no place for anchors"),
         (TAGS, ("verify", "--all", "--anchors"), 2, "--anchors needs --chain"),
         (TAGS, ("verify", "--chain", "--anchors"), 7, "no file says who may sign"),
-        (('file = "inside.txt"',), ("anchor", "--write"), 5, "inside the repository"),
+        (('file = "inside.txt"',), ("anchor", "--write"), 5, "where a writer of the chain can rewrite it"),
         (('file = "../no/such/folder/file"',), ("anchor", "--write"), 7, "there is no folder"),
         (('time_stamps = "no/such"',), ("anchor", "--write"), 7, "there is no folder"),
         (('time_stamps = "stamps"',), ("verify", "--chain", "--anchors"), 7, "no certificates"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import tarfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,9 @@ from registry_pipeline.canonical import json_document
 from registry_pipeline.config import load_repository
 from registry_pipeline.pipeline.rebuild import rebuild
 from registry_pipeline.registries.base.seal_build import start_build_run
-from registry_pipeline_tests.cli.conftest import PROGRAM, CommandResult, Repository
+from registry_pipeline_tests.cli.conftest import PROGRAM, CommandResult, PlainRepository, Repository
 from registry_pipeline_tests.cli.test_capturing import reseal
-from registry_pipeline_tests.copies import flip_byte
+from registry_pipeline_tests.copies import copied_repository, flip_byte
 from registry_pipeline_tests.registries.repositories import git
 from registry_pipeline_tests.signing.keys import Key, make_key
 
@@ -85,7 +86,7 @@ def test_an_activation_is_signed_with_the_key_of_git(signing: Signing) -> None:
     verified = signing.verify("verify", "--chain")
     assert (verified.code, verified.document("verify")["counts"]["signed"]) == (0, 1)
     assert signers_of(verified) == {"pointer_activation": ["alice@example.org"]}
-    assert "(signed): build" in signing("log").out
+    assert "(1 signature, not checked): build" in signing("log").out
     assert "(unsigned): build" in signing("log").out
 
 
@@ -133,6 +134,76 @@ def test_a_build_states_the_hashes_of_its_files_and_signs_them(signing: Signing)
     verified = signing.verify("verify", folder.name)
     assert (verified.code, signers_of(verified)) == (0, {"run_registry_build": ["alice@example.org"]})
     assert signing("verify", folder.name).code == 0  # the seal and the rules know the two files
+
+
+@pytest.mark.parametrize("how", ["run id", "absolute path", "relative path", "path through the parent", "copy"])
+@pytest.mark.parametrize("tag", ["run_registry_build", "pointer_activation"])
+def test_a_signature_is_checked_however_the_run_is_named(how: str, tag: str, signing: Signing, tmp_path: Path) -> None:
+    assert signing("build", "--force", key="mallory").code == 0
+    folder = signing.newest(tag)
+    if how == "copy":
+        shutil.copytree(folder, tmp_path / "elsewhere" / folder.name)
+    name = {
+        "run id": folder.name,
+        "absolute path": str(folder),
+        "relative path": f"./{folder.relative_to(signing.repository.root)}",
+        "path through the parent": f"../{folder.relative_to(signing.repository.root.parent)}",
+        "copy": str(tmp_path / "elsewhere" / folder.name),
+    }[how]
+
+    verified = signing.verify("verify", name)
+
+    assert (verified.code, codes_of(verified, "verify")) == (3, ["SIGNER_NOT_ALLOWED"])
+    counts = verified.document("verify")["counts"]
+    assert (counts["signed"], counts["unsigned"]) == (1, 0)
+
+
+@pytest.mark.parametrize(("key", "expected"), [("alice", (0, [])), ("mallory", (3, ["SIGNER_NOT_ALLOWED"]))])
+def test_the_signatures_of_runs_in_an_archive_are_checked(
+    key: str, expected: tuple[int, list[str]], signing: Signing, tmp_path: Path
+) -> None:
+    assert signing("build", "--force", key=key).code == 0
+    archive = tmp_path / "runs.tar"
+    folders = [signing.newest(tag) for tag in ("run_registry_build", "drift_signals_build", "pointer_activation")]
+    folders.append(signing.repository.runs / "2026-03-01__120000__run_registry_build")
+    with tarfile.open(archive, "w") as tar:
+        for folder in folders:
+            tar.add(folder, f"runs/{folder.name}")
+
+    verified = signing.verify("verify", str(archive))
+
+    assert (verified.code, codes_of(verified, "verify")) == expected
+    counts = verified.document("verify")["counts"]
+    assert (counts["runs"], counts["signed"], counts["unsigned"]) == (4, 3, 1)
+
+
+def test_a_record_of_another_repository_is_checked_by_what_it_contains(signing: Signing, tmp_path: Path) -> None:
+    with copied_repository(signing.repository.root, tmp_path / "other") as root:
+        other = Signing(PlainRepository(root, signing.repository.home), signing.keys, signing.signers)
+        assert other("rollback", "--reason", "x", key="alice").code == 0
+        name = str(other.newest("pointer_activation"))
+
+        verified = signing.verify("verify", name)
+        (document := other.newest("pointer_activation") / RECORD).chmod(0o644)
+        reseal(other.newest("pointer_activation"), **{RECORD: document.read_bytes().replace(b'"x"', b'"y"')})
+        altered = signing.verify("verify", name)
+
+    assert list(signers_of(verified).values()) == [["alice@example.org"]]
+    assert "SIGNATURE_BAD" in codes_of(altered, "verify")
+
+
+def test_a_prepared_record_replaces_no_file(signing: Signing, tmp_path: Path) -> None:
+    change = ("rollback", "--reason", "x", "--actor", "Ada", "--prepare")
+    toml = signing.repository.root / "registry-pipeline.toml"
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    before = toml.read_bytes()
+
+    for path in (toml, tmp_path / "link"):
+        refused = signing(*change, str(path))
+        assert (refused.code, f"{path} exists, and --prepare replaces no file" in refused.err) == (5, True)
+    assert (toml.read_bytes(), (tmp_path / "nowhere").exists()) == (before, False)
+    assert signing(*change, str(tmp_path / "record")).code == 0
+    assert signing(*change, str(tmp_path / "record")).code == 5
 
 
 def test_where_nothing_is_signed_nothing_was_verified(signing: Signing) -> None:
@@ -221,9 +292,31 @@ def test_only_a_signed_record_moves_a_protected_registry(signing: Signing) -> No
 
 
 def test_other_registries_move_without_a_signature(signing: Signing) -> None:
-    signing.want('registries = ["no_such_move"]', f'allowed_signers = "{stored(signing)}"')
+    signing.want('registries = ["pointer_activation"]', f'allowed_signers = "{stored(signing)}"')
 
     assert signing("rollback", "--reason", "x").code == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (
+            ('registries = ["drift_signal"]',),
+            "names 'drift_signal', which is no registry -> did you mean drift_signals?",
+        ),
+        (('registries = ["*", "zzz"]',), "names 'zzz', which is no registry"),
+        (('signers = ["alice@example.org"]',), "so it protects nothing"),
+        (("threshold = 2",), "so it protects nothing"),
+    ],
+)
+def test_a_policy_that_protects_nothing_is_refused(lines: tuple[str, ...], text: str, signing: Signing) -> None:
+    signing.want(*lines)
+    before = signing.repository.files()
+
+    for words in (("status",), ("rollback", "--reason", "x"), ("build", "--force"), ("verify", "--all")):
+        result = signing(*words)
+        assert (result.code, text in result.err) == (2, True), result.err
+    assert signing.repository.files() == before
 
 
 def test_what_was_activated_before_the_policy_is_found(signing: Signing) -> None:

@@ -22,7 +22,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def test_a_signature_names_its_signer(keys: dict[str, Key], signers: Path) -> None:
     signature = SshSigner(str(keys["alice"].path)).sign(DATA)
 
-    checked = AllowedSigners(signers).check(DATA, signature, NOON)
+    checked = AllowedSigners(signers.read_bytes()).check(DATA, signature, NOON)
 
     assert (checked.verdict, checked.principal) == ("good", "alice@example.org")
     assert checked.key is not None
@@ -43,7 +43,7 @@ def test_ssh_keygen_itself_accepts_the_signature(keys: dict[str, Key], signers: 
 def test_a_key_that_is_not_allowed_is_named_by_its_fingerprint(keys: dict[str, Key], signers: Path) -> None:
     signature = SshSigner(str(keys["mallory"].path)).sign(DATA)
 
-    checked = AllowedSigners(signers).check(DATA, signature, NOON)
+    checked = AllowedSigners(signers.read_bytes()).check(DATA, signature, NOON)
 
     assert (checked.verdict, checked.principal) == ("unknown", None)
     assert checked.shown.startswith("ED25519 SHA256:")
@@ -51,14 +51,14 @@ def test_a_key_that_is_not_allowed_is_named_by_its_fingerprint(keys: dict[str, K
 
 @pytest.mark.parametrize("signature", [b"", b"no signature", b"-----BEGIN SSH SIGNATURE-----\n", b"\0" * 100])
 def test_what_is_no_signature_is_bad(signature: bytes, signers: Path) -> None:
-    assert AllowedSigners(signers).check(DATA, signature, NOON).verdict == "bad"
+    assert AllowedSigners(signers.read_bytes()).check(DATA, signature, NOON).verdict == "bad"
 
 
 def test_a_signature_for_git_or_a_file_does_not_count(keys: dict[str, Key], signers: Path, tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(DATA)
     for namespace in ("git", "file"):
         signature = keys["alice"].sign(tmp_path / "data", namespace)
-        assert AllowedSigners(signers).check(DATA, signature, NOON).verdict == "bad"
+        assert AllowedSigners(signers.read_bytes()).check(DATA, signature, NOON).verdict == "bad"
 
 
 @settings(max_examples=25)
@@ -93,14 +93,17 @@ def test_a_line_counts_for_its_time_and_its_namespace(
     (tmp_path / "allowed").write_text(keys["alice"].line(options), "utf-8")
     signature = SshSigner(str(keys["alice"].path)).sign(DATA)
 
-    assert AllowedSigners(tmp_path / "allowed").check(DATA, signature, NOON).verdict == verdict
+    assert AllowedSigners((tmp_path / "allowed").read_bytes()).check(DATA, signature, NOON).verdict == verdict
 
 
 def test_a_revoked_key_does_not_count(keys: dict[str, Key], signers: Path, tmp_path: Path) -> None:
     (tmp_path / "revoked").write_text(f"{keys['alice'].public}\n", "utf-8")
     signature = SshSigner(str(keys["alice"].path)).sign(DATA)
 
-    assert AllowedSigners(signers, tmp_path / "revoked").check(DATA, signature, NOON).verdict == "unknown"
+    assert (
+        AllowedSigners(signers.read_bytes(), (tmp_path / "revoked").read_bytes()).check(DATA, signature, NOON).verdict
+        == "unknown"
+    )
 
 
 @pytest.mark.parametrize("prefix", ["", "key::"])
@@ -110,7 +113,7 @@ def test_an_agent_signs_for_a_public_key(prefix: str, keys: dict[str, Key], sign
         patch.setenv("SSH_AUTH_SOCK", socket)
         signature = signer.sign(DATA)
 
-    assert AllowedSigners(signers).check(DATA, signature, NOON).principal == "bob@example.org"
+    assert AllowedSigners(signers.read_bytes()).check(DATA, signature, NOON).principal == "bob@example.org"
     with pytest.raises(RefusedError, match="did not sign"):
         signer.sign(DATA)
 
@@ -137,6 +140,6 @@ def test_without_openssh_the_advice_is_to_install_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", os.fspath(signers.parent))
 
     with pytest.raises(NotFoundError, match="ssh-keygen cannot be run") as missing:
-        AllowedSigners(signers).check(DATA, b"", NOON)
+        AllowedSigners(signers.read_bytes()).check(DATA, b"", NOON)
 
     assert "install OpenSSH" in missing.value.advice

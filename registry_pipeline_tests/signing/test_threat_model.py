@@ -15,6 +15,7 @@ from registry_pipeline_tests.cli.conftest import CommandResult, PlainRepository,
 from registry_pipeline_tests.cli.test_capturing import reseal
 from registry_pipeline_tests.copies import copied_repository, flip_byte
 from registry_pipeline_tests.registries.repositories import git
+from registry_pipeline_tests.signing.authority import make_authority
 from registry_pipeline_tests.signing.keys import Key
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/trust.md"
@@ -286,6 +287,34 @@ def delete_the_anchors(world: World) -> None:
     git(root, "tag", "--delete", *git(root, "tag", "--list", "registry-anchor/*").split())
 
 
+def configure_anchors(world: World, *lines: str) -> None:
+    """Replace `[anchors]`, and remove the policy."""
+    world.drop_policy()
+    toml = world.repository.root / "registry-pipeline.toml"
+    anchors = "\n".join(["[anchors]", *lines, ""])
+    toml.write_text(toml.read_text("utf-8").partition("[anchors]")[0] + anchors, "utf-8")
+
+
+def replace_the_time_stamps(world: World) -> None:
+    authority, folder = make_authority(world.outside / "authority"), world.repository.root / "stamps"
+    folder.mkdir()
+    configure_anchors(world, 'time_stamps = "stamps"', f'authorities = "{authority.certificate}"')
+    for change in (lambda _: None, rewrite_the_history_of_git):
+        change(world)
+        for stamp in folder.iterdir():
+            stamp.unlink()
+        assert world("anchor", "--write").code == 0
+        (request,) = folder.iterdir()
+        authority.answer(request)
+        assert world.verify(ANCHORS).code == 0
+
+
+def change_where_anchors_are(world: World) -> None:
+    configure_anchors(world, f'file = "{world.outside}/another.txt"')
+    rewrite_the_history_of_git(world)
+    assert world("anchor", "--write").code == 0
+
+
 def steal_a_key(world: World) -> None:
     assert world("rollback", "--reason", "for me", key="alice").code == 0
 
@@ -351,6 +380,8 @@ THREATS = {
         rewrite_the_history_of_git, ANCHORS, "CHAIN_ANCHOR_MISSING"
     ),
     "... deletes all tags that are anchors": Threat(delete_the_anchors, ANCHORS, "ANCHOR_NONE"),
+    "... deletes all time stamps and makes a new one": Threat(replace_the_time_stamps),
+    "... changes `[anchors]` in the toml": Threat(change_where_anchors_are),
     "... signs with a stolen key": Threat(steal_a_key),
     "... signs with a stolen key after its `valid-before`": Threat(
         use_a_stolen_key_after_its_end, SIGNED, "SIGNER_NOT_ALLOWED"

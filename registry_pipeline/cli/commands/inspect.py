@@ -174,8 +174,9 @@ def _print_log(page: Page, records: Sequence[Mapping[str, Any]]) -> None:
             seal = "" if record["seal"] == "sealed" else f" ({record['seal']})"
             page.line(f"{record['created_utc']}  built {record['run_id']}{seal}")
             continue
-        # Where nothing is signed, the word would be on every line.
-        signed = "signed" if record["signatures"] else "unsigned" if is_signing else ""
+        # Where nothing is signed, the word would be on every line. Nobody has checked a signature here.
+        number = record["signatures"]
+        signed = f"{plural(number, 'signature')}, not checked" if number else "unsigned" if is_signing else ""
         who = f"{record['actor']}{f' ({signed})' if signed else ''}"
         page.line(f"{record['created_utc']}  {record['action']} by {who}: {record['reason']}", style="bold")
         for ref in record["runs"]:

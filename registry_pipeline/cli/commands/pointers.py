@@ -61,7 +61,7 @@ def activate_command(  # noqa: PLR0913, PLR0917 - the options of a command, whic
     accept_removed: bool,
     signing: SigningOptions,
 ) -> int:
-    """Activate a run of a registry, or the newest run of each.
+    """Activate a run of a registry.
 
     The run is verified, the pointer moves, and a sealed record says who did it and why. RUN is `latest`, `active~1`
     for the previously active run, a run id or its beginning, or the beginning of a ROOT_SHA256. `all latest` activates

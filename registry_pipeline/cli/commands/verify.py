@@ -45,9 +45,9 @@ from registry_pipeline.pointers.chain import ChainState, check_anchor
 from registry_pipeline.pointers.find_runs import FoundRun, list_active_runs, list_all_runs, list_archived_runs
 from registry_pipeline.pointers.signatures import (
     SignatureCheck,
-    check_build_signatures,
     check_policy,
     check_record_signatures,
+    check_run_signatures,
 )
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.drift import check_tracked_files
@@ -93,6 +93,12 @@ def _refuse_malformed_hash(_ctx: click.Context, _param: click.Parameter, value: 
     metavar="FILE",
     help="With --signed or --anchors: who may sign; default: `allowed_signers` of [signing], or git's setting.",
 )
+@click.option(
+    "--authorities",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="With --anchors: whose time stamps count (PEM); default: `authorities` of [anchors].",
+)
 @click.option("--inputs", is_flag=True, help="Also the runs that these were built from, recursively.")
 @click.option("--baseline", metavar="REF", help="No run folder of this git commit is missing or has another root.")
 @click.option("--only", type=click.Choice(["seal"]), help="Verify only the seal, not envelope and schema.")
@@ -129,13 +135,13 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     chain, pointers, findings = _check_chain_and_pointers(reporter, repository, request)
     # (3) Check the signatures of what was verified.
     verdicts = [*named_verdicts, *listed_verdicts]
-    signatures = _check_signatures(repository, chain, request, verdicts) if repository and chain else None
+    signatures = _check_signatures(repository, chain, request, runs, checked) if repository and chain else None
     if signatures is not None:
         findings = (*findings, *signatures.findings)
         compared |= {"signed": len(signatures.signed), "unsigned": len(signatures.unsigned)}
     anchors: AnchorCheck | None = None
     if request.anchors and repository is not None and chain is not None:
-        anchors = check_anchors(repository, chain, request.allowed_signers)
+        anchors = check_anchors(repository, chain, request.allowed_signers, request.authorities)
     if anchors is not None:
         findings = (*findings, *anchors.findings)
     subjects = _find_subjects(request, verdicts, chain, pointers, signatures)
@@ -187,6 +193,7 @@ class _VerifyOptions:
     anchors: bool
     signed: bool
     allowed_signers: Path | None
+    authorities: Path | None
     inputs: bool
     baseline: str | None
     only: str | None
@@ -224,6 +231,8 @@ class _VerifyOptions:
             raise click.UsageError("--signed needs --chain, or runs: name one, or add --all or --active")
         if self.allowed_signers is not None and not (self.signed or self.anchors):
             raise click.UsageError("--allowed-signers needs --signed or --anchors")
+        if self.authorities is not None and not self.anchors:
+            raise click.UsageError("--authorities needs --anchors")
         if self.inputs and not (self.names or self.all_folders or self.active):
             raise click.UsageError("--inputs needs runs: name one, or add --all or --active")
         if self.require_sealed and not self.all_folders:
@@ -294,19 +303,32 @@ def _check_chain_and_pointers(
 
 
 def _check_signatures(
-    repository: Repository, chain: ChainState, request: _VerifyOptions, verdicts: Sequence[Verdict]
+    repository: Repository,
+    chain: ChainState,
+    request: _VerifyOptions,
+    runs: Sequence[FoundRun],
+    checked: Sequence[Sequence[CheckedRun]],
 ) -> SignatureCheck | None:
-    """Return what is signed, of the chain and of the runs that verify; None without `--signed`."""
+    """Return what is signed, of the chain and of the runs that verify; None without `--signed`.
+
+    A run is a record of the chain if it has the root of one, wherever its folder is and however it was named.
+    """
     if not request.signed:
         return None
     allowed = find_allowed_signers(repository, request.allowed_signers)
     in_chain = request.chain or request.includes_pointers
-    named = {verdict.path for verdict in verdicts}
-    records = {record.path: record for record in (*chain.records, *chain.voided)}
-    builds = [v.path for v in verdicts if v.passed and v.path not in records and repository.path(v.path).is_dir()]
-    checked = check_record_signatures(chain, [r for path, r in records.items() if in_chain or path in named], allowed)
-    missing = check_policy(repository, chain, checked.signed) if in_chain else ()
-    return checked.joined_with(check_build_signatures(repository, builds, allowed), missing)
+    # An archive has a result for each of its runs.
+    passed = [
+        (run, {r.verdict.root_sha256 for r in results if r.verdict.passed})
+        for run, results in zip(runs, checked, strict=True)
+    ]
+    named = {root for _, roots in passed for root in roots}
+    records = {record.root: record for record in (*chain.records, *chain.voided)}
+    in_question = [record for root, record in records.items() if in_chain or root in named]
+    record_check = check_record_signatures(chain, in_question, allowed)
+    missing = check_policy(repository, chain, record_check.signed) if in_chain else ()
+    others = [run for run, roots in passed if roots - records.keys()]
+    return record_check.joined_with(check_run_signatures(others, records, allowed), missing)
 
 
 def _find_subjects(
@@ -413,23 +435,31 @@ def _print_result(page: Page, result: Verification, named_count: int, missing: S
         f"{plural(counts['runs'], 'run')}, {counts['pass']} sealed and valid, {counts['fail']} failing, "
         f"{counts['partial']} partial, {counts['unsealed']} unsealed; "
     )
-    passed = result.verdict == "pass"
+    # An error that says that something could not be checked is neither a pass nor damage.
+    code = exit_code_of(result.all_findings())
+    word, style = {
+        ExitCode.FINE: ("pass", "bold green"),
+        ExitCode.NOT_FOUND: ("not checked", "bold yellow"),
+    }.get(ExitCode(code), ("FAIL", "bold red"))
     page.line(
-        f"{'pass' if passed else 'FAIL'}: {runs if result.results else ''}"
+        f"{word}: {runs if result.results else ''}"
         f"{plural(counts['errors'], 'error')}, {plural(counts['warnings'], 'warning')}",
-        style="bold green" if passed else "bold red",
+        style=style,
     )
 
 
 def _print_anchors(page: Page, check: AnchorCheck) -> None:
-    """Print how much of the chain the anchors of each kind cover, and the anchor that covers most."""
-    for kind in dict.fromkeys(anchor.kind for anchor, _ in check.anchors):
+    """Print how much of the chain the anchors of each kind cover, the one that covers most, and open requests."""
+    for kind in check.kinds:
         covered = check.covered(kind)
-        anchor = next((anchor for anchor, number in check.anchors if anchor.kind == kind and number == covered), None)
-        if anchor is not None:
+        where = f"a {kind.replace('_', ' ')}"
+        if covered:
+            anchor = next(anchor for anchor, number in check.anchors if anchor.kind == kind and number == covered)
             by = f", signed by {anchor.signer}" if anchor.signer else ""
-            where = f"{kind.replace('_', ' ')} {anchor.place}, {anchor.created_utc}{by}"
-            page.line(f"anchored  {covered} of {plural(check.records, 'record')} by the {where}")
+            where = f"the {kind.replace('_', ' ')} {anchor.place}, {anchor.created_utc}{by}"
+        page.line(f"anchored  {covered} of {plural(check.records, 'record')} by {where}")
+    for place in check.waiting:
+        page.line(f"waiting for an answer: {place}")
 
 
 @command(
