@@ -5,7 +5,7 @@ See "Anchor" in docs/reference/specification.md.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,7 +16,7 @@ from registry_pipeline.errors import ConfigError, NotFoundError, RefusedError
 from registry_pipeline.files.atomic_write import append_line, create_file, refuse_missing_folder
 from registry_pipeline.files.read import expand_path, read_regular_file
 from registry_pipeline.findings.codes import finding
-from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
+from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.git.repository import read_top_level
 from registry_pipeline.git.tags import create_signed_tag, parse_annotated_tag, read_tags
 from registry_pipeline.pointers.chain import ChainState, SealedRecord, check_anchor
@@ -100,17 +100,39 @@ def list_kinds(repository: Repository) -> tuple[Kind, ...]:
 # Writing.
 
 
-def write_anchors(repository: Repository, head: SealedRecord, moment: datetime) -> list[str]:
+def write_anchors(
+    repository: Repository, chain: ChainState, head: SealedRecord, moment: datetime, *, accept_voided: bool = False
+) -> list[str]:
     """Write the head to each configured place that has it not yet; return these places.
 
     Raises:
-        RefusedError: there is no key for a tag, or a place is inside the repository.
+        RefusedError: there is no key for a tag, a place is inside the repository, or an older tag or line contradicts
+            the chain; with `accept_voided` the voided record of one does not.
         NotFoundError: a program or a folder is missing.
         WriteError: git or the disk refused.
     """
     writers = {"tag": _write_tag, "file": _append_line, "time_stamp": _write_request}
+    _refuse_contradicted_chain(repository, chain, accept_voided=accept_voided)
     written = [writers[kind](repository, head, moment) for kind in list_kinds(repository)]
     return [place for place in written if place is not None]
+
+
+def _refuse_contradicted_chain(repository: Repository, chain: ChainState, *, accept_voided: bool) -> None:
+    """Raise RefusedError if a tag or a line names a record that is not in effect; a newer one would cover that up."""
+    kinds = list_kinds(repository)
+    # Whether a tag is signed makes no difference: nothing is concluded from it but to look.
+    anchors = list(_read_tags(repository, None)) if "tag" in kinds else []
+    if "file" in kinds:
+        path = _find_file(repository)
+        anchors += _parse_lines(path, _read_file(path))
+    superseded = _find_superseded(_number(anchors, chain), chain)
+    accepted = {"ANCHOR_INVALID", "ANCHOR_VOIDED"} if accept_voided else {"ANCHOR_INVALID"}
+    for found in (each for anchor in anchors for each in _check_anchor(anchor, chain, superseded)):
+        if found.severity is Severity.ERROR and found.code not in accepted:
+            raise RefusedError(
+                f"{found.path}: {found.message}; no anchor was written",
+                "run `registry-pipeline verify --chain --anchors`; if a record was rightly voided, add --accept-voided",
+            )
 
 
 def _write_tag(repository: Repository, head: SealedRecord, _moment: datetime) -> str | None:
@@ -182,11 +204,7 @@ def check_anchors(
         anchors += _parse_lines(path, _read_file(path))
     if "time_stamp" in kinds:
         anchors += _read_time_stamps(repository, authorities)
-    numbers = {record.root: number for number, record in enumerate(chain.records, start=1)}
-    numbered = tuple(
-        (anchor, None if anchor.problem or anchor.root_sha256 is None else numbers.get(anchor.root_sha256))
-        for anchor in anchors
-    )
+    numbered = _number(anchors, chain)
     superseded = _find_superseded(numbered, chain)
     by_anchor = [(anchor, _check_anchor(anchor, chain, superseded)) for anchor in anchors]
     findings = [each for _, found in by_anchor for each in found]
@@ -209,6 +227,12 @@ def _check_anchor(anchor: Anchor, chain: ChainState, superseded: Collection[str]
 _Numbered = tuple[tuple[Anchor, int | None], ...]
 
 
+def _number(anchors: Iterable[Anchor], chain: ChainState) -> _Numbered:
+    """Return each anchor with the number of its record, from 1 on; None if it is invalid or the chain has none."""
+    numbers = {record.root: number for number, record in enumerate(chain.records, start=1)}
+    return tuple((anchor, None if anchor.problem else numbers.get(anchor.root_sha256 or "")) for anchor in anchors)
+
+
 def _find_covered(numbered: _Numbered, *kinds: Kind) -> int:
     return max((number or 0 for anchor, number in numbered if anchor.kind in kinds), default=0)
 
@@ -228,7 +252,8 @@ def _find_waiting(repository: Repository) -> tuple[str, ...]:
     return tuple(str(path.relative_to(repository.root)) for path in unanswered)
 
 
-def _read_tags(repository: Repository, allowed: AllowedSigners) -> Iterator[Anchor]:
+def _read_tags(repository: Repository, allowed: AllowedSigners | None) -> Iterator[Anchor]:
+    """Yield each tag; without allowed signers its signature is not checked."""
     permitted = repository.config.signing.signers
     for name, content in read_tags(repository.root, TAG_PREFIX):
         # The last signature is the one of the tag, as for git: what is before it is signed, a block of a message, too.
@@ -243,6 +268,9 @@ def _read_tags(repository: Repository, allowed: AllowedSigners) -> Iterator[Anch
         (root,), (run_id,) = stated
         if not is_sha256(root):
             yield Anchor("tag", name, problem="it states no hash")
+            continue
+        if allowed is None:
+            yield Anchor("tag", name, run_id, root, utc_text(tag.moment))
             continue
         checked = allowed.check(payload, separator[1:] + rest, tag.moment, namespace="git")
         problem = None if checked.verdict == "good" else f"its signature is {checked.verdict}: {checked.shown}"

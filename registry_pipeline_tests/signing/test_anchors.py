@@ -323,11 +323,32 @@ def test_the_void_of_an_anchored_record_is_an_error_until_it_is_anchored_itself(
     expected = anchored("verify", "--chain", "--expect", root, "--json", now=LATEST)
     assert (expected.code, codes_of(expected)) == (3, ["ANCHOR_VOIDED"])
 
-    assert anchored("anchor", "--write", now="2026-03-02T15:00:00Z").code == 0
+    # A machine that anchors every night must not cover the void up.
+    refused = anchored("anchor", "--write", now="2026-03-02T15:00:00Z")
+    assert (refused.code, "--accept-voided" in refused.err) == (5, True)
+    assert anchored.verify().code == 3
+    assert anchored("anchor", "--write", "--accept-voided", now="2026-03-02T15:00:00Z").code == 0
+    assert anchored("anchor", "--write", now="2026-03-02T15:30:00Z").code == 0  # now it is known
 
     after = anchored.verify()
     assert (after.code, [f["code"] for f in after.document("verify")["findings"]]) == (0, ["ANCHOR_SUPERSEDED"])
     assert anchored("verify", "--chain", "--expect", root, now=LATEST).code == 3  # who has the old hash needs the new
+
+
+def test_nothing_is_anchored_after_an_anchored_record_was_removed(anchored: Anchored) -> None:
+    anchored.want(file_of(anchored))
+    assert anchored("build", "--force").code == 0
+    assert anchored("anchor", "--write").code == 0
+    lines = (anchored.outside / "anchors.txt").read_text("utf-8")
+    for folder in anchored.repository.runs.glob("2026-03-02*"):
+        shutil.rmtree(folder)
+    older = anchored.repository.runs / RECORD / "POINTERS_AFTER.json"
+    anchored.repository.pointers.write_bytes(older.read_bytes())
+
+    refused = anchored("anchor", "--write", "--accept-voided", now=LATEST)
+
+    assert (refused.code, "no anchor was written" in refused.err) == (5, True), refused.err
+    assert (anchored.outside / "anchors.txt").read_text("utf-8") == lines
 
 
 def test_a_newer_time_stamp_does_not_excuse_a_void_because_everybody_can_have_one(
@@ -347,7 +368,7 @@ def test_a_kind_of_which_every_record_was_voided_covers_nothing(anchored: Anchor
     void_the_anchored_record(anchored, tmp_path)
     for request in anchored.requests.glob("*.tsq"):
         anchored.authority.answer(request)
-    assert anchored("anchor", "--write", now="2026-03-02T15:00:00Z").code == 0
+    assert anchored("anchor", "--write", "--accept-voided", now="2026-03-02T15:00:00Z").code == 0
 
     result = anchored.verify()
 

@@ -468,7 +468,8 @@ def _print_anchors(page: Page, check: AnchorCheck) -> None:
     ("anchor --json", "the same with the record's name and the length of the chain"),
 )
 @click.option("--write", is_flag=True, help="Also write it to each place that [anchors] names.")
-def anchor_command(reporter: Reporter, write: bool) -> int:
+@click.option("--accept-voided", is_flag=True, help="Write although the record of an older anchor was voided.")
+def anchor_command(reporter: Reporter, write: bool, accept_voided: bool) -> int:
     """Print the hash of the last activation record.
 
     Keep it where nobody who can write to the repository can change it: in a ticket, a mail, another repository. The
@@ -476,8 +477,11 @@ def anchor_command(reporter: Reporter, write: bool) -> int:
     older pointer file restored; `verify --chain --expect HASH` shows both. Exits 3 if the chain is invalid.
 
     --write makes anchors as `[anchors]` in the toml says: a signed git tag, a line of a file elsewhere, a request for
-    an RFC 3161 time stamp. `verify --chain --anchors` compares all of them with the chain.
+    an RFC 3161 time stamp. `verify --chain --anchors` compares all of them with the chain. While an older tag or line
+    names a record that is missing or voided, nothing is written (exit 5): look first, then add --accept-voided.
     """
+    if accept_voided and not write:
+        raise click.UsageError("--accept-voided is for --write")
     repository = find_repository(reporter.settings.repo)
     chain = read_chain_state(repository)
     if not chain.refuses and chain.head is None:
@@ -485,12 +489,15 @@ def anchor_command(reporter: Reporter, write: bool) -> int:
     # An invalid chain is not anchored.
     head = None if chain.refuses else chain.head
     findings = chain.findings if head is None else ()
+    written: list[str] = []
+    if head is not None and write:
+        written = write_anchors(repository, chain, head, reporter.settings.now, accept_voided=accept_voided)
     document: dict[str, Any] = {
         "root_sha256": None if head is None else head.ref.manifest_sha256,
         "head": None if head is None else head.ref.to_json(),
         "created_utc": None if head is None else head.created_utc,
         "records": len(chain.records),
-        "written": [] if head is None or not write else write_anchors(repository, head, reporter.settings.now),
+        "written": written,
         "findings": [finding.to_json() for finding in findings],
     }
 
