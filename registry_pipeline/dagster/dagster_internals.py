@@ -9,6 +9,8 @@ from typing import Any
 
 from dagster import AssetKey, AssetsDefinition, DagsterInvariantViolationError, DataVersion, OutputContext
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
+from dagster._core.definitions.partitions.utils.base import INVALID_PARTITION_SUBSTRINGS
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.errors import DagsterAssetCheckFailedError
@@ -34,6 +36,8 @@ from dagster._core.storage.tags import (
 __all__ = [
     "ASSET_PARTITION_RANGE_END_TAG",
     "ASSET_PARTITION_RANGE_START_TAG",
+    "IMPLICIT_ASSET_JOB_NAME",
+    "INVALID_PARTITION_SUBSTRINGS",
     "NOT_FINISHED_STATUSES",
     "PARENT_RUN_ID_TAG",
     "RETRY_NUMBER_TAG",

@@ -43,7 +43,7 @@ from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RefusedError
 from registry_pipeline.findings.display import printable
 from registry_pipeline.findings.finding import Finding, Severity
-from registry_pipeline.pipeline import rebuild
+from registry_pipeline.pipeline import rebuild, steps
 from registry_pipeline.pointers import activation
 from registry_pipeline.registries import validation
 from registry_pipeline.registries.base import seal_build, sealed_input
@@ -143,6 +143,8 @@ def _activate(
     location = location_of(repository)
     pointers = pointer_file.read_pointer_hash(repository)
     actor, reason = find_actor(resource.instance, context.run)
+    # Validation takes a while. It raises if the run has ended or was cancelled since: then no pointer moves.
+    resource.load_in_run(run_id)
     outcome = activation.activate(repository, run, candidates, actor=actor, reason=reason)
     if outcome is None:
         context.log.info("no pointer moved: all requested runs are active")
@@ -226,7 +228,10 @@ def make_report_asset(catalog: Catalog, location: Location) -> AssetsDefinition:
         with as_dagster_failure():
             try:
                 run = _start_report_run(repository, context.run.run_id)
-                sealed = rebuild.render(repository.load(), run)
+                loaded = repository.load()
+                spec, built = catalog_of(loaded).spec_of(REPORT_ASSET), rebuild.build_report(loaded, run)
+                # It raises if the run has ended or was cancelled since: then nothing is sealed any more.
+                sealed = steps.seal(repository.load_in_run(context.run.run_id), run, spec, built)
             except RefusedError as refused:
                 # In a run with the pointers (all assets: no selection) it is no failure that nothing is active yet.
                 selected = context.run.asset_selection

@@ -347,7 +347,7 @@ def _request_run(
         return None, "every member with a source is sealed"
     job_name, location = make_job_name(spec), location_of(repository)
     # One run at a time: the next one finds what this one has left.
-    if list_unfinished_runs(instance, location, job_name):
+    if list_unfinished_runs(instance, location, job_name, spec.registry_id):
         return None, f"a run of {job_name} is not finished"
     # A run has a range of partitions. Those between the first and the last that need no run are passed over quickly.
     selected = [key for key in partitions if key in pending][:BATCH_SIZE]

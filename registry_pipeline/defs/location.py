@@ -14,7 +14,7 @@ from typing import Final
 from dagster import AssetKey, DagsterInstance, DagsterRun, RunsFilter
 
 from registry_pipeline.config import Repository
-from registry_pipeline.dagster.dagster_internals import NOT_FINISHED_STATUSES
+from registry_pipeline.dagster.dagster_internals import IMPLICIT_ASSET_JOB_NAME, NOT_FINISHED_STATUSES
 from registry_pipeline.values import value_type
 
 ROOT_TAG: Final = "registry_pipeline/root"
@@ -59,9 +59,18 @@ class Location:
         return op_name.removeprefix(self.op_name("")) if self.name else op_name
 
 
-def list_unfinished_runs(instance: DagsterInstance, location: Location, job_name: str) -> list[DagsterRun]:
-    """Return the runs of a job of this location, and those of one that is not known, that are not finished."""
+def list_unfinished_runs(
+    instance: DagsterInstance, location: Location, job_name: str, asset_name: str | None = None
+) -> list[DagsterRun]:
+    """Return the runs of a job of this location, and those of one that is not known, that are not finished.
+
+    With the name of an asset, also the runs that were launched for it on its page or by a backfill.
+    """
     runs = instance.get_runs(RunsFilter(job_name=job_name, statuses=NOT_FINISHED_STATUSES))
+    if asset_name is not None:
+        key = location.key(asset_name)
+        others = instance.get_runs(RunsFilter(job_name=IMPLICIT_ASSET_JOB_NAME, statuses=NOT_FINISHED_STATUSES))
+        runs = [*runs, *(run for run in others if not run.asset_selection or key in run.asset_selection)]
     return [run for run in runs if run.tags.get(ROOT_TAG, str(location.root)) == str(location.root)]
 
 

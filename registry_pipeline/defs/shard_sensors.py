@@ -26,6 +26,7 @@ from dagster import (
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
+from registry_pipeline.dagster.dagster_internals import ASSET_PARTITION_RANGE_START_TAG, INVALID_PARTITION_SUBSTRINGS
 from registry_pipeline.defs.location import list_unfinished_runs, location_of
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
@@ -40,8 +41,6 @@ PARTITION_TAG: Final = "dagster/partition"
 # The most runs that one tick requests.
 BATCH_SIZE: Final = 100
 _MAX_ATTEMPTS: Final = 3
-# Dagster refuses it in the key of a partition.
-_NO_KEY: Final = "..."
 
 
 @value_type
@@ -96,20 +95,24 @@ def _feed(
     location = location_of(repository)
     members = DynamicPartitionsDefinition(name=location.name_in_instance(asset_name))
     known = set(instance.get_dynamic_partitions(location.name_in_instance(asset_name)))
-    valid = {key for key in keys if _NO_KEY not in key}
-    # A partition without folders could not be built: its runs were archived.
-    new, gone = sorted(valid - known), sorted(known.difference(keys))
+    valid = {key for key in keys if not any(text in key for text in INVALID_PARTITION_SUBSTRINGS)}
+    # A partition without folders could not be built: its runs were archived. A run root that is not mounted comes back.
+    missing = {root for root in repository.config.run_roots if not repository.path(root).is_dir()}
+    gone = sorted(key for key in known.difference(keys) if Shard.parse(key).run_root not in missing)
+    new = sorted(valid - known)
     requests: list[AddDynamicPartitionsRequest | DeleteDynamicPartitionsRequest] = []
     if new:
         requests.append(members.build_add_request(new))
     if gone:
         requests.append(members.build_delete_request(gone))
-    busy = {run.tags.get(PARTITION_TAG) for run in list_unfinished_runs(instance, location, job_name)}
+    # A run of a backfill has a range of one partition.
+    unfinished = list_unfinished_runs(instance, location, job_name, asset_name)
+    busy = {run.tags.get(tag) for run in unfinished for tag in (PARTITION_TAG, ASSET_PARTITION_RANGE_START_TAG)}
     runs, reasons = [], []
     for item in pending:
         key = str(item.shard)
         if key not in valid:
-            reasons.append(f"{key}: Dagster allows no partition whose name has {_NO_KEY}")
+            reasons.append(f"{key}: Dagster allows no partition with this name")
         elif key in busy:
             reasons.append(f"{key}: a run of it is not finished")
         else:

@@ -36,7 +36,7 @@ from dagster import (
 )
 from pydantic import Field
 
-from registry_pipeline.canonical import utc_text
+from registry_pipeline.canonical import sha256_hex, utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, step_log
@@ -230,9 +230,9 @@ def _build_index_shard(
     }
 
 
-def list_pending_index_shards(repository: Repository, _now: datetime) -> tuple[Sequence[Shard], Sequence[PendingShard]]:
+def list_pending_index_shards(repository: Repository, now: datetime) -> tuple[Sequence[Shard], Sequence[PendingShard]]:
     """Return all shards of run folders, and those whose lines are missing, invalid or out of date."""
-    shards = list_index_shards(repository, catalog_of(repository).registries)
+    shards = list_index_shards(repository, catalog_of(repository).registries, now)
     pending = [PendingShard(state.shard, state.reason, state.state) for state in shards if state.reason]
     return [state.shard for state in shards], pending
 
@@ -251,13 +251,14 @@ def _verify_shard(
 def list_pending_verifications(repository: Repository, now: datetime) -> tuple[Sequence[Shard], Sequence[PendingShard]]:
     """Return all shards of run folders and archives, and those that must be verified at a moment."""
     limit = timedelta(hours=repository.config.dagster.verified_hours)
-    states = list_shard_verifications(repository, now)
+    # One that has only verdicts cannot be verified any more: nothing is left of it.
+    states = [state for state in list_shard_verifications(repository, now) if state.subjects]
     pending = []
     for state in states:
         reason = state.explain_pending(now, limit)
         known = "" if state.run is None else state.run.ref.manifest_sha256
         if reason:
-            pending.append(PendingShard(state.shard, reason, repr((known, state.new))))
+            pending.append(PendingShard(state.shard, reason, sha256_hex(repr((known, state.new)).encode())))
     return [state.shard for state in states], pending
 
 
@@ -290,9 +291,9 @@ def _make_check_result(summary: VerificationSummary) -> AssetCheckResult:
         severity=AssetCheckSeverity.ERROR if has_errors(summary.findings) else AssetCheckSeverity.WARN,
         description=printable("; ".join([verified, *messages.values()])),
         metadata={
+            **dict(summary.by_verdict),
             "shards": summary.shards,
             "folders": summary.folders,
-            **dict(summary.by_verdict),
             "oldest_verdicts": "none" if summary.oldest is None else utc_text(summary.oldest),
             **make_findings_metadata(summary.findings),
         },

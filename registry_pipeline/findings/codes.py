@@ -231,6 +231,7 @@ _ROWS: Final[tuple[tuple[str, Severity, str, str, str, str], ...]] = (
     ("SHARD_INVALID", _E, "scan", "Shards", "the newest run of the shard {shard} is not used: {detail}", "see `registry-pipeline verify {path}`; restore the folder, or launch the partition in Dagster to build the shard again"),
     ("VERDICT_MISSING", _E, "scan", "Shards", "{detail} of the shard have no verdict", "wait for the sensor of `run_verification`, or launch the partition in Dagster; then execute the check again"),
     ("VERDICT_OLD", _E, "scan", "Shards", "the shard must be verified again: {detail}", "switch on the sensor of `run_verification`, or launch the partition in Dagster; then execute the check again"),
+    ("VERDICT_WITHOUT_RUN", _W, "scan", "Shards", "{detail} of the shard name what neither exists nor is in an archive", "restore it; if it was removed on purpose, launch the partition, or, of a month without any folder, export the run of its verdicts"),
     # Adapters.
     ("ADAPTER_UNUSED", _W, "adapter", "Adapters", "no run folder in this root has a {detail} and no run.json", "correct `file` of the adapter in registry-pipeline.toml, or its `path_pattern`, or remove the adapter"),
     ("ADAPTER_FIELD_NOT_FOUND", _W, "adapter", "Adapters", "no envelope has the field that the adapter reads ({detail})", "correct the field of the adapter in registry-pipeline.toml, or remove the field"),

@@ -23,7 +23,6 @@ class BuiltIndexShard:
     kept: bool
     folders: int
     lines: int
-    reason: str
 
     @property
     def left_out(self) -> int:
@@ -49,6 +48,6 @@ def build_index_shard(
     state, artifacts = read_index_shard(repository, catalog_of(repository).registries, shard, run, force=force)
     newest, lines = state.newest, artifacts[LINES].count(b"\n")
     if newest is not None and not force and newest.files == artifacts:
-        return BuiltIndexShard(newest.ref, True, len(state.folders), lines, state.reason)
+        return BuiltIndexShard(newest.ref, True, len(state.folders), lines)
     ref = seal_shard_run(repository, run, INDEX_TAG, shard, artifacts, before_sealing)
-    return BuiltIndexShard(ref, False, len(state.folders), lines, state.reason)
+    return BuiltIndexShard(ref, False, len(state.folders), lines)

@@ -8,6 +8,7 @@ from typing import Any
 
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
+from registry_pipeline.pipeline.run_verification import ARCHIVES, list_verified_shards
 from registry_pipeline.pointers.chain import ACTIVATION_TAG, ChainState
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.base.reader import ChainFacts
@@ -104,8 +105,14 @@ class NeededRuns:
             reason = "it is the newest run of its registry" if partition is None else "it is the newest run of its day"
             self._reasons.setdefault((folder.run_root, folder.run_id), reason)
         if repository.config.dagster.shards:
-            shards = list_shards(repository, repository.config.run_roots)
-            for tag in (INDEX_TAG, VERDICTS_TAG):
-                for run_id in find_newest_runs(repository, tag, shards).values():
-                    key = repository.config.publish_root, str(run_id)
-                    self._reasons.setdefault(key, "it is the newest run of its shard")
+            run_roots = repository.config.run_roots
+            shards = {
+                INDEX_TAG: list_shards(repository, run_roots).keys(),
+                # Archives, and folders that the build excludes, have verdicts, too.
+                VERDICTS_TAG: list_verified_shards(repository).keys(),
+            }
+            for tag, existing in shards.items():
+                for shard, run_id in find_newest_runs(repository, tag, (*run_roots, ARCHIVES.run_root)).items():
+                    if shard in existing:
+                        key = repository.config.publish_root, str(run_id)
+                        self._reasons.setdefault(key, "it is the newest run of its shard")

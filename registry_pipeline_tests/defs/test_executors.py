@@ -13,10 +13,13 @@ from registry_pipeline import config
 from registry_pipeline.cli.main import main
 from registry_pipeline.config import DagsterTable
 from registry_pipeline.dagster.event_records import fetch_of_run
+from registry_pipeline.defs.active_assets import ACTIVATE_JOB, REPORT_ASSET
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.executors import make_executor
 from registry_pipeline.defs.proposal import REBUILD_JOB, propose
 from registry_pipeline.errors import ConfigError, RefusedError
+from registry_pipeline.pipeline import rebuild
+from registry_pipeline.registries import validation
 from registry_pipeline_tests.defs.conftest import REGISTRIES, DagsterRepo
 
 
@@ -84,6 +87,25 @@ def test_a_step_stops_when_its_run_is_cancelled_or_dead(fresh: DagsterRepo, stat
         report(run)
 
         assert (before, is_cancelled()) == (False, True)
+
+
+@pytest.mark.parametrize("name", ["validate", "build_report"])
+def test_a_run_that_is_cancelled_while_it_validates_or_renders_changes_nothing(
+    rebuilt: DagsterRepo, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    request, module = rebuilt.requested(), validation if name == "validate" else rebuild
+    before, work = rebuilt.active(), getattr(module, name)
+
+    def cancel(*arguments: Any) -> Any:
+        run = next(run for run in rebuilt.instance.get_runs() if run.job_name == ACTIVATE_JOB)
+        rebuilt.instance.report_run_canceling(run)
+        return work(*arguments)
+
+    monkeypatch.setattr(module, name, cancel)
+    rebuilt.execute_request(request)
+
+    assert (rebuilt.active() == before) is (name == "validate")
+    assert not any(REPORT_ASSET in folder for folder in rebuilt.folders())
 
 
 def change_records(monkeypatch: pytest.MonkeyPatch, repo: DagsterRepo, **changes: Any) -> None:

@@ -14,6 +14,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetKey,
     AssetMaterialization,
+    DagsterRunStatus,
     DynamicPartitionsDefinition,
     ExecuteInProcessResult,
     RunRequest,
@@ -23,12 +24,13 @@ from dagster import (
 )
 
 from registry_pipeline.config import CONFIG_NAME
+from registry_pipeline.dagster.dagster_internals import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from registry_pipeline.defs.event_log import ROOT_KEY
 from registry_pipeline.defs.shard_sensors import PARTITION_TAG
 from registry_pipeline.defs.shards import CHECK_JOB, COMPLETE_CHECK, INDEX_ASSET, VERIFICATION_ASSET
 from registry_pipeline.pipeline.verify import check_paths
 from registry_pipeline.registries.base.shard_names import find_month, is_shard_run
-from registry_pipeline.registries.run_registry import line_cache
+from registry_pipeline.registries.run_registry import index_shards, line_cache
 from registry_pipeline.runs import scan
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline_tests.command_line import call, environment
@@ -54,7 +56,8 @@ def switch_on(root: Path, *lines: str) -> None:
 @pytest.fixture
 def sharded(known_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterRepo]:
     """A repository with shards, in which a folder may be as new as the run that reads it."""
-    monkeypatch.setattr(line_cache, "find_safe_change", lambda _started: 1 << 62)
+    for module in (line_cache, index_shards):
+        monkeypatch.setattr(module, "find_safe_change", lambda _started: 1 << 62)
     root = tmp_path / "repository"
     shutil.copytree(known_repository, root, symlinks=True)
     switch_on(root)
@@ -205,13 +208,13 @@ def test_after_three_failed_runs_of_a_shard_the_sensor_gives_up(
 ) -> None:
     build_all(sharded)
     put(sharded, "2019-05-05__000000__late")
-    monkeypatch.setattr("registry_pipeline.runs.writer._refuse_unverified", _fail)
-    for _ in range(3):
-        (request,) = requested(sharded).values()
-        assert not execute(sharded, request).success
+    with monkeypatch.context() as full:
+        full.setattr("registry_pipeline.runs.writer._refuse_unverified", _fail)
+        for _ in range(3):
+            (request,) = requested(sharded).values()
+            assert not execute(sharded, request).success
 
     assert "3 runs failed; fix the cause, then launch run_registry_shards_job for this partition" in skipped(sharded)
-    monkeypatch.undo()
     put(sharded, "2019-05-06__000000__late")
     assert build_all(sharded) == [f"{RUNS}/2019-05"]
 
@@ -220,16 +223,52 @@ def _fail(*_arguments: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_a_folder_that_gets_no_line_is_tried_until_a_run_changes_nothing(
+def test_a_folder_that_was_too_young_for_a_line_is_requested_once_it_is_older(
     sharded: DagsterRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build_all(sharded)
     put(sharded, "2019-05-05__000000__late")
-    monkeypatch.setattr(line_cache, "find_safe_change", lambda _started: 0)
+    (request,) = requested(sharded).values()
+    with monkeypatch.context() as young:
+        for module in (line_cache, index_shards):
+            young.setattr(module, "find_safe_change", lambda _started: 0)
+        assert execute(sharded, request).success
+        assert requested(sharded) == {}, "it has just changed"
 
-    assert build_all(sharded) == [f"{RUNS}/2019-05"], "a shard without a line"
-    assert build_all(sharded) == [f"{RUNS}/2019-05"], "nothing was sealed"
-    assert "and a run changed nothing" in skipped(sharded)
+    assert build_all(sharded) == [f"{RUNS}/2019-05"]
+    assert "up to date" in skipped(sharded)
+
+
+def test_a_partition_that_a_backfill_is_building_is_not_requested(sharded: DagsterRepo) -> None:
+    keys = sorted(requested(sharded))
+    job = sharded.definitions.resolve_job_def("__ASSET_JOB")
+    tags = {ASSET_PARTITION_RANGE_START_TAG: keys[0], ASSET_PARTITION_RANGE_END_TAG: keys[0]}
+    selection = frozenset({AssetKey(INDEX_ASSET)})
+    sharded.instance.create_run_for_job(job, status=DagsterRunStatus.STARTED, tags=tags, asset_selection=selection)
+
+    assert sorted(requested(sharded)) == keys[1:]
+    other = set(requested(sharded, VERIFICATION_ASSET))
+    assert keys[0] in other, "it is another asset"
+
+
+def test_the_partitions_of_a_run_root_that_is_not_mounted_stay(sharded: DagsterRepo, tmp_path: Path) -> None:
+    toml = sharded.repository.root / CONFIG_NAME
+    toml.write_text(
+        f'run_roots = ["{RUNS}", "mounted", "o\\tld"]\n' + toml.read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    for name in ("mounted", "o\tld"):
+        (sharded.repository.root / name / "2019-05-05__000000__late").mkdir(parents=True)
+
+    assert "Dagster allows no partition with this name" in skipped_after_building(sharded)
+    assert "mounted/2019-05" in sharded.instance.get_dynamic_partitions(INDEX_ASSET)
+    (sharded.repository.root / "mounted").rename(tmp_path / "elsewhere")
+    tick(sharded)
+    assert "mounted/2019-05" in sharded.instance.get_dynamic_partitions(INDEX_ASSET)
+
+
+def skipped_after_building(repo: DagsterRepo) -> str:
+    build_all(repo)
+    return skipped(repo)
 
 
 def verified_again(repo: DagsterRepo) -> AssetCheckEvaluation:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -14,19 +16,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from registry_pipeline.config import Adapter, Config, DagsterTable, Repository
-from registry_pipeline.errors import ConfigError, RefusedError
+from registry_pipeline.errors import ConfigError, NotFoundError, RefusedError
 from registry_pipeline.findings.finding import Finding
 from registry_pipeline.git.values import GitState
 from registry_pipeline.pipeline.index_shards import BuiltIndexShard, build_index_shard
 from registry_pipeline.pipeline.needed_runs import NeededRuns
 from registry_pipeline.pipeline.recorded_run import make_run_id
+from registry_pipeline.pipeline.run_verification import ARCHIVES, verify_shard
 from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.base.shard_names import Shard, find_month, is_shard_run
 from registry_pipeline.registries.base.shard_runs import seal_shard_run
 from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.run_registry.build import ARTIFACT, build_run_registry
-from registry_pipeline.registries.run_registry.index_shards import list_index_shards
+from registry_pipeline.registries.run_registry.index_shards import IndexShard, list_index_shards
 from registry_pipeline.registries.run_registry.line_cache import IDENTITIES, LINES
 from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
 from registry_pipeline.runs.verify import verify_folder
@@ -94,7 +97,10 @@ def build_on_one_machine(repository: Repository) -> tuple[bytes, tuple[Finding, 
 
 
 def states(repository: Repository) -> dict[str, str]:
-    return {str(state.shard): state.reason for state in list_index_shards(repository, SHIPPED.registries)}
+    return {
+        str(state.shard): state.reason
+        for state in list_index_shards(repository, SHIPPED.registries, moment(repository))
+    }
 
 
 def folder_of(repository: Repository, built: BuiltIndexShard) -> Path:
@@ -123,7 +129,10 @@ def test_the_month_is_that_of_a_date_at_the_start_of_the_name(name: str, month: 
 
 
 def test_every_folder_is_in_the_shard_of_its_root_and_month(repository: Repository) -> None:
-    listed = {str(state.shard): list(state.folders) for state in list_index_shards(repository, SHIPPED.registries)}
+    listed = {
+        str(state.shard): list(state.folders)
+        for state in list_index_shards(repository, SHIPPED.registries, moment(repository))
+    }
 
     assert listed == {
         ".codex/RUNS/2026-01": [NAMES[0], NAMES[1]],
@@ -246,7 +255,7 @@ def test_a_shard_without_folders_is_refused(repository: Repository) -> None:
 def test_a_root_with_an_adapter_has_no_shards(repository: Repository) -> None:
     adapted = replace(repository, config=replace(repository.config, adapters=(Adapter(OTHER, "meta.json"),)))
 
-    assert {state.shard.run_root for state in list_index_shards(adapted, SHIPPED.registries)} == {ROOT}
+    assert {state.shard.run_root for state in list_index_shards(adapted, SHIPPED.registries, moment(adapted))} == {ROOT}
 
 
 def test_excluded_folders_are_in_no_shard(repository: Repository) -> None:
@@ -288,7 +297,7 @@ def test_lines_of_the_cache_and_of_a_shard_of_another_root_are_used_together(
 def test_a_shard_that_names_another_one_is_not_used(repository: Repository) -> None:
     built = seal(repository, JANUARY)
     files = {name: (repository.path(built.ref.path) / name).read_bytes() for name in (LINES, IDENTITIES)}
-    run_id = f"2026-12-01__000000__{FEBRUARY.make_tag('run_registry_shard')}"
+    run_id = f"2026-03-01__000000__{FEBRUARY.make_tag('run_registry_shard')}"
     seal_plainly(repository.root, run_id, files, {"run_type": "run_registry_shard", "partition": str(JANUARY)})
 
     assert [f.message for f in build(repository)[1]] == [
@@ -406,3 +415,70 @@ def test_whatever_changes_between_shards_and_builds_the_bytes_are_those_of_one_m
 
     assert with_cache == one_machine
     assert with_shards == one_machine
+
+
+def test_a_run_that_a_wrong_clock_named_is_ignored(repository: Repository) -> None:
+    later = moment(repository) + timedelta(days=400)
+    early = build_index_shard(repository, BuildRun(later, GitState(None, None)), JANUARY)
+    put(repository.root / ROOT / "2026-01-31__000002__new", "run.json", b"{}")
+
+    built = seal(repository, JANUARY)
+
+    assert built.ref.run_id < early.ref.run_id
+    assert states(repository)[str(JANUARY)] == "", "the run of today is the newest"
+
+
+def test_a_folder_that_has_just_changed_is_no_reason_until_it_is_older(repository: Repository) -> None:
+    seal(repository, JANUARY)
+    put(repository.root / ROOT / "2026-01-31__000002__new", "run.json", b"{}")
+    young = datetime.fromtimestamp(_find_newest_change(repository.root), UTC) - timedelta(seconds=5)
+
+    def state(now: datetime) -> IndexShard:
+        return next(s for s in list_index_shards(repository, SHIPPED.registries, now) if s.shard == JANUARY)
+
+    assert state(young).reason == ""
+    assert state(moment(repository)).reason == "1 folder changed since it was built"
+
+
+def test_the_state_of_a_shard_changes_with_the_content_of_a_folder_that_has_no_line(repository: Repository) -> None:
+    def state() -> str:
+        listed = list_index_shards(repository, SHIPPED.registries, moment(repository))
+        return next(s.state for s in listed if s.shard == JANUARY)
+
+    seal(repository, JANUARY)
+    put(repository.root / ROOT / "2026-01-31__000002__new", "run.json", b"{}")
+    before, again = state(), state()
+    wait_for_the_next_tick(repository.root)
+    (repository.root / ROOT / "2026-01-31__000002__new" / "run.json").write_bytes(b"{ }")
+
+    assert before == again
+    assert state() != before
+
+
+def test_a_run_root_that_cannot_be_listed_is_an_error(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith(OTHER):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("registry_pipeline.runs.scan.os.scandir", refuse)
+
+    with pytest.raises(NotFoundError, match=r"reports/runs cannot be read: Permission denied"):
+        states(repository)
+
+
+def test_the_newest_verdicts_of_archives_and_excluded_folders_stay_folders(repository: Repository) -> None:
+    month = Shard(ROOT, "2026-05")
+    seal_plainly(repository.root, "2026-05-01__000000__left", {}, {})
+    with tarfile.open(repository.path("old.tar"), "w") as archive:
+        archive.add(repository.path(f"{ROOT}/2026-05-01__000000__left"), f"{ROOT}/2026-05-01__000000__left")
+    config = replace(repository.config, archives=("old.tar",), exclude=("*__left",))
+    excluding = replace(repository, config=config)
+    run = BuildRun(datetime(2026, 3, 1, tzinfo=UTC), GitState(None, None))
+    refs = [verify_shard(excluding, run, shard)[0] for shard in (ARCHIVES, month)]
+
+    needed = NeededRuns(excluding)
+
+    assert {needed.explain(ref.run_root, ref.run_id, {}) for ref in refs} == {"it is the newest run of its shard"}

@@ -44,7 +44,12 @@ class Shard:
 
     def make_tag(self, tag: str) -> str:
         """Return the tag of the runs of this shard; `tag` says what they contain."""
-        return f"{tag}.{self.month}.{sha256_hex(self.run_root.encode())[:_HASH_LENGTH]}"
+        return f"{tag}.{self.month}.{hash_run_root(self.run_root)}"
+
+
+def hash_run_root(run_root: str) -> str:
+    """Return the hash that names a run root in the tags of runs of shards."""
+    return sha256_hex(run_root.encode())[:_HASH_LENGTH]
 
 
 def is_shard_tag(tag: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from registry_pipeline.registries.base.seal_build import (
     read_version,
     refuse_linked_publish_root,
 )
-from registry_pipeline.registries.base.shard_names import Shard, split_by_month
+from registry_pipeline.registries.base.shard_names import Shard, hash_run_root, split_by_month
 from registry_pipeline.runs.envelope import is_foreign, stated_repository_id
 from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import RunId, SealedRef
@@ -25,6 +26,7 @@ from registry_pipeline.runs.scan import list_run_folder_names, list_tagged_entri
 from registry_pipeline.runs.writer import seal_folder
 from registry_pipeline.values import value_type
 
+_CLOCK_TOLERANCE: Final = timedelta(days=1)
 OPERATION_ID: Final = "OP-QA18"
 """The operation of the runs of shards."""
 
@@ -42,23 +44,38 @@ class ShardRun:
 def list_shards(repository: Repository, run_roots: Iterable[str]) -> dict[Shard, list[str]]:
     """Return every shard of some run roots with the names of its folders, sorted; nothing is opened.
 
-    Excluded folders are left out, and so are run roots that cannot be read: each build reports them.
+    Excluded folders are left out. NotFoundError if a run root exists and cannot be listed.
     """
+
+    def refuse(run_root: str, error: OSError) -> None:
+        raise NotFoundError(f"{run_root} cannot be read: {error.strerror}", "check its permissions") from None
+
     find_exclusion = repository.config.find_exclusion
     shards: dict[Shard, list[str]] = {}
-    for run_root, names in list_run_folder_names(repository.root, run_roots, lambda _root, _error: None):
+    for run_root, names in list_run_folder_names(repository.root, run_roots, refuse):
         shards |= split_by_month(run_root, (name for name in names if not find_exclusion(run_root, name)))
     return dict(sorted(shards.items()))
 
 
-def find_newest_runs(repository: Repository, tag: str, shards: Iterable[Shard]) -> dict[Shard, RunId]:
-    """Return the newest run of each shard that has one, by the names of the folders in the publish root."""
+def find_newest_runs(
+    repository: Repository, tag: str, run_roots: Iterable[str], now: datetime | None = None
+) -> dict[Shard, RunId]:
+    """Return the newest run of each shard of some run roots that has one, by the names of the folders.
+
+    Runs that are more than a day later than `now` are ignored: a wrong clock named them.
+    """
     publish_root = repository.config.publish_root
     listing = list_tagged_entries(repository.root, [publish_root], lambda _root, _error: None, [f"{tag}."])
     parsed = (RunId.parse(entry.name) for _, entries in listing for entry in entries)
-    run_ids = sorted((r for r in parsed if r is not None), key=lambda run_id: (run_id.stamp, run_id.number))
-    newest = {run_id.tag: run_id for run_id in run_ids}
-    return {shard: newest[name] for shard in shards if (name := shard.make_tag(tag)) in newest}
+    latest = None if now is None else now + _CLOCK_TOLERANCE
+    run_ids = [r for r in parsed if r is not None and (latest is None or r.stamp <= latest)]
+    by_hash = {hash_run_root(run_root): run_root for run_root in run_roots}
+    newest = {}
+    for run_id in sorted(run_ids, key=lambda run_id: (run_id.stamp, run_id.number)):
+        beginning, _, run_root_hash = run_id.tag.rpartition(".")
+        if beginning.startswith(f"{tag}.") and run_root_hash in by_hash:
+            newest[Shard(by_hash[run_root_hash], beginning.removeprefix(f"{tag}."))] = run_id
+    return newest
 
 
 def read_shard_run(repository: Repository, tag: str, shard: Shard, run_id: RunId, artifacts: Sequence[str]) -> ShardRun:

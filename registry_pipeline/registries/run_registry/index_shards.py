@@ -7,12 +7,15 @@ saves work and changes no byte. Roots with an adapter have no shards, because th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from typing import Final
 
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import RefusedError
+from registry_pipeline.files.cache_file import find_safe_change
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, plural
 from registry_pipeline.registries.base.reader import RegistrySpec
@@ -30,11 +33,11 @@ ARTIFACTS: Final = (LINES, IDENTITIES)
 
 
 def add_shard_lines(
-    repository: Repository, cache: LineCache, run_root: str, run_ids: Iterable[str]
+    repository: Repository, cache: LineCache, run_root: str, run_ids: Iterable[str], now: datetime | None
 ) -> tuple[Finding, ...]:
     """Add the lines of shards to a cache that lacks lines of these folders; return a finding for each invalid shard."""
     shards = split_by_month(run_root, cache.list_unknown(run_root, run_ids))
-    runs = _read_newest_runs(repository, shards)
+    runs = _read_newest_runs(repository, shards, now)
     cache.add_shards(run.files for run in runs.values())
     return tuple(
         finding("SHARD_INVALID", run.ref.path, severity=Severity.WARNING, shard=str(run.shard), detail=run.problem)
@@ -43,58 +46,90 @@ def add_shard_lines(
     )
 
 
-def _read_newest_runs(repository: Repository, shards: Iterable[Shard]) -> dict[Shard, ShardRun]:
-    newest = find_newest_runs(repository, INDEX_TAG, shards)
-    return {shard: read_shard_run(repository, INDEX_TAG, shard, newest[shard], ARTIFACTS) for shard in newest}
+def _read_newest_runs(repository: Repository, shards: Collection[Shard], now: datetime | None) -> dict[Shard, ShardRun]:
+    newest = find_newest_runs(repository, INDEX_TAG, {shard.run_root for shard in shards}, now) if shards else {}
+    return {
+        shard: read_shard_run(repository, INDEX_TAG, shard, newest[shard], ARTIFACTS)
+        for shard in shards
+        if shard in newest
+    }
 
 
 @value_type
 class IndexShard:
     """A shard, the names of its run folders, its newest run, and why it must be built ("" if it need not).
 
-    `state` is a hash of the newest run and of the folders to read: it is the same until one of them changes.
+    Attributes:
+        unchanged: the folders whose lines the newest run has.
+        state: a hash of the newest run and of the folders to read. It is the same until one of them changes.
     """
 
     shard: Shard
     folders: Sequence[str]
     newest: ShardRun | None
+    unchanged: frozenset[str]
     reason: str
     state: str
 
 
-def list_index_shards(
-    repository: Repository, specs: Mapping[str, RegistrySpec], only: Shard | None = None
-) -> list[IndexShard]:
-    """Return every shard that has run folders, or only one; files are looked at, and only the shards are read."""
+def list_index_shards(repository: Repository, specs: Mapping[str, RegistrySpec], now: datetime) -> list[IndexShard]:
+    """Return every shard that has run folders, at a moment; files are looked at, and only the shards are read.
+
+    NotFoundError if a run root cannot be listed.
+    """
+    shards = list_shards(repository, _list_indexed_roots(repository))
+    newest = _read_newest_runs(repository, shards.keys(), now)
+    return [
+        _compare(repository, shard, names, newest.get(shard), _make_cache(specs, newest.get(shard)), now)
+        for shard, names in shards.items()
+    ]
+
+
+def _list_indexed_roots(repository: Repository) -> list[str]:
     adapted_roots = {adapter.root for adapter in repository.config.adapters}
-    run_roots = [root for root in repository.config.run_roots if root not in adapted_roots]
-    shards = list_shards(repository, run_roots)
-    if only is not None:
-        shards = {shard: names for shard, names in shards.items() if shard == only}
-    newest = _read_newest_runs(repository, shards)
-    return [_compare(repository, specs, shard, names, newest.get(shard)) for shard, names in shards.items()]
+    return [root for root in repository.config.run_roots if root not in adapted_roots]
 
 
 def _compare(
-    repository: Repository, specs: Mapping[str, RegistrySpec], shard: Shard, names: Sequence[str], run: ShardRun | None
+    repository: Repository, shard: Shard, names: Sequence[str], run: ShardRun | None, cache: LineCache, now: datetime
 ) -> IndexShard:
     """Return a shard compared with its folders; new runs of shards are no change, or each build would need another."""
-    cache = _make_cache(specs, run)
-    unchanged = cache.find_unchanged(os.fspath(repository.path(shard.run_root)), shard.run_root, names)
-    changed = [name for name in names if name not in unchanged and not is_shard_run(name)]
-    removed = set(cache.list_run_ids(shard.run_root)).difference(names)
+    root_path, newest = os.fspath(repository.path(shard.run_root)), find_safe_change(now)
+    unchanged = cache.find_unchanged(root_path, shard.run_root, names)
+    changes = {
+        name: _find_last_change(f"{root_path}/{name}")
+        for name in names
+        if name not in unchanged and not is_shard_run(name)
+    }
+    # A folder that has just changed gets no line yet: the first tick that finds it older requests the run.
+    changed = {name: change for name, change in changes.items() if change < newest}
+    removed = sorted(set(cache.list_run_ids(shard.run_root)).difference(names))
     if run is None:
         reason = "it was never built" if changed else ""
     elif run.problem is not None:
         reason = f"its newest run is invalid: {run.problem}"
     elif not cache.list_run_ids(shard.run_root):
-        reason = "this program and user can use none of its lines"
+        reason = "this program and user can use none of its lines" if changed else ""
     elif changed or removed:
         reason = f"{plural(len(changed) + len(removed), 'folder')} changed since it was built"
     else:
         reason = ""
     known = "" if run is None else run.ref.manifest_sha256
-    return IndexShard(shard, names, run, reason, sha256_hex(repr((known, changed, sorted(removed))).encode()))
+    state = sha256_hex(repr((known, sorted(changed.items()), removed)).encode())
+    return IndexShard(shard, names, run, frozenset(unchanged), reason, state)
+
+
+def _find_last_change(path: str) -> int:
+    """Return the newest change time of a folder and of all in it, in nanoseconds; what cannot be read is left out."""
+    newest = 0
+    with suppress(OSError):
+        newest = os.lstat(path).st_ctime_ns
+        with os.scandir(path) as entries:
+            for entry in entries:
+                is_folder = entry.is_dir(follow_symlinks=False)
+                change = _find_last_change(entry.path) if is_folder else entry.stat(follow_symlinks=False).st_ctime_ns
+                newest = max(newest, change)
+    return newest
 
 
 def _make_cache(specs: Mapping[str, RegistrySpec], run: ShardRun | None) -> LineCache:
@@ -114,11 +149,13 @@ def read_index_shard(
     Raises:
         RefusedError: no run folder of a run root without an adapter is in the shard.
     """
-    state = next(iter(list_index_shards(repository, specs, shard)), None)
-    if state is None:
+    in_root = list_shards(repository, [root for root in _list_indexed_roots(repository) if root == shard.run_root])
+    if shard not in in_root:
         raise RefusedError(f"the shard {shard} has no run folder to index", "launch the other partitions")
+    newest = _read_newest_runs(repository, [shard], run.started).get(shard)
+    cache = _make_cache(specs, None if force else newest)
+    state = _compare(repository, shard, in_root[shard], newest, cache, run.started)
     artifacts, collections = list_main_artifacts(specs), list_collections(specs)
-    cache = _make_cache(specs, None if force else state.newest)
     names = set(state.folders)
 
     def visit(scanned: ScannedRun, identity: FolderIdentity | None, documents: Documents) -> None:
@@ -129,9 +166,8 @@ def read_index_shard(
         repository.root,
         [shard.run_root],
         visit,
-        skip=lambda root_path, run_root, run_ids: (
-            cache.find_unchanged(root_path, run_root, state.folders)
-            | {run_id for run_id in run_ids if run_id not in names}
+        skip=lambda _root_path, _run_root, run_ids: (
+            state.unchanged | {run_id for run_id in run_ids if run_id not in names}
         ),
         exclude_dagster_run=run.dagster_run_id,
     )

@@ -67,7 +67,7 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
         known = (run_id for run_id in run_ids if own_start is None or not run_id.startswith(own_start))
         candidates = [run_id for run_id in known if run_id not in excluded[run_root]]
         if repository.config.dagster.shards:
-            shard_findings.extend(add_shard_lines(repository, cache, run_root, candidates))
+            shard_findings.extend(add_shard_lines(repository, cache, run_root, candidates, context.started))
         return excluded[run_root] | cache.find_unchanged(root_path, run_root, candidates)
 
     def visit(run: ScannedRun, identity: FolderIdentity | None, documents: Documents) -> None:
