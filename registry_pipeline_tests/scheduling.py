@@ -16,7 +16,10 @@ GROUPS: Final = {
     "defs/test_served.py": "servers 2",
     "defs/test_load_daemon.py": "servers 2",
     "defs/test_starts.py": "servers 1",
+    "scale/test_backfill.py": "servers 3",
     "scale/test_servers.py": "servers 3",
+    "scale/test_shards.py": "servers 3",
+    "scale/test_whole_graph.py": "servers 3",
     "house/test_dagster_project.py": "wheel",
     "house/test_packaging.py": "wheel",
 }

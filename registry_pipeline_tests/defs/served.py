@@ -152,14 +152,14 @@ class Machine:
             process.wait()
 
 
-def until(what: str, ask: Callable[[], Value | None], seconds: float) -> Value:
-    """Ask until there is an answer, and fail when there is none in time."""
+def until(what: str, ask: Callable[[], Value | None], seconds: float, *, pause: float = 0.5) -> Value:
+    """Ask until there is an answer, and fail when there is none in time; `pause` is the time between two questions."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         answer = ask()
         if answer is not None:
             return answer
-        time.sleep(0.5)
+        time.sleep(pause)
     pytest.fail(f"{what}: not within {seconds} seconds")
 
 

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from registry_pipeline_tests.command_line import call, environment
 from registry_pipeline_tests.copies import make_removable
 from registry_pipeline_tests.defs.conftest import REGISTRIES
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, until
+from registry_pipeline_tests.scale import pauses
 from registry_pipeline_tests.scale.servers import Postgres, Redis, end_with_parent
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -44,7 +45,7 @@ class Deployment:
 
     def __init__(self, repository: Repository, instance: DagsterInstance) -> None:
         self.repository, self.instance, self.started = repository, instance, list[subprocess.Popen[bytes]]()
-        self.workers: list[str] = []
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         """Start a process that ends with the tests; its log is in the Dagster home."""
@@ -66,25 +67,45 @@ class Deployment:
 
     def start_workers(self, *names: str) -> list[subprocess.Popen[bytes]]:
         """Start workers with one process for steps each, and wait until they take steps from the queue."""
-        workers = [self.start(name, str(DEPLOY / "worker.sh"), name, "--concurrency", "1") for name in names]
-        self.workers += names
+        # The last `--include` counts.
+        options = ("--concurrency", "1", "--include", f"registry_pipeline.definitions,{pauses.__name__}")
+        workers = [self.start(name, str(DEPLOY / "worker.sh"), name, *options) for name in names]
+        self.workers.update(zip(names, workers, strict=True))
 
         def are_ready() -> bool | None:
             texts = [self.log(name).read_text(encoding="utf-8") for name in names]
             assert all(worker.poll() is None for worker in workers), texts
             return all(" ready." in text for text in texts) or None
 
-        until(f"the workers {', '.join(names)}", are_ready, START_SECONDS)
+        until(f"the workers {', '.join(names)}", are_ready, START_SECONDS, pause=0.1)
         return workers
 
-    def start_run(self, job: str, **more_tags: str) -> tuple[subprocess.Popen[bytes], str]:
+    def hold(self, point: str) -> AbstractContextManager[Callable[[], set[int]]]:
+        """Let the workers wait at a point until the block ends, as `pauses.hold`."""
+        return pauses.hold(self.repository.dagster_home, point)
+
+    @contextmanager
+    def shared_by_two_workers(self) -> Iterator[None]:
+        """Wait at the end of the block until two workers have begun something, before either goes on."""
+        with self.hold(pauses.BEGIN) as waiting:
+            yield
+            until("two workers", lambda: len(waiting()) == 2 or None, WORK_SECONDS, pause=0.1)
+
+    def start_run(
+        self, job: str, *, run_config: Mapping[str, Any] | None = None, tags: Mapping[str, str] | None = None
+    ) -> tuple[subprocess.Popen[bytes], str]:
         """Start a run of a job in a process, and return the process and the id of the run once it has begun."""
-        tags = {"started_as": secrets.token_hex(8), **more_tags}
-        command = ("dagster", "job", "execute", "-m", "registry_pipeline.definitions", "-j", job)
+        name = secrets.token_hex(8)
+        tags = {"started_as": name, **(tags or {})}
+        command = ["dagster", "job", "execute", "-m", "registry_pipeline.definitions", "-j", job]
+        if run_config is not None:
+            path = self.repository.dagster_home / f"{name}.json"
+            path.write_text(json.dumps(run_config), encoding="utf-8")
+            command += ["--config", str(path)]
         process = self.start(job, *command, "--tags", json.dumps(tags))
 
         def begun() -> str | None:
-            runs = self.instance.get_runs(RunsFilter(tags=tags))
+            runs = self.instance.get_runs(RunsFilter(tags={"started_as": name}))
             assert runs or process.poll() is None, self.log(job).read_text(encoding="utf-8")
             return next((run.run_id for run in runs), None)
 

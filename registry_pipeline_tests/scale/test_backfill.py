@@ -1,6 +1,6 @@
-"""Thirty days over two workers, and a machine that is lost, under webserver and daemon.
+"""Thirty days over two workers, and a machine that is lost, under the daemon.
 
-`make test` has the backfill by steps, `make soak` all.
+`make test` has the backfill by whole runs, `make soak` all.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
+from dagster import AssetKey, DagsterEventType, DagsterRunStatus, RunsFilter
 from dagster import DagsterRun as Run
+from dagster._core.execution.backfill import PartitionBackfill
+from dagster._core.utils import make_new_backfill_id
 
 from registry_pipeline.cli.commands.ui import find_dagster_commands
 from registry_pipeline.config import CONFIG_NAME, load_repository
@@ -22,6 +24,7 @@ from registry_pipeline.dagster.dagster_internals import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
 )
+from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.daily import DAILY_JOB
 from registry_pipeline.defs.job_limits import MAX_RUNTIME_TAG
 from registry_pipeline.defs.proposal import REBUILD_JOB, propose
@@ -32,12 +35,12 @@ from registry_pipeline.registries.base import seal_build
 from registry_pipeline_tests.copies import copied_repository
 from registry_pipeline_tests.defs.conftest import REGISTRIES
 from registry_pipeline_tests.defs.served import START_SECONDS, WORK_SECONDS, Served, until
-from registry_pipeline_tests.defs.test_history_served import ASSET, BACKFILL, DAYS, STATE, made
+from registry_pipeline_tests.defs.test_history_served import ASSET, DAYS, STATE
 from registry_pipeline_tests.histories import make_historic
 from registry_pipeline_tests.scale.deployment import Deployment, deploy, list_children
 from registry_pipeline_tests.scale.servers import HOST, Postgres, Redis, find_free_port
 
-pytestmark = [pytest.mark.process, pytest.mark.soak]
+pytestmark = pytest.mark.process
 
 
 def serve(deployment: Deployment) -> Served:
@@ -63,7 +66,7 @@ def historic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_historic(tmp_path_factory.mktemp("historic") / "repository").root
 
 
-@pytest.fixture(params=["steps", "runs"])
+@pytest.fixture(params=[pytest.param("steps", marks=pytest.mark.soak), "runs"])
 def history(
     request: pytest.FixtureRequest, historic: Path, tmp_path: Path, postgres: Postgres, queue: Redis
 ) -> Iterator[Deployment]:
@@ -80,43 +83,68 @@ def list_backfill_runs(served: Served, backfill_id: str) -> list[str] | None:
     return None if status == "REQUESTED" else [run["runId"] for run in runs if run["status"] == "SUCCESS"]
 
 
+def add_backfill(deployment: Deployment, days: list[str]) -> str:
+    """Request a backfill of the days, as the page of the asset does, and return its id."""
+    asset = AssetKey(ASSET["path"])
+    backfill_id = make_new_backfill_id()
+    deployment.instance.add_backfill(
+        PartitionBackfill.from_asset_partitions(
+            backfill_id,
+            build_defs(deployment.repository.root).resolve_asset_graph(),
+            days,
+            [asset],
+            datetime.now(UTC).timestamp(),  # noqa: TID251 - Dagster takes no partition that is later than this
+            tags={},
+            dynamic_partitions_store=deployment.instance,
+            all_partitions=False,
+            title=None,
+            description=None,
+            run_config=None,
+        )
+    )
+    return backfill_id
+
+
 def test_thirty_days_in_two_backfills_are_sealed_by_two_workers_as_by_one_process(
     history: Deployment, historic: Path, tmp_path: Path
 ) -> None:
     days = DAYS[:30]
+    ids = [add_backfill(history, half) for half in (days[:15], days[15:])]
     history.start_workers("first", "second")
-    served = serve(history)
-    launched = [
-        served.graphql(BACKFILL, params={"assetSelection": [ASSET], "partitionNames": half})["launchPartitionBackfill"]
-        for half in (days[:15], days[15:])
-    ]
-    ids = [answer["backfillId"] for answer in launched]
+    _, daemon = find_dagster_commands(history.repository.dagster_home, 0)
+    with history.shared_by_two_workers():
+        history.start("daemon", *daemon)
+    instance = history.instance
 
-    def complete() -> list[list[str]] | None:
-        of_each = [list_backfill_runs(served, backfill_id) for backfill_id in ids]
-        return None if None in of_each else [runs for runs in of_each if runs is not None]
+    def complete() -> list[list[Run]] | None:
+        of_each = [list(instance.get_runs(RunsFilter(tags={"dagster/backfill": name}))) for name in ids]
+        ended = all(runs and all(run.is_finished for run in runs) for runs in of_each)
+        return of_each if ended else None
 
-    runs = until("the backfills", complete, WORK_SECONDS)
-    pages = {each["partition"]: each["page"] for each in made(served)}
-
+    runs = until("the backfills", complete, WORK_SECONDS, pause=0.1)
     assert [len(of_one) for of_one in runs] == [1, 1]
-    assert {worker for of_one in runs for worker in history.workers_of_runs(of_one[0])} == {"first", "second"}
-    assert sorted(pages) == days
-    assert len(made(served)) == len(days), "each day once"
+    assert all(of_one[0].is_success for of_one in runs)
+    events = [event for (run,) in runs for event in history.events(run.run_id, DagsterEventType.ASSET_MATERIALIZATION)]
+    pages = [event.materialization for event in events]
+
+    assert {worker for of_one in runs for worker in history.workers_of_runs(of_one[0].run_id)} == {"first", "second"}
+    assert sorted(str(page.partition) for page in pages) == days, "each day once"
+    history.check_folders({str(page.metadata["run_id"].value) for page in pages})
     with copied_repository(historic, tmp_path / "one_process") as root:
         shutil.copy(history.repository.root / CONFIG_NAME, root)
         run = seal_build.BuildRun(datetime(2100, 1, 1, tzinfo=UTC), GitState(None, None))
         sealed = daily.build_days(load_repository(root), run, [datetime.fromisoformat(day).date() for day in days])
         contents = {str(day.day): day.built.artifacts.content_sha256 for day in sealed}
-    assert {day: page["content_sha256"] for day, page in pages.items()} == contents
+    assert {page.partition: page.metadata["content_sha256"].value for page in pages} == contents
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("history", ["steps"], indirect=True)
 def test_a_cancelled_backfill_ends_after_the_days_that_its_worker_has_begun(history: Deployment) -> None:
     before = history.folders()
     history.start_workers("first")
     days = {ASSET_PARTITION_RANGE_START_TAG: DAYS[0], ASSET_PARTITION_RANGE_END_TAG: DAYS[-1]}
-    process, run_id = history.start_run(DAILY_JOB, **days)
+    process, run_id = history.start_run(DAILY_JOB, tags=days)
     until("a day", lambda: history.events(run_id, DagsterEventType.ASSET_MATERIALIZATION) or None, WORK_SECONDS)
 
     # What the button of the run's page does. The worker gets no signal.
@@ -131,6 +159,7 @@ def test_a_cancelled_backfill_ends_after_the_days_that_its_worker_has_begun(hist
     history.check_folders(sealed)
 
 
+@pytest.mark.soak
 def test_a_whole_run_whose_worker_is_killed_fails_and_is_executed_again(
     known_repository: Path, tmp_path: Path, postgres: Postgres, queue: Redis
 ) -> None:
@@ -156,6 +185,7 @@ def test_a_whole_run_whose_worker_is_killed_fails_and_is_executed_again(
         deployment.check_folders(deployment.folders() - before)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("sealed", [1, 6, 12])
 def test_a_run_ends_at_its_limit_if_a_machine_is_lost_and_the_next_run_succeeds(
     deployment: Deployment, sealed: int
