@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry_pipeline.config import AUTOMATION_VARIABLE, CONFIG_NAME, REPO_VARIABLE, find_location
+from registry_pipeline.config import AUTOMATION_VARIABLE, CONFIG_NAME, REPO_VARIABLE, find_location, find_repository
 from registry_pipeline.defs.build import build_defs
 from registry_pipeline.defs.start_message import format_start_message
 from registry_pipeline.errors import ConfigError
@@ -27,6 +27,7 @@ def __getattr__(name: str) -> Definitions:
 
     Raises:
         ConfigError: the toml of the repository states no `location`, or cannot be parsed.
+        NotFoundError: there is no such repository.
     """
     if not name.startswith("/"):
         raise AttributeError(f"module {__name__} has no attribute {name}: name a repository by its absolute path")
@@ -37,6 +38,8 @@ def __getattr__(name: str) -> Definitions:
 @cache
 def _build_defs(path: str) -> Definitions:
     if not find_location(Path(path)):
+        # It raises if the folder is missing, or its toml cannot be parsed.
+        find_repository(Path(path))
         # Under names without a location it would be mixed with another repository.
         raise ConfigError(
             f"{path}: {CONFIG_NAME} states no valid `location` in the table [dagster]",

@@ -38,7 +38,7 @@ from registry_pipeline.defs.daily import DAILY_JOB
 from registry_pipeline.defs.failure_sensors import list_problems
 from registry_pipeline.defs.location import ROOT_TAG, list_unfinished_runs
 from registry_pipeline.defs.shard_sensors import PARTITION_TAG
-from registry_pipeline.errors import ConfigError
+from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline_tests.collection_sources import COLLECTIONS, FIRST, RANGES, SECOND, write_range
 from registry_pipeline_tests.copies import flip_byte, make_removable
@@ -380,13 +380,24 @@ def test_one_process_loads_each_repository_by_its_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "toml", ["", "[dagster]\nlocation = 7\n", "[dagster]\nlocation = 'Payments'\n", "dagster = 1\n", "[\n"]
+    ("toml", "reason"),
+    [
+        ("", "states no valid `location`"),
+        ("[dagster]\nlocation = 7\n", "location"),
+        ("[dagster]\nlocation = 'Payments'\n", "location"),
+        ("dagster = 1\n", "dagster"),
+        ("[\n", "is not TOML"),
+    ],
 )
-def test_a_repository_without_a_valid_location_is_not_loaded_among_others(tmp_path: Path, toml: str) -> None:
+def test_a_repository_without_a_valid_location_is_not_loaded_among_others(
+    tmp_path: Path, toml: str, reason: str
+) -> None:
     (tmp_path / "registry-pipeline.toml").write_text(toml, encoding="utf-8")
 
-    with pytest.raises(ConfigError, match="states no valid `location`"):
+    with pytest.raises(ConfigError, match=reason):
         load(tmp_path)
+    with pytest.raises(NotFoundError, match="is not a folder"):
+        load(tmp_path / "missing")
     with pytest.raises(AttributeError, match="has no attribute tides"):
         locations.tides  # noqa: B018
 

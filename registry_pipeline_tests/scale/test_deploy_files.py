@@ -51,6 +51,23 @@ def test_no_file_has_a_secret_or_the_host_of_an_image() -> None:
     assert set(re.findall(r"(?:PASSWORD=|redis://:)([^@\n]+)", example)) == {"replace-me"}
 
 
+def test_the_image_has_the_programs_that_the_product_starts_and_no_password() -> None:
+    image = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    left_out = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+
+    assert {"git", "openssh-client", "openssl"} <= set(image.split())
+    assert {"**/.env", ".git", ".venv"} <= set(left_out)
+
+
+def test_the_paths_in_the_compose_file_exist_in_the_image() -> None:
+    services = read_yaml(DEPLOY / "compose.yaml")["services"]
+    words = [str(word) for service in services.values() for word in service.get("command", ())]
+    inside = [word.removeprefix("/opt/registry-pipeline/") for word in words if word.startswith("/opt/")]
+
+    assert len(inside) == 4
+    assert all((CHECKOUT / path).is_file() for path in inside)
+
+
 @pytest.mark.parametrize("missing", ["CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "DAGSTER_HOME"])
 def test_a_worker_does_not_start_without_its_variables(missing: str) -> None:
     variables = dict.fromkeys(list_variables() - {missing}, "x") | {"PATH": os.environ["PATH"]}
