@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,14 @@ def test_two_workers_build_and_verify_the_shards_and_a_build_has_the_bytes_of_on
     months: Path, tmp_path: Path, postgres: Postgres, queue: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with deploy(months, tmp_path / "repository", postgres, queue, whole_runs=True) as deployment:
-        repository, now = deployment.repository, utc_now()
+        repository = deployment.repository
         root = repository.root
         verified = call("-C", str(root), "verify", "--all", "--json", cwd=root, env=environment(tmp_path))
-        # As the sensors request them.
+        # As the sensors request them, as soon as the folders are no longer young.
+        later = utc_now() + timedelta(minutes=1)
         pending = {
-            INDEX_ASSET: list_pending_index_shards(repository, now)[1],
-            VERIFICATION_ASSET: list_pending_verifications(repository, now)[1],
+            INDEX_ASSET: list_pending_index_shards(repository, later)[1],
+            VERIFICATION_ASSET: list_pending_verifications(repository, later)[1],
         }
         for asset, shards in pending.items():
             deployment.instance.add_dynamic_partitions(asset, [str(item.shard) for item in shards])
@@ -108,7 +110,10 @@ def test_a_backfill_is_a_run_for_each_shard_and_spreads_over_two_workers(
     months: Path, tmp_path: Path, postgres: Postgres, queue: Redis
 ) -> None:
     with deploy(months, tmp_path / "repository", postgres, queue, whole_runs=True) as deployment:
-        keys = [str(item.shard) for item in list_pending_index_shards(deployment.repository, utc_now())[1]]
+        keys = [
+            str(item.shard)
+            for item in list_pending_index_shards(deployment.repository, utc_now() + timedelta(minutes=1))[1]
+        ]
         deployment.instance.add_dynamic_partitions(INDEX_ASSET, keys)
         deployment.start_workers("first", "second")
         served = serve(deployment)
