@@ -112,19 +112,18 @@ def write_anchors(
         WriteError: git or the disk refused.
     """
     writers = {"tag": _write_tag, "file": _append_line, "time_stamp": _write_request}
-    _refuse_contradicted_chain(repository, chain, accept_voided=accept_voided)
-    written = [writers[kind](repository, head, moment) for kind in list_kinds(repository)]
+    kinds = list_kinds(repository)
+    _refuse_contradicted_chain(repository, chain, kinds, accept_voided=accept_voided)
+    written = [writers[kind](repository, head, moment) for kind in kinds]
     return [place for place in written if place is not None]
 
 
-def _refuse_contradicted_chain(repository: Repository, chain: ChainState, *, accept_voided: bool) -> None:
+def _refuse_contradicted_chain(
+    repository: Repository, chain: ChainState, kinds: Collection[Kind], *, accept_voided: bool
+) -> None:
     """Raise RefusedError if a tag or a line names a record that is not in effect; a newer one would cover that up."""
-    kinds = list_kinds(repository)
     # Whether a tag is signed makes no difference: nothing is concluded from it but to look.
-    anchors = list(_read_tags(repository, None)) if "tag" in kinds else []
-    if "file" in kinds:
-        path = _find_file(repository)
-        anchors += _parse_lines(path, _read_file(path))
+    anchors = _read_tags_and_lines(repository, kinds, None)
     superseded = _find_superseded(_number(anchors, chain), chain)
     accepted = {"ANCHOR_INVALID", "ANCHOR_VOIDED"} if accept_voided else {"ANCHOR_INVALID"}
     for found in (each for anchor in anchors for each in _check_anchor(anchor, chain, superseded)):
@@ -196,12 +195,8 @@ def check_anchors(
             signers, or the certificates are missing.
     """
     kinds = list_kinds(repository)
-    anchors: list[Anchor] = []
-    if "tag" in kinds:
-        anchors += _read_tags(repository, find_allowed_signers(repository, signers))
-    if "file" in kinds:
-        path = _find_file(repository)
-        anchors += _parse_lines(path, _read_file(path))
+    allowed = find_allowed_signers(repository, signers) if "tag" in kinds else None
+    anchors = _read_tags_and_lines(repository, kinds, allowed)
     if "time_stamp" in kinds:
         anchors += _read_time_stamps(repository, authorities)
     numbered = _number(anchors, chain)
@@ -250,6 +245,17 @@ def _find_waiting(repository: Repository) -> tuple[str, ...]:
     requests = sorted(_find_time_stamps(repository).glob(f"*{_REQUEST}"))
     unanswered = (path for path in requests if not path.with_suffix(_RESPONSE).exists())
     return tuple(str(path.relative_to(repository.root)) for path in unanswered)
+
+
+def _read_tags_and_lines(
+    repository: Repository, kinds: Collection[Kind], allowed: AllowedSigners | None
+) -> list[Anchor]:
+    """Return the anchors of these kinds; without allowed signers no signature of a tag is checked."""
+    anchors = list(_read_tags(repository, allowed)) if "tag" in kinds else []
+    if "file" in kinds:
+        path = _find_file(repository)
+        anchors += _parse_lines(path, _read_file(path))
+    return anchors
 
 
 def _read_tags(repository: Repository, allowed: AllowedSigners | None) -> Iterator[Anchor]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import NotFoundError, RefusedError
+from registry_pipeline.pointers.plan import can_be_active
 from registry_pipeline.pointers.state import read_chain_state
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.run_registry.archives import list_archives, read_archived_runs
@@ -99,9 +100,7 @@ def find_newest_of_each(repository: Repository) -> dict[str, FoundRun]:
     catalog = catalog_of(repository)
     disabled = catalog.find_disabled(repository.config)
     by_tag = {
-        spec.tag: name
-        for name, spec in catalog.registries.items()
-        if spec.pointer and spec.kind != "external" and name not in disabled
+        spec.tag: name for name, spec in catalog.registries.items() if can_be_active(spec) and name not in disabled
     }
     runs = [(run_id, run) for run in list_all_runs(repository) if (run_id := RunId.parse(run.run_id)) is not None]
     # The newest comes last, and replaces the others.
