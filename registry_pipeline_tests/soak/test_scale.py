@@ -1,4 +1,4 @@
-"""The model of docs/explanation/scale.md at 100,000 and at a million run folders of two files (make soak)."""
+"""The model of docs/explanation/scale.md at 1,000 to 1,000,000 run folders of two files (make soak)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(4 * 3600)]
 
 ROOT = Path(__file__).parents[2]
-SIZES = (100_000, 1_000_000)
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
 # A disk, because the folders would fill the memory that other tests have their folders in.
 DISK = Path("/var/tmp")  # noqa: S108 - the script makes a folder of its own there
 BYTES, INODES = 30 * 10**9, 6_000_000
