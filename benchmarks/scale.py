@@ -179,15 +179,15 @@ def describe(model: Model, machine: Mapping[str, Any]) -> dict[str, Any]:
 def main() -> int:
     """Measure, print and write; return 1 if a prediction misses."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=(*PARTS, SIZES), default=[*PARTS, SIZES], metavar="PART")
+    parser.add_argument("parts", nargs="*", choices=(*PARTS, SIZES, []), metavar="PART", help="all, if none is named")
     parser.add_argument("--sizes", type=int, nargs="*", default=CHECKED, metavar="N", help="run folders to check at")
     parser.add_argument("--result", type=Path, default=RESULT, metavar="FILE", help="the results to change")
     arguments = parser.parse_args()
     compile_modules()
     machine, model, begun = describe_machine(), Model(), time.monotonic()
-    if set(arguments.parts) < {*PARTS, SIZES} and arguments.result.is_file():
+    if arguments.parts and arguments.result.is_file():
         model.read(json.loads(arguments.result.read_bytes()))
-    measure(model, arguments.parts, arguments.sizes)
+    measure(model, arguments.parts or [*PARTS, SIZES], arguments.sizes)
     text = json.dumps(describe(model, machine | describe_load()), indent=1)
     arguments.result.write_text(text + "\n", encoding="utf-8")
     missed = sum(not check.passed for check in model.checks)
