@@ -22,7 +22,6 @@ from dagster import (
     BetaWarning,
     Config,
     DagsterInstance,
-    DagsterRunStatus,
     DefaultSensorStatus,
     Definitions,
     DynamicPartitionsDefinition,
@@ -30,7 +29,6 @@ from dagster import (
     ResourceParam,
     RunConfig,
     RunRequest,
-    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
@@ -49,6 +47,7 @@ from registry_pipeline.dagster.dagster_internals import (
 )
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import assets, event_log, metadata, step_log
+from registry_pipeline.defs.attempts import find_run_key
 from registry_pipeline.defs.job_limits import make_job_tags
 from registry_pipeline.defs.location import Location, list_unfinished_runs, location_of
 from registry_pipeline.defs.partition_checks import make_partition_checks
@@ -71,7 +70,6 @@ from registry_pipeline.runs.sealed_run import SealedRun
 BATCH_TAG: Final = "registry_pipeline/members"
 # The most members of one run that the sensor requests, and the most that a tick adds or reports.
 BATCH_SIZE: Final = 500
-_MAX_ATTEMPTS: Final = 3
 
 
 class MembersRequest(Config):
@@ -353,18 +351,10 @@ def _request_run(
     selected = [key for key in partitions if key in pending][:BATCH_SIZE]
     identities = [(key, pending[key].identity) for key in selected]
     batch = sha256_hex(json.dumps([str(repository.root), spec.registry_id, identities]).encode("ascii"))
-    failed = RunsFilter(
-        job_name=job_name,
-        tags={BATCH_TAG: batch},
-        statuses=[DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED],
-    )
-    attempts = instance.get_runs_count(failed)
-    names = list_some(selected, ", ")
-    if attempts >= _MAX_ATTEMPTS:
-        return None, f"{attempts} runs for {names} failed: fix the cause, then launch {job_name} for these partitions"
-    done = RunsFilter(job_name=job_name, tags={BATCH_TAG: batch}, statuses=[DagsterRunStatus.SUCCESS])
-    if instance.get_runs_count(done):
-        return None, f"{names} cannot be sealed as they are: see the check `{assets.SOURCE_CHECK}`"
+    unchanged = f"they cannot be sealed as they are; see the check `{assets.SOURCE_CHECK}`"
+    run_key, reason = find_run_key(instance, job_name, BATCH_TAG, batch, unchanged)
+    if run_key is None:
+        return None, f"{list_some(selected, ', ')}: {reason}"
     tags = {
         **location.run_tags,
         BATCH_TAG: batch,
@@ -372,5 +362,4 @@ def _request_run(
         ASSET_PARTITION_RANGE_END_TAG: selected[-1],
     }
     config = RunConfig(ops={location.op_name(spec.registry_id): MembersRequest(only_changed=True)})
-    # Dagster never launches a run key twice, so the key contains the number of failed runs.
-    return RunRequest(run_key=f"{batch}:{attempts}", run_config=config, tags=tags), ""
+    return RunRequest(run_key=run_key, run_config=config, tags=tags), ""

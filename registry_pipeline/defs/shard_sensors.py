@@ -10,13 +10,11 @@ from typing import Final
 from dagster import (
     AddDynamicPartitionsRequest,
     DagsterInstance,
-    DagsterRunStatus,
     DefaultSensorStatus,
     DeleteDynamicPartitionsRequest,
     DynamicPartitionsDefinition,
     ResourceParam,
     RunRequest,
-    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
@@ -27,6 +25,7 @@ from dagster import (
 from registry_pipeline.canonical import sha256_hex
 from registry_pipeline.config import Repository
 from registry_pipeline.dagster.dagster_internals import ASSET_PARTITION_RANGE_START_TAG, INVALID_PARTITION_SUBSTRINGS
+from registry_pipeline.defs.attempts import find_run_key
 from registry_pipeline.defs.location import list_unfinished_runs, location_of
 from registry_pipeline.defs.resources import RepositoryResource
 from registry_pipeline.errors import RegistryPipelineError
@@ -40,12 +39,11 @@ STATE_TAG: Final = "registry_pipeline/shard_state"
 PARTITION_TAG: Final = "dagster/partition"
 # The most runs that one tick requests.
 BATCH_SIZE: Final = 100
-_MAX_ATTEMPTS: Final = 3
 
 
 @value_type
 class PendingShard:
-    """A shard that must be built, the reason, and a hash that stays the same until a folder or a run changes."""
+    """A shard that must be built, the reason, and a text that is the same until a folder or a run changes."""
 
     shard: Shard
     reason: str
@@ -135,14 +133,10 @@ def _request_run(
     """Return the request of a run for a shard, or None and the reason."""
     key = str(item.shard)
     state = sha256_hex(repr((str(repository.root), job_name, key, item.state)).encode())
-    done = [DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
-    attempts = instance.get_runs_count(RunsFilter(job_name=job_name, tags={STATE_TAG: state}, statuses=done))
-    if attempts >= _MAX_ATTEMPTS:
-        return None, f"{key}: {attempts} runs failed; fix the cause, then launch {job_name} for this partition"
-    success = RunsFilter(job_name=job_name, tags={STATE_TAG: state}, statuses=[DagsterRunStatus.SUCCESS])
-    if instance.get_runs_count(success):
-        # Folders that cannot be read stay as they are; each build reports them.
-        return None, f"{key}: {item.reason}, and a run changed nothing"
+    # Folders that cannot be read stay as they are; each build reports them.
+    unchanged = f"{item.reason}, and a run changed nothing"
+    run_key, reason = find_run_key(instance, job_name, STATE_TAG, state, unchanged)
+    if run_key is None:
+        return None, f"{key}: {reason}"
     tags = {**location_of(repository).run_tags, STATE_TAG: state}
-    # Dagster never launches a run key twice, so the key contains the number of failed runs.
-    return RunRequest(run_key=f"{state}:{attempts}", partition_key=key, tags=tags), ""
+    return RunRequest(run_key=run_key, partition_key=key, tags=tags), ""

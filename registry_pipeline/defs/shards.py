@@ -70,15 +70,15 @@ CHECK_JOB: Final = "check_verification_job"
 SHARDS_GROUP: Final = "shards"
 
 
-class ShardRequest(Config):
-    """How the shards of a run are built."""
+class LinesRequest(Config):
+    """How the lines of a shard are built."""
 
     force: bool = Field(default=False, description="Read every folder again, and seal even if nothing changed.")
 
 
-# Builds a shard, with force or without, and returns its run and the metadata of its materialization. The last argument
-# is called before sealing, and may refuse.
-BuildShard = Callable[[Repository, BuildRun, Shard, bool, Callable[[], object]], tuple[SealedRef, Metadata]]
+# Builds a shard, and returns its run and the metadata of its materialization. The last argument is called before
+# sealing, and may refuse.
+BuildShard = Callable[[Repository, BuildRun, Shard, Callable[[], object]], tuple[SealedRef, Metadata]]
 
 
 def make_shard_defs(
@@ -114,7 +114,7 @@ def make_shard_defs(
             "line whose folder has not changed since. A shard of any age saves work and changes no byte of it.",
             "Seal the lines of run_registry for the folders of a run root and month.",
             list_pending_index_shards,
-            _build_index_shard,
+            _build_lines,
             now,
             on=on,
         ),
@@ -125,7 +125,7 @@ def make_shard_defs(
             "\n\nEvery byte is read each time. The check `complete` says whether the verdicts of all months count.",
             "Verify the folders of a run root and month, and seal the verdicts.",
             list_pending_verifications,
-            _verify_shard,
+            _verify,
             now,
             on=on,
         ),
@@ -143,7 +143,7 @@ def _make_asset_defs(
     content: str,
     action: str,
     list_pending: ListShards,
-    build: BuildShard,
+    build: Callable[..., Iterator[MaterializeResult[None]]],
     now: Callable[[], datetime],
     *,
     on: bool,
@@ -164,30 +164,9 @@ def _make_asset_defs(
     )
 
 
-def _make_asset(name: str, location: Location, build: BuildShard, description: str) -> AssetsDefinition:
-    def build_shards(
-        context: AssetExecutionContext, config: ShardRequest, repository: ResourceParam[RepositoryResource]
-    ) -> Iterator[MaterializeResult[None]]:
-        dagster_run_id = context.run.run_id
-        # Dagster's `has_partition_key` is False in a backfill, even of a single partition.
-        has_keys = context.has_partition_key or context.has_partition_key_range
-        with as_dagster_failure(), repository.defer_cancellation(dagster_run_id) as is_cancelled:
-            if not has_keys:
-                raise RefusedError("the run has no partition, so no shard was built", "launch the job for partitions")
-            loaded = repository.load_in_run(dagster_run_id)
-            run = BuildRun(repository.started(dagster_run_id), GitState(None, None), dagster_run_id)
-            # It raises if the run is over: then nothing is sealed any more.
-            ask_again = partial(repository.load_in_run, dagster_run_id)
-            for key in context.partition_keys:
-                if is_cancelled():
-                    break
-                ref, content = build(loaded, run, Shard.parse(key), config.force, ask_again)
-                # Dagster stores a logged event at once: a process that is killed later has reported this shard.
-                context.log_event(_make_materialization(name, key, loaded, ref, content))
-                context.log.info(printable(f"{key}: {ref.path}"))
-        # Each shard has its materialization already.
-        yield MaterializeResult(metadata=event_log.NO_MATERIALIZATION)
-
+def _make_asset(
+    name: str, location: Location, build: Callable[..., Iterator[MaterializeResult[None]]], description: str
+) -> AssetsDefinition:
     with warnings.catch_warnings():
         # Backfill policies are beta in Dagster 1.13.27 and tested here.
         warnings.simplefilter("ignore", BetaWarning)
@@ -201,7 +180,44 @@ def _make_asset(name: str, location: Location, build: BuildShard, description: s
             owners=list(OWNERS),
             code_version=read_version(),
             description=description,
-        )(build_shards)
+        )(build)
+
+
+def _build_lines(
+    context: AssetExecutionContext, config: LinesRequest, repository: ResourceParam[RepositoryResource]
+) -> Iterator[MaterializeResult[None]]:
+    yield from _build_shards(context, repository, INDEX_ASSET, partial(_build_index_shard, config.force))
+
+
+def _verify(
+    context: AssetExecutionContext, repository: ResourceParam[RepositoryResource]
+) -> Iterator[MaterializeResult[None]]:
+    yield from _build_shards(context, repository, VERIFICATION_ASSET, _verify_shard)
+
+
+def _build_shards(
+    context: AssetExecutionContext, resource: RepositoryResource, name: str, build: BuildShard
+) -> Iterator[MaterializeResult[None]]:
+    """Build the shards of a run until it is cancelled, and report each at once."""
+    dagster_run_id = context.run.run_id
+    # Dagster's `has_partition_key` is False in a backfill, even of a single partition.
+    has_keys = context.has_partition_key or context.has_partition_key_range
+    with as_dagster_failure(), resource.defer_cancellation(dagster_run_id) as is_cancelled:
+        if not has_keys:
+            raise RefusedError("the run has no partition, so no shard was built", "launch the job for partitions")
+        repository = resource.load_in_run(dagster_run_id)
+        run = BuildRun(resource.started(dagster_run_id), GitState(None, None), dagster_run_id)
+        # It raises if the run is over: then nothing is sealed any more.
+        ask_again = partial(resource.load_in_run, dagster_run_id)
+        for key in context.partition_keys:
+            if is_cancelled():
+                break
+            ref, content = build(repository, run, Shard.parse(key), ask_again)
+            # Dagster stores a logged event at once: a process that is killed later has reported this shard.
+            context.log_event(_make_materialization(name, key, repository, ref, content))
+            context.log.info(printable(f"{key}: {ref.path}"))
+    # Each shard has its materialization already.
+    yield MaterializeResult(metadata=event_log.NO_MATERIALIZATION)
 
 
 def _make_materialization(
@@ -218,7 +234,7 @@ def _make_materialization(
 
 
 def _build_index_shard(
-    repository: Repository, run: BuildRun, shard: Shard, force: bool, before_sealing: Callable[[], object]
+    force: bool, repository: Repository, run: BuildRun, shard: Shard, before_sealing: Callable[[], object]
 ) -> tuple[SealedRef, Metadata]:
     built = build_index_shard(repository, run, shard, force=force, before_sealing=before_sealing)
     return built.ref, {
@@ -238,7 +254,7 @@ def list_pending_index_shards(repository: Repository, now: datetime) -> tuple[Se
 
 
 def _verify_shard(
-    repository: Repository, run: BuildRun, shard: Shard, _force: bool, before_sealing: Callable[[], object]
+    repository: Repository, run: BuildRun, shard: Shard, before_sealing: Callable[[], object]
 ) -> tuple[SealedRef, Metadata]:
     ref, verification = verify_shard(repository, run, shard, before_sealing=before_sealing)
     return ref, {

@@ -214,7 +214,7 @@ def test_after_three_failed_runs_of_a_shard_the_sensor_gives_up(
             (request,) = requested(sharded).values()
             assert not execute(sharded, request).success
 
-    assert "3 runs failed; fix the cause, then launch run_registry_shards_job for this partition" in skipped(sharded)
+    assert "3 runs failed; fix the cause, then launch run_registry_shards_job by hand" in skipped(sharded)
     put(sharded, "2019-05-06__000000__late")
     assert build_all(sharded) == [f"{RUNS}/2019-05"]
 
@@ -380,3 +380,12 @@ def test_the_daemon_gets_runs_for_partitions_that_the_same_tick_adds(sharded: Da
     keys = [request.tags[PARTITION_TAG] for request in data.run_requests or ()]
     assert keys
     assert sorted(keys) == sorted(added.partition_keys)
+
+
+def test_force_seals_unchanged_lines_again(sharded: DagsterRepo) -> None:
+    (key, *_) = build_all(sharded)
+    forced = {"ops": {INDEX_ASSET: {"config": {"force": True}}}}
+
+    for config, state in (({}, "unchanged"), (forced, "sealed")):
+        assert sharded.execute(f"{INDEX_ASSET}_job", partition_key=key, run_config=config).success
+        assert page(events(sharded)[-1])["state"] == state
