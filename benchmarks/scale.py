@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -89,7 +90,8 @@ class Model:
 
     def check(self, measured: Mapping[str, Samples]) -> None:
         """Print and add the predictions for a repository that was measured, too."""
-        for check in check_jobs(self.formulas, measured):
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        for check in check_jobs(self.formulas, measured, memory):
             self.checks = [other for other in self.checks if other[:3] != check[:3]]
             self.checks.append(check)
             verdict = "ok" if check.passed else f"MISSED: more than {check.factor:g} times"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from scale_jobs import GIT, NEW, NOTHING, ON_DISK, STATUS, VERIFY
-from scale_model import Formula, Formulas, Shape
+from scale_model import Formula, Formulas, Shape, count_cached_bytes
 
 from registry_pipeline.files.cache_file import _MAX_BYTES as MAX_CACHE_BYTES
 
@@ -14,19 +14,14 @@ MEMORY: Final = 16e9
 DISK: Final = 1e12
 # mke2fs makes an inode for so many bytes of an ext4 file system by default.
 BYTES_OF_AN_INODE: Final = 16_384
-# Sizes of ext4_inode_cache and dentry in /proc/slabinfo of Linux 6, 64 bits.
-KERNEL_BYTES_OF_A_NAME: Final = 1_128 + 192
 # Linked into one directory of a new file system (mke2fs 1.47, Linux 6.18) until it was full, by hand on 2026-11-23. The
 # names were like 2026-03-01__120000__run_registry_build.
 NAMES_OF_A_DIRECTORY: Final = 8_427_452
-_SEAL_FILES: Final = 2
 
 
 def find_limits(formulas: Formulas) -> Iterator[dict[str, Any]]:
     """Yield each limit with the run folders of two files that reach it, least first."""
     two = Shape(1)
-    # Of the folder, its files, and its seal files.
-    kernel_bytes = (1 + two.files + _SEAL_FILES) * KERNEL_BYTES_OF_A_NAME
     limits: Mapping[str, tuple[Formula, float]] = {
         "`status` takes a minute of CPU": (formulas[STATUS]["CPU seconds"], 60),
         "`build` with one new run takes ten minutes of CPU": (formulas[NEW]["CPU seconds"], 600),
@@ -34,11 +29,11 @@ def find_limits(formulas: Formulas) -> Iterator[dict[str, Any]]:
         "a `build` that finds nothing new needs 16 GB of memory": (formulas[NOTHING]["peak memory"], MEMORY),
         "`git status` takes a minute of CPU, if run folders are tracked": (formulas[GIT]["CPU seconds"], 60),
         "the kernel's 16 GB have no room for all names: each `status` and build reads the disk": (
-            Formula(0, kernel_bytes),
+            Formula(0, count_cached_bytes(two, names_only=True)),
             MEMORY,
         ),
         "the kernel's 16 GB have no room for all files: each `verify --all` reads the disk": (
-            Formula(0, kernel_bytes + formulas[ON_DISK]["bytes of run folders"].run),
+            Formula(0, count_cached_bytes(two)),
             MEMORY,
         ),
         "a disk of 1 TB has no inode left (ext4 as mke2fs makes it)": (

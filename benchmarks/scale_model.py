@@ -33,6 +33,12 @@ FACTORS: Final[Mapping[str, float]] = {
     "CPU seconds": 1.6,
 }
 """How far a prediction may be from the measurement, by quantity."""
+FROM_DISK: Final = 8.0
+"""How far the CPU time may be where the files have no room in memory: the kernel reads each of them from the disk."""
+# Sizes of ext4_inode_cache and dentry in /proc/slabinfo of Linux 6, 64 bits.
+KERNEL_BYTES_OF_A_NAME: Final = 1_128 + 192
+_PAGE: Final = 4_096
+_SEAL_FILES: Final = 2
 
 
 class Shape(NamedTuple):
@@ -41,6 +47,14 @@ class Shape(NamedTuple):
     runs: float
     files: float = 2
     bytes: float = 600
+
+
+def count_cached_bytes(shape: Shape, *, names_only: bool = False) -> float:
+    """Return the memory that the kernel needs to keep all folders with their files, or only their names."""
+    # Of the folder, its files, and its seal files.
+    names = 1 + shape.files + _SEAL_FILES
+    pages = 0 if names_only else names * _PAGE + (shape.files - 1) * (shape.bytes // _PAGE * _PAGE)
+    return shape.runs * (names * KERNEL_BYTES_OF_A_NAME + pages)
 
 
 class Formula(NamedTuple):
@@ -129,8 +143,8 @@ def fit_jobs(measured: Sequence[Mapping[str, Samples]]) -> Formulas:
     return formulas
 
 
-def check_jobs(formulas: Formulas, measured: Mapping[str, Samples]) -> list[Check]:
-    """Return each prediction for a repository beside what was measured in it."""
+def check_jobs(formulas: Formulas, measured: Mapping[str, Samples], memory: float) -> list[Check]:
+    """Return each prediction for a repository beside what was measured in it, with so many bytes of memory."""
     checks = []
     for job, quantities in measured.items():
         for quantity, samples in quantities.items():
@@ -138,5 +152,7 @@ def check_jobs(formulas: Formulas, measured: Mapping[str, Samples]) -> list[Chec
             formula = formulas[job][quantity]
             # A formula by the runs alone says nothing about other files.
             if quantity not in BY_RUNS_ALONE or shape[1:] == Shape(0)[1:]:
-                checks.append(Check(job, quantity, shape, formula.predict(shape), value, FACTORS[quantity]))
+                is_from_disk = quantity == "CPU seconds" and count_cached_bytes(shape) > memory
+                factor = FROM_DISK if is_from_disk else FACTORS[quantity]
+                checks.append(Check(job, quantity, shape, formula.predict(shape), value, factor))
     return checks

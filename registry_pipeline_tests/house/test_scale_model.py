@@ -72,7 +72,7 @@ def test_a_formula_by_runs_alone_is_checked_only_with_files_that_it_was_fitted_t
     shape = model.Shape(10, files=6)
     measured = {"a job": {"peak memory": [(shape, 99.0)], "CPU seconds": [(shape, 10.0)]}}
 
-    assert [check.quantity for check in model.check_jobs(formulas, measured)] == ["CPU seconds"]
+    assert [check.quantity for check in model.check_jobs(formulas, measured, 1e12)] == ["CPU seconds"]
 
 
 def test_every_prediction_of_the_page_was_within_its_factor() -> None:
