@@ -13,6 +13,7 @@ _DISK: Final = "on the disk"
 _SECONDS: Final = ("CPU seconds",)
 _PLAIN: Final = ("system calls", "system calls of `status`", "syncs", "inodes of run folders")
 _IN_MODEL: Final = ("system calls", "system calls of `status`", "syncs", "CPU seconds", "peak memory", "bytes written")
+_IN_CHECKS: Final = ("CPU seconds", "peak memory")
 _TERMS: Final = ("fixed", "run", "file", "byte")
 _IN_CURVE: Final = (
     "`verify --all --jobs 1`",
@@ -30,6 +31,7 @@ def make_tables(results: Results) -> dict[str, str]:
         "machine": format_machine("scale", results["machine"]),
         "terms": _format_terms(results),
         "checks": _format_checks(results),
+        "errors": _format_errors(results),
         "growth": _format_growth(results),
         "space": _format_space(results),
         "limits": _table(
@@ -47,7 +49,7 @@ def draw_curve(results: Results) -> str:
     }
     dots = defaultdict(list)
     for row in (*results["fitted"], *results["checks"]):
-        if row["quantity"] == "CPU seconds" and row["shape"]["files"] == 2 and row["shape"]["bytes"] == 600:
+        if row["quantity"] == "CPU seconds" and _is_usual(row["shape"]):
             dots[row["job"]].append((row["shape"]["runs"], row["measured"]))
     return draw_curves("seconds of CPU time by run folders: lines predicted, dots measured", lines, dots)
 
@@ -108,20 +110,46 @@ def _format_term(quantity: str, terms: Mapping[str, float], term: str) -> str:
 
 
 def _format_checks(results: Results) -> str:
-    """Return the predictions beside what was measured, for repositories that no term was fitted to."""
-    rows = [
-        (
-            check["job"],
-            format_runs(check["shape"]["runs"]),
-            check["quantity"],
-            format_value(check["quantity"], check["predicted"]),
-            format_value(check["quantity"], check["measured"]),
-            f"{check['error']:+.0%}" + ("" if check["passed"] else ", **missed**"),
-        )
-        for check in results["checks"]
-        if check["quantity"] in ("CPU seconds", "peak memory") and check["shape"]["runs"] > 50_000
-    ]
-    return _table(("job", "run folders", "what", "predicted", "measured", "error"), rows)
+    """Return CPU time and memory as measured, with the error of the prediction, by job and number of run folders."""
+    cells: dict[tuple[str, str], dict[float, str]] = defaultdict(dict)
+    for check in results["checks"]:
+        shape, quantity = check["shape"], check["quantity"]
+        if quantity in _IN_CHECKS and check["job"] in _list_jobs(results) and _is_usual(shape):
+            measured = format_value(quantity, check["measured"])
+            cells[check["job"], quantity][_round(shape["runs"])] = f"{measured}, {_format_error(check)}"
+    sizes = sorted({size for row in cells.values() for size in row})
+    rows = [(*key, *(row.get(size, "") for size in sizes)) for key, row in cells.items()]
+    return _table(("job", "measured, and error of the prediction", *map(format_runs, sizes)), rows)
+
+
+def _format_errors(results: Results) -> str:
+    """Return for each quantity how many predictions were checked, the worst error, and how much is allowed."""
+    by_quantity = defaultdict(list)
+    for check in results["checks"]:
+        by_quantity[check["quantity"], check["factor"]].append(check)
+    rows = []
+    for (quantity, factor), checks in sorted(by_quantity.items(), key=lambda item: (item[0][1], item[0][0])):
+        worst = max(checks, key=lambda check: abs(check["error"]))
+        where = f"{worst['job']}, {format_runs(worst['shape']['runs'])}"
+        rows.append((quantity, f"{len(checks)}", _format_error(worst), where, f"{format_number(factor)} times"))
+    return _table(("what", "predictions", "worst error", "of", "allowed"), rows)
+
+
+def _format_error(check: Mapping[str, Any]) -> str:
+    return f"{check['error']:+.0%}" + ("" if check["passed"] else ", **missed**")
+
+
+def _list_jobs(results: Results) -> set[str]:
+    return {row["job"] for row in results["predictions"]}
+
+
+def _is_usual(shape: Mapping[str, float]) -> bool:
+    return shape["files"] == 2 and shape["bytes"] == 600
+
+
+def _round(runs: float) -> float:
+    # Builds add some run folders of their own.
+    return float(f"{runs:.1g}")
 
 
 def _format_growth(results: Results) -> str:
