@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from scale_jobs import JOBS, ON_DISK, count_calls, measure_costs, remove
+from scale_jobs import JOBS, ON_DISK, READING, count_calls, measure_costs, remove
 from scale_limits import find_limits
 from scale_model import Check, Formula, Formulas, Samples, Shape, check_jobs, find_least, fit_jobs
 from scale_parts import CHAIN, RUN_INDEX, SEAL, STEPS, count_sealing, measure_chain, measure_run_index, measure_steps
@@ -91,7 +91,7 @@ class Model:
     def check(self, measured: Mapping[str, Samples]) -> None:
         """Print and add the predictions for a repository that was measured, too."""
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        for check in check_jobs(self.formulas, measured, memory):
+        for check in check_jobs(self.formulas, measured, memory, READING):
             self.checks = [other for other in self.checks if other[:3] != check[:3]]
             self.checks.append(check)
             verdict = "ok" if check.passed else f"MISSED: more than {check.factor:g} times"

@@ -30,6 +30,8 @@ STATUS: Final = "`status`"
 FRAME: Final = "all runs as a pandas DataFrame"
 GIT: Final = "`git status`, run folders tracked"
 ON_DISK: Final = "on the disk"
+READING: Final = (VERIFY, FIRST)
+"""The jobs that read every file."""
 # Above, these take longer than all the others: several builds come first, a million records become Python objects, and
 # every file is added to git.
 MOST_RUNS: Final = {NOTHING: 200_000, FRAME: 200_000, GIT: 50_000}

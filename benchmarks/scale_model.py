@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 from typing import Any, Final, NamedTuple
 
@@ -143,8 +143,13 @@ def fit_jobs(measured: Sequence[Mapping[str, Samples]]) -> Formulas:
     return formulas
 
 
-def check_jobs(formulas: Formulas, measured: Mapping[str, Samples], memory: float) -> list[Check]:
-    """Return each prediction for a repository beside what was measured in it, with so many bytes of memory."""
+def check_jobs(
+    formulas: Formulas, measured: Mapping[str, Samples], memory: float, reading: Collection[str]
+) -> list[Check]:
+    """Return each prediction for a repository beside what was measured in it, with so many bytes of memory.
+
+    `reading` are the jobs that read every file.
+    """
     checks = []
     for job, quantities in measured.items():
         for quantity, samples in quantities.items():
@@ -152,7 +157,7 @@ def check_jobs(formulas: Formulas, measured: Mapping[str, Samples], memory: floa
             formula = formulas[job][quantity]
             # A formula by the runs alone says nothing about other files.
             if quantity not in BY_RUNS_ALONE or shape[1:] == Shape(0)[1:]:
-                is_from_disk = quantity == "CPU seconds" and count_cached_bytes(shape) > memory
-                factor = FROM_DISK if is_from_disk else FACTORS[quantity]
+                is_from_disk = job in reading and count_cached_bytes(shape) > memory
+                factor = FROM_DISK if is_from_disk and quantity == "CPU seconds" else FACTORS[quantity]
                 checks.append(Check(job, quantity, shape, formula.predict(shape), value, factor))
     return checks

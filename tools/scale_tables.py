@@ -112,9 +112,10 @@ def _format_term(quantity: str, terms: Mapping[str, float], term: str) -> str:
 def _format_checks(results: Results) -> str:
     """Return CPU time and memory as measured, with the error of the prediction, by job and number of run folders."""
     cells: dict[tuple[str, str], dict[float, str]] = defaultdict(dict)
+    jobs = {row["job"] for row in results["predictions"]}
     for check in results["checks"]:
         shape, quantity = check["shape"], check["quantity"]
-        if quantity in _IN_CHECKS and check["job"] in _list_jobs(results) and _is_usual(shape):
+        if quantity in _IN_CHECKS and check["job"] in jobs and _is_usual(shape):
             measured = format_value(quantity, check["measured"])
             cells[check["job"], quantity][_round(shape["runs"])] = f"{measured}, {_format_error(check)}"
     sizes = sorted({size for row in cells.values() for size in row})
@@ -137,10 +138,6 @@ def _format_errors(results: Results) -> str:
 
 def _format_error(check: Mapping[str, Any]) -> str:
     return f"{check['error']:+.0%}" + ("" if check["passed"] else ", **missed**")
-
-
-def _list_jobs(results: Results) -> set[str]:
-    return {row["job"] for row in results["predictions"]}
 
 
 def _is_usual(shape: Mapping[str, float]) -> bool:

@@ -72,7 +72,7 @@ def test_a_formula_by_runs_alone_is_checked_only_with_files_that_it_was_fitted_t
     shape = model.Shape(10, files=6)
     measured = {"a job": {"peak memory": [(shape, 99.0)], "CPU seconds": [(shape, 10.0)]}}
 
-    assert [check.quantity for check in model.check_jobs(formulas, measured, 1e12)] == ["CPU seconds"]
+    assert [check.quantity for check in model.check_jobs(formulas, measured, 1e12, ())] == ["CPU seconds"]
 
 
 def test_every_prediction_of_the_page_was_within_its_factor() -> None:
@@ -94,11 +94,12 @@ def test_cpu_time_has_a_factor_of_its_own_where_the_files_have_no_room_in_memory
     # A folder has five names of 1,320 bytes and five pages.
     room = 1_000 * 5 * (1_320 + 4_096)
 
-    def passed(memory: float) -> list[bool]:
-        return [check.passed for check in model.check_jobs(formulas, measured, memory)]
+    def passed(memory: float, *reading: str) -> list[bool]:
+        return [check.passed for check in model.check_jobs(formulas, measured, memory, reading)]
 
-    assert passed(room) == [False, False]
-    assert passed(room - 1) == [True, False]
+    assert passed(room, "a job") == [False, False]
+    assert passed(room - 1, "a job") == [True, False]
+    assert passed(room - 1) == [False, False], "a job that does not read every file"
 
 
 def test_the_curve_has_a_line_of_predictions_and_a_dot_for_each_measurement() -> None:
