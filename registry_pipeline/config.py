@@ -37,7 +37,7 @@ from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.path_pattern import OPERATION_ID, PATH_FIELDS, parse_path_pattern
 from registry_pipeline.stale_limits import StaleLimits, parse_stale_limits
-from registry_pipeline.values import field, value_type
+from registry_pipeline.values import field, replace, value_type
 
 CONFIG_NAME: Final = "registry-pipeline.toml"
 ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar")
@@ -306,21 +306,36 @@ class Config:
 # fmt: on
 
 
+class Memo(dict[Any, Any]):
+    """What one build or one `status` has read.
+
+    These are verified reports by reference, the names of run folders that belong to no registry, the names in run roots,
+    and the state of pointer file and chain. What changed before `safe_change`, in nanoseconds, shows a later change by
+    another time.
+    """
+
+    def __init__(self, safe_change: int) -> None:
+        self.safe_change = safe_change
+
+
 @value_type
 class Repository:
     """One repository: its absolute root and its configuration."""
 
     root: Path
     config: Config
-    # What one build has read: verified reports by reference, the names of run folders that belong to no registry, and the
-    # state of pointer file and chain. None elsewhere, where everything is read again.
-    memo: MutableMapping[Any, Any] | None = field(default=None, compare=False)
+    # None except in one build or one `status`; without it everything is read again.
+    memo: Memo | None = field(default=None, compare=False)
     # The catalog of registries, once it is made.
     catalogs: MutableMapping[str, Any] = field(default_factory=dict, compare=False)
 
     def path(self, relative: str) -> Path:
         """Return the absolute path of a repository-relative one."""
         return self.root / relative
+
+    def remembering(self, safe_change: int) -> Repository:
+        """Return the repository with an empty memo, for one build or one `status`."""
+        return replace(self, memo=Memo(safe_change))
 
     @property
     def publish_root(self) -> Path:

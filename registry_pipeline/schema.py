@@ -426,12 +426,15 @@ def _describe_missing_keys(path: tuple[str | int, ...], names: Iterable[str]) ->
 def _describe_error(error: ValidationError, schema: Mapping[str, Any]) -> SchemaProblem:
     """Return an error of jsonschema-rs as a problem: worded by _WORDS, cut, and with hidden characters escaped."""
     keyword, stated, path = error.kind.name, error.kind.as_dict(), tuple(error.instance_path)
-    got = printable(_shorten(repr(error.instance)))
-    expected: str | None = None
     if keyword in ("additionalProperties", "unevaluatedProperties"):
+        # Not even asked for its instance, because the library copies the whole object.
         message = f"unknown keys: {', '.join(sorted(map(str, stated.get('unexpected', ()))))}"
-        expected = printable(", ".join(_find_known_keys(error, schema))) or None
-    elif type(error.kind).__name__ == "BacktrackLimitExceeded":
+        known_keys = printable(", ".join(_find_known_keys(error, schema))) or None
+        return SchemaProblem(json_pointer(path), printable(_shorten(message, _LONGEST)), path, known_keys)
+    instance = error.instance
+    got = printable(_shorten(repr(instance)))
+    expected: str | None = None
+    if type(error.kind).__name__ == "BacktrackLimitExceeded":
         # Its verdict is never "valid", inside `not` neither.
         message = "a pattern of the schema takes too many steps on this text; simplify it"
     elif keyword in _WORDS:
@@ -443,7 +446,7 @@ def _describe_error(error: ValidationError, schema: Mapping[str, Any]) -> Schema
             expected = printable(f"{keyword} {limit}")
     else:
         message = error.message
-    shown = None if isinstance(error.instance, dict | list) else got
+    shown = None if isinstance(instance, dict | list) else got
     return SchemaProblem(json_pointer(path), printable(_shorten(message, _LONGEST)), path, expected, shown)
 
 

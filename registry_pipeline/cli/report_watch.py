@@ -87,7 +87,5 @@ def _describe_state(repository: Repository, now: datetime) -> str:
         with suppress(FileNotFoundError):
             status = path.stat()
             parts.append(f"{path.name} {status.st_ino} {status.st_size} {status.st_mtime_ns}")
-    roots = list_run_folder_names(
-        repository.root, repository.config.run_roots, lambda root, e: parts.append(f"{root} {e}")
-    )
+    roots = list_run_folder_names(repository, repository.config.run_roots, lambda root, e: parts.append(f"{root} {e}"))
     return "\n".join([*parts, *(f"{root}/{name}" for root, names in roots for name in names)])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 from registry_pipeline.config import Repository
+from registry_pipeline.files.cache_file import find_safe_change
 from registry_pipeline.findings.finding import Finding, has_errors
 from registry_pipeline.pipeline.collection import preview_collection
 from registry_pipeline.pipeline.rebuild import REPORT, Builds, BuiltRow, build_report, select_registries
@@ -14,7 +15,7 @@ from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.sealed_run import NotBuilt
-from registry_pipeline.values import replace, value_type
+from registry_pipeline.values import value_type
 
 Outcome = Literal["new", "unchanged", "depends", "not_built", "skipped"]
 """A new run, an earlier run, a new run after others are sealed, no usable source, or a registry behind such a one."""
@@ -51,7 +52,7 @@ def preview_build(
     What is built from a run that does not exist yet is not built, so its own findings are unknown. Raises as
     `select_registries`, `build` and `build_report`.
     """
-    repository = replace(repository, memo={})
+    repository = repository.remembering(find_safe_change(run.started))
     builds = Builds(
         repository,
         add_chain_head(repository, run),

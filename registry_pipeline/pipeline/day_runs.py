@@ -14,7 +14,7 @@ from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.system_health.charts import find_first_day
 from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import RunId, SealedRef
-from registry_pipeline.runs.scan import list_tagged_entries
+from registry_pipeline.runs.scan import list_run_roots
 from registry_pipeline.runs.sealed_run import SealedRun
 from registry_pipeline.schema import check_value
 from registry_pipeline.values import replace, value_type
@@ -78,8 +78,8 @@ def read_scorecards(repository: Repository, last: date) -> Iterator[tuple[date, 
 def _read_documents(repository: Repository, registry_id: str, last: date) -> Iterator[tuple[date, dict[str, Any]]]:
     """Yield the parsed artifacts of the newest run of each day; what a schema refuses counts as a run that fails."""
     spec, root = catalog_of(repository).spec_of(registry_id), repository.config.publish_root
-    listing = list_tagged_entries(repository.root, [root], lambda _root, _error: None, [str(spec.tag)])
-    names = (entry.name for _, entries in listing for entry in entries)
+    listing = list_run_roots(repository, [root], lambda _root, _error: None)
+    names = (name for _, entries in listing for name in entries.select_tagged([str(spec.tag)]).folders)
     for text, run_id in sorted(find_newest_runs_of_days(repository, names, registry_id).items()):
         day = date.fromisoformat(text)
         read = read_run_of_day(repository, run_id, registry_id) if find_first_day(last) <= day <= last else None

@@ -208,7 +208,7 @@ def _find_counterpart(repository: Repository, run: FoundRun, registry_id: str) -
         return make_found_run(repository, ref.run_root, ref.run_id)
     # (2) The next older run by its run id, which starts with the time of its build.
     tags = {catalog_of(repository).spec_of(registry_id).tag or registry_id}
-    listing = list_run_folders(repository.root, repository.config.run_roots, tags)
+    listing = list_run_folders(repository, repository.config.run_roots, tags)
     older = [
         folder for _, folder in find_dated_runs(listing, tags) if folder.run_id < run.run_id and folder.seal == "sealed"
     ]

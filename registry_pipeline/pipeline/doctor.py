@@ -193,7 +193,7 @@ def _check_line_ends(repository: Repository) -> Iterator[Finding]:
     for path, reported_path in paths.items():
         if attributes.get(path, "unset") != "unset":
             yield finding("DOCTOR_LINE_ENDS", reported_path, detail=attributes[path])
-    for run_root, names in list_run_folder_names(repository.root, roots, lambda _root, _error: None):
+    for run_root, names in list_run_folder_names(repository, roots, lambda _root, _error: None):
         count = sum(_has_converted_hashes(repository.path(f"{run_root}/{name}/{SEAL_FILES[1]}")) for name in names)
         if count:
             # Only what is active is verified here; an error of that is reported besides.

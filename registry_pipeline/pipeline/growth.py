@@ -135,7 +135,7 @@ def measure_growth(repository: Repository) -> Growth:
     catalog = catalog_of(repository)
     sizes: defaultdict[tuple[str, str], Size] = defaultdict(lambda: NOTHING)
     root = repository.config.publish_root
-    for _, names in list_run_folder_names(repository.root, [root], lambda _root, _error: None):
+    for _, names in list_run_folder_names(repository, [root], lambda _root, _error: None):
         for name in names:
             run_id = RunId.parse(name)
             registry_id = None if run_id is None else catalog.find_registry_by_tag(run_id.tag)

@@ -31,7 +31,7 @@ def read_log(repository: Repository, registry_id: str | None, limit: int) -> lis
     catalog = catalog_of(repository)
     specs = catalog.registries.values() if registry_id is None else [catalog.spec_of(registry_id)]
     by_tag = {spec.tag: spec.registry_id for spec in specs if spec.tag and spec.registry_id != ACTIVATION_TAG}
-    listing = list_run_folders(repository.root, repository.config.run_roots, by_tag)
+    listing = list_run_folders(repository, repository.config.run_roots, by_tag)
     entries: list[dict[str, Any]] = [
         {
             "kind": "build",
@@ -136,7 +136,7 @@ def list_build_groups(repository: Repository, after: datetime | None = None) -> 
     catalog = catalog_of(repository)
     buildable = [spec for spec in catalog.registries.values() if spec.builder is not None or spec.kind == "rendered"]
     specs = {spec.tag: spec.registry_id for spec in buildable if spec.tag}
-    listing = list_run_folders(repository.root, repository.config.run_roots, specs)
+    listing = list_run_folders(repository, repository.config.run_roots, specs)
     by_stamp: dict[datetime, dict[tuple[str, str | None], RunFolder]] = {}
     for run_id, folder in find_dated_runs(listing, specs):
         if after is None or run_id.stamp > after:

@@ -99,7 +99,7 @@ class NeededRuns:
     def _add_newest(self, repository: Repository) -> None:
         """Add the newest run of each registry, of each day of a registry of days, and of each shard."""
         tags = self._catalog.own_tags
-        listing = list_run_folders(repository.root, repository.config.run_roots, tags)
+        listing = list_run_folders(repository, repository.config.run_roots, tags)
         newest = {(run_id.tag, run_id.partition): folder for run_id, folder in find_dated_runs(listing, tags)}
         for (_, partition), folder in newest.items():
             reason = "it is the newest run of its registry" if partition is None else "it is the newest run of its day"

@@ -18,6 +18,7 @@ from typing import Final, Literal
 from registry_pipeline.canonical import utc_text
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import ConfigError, EvidenceError, HeadMovedError, RefusedError, RegistryPipelineError
+from registry_pipeline.files.cache_file import find_safe_change
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.pipeline.collection import SealedMember, build_collection
@@ -177,7 +178,7 @@ def rebuild(  # noqa: PLR0913 - the options of a command, all by keyword
     activated stays sealed, with a finding. Raises as `select_registries`, `build`, `seal` and `render`: runs that are
     sealed by then stay. What would be raised after an attempt to activate is a finding.
     """
-    repository = replace(repository, memo={})
+    repository = repository.remembering(find_safe_change(run.started))
     run = add_chain_head(repository, run)
     moves = move and not only
     builds = Builds(repository, run, force=force, on_step=on_step, on_progress=on_progress)
@@ -295,7 +296,7 @@ class Builds:
             return None
         built_specs = {spec.registry_id: spec for spec in specs if not spec.is_kept_alone}
         tags = [spec.tag for spec in built_specs.values() if spec.tag]
-        listing = list_run_folders(self.repository.root, self.repository.config.run_roots, tags)
+        listing = list_run_folders(self.repository, self.repository.config.run_roots, tags)
         newest = find_newest_runs(listing, built_specs, not_after=self.run.started)
         rows: list[BuiltRow] = []
         unchanged: dict[str, SealedRun] = {}
@@ -328,7 +329,7 @@ class Builds:
 
 def is_up_to_date(repository: Repository, run: BuildRun) -> bool:
     """Return whether a rebuild of all registries with a pointer would seal nothing; writes no run folder."""
-    builds = Builds(replace(repository, memo={}), run)
+    builds = Builds(repository.remembering(find_safe_change(run.started)), run)
     return builds.find_unchanged([spec for spec in catalog_of(repository).build_order if spec.pointer]) is not None
 
 
@@ -350,6 +351,8 @@ def _build_registry(builds: Builds, spec: RegistrySpec, sealed: Mapping[str, Sea
             new_run = built.kept or seal(builds.repository, builds.run, spec, built)
             break
         built, _ = builds.build(spec, sealed)
+    # What is sealed is read from the disk, so it need not be in memory twice.
+    built = replace(built, artifacts=replace(built.artifacts, files={}))
     verdict = builds.validate(new_run)
     return _make_row(built, new_run, verdict, seconds + time.perf_counter() - started)
 

@@ -11,7 +11,7 @@ from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.collections.members import has_members
 from registry_pipeline.registries.sources import find_source_paths
 from registry_pipeline.runs.reference import PointerFile, RunId
-from registry_pipeline.runs.scan import list_tagged_entries
+from registry_pipeline.runs.scan import list_run_roots
 
 
 def find_unused_registries(
@@ -71,9 +71,9 @@ def _find_registries_with_runs(repository: Repository, specs: Mapping[str, Regis
     by_tag = {spec.tag: name for name, spec in specs.items() if spec.tag is not None}
     found: set[str] = set()
     run_roots = repository.config.run_roots
-    for _, entries in list_tagged_entries(repository.root, run_roots, lambda _root, _error: None, by_tag):
-        for entry in entries:
-            run_id = RunId.parse(entry.name)
-            if run_id is not None and run_id.tag in by_tag and entry.is_dir(follow_symlinks=False):
+    for _, entries in list_run_roots(repository, run_roots, lambda _root, _error: None):
+        for name in entries.select_tagged(by_tag).folders:
+            run_id = RunId.parse(name)
+            if run_id is not None and run_id.tag in by_tag:
                 found.add(by_tag[run_id.tag])
     return found

@@ -12,6 +12,7 @@ from typing import Any
 from registry_pipeline.canonical import parse_utc, short
 from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError, NotFoundError
+from registry_pipeline.files.cache_file import find_safe_change
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
 from registry_pipeline.git.repository import read_work_tree
 from registry_pipeline.git.values import GitState
@@ -137,12 +138,11 @@ def inspect_with_git(
 def read_status(repository: Repository, now: datetime) -> Status:
     """Return the state of the repository; only active runs and the chain are verified; raises as `inspect_with_git`."""
     # (1) Active runs, pointer file and chain, verified; then all run folders by name, and the sources.
+    repository = repository.remembering(find_safe_change(now))
     run, inspection, findings = inspect_with_git(repository, now, from_checkpoint=True)
     config, catalog = repository.config, catalog_of(repository)
     tags = [spec.tag for spec in catalog.registries.values() if spec.tag]
-    listing = list_run_folders(
-        repository.root, config.run_roots, tags, count_all=True, find_exclusion=config.find_exclusion
-    )
+    listing = list_run_folders(repository, config.run_roots, tags, count_all=True, find_exclusion=config.find_exclusion)
     sources = (*_check_sources(repository, inspection, now), *_find_excluded_runs(repository, inspection))
     # (2) The newest run of each registry, and why it is not active.
     newest = find_newest_runs(listing, catalog.registries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,7 +118,7 @@ def build(
     # (1) Read: upstream runs, previous runs, sources.
     pointers = read_pointers(repository)
     upstream, upstream_refs = _read_upstream(repository, spec, sealed, pointers)
-    previous, previous_refs, findings = _read_previous(repository, spec, pointers)
+    previous = _PreviousRuns(partial(_read_previous, repository, spec, pointers))
     chain = read_chain_state(repository, from_checkpoint=True) if spec.reads_chain else None
     context = SourceContext(
         upstream=upstream,
@@ -137,19 +137,23 @@ def build(
         write_caches=write_caches,
     )
     gathered = spec.reader(repository, context)
-    all_findings = sorted_findings([*findings, *gathered.findings])
-    if gathered.inputs is None:
-        return NotBuilt(spec.registry_id, all_findings)
     # (2) Build.
     as_of_utc, run_id = utc_text(run.started), str(RunId(run.started, spec.tag or spec.registry_id))
-    try:
-        artifacts = spec.builder(gathered.inputs, BuildContext(run.started, as_of_utc, run.git, run_id))
-    except BuilderError as error:
-        return NotBuilt(spec.registry_id, sorted_findings([*all_findings, error.finding]))
+    artifacts, failure = None, []
+    if gathered.inputs is not None:
+        try:
+            artifacts = spec.builder(gathered.inputs, BuildContext(run.started, as_of_utc, run.git, run_id))
+        except BuilderError as error:
+            failure = [error.finding]
+    # The lines of all runs, which the inputs contain, and those of the previous registry are not in memory together.
+    gathered = replace(gathered, inputs=None)
+    all_findings = sorted_findings([*previous.findings, *gathered.findings, *failure])
+    if artifacts is None:
+        return NotBuilt(spec.registry_id, all_findings)
     # (3) Record the inputs.
     # A run that is read as upstream and counted as previous is one input.
     counted = (entry for entry in gathered.registries if entry.ref not in {upstream.ref for upstream in upstream_refs})
-    refs = (*upstream_refs, *previous_refs, *counted, *list_head_inputs(run.head))
+    refs = (*upstream_refs, *previous.refs, *counted, *list_head_inputs(run.head))
     inputs, check = Inputs(refs, gathered.files), gathered.check
     return Built(
         spec.registry_id,
@@ -203,6 +207,32 @@ def _read_upstream(
         files[name] = report.kept
         refs.append(InputRegistry(name, "upstream", ref))
     return files, refs
+
+
+class _PreviousRuns(Mapping[str, Previous]):
+    """The files of the active runs that a build uses as previous, by registry id, read when they are first needed."""
+
+    def __init__(self, read: Callable[[], tuple[dict[str, Previous], list[InputRegistry], list[Finding]]]) -> None:
+        self._read = cache(read)
+
+    @property
+    def refs(self) -> list[InputRegistry]:
+        """The runs as inputs."""
+        return self._read()[1]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """A warning for each run that cannot be used."""
+        return self._read()[2]
+
+    def __getitem__(self, registry_id: str) -> Previous:
+        return self._read()[0][registry_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read()[0])
+
+    def __len__(self) -> int:
+        return len(self._read()[0])
 
 
 def _read_previous(

@@ -85,7 +85,7 @@ def _list_folders(repository: Repository, run_root: str) -> list[Path]:
     def refuse(_root: str, error: OSError) -> None:
         raise NotFoundError(f"{run_root} cannot be read: {error.strerror}", "check its permissions") from None
 
-    listing = list_run_folder_names(repository.root, [run_root], refuse)
+    listing = list_run_folder_names(repository, [run_root], refuse)
     folders = [repository.path(run_root) / name for _, names in listing for name in names]
     if not folders:
         raise NotFoundError(f"the run root {run_root} contains no run folder", "name the folders to seal")

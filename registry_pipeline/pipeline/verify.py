@@ -190,7 +190,7 @@ def check_committed_runs(repository: Repository, revision: str) -> tuple[int, tu
     """
     run_roots = repository.config.run_roots
     committed = read_committed_runs(repository.root, revision, run_roots)
-    runs = read_run_folders(repository.root, run_roots).runs
+    runs = read_run_folders(repository, run_roots).runs
     present: dict[tuple[str, str], str | None] = {}
     archived = read_archived_runs(repository)
     present |= {key: run.root_sha256 for key, run in archived.runs.items()}

@@ -42,7 +42,7 @@ def list_all_runs(repository: Repository) -> list[FoundRun]:
     def refuse(run_root: str, error: OSError) -> None:
         raise NotFoundError(f"{run_root} cannot be read: {error.strerror}", "check its permissions") from None
 
-    listing = list_run_folder_names(repository.root, repository.config.run_roots, refuse)
+    listing = list_run_folder_names(repository, repository.config.run_roots, refuse)
     paths = {run_root: os.fspath(repository.path(run_root)) for run_root in repository.config.run_roots}
     return [
         FoundRun(f"{paths[run_root]}/{name}", f"{run_root}/{name}", run_root, name)
@@ -127,7 +127,7 @@ def _find_by_name(repository: Repository, runs: Sequence[FoundRun], word: str) -
     matches = exact or [run for run in runs if run.run_id.startswith(word)]
     # Root hashes are read only if no run id matches, because that opens every run folder.
     if not matches and len(word) >= _SHORTEST_ROOT and set(word) <= set("0123456789abcdef"):
-        scan = read_run_folders(repository.root, repository.config.run_roots)
+        scan = read_run_folders(repository, repository.config.run_roots)
         named = (run for run in scan.runs if (run.claimed_root or "").startswith(word))
         matches = [make_found_run(repository, run.run_root, run.run_id) for run in named]
     if len(matches) == 1:

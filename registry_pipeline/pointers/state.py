@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -42,7 +43,7 @@ from registry_pipeline.runs.pointer_file import (
     verify_referenced_run,
 )
 from registry_pipeline.runs.reference import TAG_START, PointerFile, RunId, SealedRef
-from registry_pipeline.runs.scan import list_tagged_entries
+from registry_pipeline.runs.scan import list_run_roots
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import value_type
@@ -154,19 +155,18 @@ def _list_names(repository: Repository) -> _RecordNames:
 
     # Whatever has the name of a record counts, not directories only: a link instead of a record is a finding.
     roots = (repository.config.publish_root, *repository.config.run_roots)
-    listing = list_tagged_entries(repository.root, roots, refuse, (ACTIVATION_TAG, _REPORT_TAG))
-    pairs = [(run_root, entry) for run_root, entries in listing for entry in entries]
+    records: list[tuple[str, str]] = []
+    reports: list[tuple[str, str]] = []
+    others: list[str] = []
+    for run_root, entries in list_run_roots(repository, roots, refuse):
+        tagged = entries.select_tagged((ACTIVATION_TAG, _REPORT_TAG))
+        for name in (*tagged.folders, *tagged.others):
+            (records if name.startswith(ACTIVATION_TAG, TAG_START) else reports).append((run_root, name))
+        others += [name for name in tagged.others if name.startswith(ACTIVATION_TAG, TAG_START)]
     # Sorting by name only keeps the order of the run roots.
-    pairs.sort(key=lambda pair: pair[1].name)
-    records, reports = (
-        [(run_root, entry) for run_root, entry in pairs if entry.name.startswith(tag, TAG_START)]
-        for tag in (ACTIVATION_TAG, _REPORT_TAG)
-    )
-    return _RecordNames(
-        tuple([(run_root, entry.name) for run_root, entry in records]),
-        tuple([(run_root, entry.name) for run_root, entry in reports]),
-        tuple([entry.name for _, entry in records if not entry.is_dir(follow_symlinks=False)]),
-    )
+    records.sort(key=itemgetter(1))
+    reports.sort(key=itemgetter(1))
+    return _RecordNames(tuple(records), tuple(reports), tuple(sorted(others)))
 
 
 def _parse_record(run_root: str, report: SealReport) -> SealedRecord:

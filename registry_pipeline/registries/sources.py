@@ -118,7 +118,7 @@ def _list_run_folders(repository: Repository) -> Iterator[str]:
         raise error
 
     catalog = catalog_of(repository)
-    for run_root, names in list_run_folder_names(repository.root, repository.config.run_roots, fail):
+    for run_root, names in list_run_folder_names(repository, repository.config.run_roots, fail):
         for name in names:
             run_id = RunId.parse(name)
             if repository.config.find_exclusion(run_root, name):

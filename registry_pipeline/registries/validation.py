@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from registry_pipeline.config import Repository
+from registry_pipeline.config import Memo, Repository
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
@@ -55,7 +55,7 @@ def validate(repository: Repository, sealed: SealedRun, *, activated: SealedRef 
 
 def _find_known_report(repository: Repository, sealed: SealedRun) -> SealReport | None:
     """Return the report of a reused run that this build has verified already, if `check_run` needs nothing more."""
-    report: SealReport | None = (repository.memo or {}).get(sealed.ref)
+    report: SealReport | None = (repository.memo or Memo(0)).get(sealed.ref)
     # A new run is verified for its activation. A reused one is not activated.
     if report is None or not sealed.reused or (report.run_json or {}).get("registry_id") != sealed.registry_id:
         return None

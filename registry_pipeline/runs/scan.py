@@ -7,12 +7,11 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
-from registry_pipeline.config import Adapter, Config, Repository
+from registry_pipeline.config import Adapter, Config, Memo, Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.read import read_file_with_status
 from registry_pipeline.findings.codes import finding
@@ -30,7 +29,8 @@ DOCUMENTS: Final = ("run.json", _HASH_FILE)
 """The files whose content a scan reads."""
 _ROOT_KEYWORD: Final = "ROOT_SHA256"
 _PROGRESS_EVERY: Final = 256
-_Selected = TypeVar("_Selected")
+_MEMO: Final = "names in a run root"
+"""The first part of a key in `Repository.memo`; the second is the path of a run root."""
 
 
 @value_type
@@ -63,17 +63,17 @@ FindExclusion = Callable[[str, str], str | None]
 VisitRun = Callable[[ScannedRun, FolderIdentity | None, Documents], None]
 
 
-def read_run_folders(root: Path, run_roots: Sequence[str], *, adapters: Sequence[Adapter] = ()) -> RunScan:
+def read_run_folders(repository: Repository, run_roots: Sequence[str], *, adapters: Sequence[Adapter] = ()) -> RunScan:
     """Return every run folder directly under the run roots, as `visit_run_folders` sees it."""
     runs: list[ScannedRun] = []
     findings = visit_run_folders(
-        root, run_roots, lambda run, _identity, _documents: runs.append(run), adapters=adapters
+        repository, run_roots, lambda run, _identity, _documents: runs.append(run), adapters=adapters
     )
     return RunScan(tuple(runs), findings)
 
 
 def visit_run_folders(
-    root: Path,
+    repository: Repository,
     run_roots: Sequence[str],
     visit: VisitRun,
     *,
@@ -92,8 +92,8 @@ def visit_run_folders(
     findings: list[Finding] = []
     check = _AdapterCheck(adapters)
     count = 0
-    for run_root, names in _list_run_ids(root, run_roots, findings):
-        root_path = os.fspath(root / run_root)
+    for run_root, names in _list_run_ids(repository, run_roots, findings):
+        root_path = os.fspath(repository.path(run_root))
         run_ids = [name for name in names if not find_exclusion(run_root, name)]
         root_adapters = [adapter for adapter in adapters if adapter.root == run_root]
         skipped = skip(root_path, run_root, run_ids)
@@ -137,22 +137,19 @@ def explain_missing_run(root: Path, run_root: str, run_id: str) -> str | None:
     return "it is now a link" if os.path.islink(folder) else "it exists again"  # noqa: PTH114 - no pathlib here
 
 
-def _list_run_ids(root: Path, run_roots: Sequence[str], findings: list[Finding]) -> list[tuple[str, list[str]]]:
-    """Return the run folders of each root by name; report links to directories and unreadable roots."""
-
-    def select(run_root: str, entries: Iterable[os.DirEntry[str]]) -> list[str]:
-        names = []
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                names.append(entry.name)
-            elif entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - no pathlib here
-                findings.append(finding("RUN_FOLDER_LINK", f"{run_root}/{_display_name(entry.name)}"))
-        return sorted(names)
+def _list_run_ids(
+    repository: Repository, run_roots: Sequence[str], findings: list[Finding]
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield the run folders of each root by name; report links to directories and unreadable roots."""
 
     def report(run_root: str, error: OSError) -> None:
         findings.append(finding("RUN_ROOT_UNREADABLE", run_root, detail=_format_reason(error)))
 
-    return list(_list_run_roots(root, run_roots, report, select))
+    for run_root, entries in list_run_roots(repository, run_roots, report):
+        # A path that is no directory and can be followed to one is a link.
+        linked = [name for name in entries.others if repository.path(f"{run_root}/{name}").is_dir()]
+        findings += [finding("RUN_FOLDER_LINK", f"{run_root}/{_display_name(name)}") for name in linked]
+        yield run_root, entries.sorted_folders()
 
 
 def _read_run(
@@ -405,59 +402,76 @@ class RunListing:
         return {state: sum(counts[state] for counts in self.counts.values()) for state in SEAL_STATES}
 
 
+@value_type
+class RunRootEntries:
+    """The names in a run root, in no order: run folders (directories that are not links), and links and files."""
+
+    folders: list[str]
+    others: tuple[str, ...]
+
+    def sorted_folders(self) -> Sequence[str]:
+        """Return the names of the run folders, sorted."""
+        # In place: whoever asks again, for the same listing, sorts what is sorted.
+        self.folders.sort()
+        return self.folders
+
+    def select_tagged(self, tags: Iterable[str]) -> RunRootEntries:
+        """Return the entries whose names may have one of the tags."""
+        beginnings = tuple(tags)
+        folders, others = (
+            [name for name in names if name.startswith(beginnings, TAG_START)] for names in (self.folders, self.others)
+        )
+        return RunRootEntries(folders, tuple(others))
+
+
 def list_run_folder_names(
-    root: Path, run_roots: Iterable[str], on_error: Callable[[str, OSError], Any]
-) -> Iterator[tuple[str, list[str]]]:
-    """Yield each run root with the sorted names of its run folders (directories that are not links).
+    repository: Repository, run_roots: Iterable[str], on_error: Callable[[str, OSError], Any]
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield each run root with the sorted names of its run folders; otherwise like `list_run_roots`."""
+    for run_root, entries in list_run_roots(repository, run_roots, on_error):
+        yield run_root, entries.sorted_folders()
+
+
+def list_run_roots(
+    repository: Repository, run_roots: Iterable[str], on_error: Callable[[str, OSError], Any]
+) -> Iterator[tuple[str, RunRootEntries]]:
+    """Yield each run root with the names in it.
 
     A missing run root is skipped. `on_error` is called for a run root that exists and cannot be listed.
     """
-    return _list_run_roots(
-        root,
-        run_roots,
-        on_error,
-        lambda _run_root, entries: sorted([entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]),
-    )
-
-
-def list_tagged_entries(
-    root: Path, run_roots: Iterable[str], on_error: Callable[[str, OSError], Any], tags: Collection[str]
-) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
-    """Yield each run root with its entries, files and links too, whose names may have one of the tags, by name.
-
-    Missing run roots and `on_error` are as for `list_run_folder_names`.
-    """
-    beginnings = tuple(tags)
-
-    def select(_run_root: str, entries: Iterable[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
-        tagged = [entry for entry in entries if entry.name.startswith(beginnings, TAG_START)]
-        return sorted(tagged, key=attrgetter("name"))
-
-    return _list_run_roots(root, run_roots, on_error, select)
-
-
-def _list_run_roots(
-    root: Path,
-    run_roots: Iterable[str],
-    on_error: Callable[[str, OSError], Any],
-    select: Callable[[str, Iterable[os.DirEntry[str]]], list[_Selected]],
-) -> Iterator[tuple[str, list[_Selected]]]:
-    # This is the only listing of run roots: one system call for many entries, and no folder is opened. `select` gets
-    # all entries of a root, because a call for each of a hundred thousand takes longer than the listing.
+    # This is the only listing of run roots.
     for run_root in dict.fromkeys(run_roots):
         try:
-            with os.scandir(os.fspath(root / run_root)) as entries:
-                selected = select(run_root, entries)
+            entries = _list_entries(os.fspath(repository.path(run_root)), repository.memo)
         except FileNotFoundError:
             continue
         except OSError as error:
             on_error(run_root, error)
         else:
-            yield run_root, selected
+            yield run_root, entries
+
+
+def _list_entries(path: str, memo: Memo | None) -> RunRootEntries:
+    """Return the names in a folder; those that `memo` has are returned if the folder has not changed since."""
+    # An entry that is added, removed or replaced changes the time of the folder.
+    status = os.stat(path)  # noqa: PTH116 - no pathlib here
+    identity = (status.st_dev, status.st_ino, status.st_ctime_ns)
+    if memo is not None and memo.get((_MEMO, path), (None,))[0] == identity:
+        known: RunRootEntries = memo[_MEMO, path][1]
+        return known
+    folders: list[str] = []
+    others: list[str] = []
+    with os.scandir(path) as listing:
+        for entry in listing:
+            (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
+    entries = RunRootEntries(folders, tuple(others))
+    if memo is not None and status.st_ctime_ns < memo.safe_change:
+        memo[_MEMO, path] = identity, entries
+    return entries
 
 
 def list_run_folders(
-    root: Path,
+    repository: Repository,
     run_roots: Sequence[str],
     tags: Collection[str],
     *,
@@ -478,9 +492,9 @@ def list_run_folders(
         findings.append(finding("RUN_ROOT_UNREADABLE", run_root, detail=error.strerror or "unknown"))
 
     beginnings = tuple(tags)
-    for run_root, all_names in list_run_folder_names(root, run_roots, report):
+    for run_root, all_names in list_run_folder_names(repository, run_roots, report):
         names = all_names if count_all else [name for name in all_names if name.startswith(beginnings, TAG_START)]
-        states = list(_read_seal_states(os.fspath(root / run_root), names))
+        states = list(_read_seal_states(os.fspath(repository.path(run_root)), names))
         listed = [
             (name, state)
             for name, state in zip(names, states, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -26,7 +27,7 @@ from registry_pipeline.files.durable import (
 )
 from registry_pipeline.files.path_policy import find_collisions, path_codes
 from registry_pipeline.findings.finding import Severity
-from registry_pipeline.runs.manifest import ManifestEntry, build_manifest, make_entry
+from registry_pipeline.runs.manifest import ManifestEntry, build_manifest
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.verify import verify_folder
 from registry_pipeline.values import value_type
@@ -79,6 +80,7 @@ def is_process_alive(pid: int) -> bool:
 FilesFor = Callable[[RunId], Mapping[str, bytes]]
 _MAX_FSYNCS: Final = 16
 _MAX_NUMBER: Final = 999
+_BLOCK_BYTES: Final = 1 << 20
 _READ_ONLY: Final = 0o555
 _READ_ONLY_FILE: Final = 0o444
 _STAGED_MODE: Final = 0o755
@@ -227,9 +229,10 @@ def _write_sealed_files(staging: str, files: Mapping[str, bytes]) -> str:
     # (2) Write every file once, take the manifest from what the disk returns, write the hash file last.
     for relpath, data in files.items():
         _write_file(staging, relpath, data)
-    manifest = build_manifest(_read_entries(staging))
-    if set(manifest.entries) != {make_entry(relpath, data) for relpath, data in files.items()}:
+    entries = tuple(_read_entries(staging, files))
+    if None in entries or len(entries) != len(files):
         raise PublishError("the disk returned other files than were written", "check the disk and its mount")
+    manifest = build_manifest(filter(None, entries))
     _write_file(staging, "manifest.json", manifest.manifest_json)
     _write_file(staging, "MANIFEST.sha256", manifest.hash_file)
     return manifest.root_sha256
@@ -247,11 +250,25 @@ def _write_file(staging: str, relpath: str, data: bytes) -> None:
         os.close(descriptor)
 
 
-def _read_entries(staging: str) -> Iterator[ManifestEntry]:
+def _read_entries(staging: str, files: Mapping[str, bytes]) -> Iterator[ManifestEntry | None]:
+    """Yield the entry of each file in a staging folder; None for one that is not as it was written."""
     for folder, _, names in os.walk(staging):
         for name in names:
             path = f"{folder}/{name}"
-            yield make_entry(path.removeprefix(f"{staging}/"), Path(path).read_bytes())
+            relpath = path.removeprefix(f"{staging}/")
+            yield _read_entry(path, relpath, files[relpath]) if relpath in files else None
+
+
+def _read_entry(path: str, relpath: str, written: bytes) -> ManifestEntry | None:
+    digest, size = hashlib.sha256(), 0
+    # In blocks, because the registry of many runs may have a hundred megabytes.
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 -- as above
+        while block := file.read(_BLOCK_BYTES):
+            if block != written[size : size + len(block)]:
+                return None
+            digest.update(block)
+            size += len(block)
+    return ManifestEntry(relpath, size, digest.hexdigest()) if size == len(written) else None
 
 
 def _sync_staged(stagings: Sequence[str]) -> None:

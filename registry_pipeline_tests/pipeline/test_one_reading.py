@@ -126,7 +126,7 @@ CHANGES = (
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_build_that_knows_the_chain_sees_every_change_of_it(built: World, change: Callable[[World], None]) -> None:
-    build = replace(built.repository, memo={})
+    build = built.repository.remembering(safe_change=0)
     read_pointer_state(build, from_checkpoint=True)
 
     change(built)
@@ -135,7 +135,7 @@ def test_a_build_that_knows_the_chain_sees_every_change_of_it(built: World, chan
 
 
 def test_a_full_reading_of_the_chain_verifies_every_record_whatever_the_build_knows(built: World) -> None:
-    build = replace(built.repository, memo={})
+    build = built.repository.remembering(safe_change=0)
     read_chain_state(build, from_checkpoint=True)
     flip_byte(max(built.runs.glob("*pointer_activation*")) / "run.json")
 
@@ -174,7 +174,7 @@ def test_a_wrong_guess_of_the_artifacts_changes_no_report(
 
 
 def test_a_reused_run_has_the_verdict_of_a_verification_of_its_own(built: World) -> None:
-    build = replace(built.repository, memo={})
+    build = built.repository.remembering(safe_change=0)
     for registry_id, ref in read_pointers(build).active_refs().items():
         spec = SHIPPED.spec_of(registry_id)
         sealed = sealed_input.make_sealed_run(registry_id, ref, sealed_input.read_sealed_report(build, spec, ref))
@@ -183,7 +183,7 @@ def test_a_reused_run_has_the_verdict_of_a_verification_of_its_own(built: World)
 
 
 def test_a_run_that_is_new_is_verified_whatever_the_build_knows(built: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    build = replace(built.repository, memo={})
+    build = built.repository.remembering(safe_change=0)
     run = sealed_input.read_active_run(build, SHIPPED.spec_of(ENTRIES))
     assert run is not None
     calls = count_calls(monkeypatch, "verify_folder", validation)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +18,7 @@ from hypothesis import strategies as st
 from registry_pipeline import schema
 from registry_pipeline.canonical import are_same_objects, json_document, json_line
 from registry_pipeline.config import load_repository
+from registry_pipeline.pipeline import rebuild as rebuild_module
 from registry_pipeline.pipeline.rebuild import RebuildResult, is_up_to_date, rebuild
 from registry_pipeline.pipeline.steps import add_chain_head
 from registry_pipeline.registries.base import seal_build
@@ -62,6 +67,25 @@ def test_a_build_that_finds_nothing_to_do_seals_and_moves_nothing(world: World) 
     assert (result.activation, result.report, result.waiting) == (None, None, False)
     assert world.names() == before
     assert world.repository.pointer_path.read_bytes() == pointers
+
+
+def test_a_build_that_finds_nothing_to_do_lists_the_run_root_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if the run roots had been changed long before.
+    monkeypatch.setattr(rebuild_module, "find_safe_change", lambda _started: sys.maxsize)
+    listed: Counter[str] = Counter()
+
+    def scan_folder(path: str) -> Any:
+        listed[path] += 1
+        return scandir(path)
+
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", scan_folder)
+
+    assert build(world).is_up_to_date
+
+    assert listed[str(world.runs)] == 1
 
 
 def test_the_kept_run_registry_counts_its_own_lines_and_not_those_that_were_found(world: World) -> None:

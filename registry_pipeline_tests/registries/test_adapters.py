@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_pipeline.config import Adapter
+from registry_pipeline.config import Adapter, Config, Repository
 from registry_pipeline.findings.codes import CODES
 from registry_pipeline.registries.base.upstream import parse_run_rows
 from registry_pipeline.runs.envelope import ScannedRun
@@ -30,7 +30,7 @@ def adapted(root: Path, data: bytes | None = None) -> ScannedRun:
     folder.mkdir(parents=True, exist_ok=True)
     if data is not None:
         (folder / "meta.json").write_bytes(data)
-    (run,) = read_run_folders(root, ["runs"], adapters=[RIG]).runs
+    (run,) = read_run_folders(Repository(root, Config()), ["runs"], adapters=[RIG]).runs
     return run
 
 
@@ -91,7 +91,7 @@ def test_undecodable_names_can_be_reported(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "meta.json").write_text(json.dumps({"run": "\udcfe", "start": "s", "job": "j"}))
 
-    (found,) = read_run_folders(tmp_path, ["runs"], adapters=[RIG]).findings
+    (found,) = read_run_folders(Repository(tmp_path, Config()), ["runs"], adapters=[RIG]).findings
 
     assert (found.path, found.expected, found.got) == (r"runs/\xff/meta.json", r"\xff", r"\udcfe")
     json.dumps(found.to_json()).encode("ascii")

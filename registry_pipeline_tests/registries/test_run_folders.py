@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from registry_pipeline.config import Config, Repository
 from registry_pipeline.runs import scan
 from registry_pipeline.runs.envelope import ScannedRun
 from registry_pipeline.runs.scan import read_run_folders, visit_run_folders
@@ -22,12 +23,12 @@ def put(root: Path, relpath: str, data: bytes = b"") -> Path:
 
 
 def only_run(root: Path) -> ScannedRun:
-    (run,) = read_run_folders(root, [ROOT]).runs
+    (run,) = read_run_folders(Repository(root, Config()), [ROOT]).runs
     return run
 
 
 def test_missing_run_roots_are_skipped(tmp_path: Path) -> None:
-    scan = read_run_folders(tmp_path, [ROOT, "reports/runs"])
+    scan = read_run_folders(Repository(tmp_path, Config()), [ROOT, "reports/runs"])
 
     assert scan.runs == ()
     assert scan.findings == ()
@@ -38,7 +39,7 @@ def test_only_direct_child_directories_are_runs_and_dot_directories_are(tmp_path
     put(tmp_path, ".hidden/a.txt", b"abc")
     put(tmp_path, "b/sub/run.json", b"{}")
 
-    runs = read_run_folders(tmp_path, [ROOT]).runs
+    runs = read_run_folders(Repository(tmp_path, Config()), [ROOT]).runs
 
     assert [run.run_id for run in runs] == [".hidden", "b"]
     assert runs[0].files == (("a.txt", 3),)
@@ -51,7 +52,7 @@ def test_a_linked_run_folder_is_skipped_with_a_finding(tmp_path: Path) -> None:
     (real.parent / "dangling").symlink_to("nowhere")
     (real.parent / "to_file").symlink_to(real / "run.json")
 
-    scan = read_run_folders(tmp_path, [ROOT])
+    scan = read_run_folders(Repository(tmp_path, Config()), [ROOT])
 
     assert [run.run_id for run in scan.runs] == ["real"]
     assert [(f.code, f.path) for f in scan.findings] == [("RUN_FOLDER_LINK", f"{ROOT}/link")]
@@ -136,7 +137,7 @@ def test_deep_nesting_and_huge_numbers_are_reported_and_do_not_crash(tmp_path: P
     put(tmp_path, "deep/run.json", b"[" * 200_000)
     put(tmp_path, "digits/run.json", b"1" * 5_000)
 
-    problems = [run.run_json_problem or "" for run in read_run_folders(tmp_path, [ROOT]).runs]
+    problems = [run.run_json_problem or "" for run in read_run_folders(Repository(tmp_path, Config()), [ROOT]).runs]
 
     assert "recursion" in problems[0]
     assert "4300 digits" in problems[1]
@@ -183,7 +184,7 @@ def test_a_finding_about_a_folder_with_undecodable_name_can_be_printed(tmp_path:
     real = put(tmp_path, "real/a").parent
     Path(os.fsdecode(os.fsencode(real.parent) + b"/\xff")).symlink_to(real)
 
-    (found,) = read_run_folders(tmp_path, [ROOT]).findings
+    (found,) = read_run_folders(Repository(tmp_path, Config()), [ROOT]).findings
 
     assert found.path.encode("utf-8") == rf"{ROOT}/\xff".encode()
 
@@ -196,7 +197,7 @@ def test_folders_of_the_own_build_run_are_left_out(tmp_path: Path) -> None:
     runs: list[str] = []
 
     visit_run_folders(
-        tmp_path,
+        Repository(tmp_path, Config()),
         [ROOT],
         lambda run, *_: runs.append(run.run_id),
         skip=lambda _path, _root, _names: ["sealed"],
@@ -209,7 +210,7 @@ def test_folders_of_the_own_build_run_are_left_out(tmp_path: Path) -> None:
 def test_a_run_root_that_is_a_file_is_a_finding(tmp_path: Path) -> None:
     put(tmp_path, "file")
 
-    scan = read_run_folders(tmp_path, [f"{ROOT}/file"])
+    scan = read_run_folders(Repository(tmp_path, Config()), [f"{ROOT}/file"])
 
     assert [(f.code, f.path) for f in scan.findings] == [("RUN_ROOT_UNREADABLE", f"{ROOT}/file")]
 
@@ -228,7 +229,7 @@ def test_what_cannot_be_listed_is_a_finding_and_the_rest_is_scanned(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    scan = read_run_folders(tmp_path, [ROOT])
+    scan = read_run_folders(Repository(tmp_path, Config()), [ROOT])
 
     assert [run.run_id for run in scan.runs] == ["b"]
     assert [(f.code, f.path) for f in scan.findings] == [("RUN_FOLDER_UNREADABLE", f"{ROOT}/a")]
@@ -253,7 +254,7 @@ def test_progress_is_reported_and_ends_with_the_total(tmp_path: Path) -> None:
         (tmp_path / ROOT / f"r{number:03}").mkdir(parents=True)
     counts: list[int] = []
 
-    visit_run_folders(tmp_path, [ROOT], lambda *_: None, on_progress=counts.append)
+    visit_run_folders(Repository(tmp_path, Config()), [ROOT], lambda *_: None, on_progress=counts.append)
 
     assert counts == [256, 512, 600]
 

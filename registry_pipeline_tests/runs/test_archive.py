@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry_pipeline.config import Config, Repository
 from registry_pipeline.files.path_policy import find_collisions, path_codes
 from registry_pipeline.runs.archive import unpack_archive, verify_runs
 from registry_pipeline.runs.archive_index import read_archive_index
@@ -412,4 +413,4 @@ def test_written_and_unpacked_runs_are_the_same_and_the_index_is_what_a_scan_rea
         assert all(path.is_dir() or path.read_bytes() == after[name].read_bytes() for name, path in before.items())
         expected = verify_folder(root / run.relpath)
         assert (expected.verdict, run.verify("X").root_sha256) == ("pass", expected.root_sha256)
-    assert read_archive_index(str(first)) == read_run_folders(root, ["runs"]).runs
+    assert read_archive_index(str(first)) == read_run_folders(Repository(root, Config()), ["runs"]).runs

@@ -198,6 +198,37 @@ def test_a_builder_that_fails_leaves_nothing(roots: SealRoots) -> None:
     assert (roots.published(), roots.staged()) == ([], [])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path, data: path.write_bytes(data[:-1] + b"?"),
+        lambda path, data: path.write_bytes(data[:-1]),
+        lambda path, data: path.write_bytes(data + b"?"),
+        lambda path, _data: path.unlink(),
+        lambda path, _data: path.with_name("other").touch(),
+    ],
+    ids=["other bytes", "fewer bytes", "more bytes", "no file", "one more file"],
+)
+def test_a_disk_that_returns_other_files_than_were_written_seals_nothing(
+    roots: SealRoots, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path, bytes], object]
+) -> None:
+    write_file = writer._write_file
+
+    def write_and_change(staging: str, relpath: str, data: bytes) -> None:
+        write_file(staging, relpath, data)
+        if relpath == "large.bin":
+            path = Path(staging, relpath)
+            path.chmod(0o644)
+            change(path, data)
+
+    monkeypatch.setattr(writer, "_write_file", write_and_change)
+
+    with pytest.raises(PublishError, match="the disk returned other files than were written"):
+        roots.seal(files=files_for({"large.bin": bytes(writer._BLOCK_BYTES + 1)}))
+
+    assert (roots.published(), roots.staged()) == ([], [])
+
+
 def test_a_missing_run_root_is_refused_with_advice(roots: SealRoots) -> None:
     roots.publish.rmdir()
 

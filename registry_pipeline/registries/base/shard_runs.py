@@ -22,7 +22,7 @@ from registry_pipeline.registries.base.shard_names import Shard, hash_run_root, 
 from registry_pipeline.runs.envelope import is_foreign, stated_repository_id
 from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import RunId, SealedRef
-from registry_pipeline.runs.scan import list_run_folder_names, list_tagged_entries
+from registry_pipeline.runs.scan import list_run_folder_names, list_run_roots
 from registry_pipeline.runs.writer import seal_folder
 from registry_pipeline.values import value_type
 
@@ -52,7 +52,7 @@ def list_shards(repository: Repository, run_roots: Iterable[str]) -> dict[Shard,
 
     find_exclusion = repository.config.find_exclusion
     shards: dict[Shard, list[str]] = {}
-    for run_root, names in list_run_folder_names(repository.root, run_roots, refuse):
+    for run_root, names in list_run_folder_names(repository, run_roots, refuse):
         shards |= split_by_month(run_root, (name for name in names if not find_exclusion(run_root, name)))
     return dict(sorted(shards.items()))
 
@@ -65,8 +65,8 @@ def find_newest_runs(
     Runs that are more than a day later than `now` are ignored: a wrong clock named them.
     """
     publish_root = repository.config.publish_root
-    listing = list_tagged_entries(repository.root, [publish_root], lambda _root, _error: None, [f"{tag}."])
-    parsed = (RunId.parse(entry.name) for _, entries in listing for entry in entries)
+    listing = list_run_roots(repository, [publish_root], lambda _root, _error: None)
+    parsed = (RunId.parse(name) for _, entries in listing for name in entries.select_tagged([f"{tag}."]).folders)
     latest = None if now is None else now + _CLOCK_TOLERANCE
     run_ids = [r for r in parsed if r is not None and (latest is None or r.stamp <= latest)]
     by_hash = {hash_run_root(run_root): run_root for run_root in run_roots}

@@ -32,6 +32,7 @@ _ROW_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     **dict.fromkeys(("has_run_json", "has_manifest_sha256"), (bool,)),
 }
 _TYPES_OF_A_ROW: Final = frozenset(product(*_ROW_TYPES.values()))
+_FIRST_SHARED: Final = list(_ROW_TYPES).index("operation_id")
 _BLOCK: Final = 2**20
 
 
@@ -68,6 +69,7 @@ def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
     """Return what the status table reads of each line of a run registry; raise EvidenceError if one is malformed."""
     rows: list[RunRow] = []
     read_members = itemgetter(*_ROW_TYPES)
+    known: dict[Any, Any] = {}
     for number, record in _parse_lines(data):
         try:
             members = read_members(record) if isinstance(record, dict) else ()
@@ -77,7 +79,9 @@ def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
             raise _make_error("run_registry", "it is not a record", f" line {number}")
         warnings = record.get("warnings")
         is_adapted = bool(warnings) and isinstance(warnings, list) and has_adapter_warning(warnings)
-        rows.append(RunRow._make((*members, is_adapted)))
+        # Most runs have an operation, a commit and a tree state that others have: one text is kept for all of them.
+        shared = members[_FIRST_SHARED:]
+        rows.append(RunRow._make((*members[:_FIRST_SHARED], *map(known.setdefault, shared, shared), is_adapted)))
     return tuple(rows)
 
 

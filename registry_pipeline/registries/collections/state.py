@@ -156,7 +156,7 @@ def list_run_names(repository: Repository, spec: RegistrySpec) -> frozenset[str]
     """Return the names of the folders in publish_root that contain the tag of a collection."""
     root, part = repository.config.publish_root, f"__{spec.tag}"
     # An unreadable publish_root is reported by run_registry, and nothing can be sealed in it.
-    listing = dict(list_run_folder_names(repository.root, [root], lambda _root, _error: None))
+    listing = dict(list_run_folder_names(repository, [root], lambda _root, _error: None))
     return frozenset([name for name in listing.get(root, ()) if part in name])
 
 

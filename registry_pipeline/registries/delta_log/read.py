@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from registry_pipeline.config import Repository
+from registry_pipeline.config import Memo, Repository
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEdge, Snapshot, parse_delta_log
@@ -218,13 +218,13 @@ def _find_head_and_claims(
     specs = context.specs
     # An unreadable run root is skipped here; run_registry reports it.
     roots = repository.config.run_roots
-    listing = dict(list_run_folder_names(repository.root, roots, lambda _run_root, _error: None))
+    listing = dict(list_run_folder_names(repository, roots, lambda _run_root, _error: None))
     # (1) Only the folders that are named like logs are opened first: a head makes opening most others unnecessary.
     logs = [(run_root, name) for run_root, names in listing.items() for name in select_delta_log_names(names, specs)]
     claims = read_claims(repository.root, logs, specs)
     # The build of run_registry may have found out which folders belong to no registry. With a hundred thousand of
     # them, sets take a tenth of the time of a loop.
-    unclaimed = (repository.memo or {}).get(UNCLAIMED, {})
+    unclaimed = (repository.memo or Memo(0)).get(UNCLAIMED, {})
     unread = {run_root: set(names).difference(unclaimed.get(run_root, ())) for run_root, names in listing.items()}
     for run_root, name in logs:
         unread[run_root].discard(name)

@@ -163,7 +163,7 @@ def read_index_shard(
         cache.add(make_run_line(scanned), identity, claims_nothing=claims_nothing)
 
     visit_run_folders(
-        repository.root,
+        repository,
         [shard.run_root],
         visit,
         skip=lambda _root_path, _run_root, run_ids: (

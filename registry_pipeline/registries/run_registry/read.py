@@ -39,6 +39,7 @@ from registry_pipeline.runs.scan import (
     visit_run_folders,
 )
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
+from registry_pipeline.values import replace
 
 
 def read_run_registry_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
@@ -76,7 +77,7 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
         cache.add(make_run_line(run), kept_identity, claims_nothing=claims_nothing)
 
     findings = visit_run_folders(
-        repository.root,
+        repository,
         repository.config.run_roots,
         visit,
         skip=skip,
@@ -113,7 +114,10 @@ def check_run_registry(repository: Repository, sealed: SealedRun, report: SealRe
     previous = sealed.inputs.previous("run_registry")
     previous_rows: bytes | None = None
     if previous is not None and run_folder(repository, previous).is_dir():
-        previous_rows = read_sealed_report(repository, SPEC, previous).kept[ARTIFACT]
+        # The predecessor of a run that is kept is read once, and its lines may be many megabytes.
+        known = repository.memo is not None and previous in repository.memo
+        reader = repository if known else replace(repository, memo=None)
+        previous_rows = read_sealed_report(reader, SPEC, previous).kept[ARTIFACT]
     archived = read_archived_runs(repository)
     findings = compare_with_previous(
         previous_rows,

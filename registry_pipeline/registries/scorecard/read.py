@@ -164,7 +164,7 @@ def _read_newest(
 ) -> dict[str, list[RunFolder]]:
     """Return the run folders of each registry that are dated before a moment, newest first."""
     by_tag = {spec.tag: name for name, spec in specs.items() if spec.tag}
-    listing = list_run_folders(repository.root, repository.config.run_roots, by_tag)
+    listing = list_run_folders(repository, repository.config.run_roots, by_tag)
     folders: defaultdict[str, list[RunFolder]] = defaultdict(list)
     for run_id, folder in reversed(find_dated_runs(listing, by_tag)):
         if run_id.stamp < before:
