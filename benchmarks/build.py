@@ -12,6 +12,7 @@ from pathlib import Path
 from baseline import RUN_ROOT, make_index
 from side_by_side import Results, folders_wanted, make_run_folders, measure_in_turns
 
+from registry_pipeline.config import Config, Repository
 from registry_pipeline.git.values import GitState
 from registry_pipeline.registries.run_registry.build import (
     ARTIFACT,
@@ -25,7 +26,7 @@ from registry_pipeline.runs.scan import read_run_folders
 
 def ours(root: Path) -> bytes:
     """Scan and build as the pipeline does."""
-    lines = tuple(map(make_run_line, read_run_folders(root, [RUN_ROOT]).runs))
+    lines = tuple(map(make_run_line, read_run_folders(Repository(root, Config()), [RUN_ROOT]).runs))
     context = BuildContext(datetime(2026, 1, 1, tzinfo=UTC), "", GitState(None, None))
     return build_run_registry(RunRegistryInputs(lines), context).files[ARTIFACT]
 
