@@ -411,7 +411,7 @@ class RunRootEntries:
 
     def sorted_folders(self) -> Sequence[str]:
         """Return the names of the run folders, sorted."""
-        # In place: whoever asks again, for the same listing, sorts what is sorted.
+        # In place: a second call for the same listing then sorts what is already sorted, which is cheap.
         self.folders.sort()
         return self.folders
 
