@@ -9,11 +9,11 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from signal import SIG_BLOCK, SIG_SETMASK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from registry_pipeline.canonical import StrictCsvError, StrictJsonError, parse_strict_csv, parse_strict_json
 from registry_pipeline.differing_lines import find_differing_lines
@@ -76,6 +76,14 @@ class SchemaProblem:
 
 Validator = Callable[[object], "list[SchemaProblem]"]
 """Returns the problems of a parsed value against one schema, as `check_value` does."""
+
+
+class _Required(NamedTuple):
+    """The required keys of an object, of its properties by name, and of the items of an array."""
+
+    keys: tuple[str, ...]
+    properties: tuple[tuple[str, _Required], ...]
+    items: _Required | None
 
 
 @value_type
@@ -245,6 +253,7 @@ class _Validator:
         self._validator = _compile(schema)
         # Made for the first invalid value: the objects whose missing keys are found here, and a validator without them.
         self._objects: Any = None
+        self._required: _Required | None = None
         self._lister: Draft202012Validator | None = None
 
     def __call__(self, value: object) -> list[SchemaProblem]:
@@ -266,9 +275,10 @@ class _Validator:
         # jsonschema-rs makes an error of each missing key, with a copy of the object. Most are found here instead.
         if self._lister is None:
             self._objects, without_required = _separate_required(self._schema)
+            self._required = _list_required(self._objects)
             self._lister = _compile(without_required)
         errors = list(islice(self._lister.iter_errors(value), PROBLEM_LIMIT))
-        missing = dict(islice(_find_missing_keys(self._objects, value, ()), PROBLEM_LIMIT))
+        missing = dict(islice(_find_missing_keys(self._required, value, ()), PROBLEM_LIMIT))
         described: list[SchemaProblem] = []
         for error in errors:
             deepest = _find_deepest(error)
@@ -344,23 +354,35 @@ def _drop_required(schema: Any) -> Any:
     return _replace_parts({key: part for key, part in schema.items() if key != "required"}, _drop_required)
 
 
+def _list_required(schema: Any) -> _Required | None:
+    """Return the required keys of an object and of the values inside it; None if there are none."""
+    if not isinstance(schema, dict):
+        return None
+    properties, items = _list_parts(schema)
+    required = _Required(
+        tuple(schema.get("required", ())),
+        tuple((name, inner) for name, part in properties.items() if (inner := _list_required(part))),
+        _list_required(items),
+    )
+    return required if any(required) else None
+
+
 def _find_missing_keys(
-    schema: Any, value: object, path: tuple[str | int, ...]
+    required: _Required | None, value: object, path: tuple[str | int, ...]
 ) -> Iterator[tuple[tuple[str | int, ...], list[str]]]:
     """Yield the path of each object that lacks required keys, and these, in the order of the schema."""
-    if not isinstance(schema, dict):
+    if required is None:
         return
-    properties, items = _list_parts(schema)
     if isinstance(value, dict):
-        missing = [key for key in schema.get("required", ()) if key not in value]
+        missing = [key for key in required.keys if key not in value]
         if missing:
             yield path, missing
-        for name, part in properties.items():
+        for name, part in required.properties:
             if name in value:
                 yield from _find_missing_keys(part, value[name], (*path, name))
-    elif isinstance(value, list) and items is not None:
+    elif isinstance(value, list) and required.items is not None:
         for number, item in enumerate(value):
-            yield from _find_missing_keys(items, item, (*path, number))
+            yield from _find_missing_keys(required.items, item, (*path, number))
 
 
 @contextmanager
@@ -419,8 +441,13 @@ def _sort_key(problem: SchemaProblem) -> list[tuple[int, int, str]]:
 
 
 def _describe_missing_keys(path: tuple[str | int, ...], names: Iterable[str]) -> SchemaProblem:
-    message = f"missing keys: {', '.join(dict.fromkeys(names))}"
-    return SchemaProblem(json_pointer(path), printable(_shorten(message, _LONGEST)), path)
+    return SchemaProblem(json_pointer(path), _word_missing_keys(tuple(names)), path)
+
+
+# Many objects of a file lack the same keys.
+@lru_cache(maxsize=100)
+def _word_missing_keys(names: tuple[str, ...]) -> str:
+    return printable(_shorten(f"missing keys: {', '.join(dict.fromkeys(names))}", _LONGEST))
 
 
 def _describe_error(error: ValidationError, schema: Mapping[str, Any]) -> SchemaProblem:
