@@ -84,7 +84,15 @@ def parse_strict_json(data: bytes) -> Any:
     if data.startswith(codecs.BOM_UTF8):
         raise StrictJsonError("invalid", "the file begins with a byte order mark")
     try:
-        return _STRICT.decode(data.decode("utf-8"))
+        text = data.decode("utf-8")
+        # Most documents begin with the value. Where `decode` looks for blanks takes as long as a small value.
+        try:
+            value, end = _STRICT.raw_decode(text)
+            if not text[end:].strip(_JSON_BLANKS):
+                return value
+        except json.JSONDecodeError:
+            pass
+        return _STRICT.decode(text)
     except StrictJsonError:
         raise
     except RecursionError:
@@ -151,6 +159,7 @@ STRICT_HOOKS: Final[dict[str, Any]] = {
     "parse_float": _parse_finite_number,
 }
 _STRICT: Final = json.JSONDecoder(**STRICT_HOOKS)
+_JSON_BLANKS: Final = " \t\n\r"
 _FINITE: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_parse_finite_number)
 
 

@@ -6,11 +6,13 @@ jsonschema-rs decides and locates; the table `_WORDS` words the message. It is i
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from signal import SIG_BLOCK, SIG_SETMASK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
@@ -29,6 +31,8 @@ PROBLEM_LIMIT: Final = 1000
 """Reported problems of one value; more would let hostile input take unbounded memory."""
 _SHOWN: Final = 60
 _LONGEST: Final = 200
+UNDESCRIBED: Final = "not described"
+"""The message of a problem that is only counted."""
 UNPARSABLE: Final = "SCHEMA_UNPARSABLE"
 VIOLATION: Final = "SCHEMA_VIOLATION"
 _PACKAGE: Final = Path(__file__).resolve().parent
@@ -74,16 +78,15 @@ class SchemaProblem:
     got: str | None = field(default=None, compare=False)
 
 
-Validator = Callable[[object], "list[SchemaProblem]"]
-"""Returns the problems of a parsed value against one schema, as `check_value` does."""
-
-
 class _Required(NamedTuple):
     """The required keys of an object, of its properties by name, and of the items of an array."""
 
     keys: tuple[str, ...]
     properties: tuple[tuple[str, _Required], ...]
     items: _Required | None
+
+
+_UNDESCRIBED: Final = SchemaProblem("", UNDESCRIBED)
 
 
 @value_type
@@ -135,7 +138,7 @@ def check_value(name: str, value: object) -> list[SchemaProblem]:
     Raises:
         NotFoundError: no such schema ships.
     """
-    return _make_shipped_validator(name)(value)
+    return shipped_validator(name)(value)
 
 
 def make_validator(data: bytes) -> Validator:
@@ -151,7 +154,7 @@ def make_validator(data: bytes) -> Validator:
     if not isinstance(document, dict):
         raise ValueError("a schema is an object")  # noqa: TRY004 - invalid data, not a bug of the caller
     try:
-        return _Validator(document)
+        return Validator(document)
     except jsonschema_rs.ValidationError as error:
         raise ValueError(_describe_unusable(error)) from None
     except RecursionError:
@@ -173,30 +176,33 @@ def _describe_unusable(error: ValidationError) -> str:
     return printable(f"{json_pointer(error.instance_path)} {message[:_LONGEST]}".strip())
 
 
-def check_bytes(artifact: str, data: bytes, validate: Validator, known_lines: bytes = b"") -> Iterator[FileProblem]:
+def check_bytes(
+    artifact: str, data: bytes, validate: Validator, known_lines: bytes = b"", described: int = sys.maxsize
+) -> Iterator[FileProblem]:
     """Yield the problems of a file, in its order: `.jsonl` by line, `.csv` by row, `.yaml` by document, else as JSON.
 
     A row of CSV is an object of texts by column name. What cannot be parsed is a problem too, with code UNPARSABLE; so
     is a blank line of JSONL or CSV. It is the only problem if the last line of JSONL has no newline, the header of CSV
-    is unusable, or YAML is invalid. The lines of JSONL that `known_lines` has too are not checked again.
+    is unusable, or YAML is invalid. The lines of JSONL that `known_lines` has too are not checked again. After so many
+    `described` problems of JSON or JSONL the others have the message UNDESCRIBED; of JSONL, one for each invalid line.
     """
     if artifact.endswith(".yaml"):
         yield from _check_yaml(data, validate)
     elif artifact.endswith(".jsonl"):
-        yield from _check_lines(data, validate, known_lines)
+        yield from _check_lines(data, validate, known_lines, described)
     elif artifact.endswith(".csv"):
         yield from _check_rows(data, validate)
     else:
-        yield from _check_document(data, validate, "")
+        yield from _check_document(data, validate, "", described)
 
 
-def _check_document(data: bytes, validate: Validator, place: str) -> Iterator[FileProblem]:
+def _check_document(data: bytes, validate: Validator, place: str, described: int) -> Iterator[FileProblem]:
     try:
         value = parse_strict_json(data)
     except StrictJsonError as error:
         yield FileProblem(UNPARSABLE, place.strip(), str(error))
         return
-    for problem in validate(value):
+    for problem in validate(value, described):
         yield FileProblem(VIOLATION, f"{place}{problem.pointer}".strip(), problem.message)
 
 
@@ -212,7 +218,7 @@ def _check_yaml(data: bytes, validate: Validator) -> Iterator[FileProblem]:
             yield FileProblem(VIOLATION, place, problem.message)
 
 
-def _check_lines(data: bytes, validate: Validator, known_lines: bytes) -> Iterator[FileProblem]:
+def _check_lines(data: bytes, validate: Validator, known_lines: bytes, described: int) -> Iterator[FileProblem]:
     if data and not data.endswith(b"\n"):
         last = data.count(b"\n") + 1
         yield FileProblem(UNPARSABLE, f"line {last}", "the last line has no newline")
@@ -221,8 +227,24 @@ def _check_lines(data: bytes, validate: Validator, known_lines: bytes) -> Iterat
     known = {line for part in parts for line in part.old.split(b"\n")[:-1]}
     for part in parts:
         for number, line in enumerate(part.new.split(b"\n")[:-1], part.before + 1):
-            if line not in known:
-                yield from _check_document(line, validate, f"line {number} ")
+            if line in known:
+                continue
+            if described > 0:
+                for problem in _check_document(line, validate, f"line {number} ", described):
+                    described -= 1
+                    yield problem
+            else:
+                code = _find_code(line, validate)
+                if code is not None:
+                    yield FileProblem(code, f"line {number}", UNDESCRIBED)
+
+
+def _find_code(line: bytes, validate: Validator) -> str | None:
+    """Return the code of the first problem of a line, None if it is valid."""
+    try:
+        return None if validate.is_valid(parse_strict_json(line)) else VIOLATION
+    except StrictJsonError:
+        return UNPARSABLE
 
 
 def _check_rows(data: bytes, validate: Validator) -> Iterator[FileProblem]:
@@ -245,8 +267,8 @@ def _check_rows(data: bytes, validate: Validator) -> Iterator[FileProblem]:
         yield FileProblem(UNPARSABLE, f"line {error.line}", str(error))
 
 
-class _Validator:
-    """Checks values against one schema, as `Validator` says."""
+class Validator:
+    """Checks parsed values against one schema."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._schema = schema
@@ -256,20 +278,28 @@ class _Validator:
         self._required: _Required | None = None
         self._lister: Draft202012Validator | None = None
 
-    def __call__(self, value: object) -> list[SchemaProblem]:
+    def __call__(self, value: object, described: int = PROBLEM_LIMIT) -> list[SchemaProblem]:
+        """Return the problems of a value as `check_value` does; after so many `described` all are UNDESCRIBED."""
         # A value that jsonschema-rs cannot take is nested too deeply.
         try:
             try:
-                return self._find_problems(value)
+                return self._find_problems(value, described)
             except UnicodeEncodeError:
                 # jsonschema-rs refuses lone surrogates, which Python's JSON parser accepts: others stand in for them.
                 stand_ins, surrogates = _make_surrogate_tables()
-                problems = self._find_problems(_translate_texts(value, stand_ins))
+                problems = self._find_problems(_translate_texts(value, stand_ins), described)
                 return [_translate_problem(problem, surrogates) for problem in problems]
         except (ValueError, RecursionError):
             return [SchemaProblem("", "nested too deeply")]
 
-    def _find_problems(self, value: object) -> list[SchemaProblem]:
+    def is_valid(self, value: object) -> bool:
+        """Return whether a value has no problem, without describing one."""
+        try:
+            return self._validator.is_valid(value)
+        except (ValueError, RecursionError):
+            return not self(value)
+
+    def _find_problems(self, value: object, described: int) -> list[SchemaProblem]:
         if self._validator.is_valid(value):
             return []
         # jsonschema-rs makes an error of each missing key, with a copy of the object. Most are found here instead.
@@ -279,18 +309,26 @@ class _Validator:
             self._lister = _compile(without_required)
         errors = list(islice(self._lister.iter_errors(value), PROBLEM_LIMIT))
         missing = dict(islice(_find_missing_keys(self._required, value, ()), PROBLEM_LIMIT))
-        described: list[SchemaProblem] = []
+        by_path: dict[tuple[str | int, ...], list[ValidationError]] = {path: [] for path in missing}
         for error in errors:
             deepest = _find_deepest(error)
+            path = tuple(deepest.instance_path)
+            others = by_path.setdefault(path, [])
             if deepest.kind.name == "required":
-                missing.setdefault(tuple(deepest.instance_path), []).append(_format_missing_key(error, deepest))
+                missing.setdefault(path, []).append(_format_missing_key(error, deepest))
             else:
-                described.append(_describe_error(deepest, self._objects or self._schema))
-        described += [_describe_missing_keys(path, names) for path, names in missing.items()]
+                others.append(deepest)
+        problems: list[SchemaProblem] = []
+        for path in sorted(by_path, key=_sort_key):
+            if len(problems) >= described:
+                problems += [_UNDESCRIBED] * (len(by_path[path]) + (path in missing))
+                continue
+            here = [_describe_error(error, path, self._objects or self._schema) for error in by_path[path]]
+            if path in missing:
+                here.append(_describe_missing_keys(path, missing[path]))
+            problems += sorted(dict.fromkeys(here), key=attrgetter("message"))
         # An invalid value always has a problem, even if the library names no reason.
-        if not described:
-            return [SchemaProblem("", "does not satisfy the schema")]
-        return sorted(dict.fromkeys(described), key=lambda problem: (_sort_key(problem), problem.message))
+        return problems or [SchemaProblem("", "does not satisfy the schema")]
 
 
 def _compile(schema: Mapping[str, Any]) -> Draft202012Validator:
@@ -301,8 +339,9 @@ def _compile(schema: Mapping[str, Any]) -> Draft202012Validator:
 
 
 @cache
-def _make_shipped_validator(name: str) -> Validator:
-    return _Validator(read_schema(name))
+def shipped_validator(name: str) -> Validator:
+    """Return the validator of a shipped schema; raise NotFoundError if no such schema ships."""
+    return Validator(read_schema(name))
 
 
 def _list_parts(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
@@ -435,9 +474,9 @@ def _format_missing_key(error: ValidationError, deepest: ValidationError) -> str
     return " or ".join(str(inner.kind.as_dict()["property"]) for (inner,) in branches or [(deepest,)])
 
 
-def _sort_key(problem: SchemaProblem) -> list[tuple[int, int, str]]:
-    """Return a sort key for JSON pointers: items by number, members by name."""
-    return [(0, step, "") if isinstance(step, int) else (1, 0, str(step)) for step in problem.path]
+def _sort_key(path: Sequence[str | int]) -> list[tuple[int, int, str]]:
+    """Return a sort key for the steps of JSON pointers: items by number, members by name."""
+    return [(0, step, "") if isinstance(step, int) else (1, 0, step) for step in path]
 
 
 def _describe_missing_keys(path: tuple[str | int, ...], names: Iterable[str]) -> SchemaProblem:
@@ -450,9 +489,9 @@ def _word_missing_keys(names: tuple[str, ...]) -> str:
     return printable(_shorten(f"missing keys: {', '.join(dict.fromkeys(names))}", _LONGEST))
 
 
-def _describe_error(error: ValidationError, schema: Mapping[str, Any]) -> SchemaProblem:
+def _describe_error(error: ValidationError, path: tuple[str | int, ...], schema: Mapping[str, Any]) -> SchemaProblem:
     """Return an error of jsonschema-rs as a problem: worded by _WORDS, cut, and with hidden characters escaped."""
-    keyword, stated, path = error.kind.name, error.kind.as_dict(), tuple(error.instance_path)
+    keyword, stated = error.kind.name, error.kind.as_dict()
     if keyword in ("additionalProperties", "unevaluatedProperties"):
         # Not even asked for its instance, because the library copies the whole object.
         message = f"unknown keys: {', '.join(sorted(map(str, stated.get('unexpected', ()))))}"

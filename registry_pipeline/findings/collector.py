@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Final
 
 from registry_pipeline.findings.codes import finding
@@ -16,7 +15,7 @@ _LONGEST_QUOTE: Final = 200
 
 def encodable(text: str) -> str:
     """Return `text` with every character that UTF-8 cannot encode (from undecodable file names) escaped."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _shorten(value: object) -> str:
@@ -32,7 +31,8 @@ class FindingCollector:
     def __init__(self, shown: str) -> None:
         self.shown = encodable(shown)
         self._findings: list[Finding] = []
-        self._counts: Counter[str] = Counter()
+        # Not a Counter: a collector is made for each folder of a repository, and most stay empty.
+        self._counts: dict[str, int] = {}
 
     def add(
         self,
@@ -48,7 +48,7 @@ class FindingCollector:
 
         After MAX_OF_A_CODE findings of a code, others are only counted. Long values are cut.
         """
-        self._counts[code] += 1
+        self._counts[code] = self._counts.get(code, 0) + 1
         # A manifest of 64 MiB can cause millions of findings.
         if self._counts[code] > MAX_OF_A_CODE:
             return
@@ -66,7 +66,7 @@ class FindingCollector:
 
     def count(self) -> int:
         """Return the number of findings so far, including those over the limit."""
-        return self._counts.total()
+        return sum(self._counts.values())
 
     def findings(self) -> tuple[Finding, ...]:
         """Return the findings sorted, with one more for each code over the limit: it has the number of the others."""

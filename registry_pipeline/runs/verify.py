@@ -41,7 +41,7 @@ def verify_folder(
     # With a slash at its end a link would be followed.
     text = os.fspath(path).rstrip("/") or "/"
     collector = FindingCollector(text if display_path is None else display_path)
-    name = os.path.basename(os.path.abspath(text)) if expect_run_id is None else expect_run_id  # noqa: PTH100, PTH119 -- pathlib leaves `..` as it is
+    name = _find_name(text) if expect_run_id is None else expect_run_id
     try:
         folder = open_directory(text)
     except (OSError, ValueError) as error:
@@ -63,12 +63,18 @@ def verify_folder(
         os.close(folder)
 
 
+def _find_name(path: str) -> str:
+    """Return the name of a folder; that of a relative path may be in the path of the working directory."""
+    name = path.rpartition("/")[2]
+    return os.path.basename(os.path.abspath(path)) if name in ("", ".", "..") else name  # noqa: PTH100, PTH119 -- pathlib leaves `..` as it is
+
+
 def _make_empty_report(collector: FindingCollector, name: str, verdict: RunVerdict) -> SealReport:
     return SealReport(collector.shown, encodable(name), verdict, None, (), None, collector.findings())
 
 
 def _make_clean_report(collector: FindingCollector, name: str, clean: CleanFolder) -> SealReport:
-    entries = tuple([ManifestEntry(*file) for file in clean.files])
+    entries = tuple([ManifestEntry(name, size, digest) for name, size, digest in clean.files])
     return SealReport(
         collector.shown, encodable(name), "pass", clean.root_sha256, entries, clean.run_json, (), clean.kept
     )

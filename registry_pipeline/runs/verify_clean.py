@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from stat import S_ISREG
 from typing import Any, Final
@@ -59,15 +60,18 @@ def verify_clean(folder: int, run_id: str, keep: Collection[str] = ()) -> CleanF
 def _list_plain_files(folder: int) -> list[str] | None:
     """Return the sorted names; None if one is no regular file, breaks a path rule, or collides with another."""
     with os.scandir(folder) as entries:
-        names = [entry.name if entry.is_file(follow_symlinks=False) else "" for entry in entries]
+        names = sorted([entry.name if entry.is_file(follow_symlinks=False) else "" for entry in entries])
+    return names if _are_plain_names(tuple(names)) else None
+
+
+# Many runs of a repository have the same files.
+@lru_cache(maxsize=4096)
+def _are_plain_names(names: tuple[str, ...]) -> bool:
+    """Return whether sorted names have both seal files, break no path rule and do not collide."""
     if not "".join(names).isascii() or len({name.lower() for name in names}) != len(names):
-        return None
-    names.sort()
+        return False
     # Of the names that break a rule only those of the seal files are expected: the rules reserve them.
-    return names if [name for name in names if path_codes(name)] == _RESERVED else None
-
-
-_RESERVED: Final = sorted(SEAL_FILES)
+    return [name for name in names if path_codes(name)] == sorted(SEAL_FILES)
 
 
 def _read_files(
@@ -79,29 +83,31 @@ def _read_files(
     """
     files: list[_FileFacts] = []
     contents: dict[str, bytes] = {}
+    # Looked up once: the loop runs for every file of a repository.
+    open_file, read_status, read, close = os.open, os.fstat, os.read, os.close
     for name in names:
-        file = os.open(name, FILE_FLAGS, dir_fd=folder)
+        file = open_file(name, FILE_FLAGS, dir_fd=folder)
         try:
-            before = os.fstat(file)
+            before = read_status(file)
             size = before.st_size
             if size > min(before.st_blocks * 512, _MAX_BYTES) or before.st_nlink != 1 or not S_ISREG(before.st_mode):
                 return None
             if size <= CHUNK or name in kept:
-                data = os.read(file, size)
-                read, digest = len(data), sha256(data)
+                data = read(file, size)
+                count, digest = len(data), sha256(data)
                 if name in kept:
                     contents[name] = data
             else:
-                read, digest = 0, sha256()
-                while read < size and (data := os.read(file, CHUNK)):
-                    read += len(data)
+                count, digest = 0, sha256()
+                while count < size and (data := read(file, CHUNK)):
+                    count += len(data)
                     digest.update(data)
-            after = os.fstat(file)
+            after = read_status(file)
         finally:
-            os.close(file)
+            close(file)
         # As in `runs.tree`: the change time moves with every write, truncation, link, unlink and rename over the name.
         is_same = before.st_ctime_ns == after.st_ctime_ns and before.st_mtime_ns == after.st_mtime_ns
-        if not is_same or read != size or size != after.st_size:
+        if not is_same or count != size or size != after.st_size:
             return None
         files.append((name, size, digest.hexdigest()))
     return files, contents
@@ -121,7 +127,9 @@ def _match_seal_files(files: list[_FileFacts], contents: Mapping[str, bytes]) ->
     by_path = [f"{digest}  {name}\n" for name, _, digest in files if name != "MANIFEST.sha256"]
     by_line = sorted(by_path)
     root = sha256("".join(by_line).encode()).hexdigest()
-    manifest_last = sorted(by_path, key=lambda line: line.endswith("  manifest.json\n"))
     stated, root_line = contents["MANIFEST.sha256"], f"ROOT_SHA256  {root}\n"
-    is_exact = any(stated == f"{''.join(lines)}{root_line}".encode() for lines in (by_path, manifest_last, by_line))
+    if stated == f"{''.join(by_path)}{root_line}".encode():
+        return root
+    manifest_last = sorted(by_path, key=lambda line: line.endswith("  manifest.json\n"))
+    is_exact = any(stated == f"{''.join(lines)}{root_line}".encode() for lines in (manifest_last, by_line))
     return root if is_exact else None

@@ -23,7 +23,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bytes]]:
     """The lines that were known whenever an artifact was checked, by artifact."""
     seen: dict[str, list[bytes]] = {}
 
-    def note(artifact: str, _data: bytes, _validate: object, known_lines: bytes) -> list[FileProblem]:
+    def note(artifact: str, _data: bytes, _validate: object, known_lines: bytes, _described: int) -> list[FileProblem]:
         seen.setdefault(artifact, []).append(known_lines)
         return []
 

@@ -40,7 +40,19 @@ def test_a_huge_value_of_the_wrong_type_is_not_dumped_into_the_message() -> None
 def test_the_findings_left_out_are_counted() -> None:
     verdict = check_run(report_of(Case("schema", "SCHEMA_VIOLATION__more_than_are_told")), SHIPPED.registries)
 
-    assert verdict.findings[0].message == "and 5 more"
+    assert verdict.findings[0].message == "and at least 5 more"
+
+
+def test_the_items_left_out_of_a_document_are_counted() -> None:
+    report = report_of(Case("schema", "good__op_status_table"))
+    items = json.dumps([{"unknown": number} for number in range(40)]).encode()
+
+    verdict = check_run(
+        replace(report, kept={**report.kept, "OPERATION_STATUS_TABLE_v0_1.json": items}), SHIPPED.registries
+    )
+
+    # Each lacks keys and has one that is unknown.
+    assert "and 60 more" in {f.message for f in verdict.findings}
 
 
 def test_a_file_with_very_many_problems_is_checked_in_bounded_time() -> None:

@@ -164,8 +164,8 @@ class InvalidWith:
         yield from self._errors
 
 
-def _make_validator(library: InvalidWith) -> schema._Validator:
-    validator = schema._Validator({})
+def _make_validator(library: InvalidWith) -> schema.Validator:
+    validator = schema.Validator({})
     validator._validator = validator._lister = cast("Any", library)
     return validator
 

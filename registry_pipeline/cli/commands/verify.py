@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -24,12 +25,11 @@ from registry_pipeline.cli.exit_codes import (
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.reporter import Page, Reporter, draw_progress
 from registry_pipeline.cli.run_argument import find_named_run, find_repository_for, is_path
+from registry_pipeline.cli.verify_options import VerifyOptions
 from registry_pipeline.config import Repository, find_repository
-from registry_pipeline.errors import NotFoundError, RegistryPipelineError
+from registry_pipeline.errors import NotFoundError
 from registry_pipeline.findings.display import list_some
 from registry_pipeline.findings.finding import Finding, plural
-from registry_pipeline.pipeline.inspect import list_evidence_pathspecs
-from registry_pipeline.pipeline.status import inspect_with_git, read_operations
 from registry_pipeline.pipeline.verify import (
     CheckedRun,
     Lineage,
@@ -39,23 +39,16 @@ from registry_pipeline.pipeline.verify import (
     combine_verdicts,
     verify_inputs,
 )
-from registry_pipeline.pointers.activated_runs import check_activated_runs
-from registry_pipeline.pointers.anchors import AnchorCheck, check_anchors, write_anchors
-from registry_pipeline.pointers.chain import ChainState, check_anchor
 from registry_pipeline.pointers.find_runs import FoundRun, list_active_runs, list_all_runs, list_archived_runs
-from registry_pipeline.pointers.signatures import (
-    SignatureCheck,
-    check_policy,
-    check_record_signatures,
-    check_run_signatures,
-)
 from registry_pipeline.pointers.state import read_chain_state
-from registry_pipeline.registries.base.drift import check_tracked_files
-from registry_pipeline.registries.run_registry.archives import list_archives
 from registry_pipeline.runs.reference import PointerFile
 from registry_pipeline.runs.sealed_run import Verdict
-from registry_pipeline.signing.keys import find_allowed_signers
-from registry_pipeline.values import replace, value_type
+from registry_pipeline.values import replace
+
+if TYPE_CHECKING:
+    from registry_pipeline.pointers.anchors import AnchorCheck
+    from registry_pipeline.pointers.chain import ChainState
+    from registry_pipeline.pointers.signatures import SignatureCheck
 
 _MAX_FOLDERS: Final = 20
 
@@ -117,32 +110,36 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     there is nothing to verify or to compare with, git cannot read the repository, or a role pack or an archive could
     not be checked.
     """
-    request = _VerifyOptions(**options)
+    request = VerifyOptions(**options)
     request.refuse_contradictions()
     repository = _find_repository(reporter, request)
-    # (1) Verify the runs, then the runs that they were built from.
+    # (1) Verify the runs, and meanwhile the chain and the pointer file; then the runs that they were built from.
     named = [find_named_run(repository, name) for name in request.names]
     runs = [*named, *_list_unnamed_runs(repository, named, request)]
-    checked, lineage = _check_runs(reporter, repository, request, runs)
+    checked, (chain, pointers, findings) = _check_runs_and_chain(reporter, repository, request, runs)
+    lineage = _check_inputs(reporter, repository, request, runs, checked)
     named_verdicts, listed_verdicts = (
         [run.verdict for results in part for run in results] for part in (checked[: len(named)], checked[len(named) :])
     )
     compared = {} if lineage is None else {"inputs_walked": lineage.walked}
-    # (2) Compare with the baseline; check the chain and the pointer file.
+    # (2) Compare with the baseline.
     baseline_findings: tuple[Finding, ...] = ()
     if repository is not None and request.baseline is not None:
         compared["baseline_runs"], baseline_findings = check_committed_runs(repository, request.baseline)
-    chain, pointers, findings = _check_chain_and_pointers(reporter, repository, request)
     # (3) Check the signatures of what was verified.
     verdicts = [*named_verdicts, *listed_verdicts]
-    signatures = _check_signatures(repository, chain, request, runs, checked) if repository and chain else None
-    if signatures is not None:
+    signatures: SignatureCheck | None = None
+    if request.signed and repository is not None and chain is not None:
+        from registry_pipeline.cli.verify_chain import check_signatures  # noqa: PLC0415 - as below
+
+        signatures = check_signatures(repository, chain, request, runs, checked)
         findings = (*findings, *signatures.findings)
         compared |= {"signed": len(signatures.signed), "unsigned": len(signatures.unsigned)}
     anchors: AnchorCheck | None = None
     if request.anchors and repository is not None and chain is not None:
+        from registry_pipeline.pointers.anchors import check_anchors  # noqa: PLC0415 - few commands need it
+
         anchors = check_anchors(repository, chain, request.allowed_signers, request.authorities)
-    if anchors is not None:
         findings = (*findings, *anchors.findings)
     subjects = _find_subjects(request, verdicts, chain, pointers, signatures)
     missing = [noun for noun, exists in subjects.items() if not exists]
@@ -182,75 +179,18 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     return combine_exit_codes([exit_code_of(result.all_findings()), nothing, failed_on])
 
 
-@value_type
-class _VerifyOptions:
-    names: tuple[str, ...]
-    all_folders: bool
-    active: bool
-    pointers: bool
-    chain: bool
-    expect: str | None
-    anchors: bool
-    signed: bool
-    allowed_signers: Path | None
-    authorities: Path | None
-    inputs: bool
-    baseline: str | None
-    only: str | None
-    require_sealed: bool
-    strict: bool
-    jobs: int | None
-    fail_on: tuple[str, ...]
-
-    @property
-    def includes_pointers(self) -> bool:
-        """Whether the pointer file and the chain are checked, too."""
-        return self.all_folders or self.active or self.pointers
-
-    @property
-    def needs_repository(self) -> bool:
-        """Whether anything but named runs is verified."""
-        others = (
-            self.chain
-            or self.signed
-            or self.inputs
-            or self.baseline is not None
-            or bool(set(self.fail_on) - {"warning"})
-        )
-        return self.includes_pointers or others
-
-    def refuse_contradictions(self) -> None:
-        """Raise a usage error if nothing is to be verified, or an option lacks another one that it needs."""
-        if not (self.names or self.includes_pointers or self.chain) and self.baseline is None:
-            raise click.UsageError("name a run, or add --all, --active, --pointers, --chain or --baseline REF")
-        if self.expect and not self.chain:
-            raise click.UsageError("--expect needs --chain")
-        if self.anchors and not self.chain:
-            raise click.UsageError("--anchors needs --chain")
-        if self.signed and not (self.names or self.includes_pointers or self.chain):
-            raise click.UsageError("--signed needs --chain, or runs: name one, or add --all or --active")
-        if self.allowed_signers is not None and not (self.signed or self.anchors):
-            raise click.UsageError("--allowed-signers needs --signed or --anchors")
-        if self.authorities is not None and not self.anchors:
-            raise click.UsageError("--authorities needs --anchors")
-        if self.inputs and not (self.names or self.all_folders or self.active):
-            raise click.UsageError("--inputs needs runs: name one, or add --all or --active")
-        if self.require_sealed and not self.all_folders:
-            raise click.UsageError("--require-sealed needs --all; a named folder must be sealed anyway")
-
-
 # What a result leaves out if no repository was found.
 _ONLY_IN_A_REPOSITORY: Final = ("pointer file", "activation chain", "marks of bad runs", "recorded inputs")
 
 
-def _find_repository(reporter: Reporter, request: _VerifyOptions) -> Repository | None:
+def _find_repository(reporter: Reporter, request: VerifyOptions) -> Repository | None:
     """Return the repository; None if only paths are named, or folders where there is no repository."""
     if request.needs_repository:
         return find_repository(reporter.settings.repo)
     return None if all(map(is_path, request.names)) else find_repository_for(reporter, request.names)
 
 
-def _list_unnamed_runs(repository: Repository | None, named: list[FoundRun], request: _VerifyOptions) -> list[FoundRun]:
+def _list_unnamed_runs(repository: Repository | None, named: list[FoundRun], request: VerifyOptions) -> list[FoundRun]:
     """Return the runs that `--all` or else `--active` lists, without those that are named."""
     if repository is None or not (request.all_folders or request.active):
         return []
@@ -261,78 +201,40 @@ def _list_unnamed_runs(repository: Repository | None, named: list[FoundRun], req
     return [run for run in runs if not named or Path(run.path) not in named_paths]
 
 
-def _check_runs(
-    reporter: Reporter, repository: Repository | None, request: _VerifyOptions, runs: list[FoundRun]
-) -> tuple[list[tuple[CheckedRun, ...]], Lineage | None]:
-    only_seal = request.only is not None
+def _check_runs_and_chain(
+    reporter: Reporter, repository: Repository | None, request: VerifyOptions, runs: list[FoundRun]
+) -> tuple[list[tuple[CheckedRun, ...]], tuple[ChainState | None, PointerFile | None, tuple[Finding, ...]]]:
+    """Return the results of the runs, then those of `check_chain_and_pointers`."""
     with draw_progress(reporter, "run folders", len(runs)) as bar:
         processes = request.jobs or os.cpu_count() or 1
-        checked = list(check_paths(runs, repository, jobs=processes, only_seal=only_seal, on_done=bar.set_done))
+        only_seal = request.only is not None
+        results = check_paths(runs, repository, jobs=processes, only_seal=only_seal, on_done=bar.set_done)
+        # The first result starts the processes. What the chain needs is imported while they work.
+        checked = list(islice(results, 1))
+        from registry_pipeline.cli.verify_chain import check_chain_and_pointers  # noqa: PLC0415
+
+        chain_results = check_chain_and_pointers(reporter.settings, repository, request)
+        checked += results
+    return checked, chain_results
+
+
+def _check_inputs(
+    reporter: Reporter,
+    repository: Repository | None,
+    request: VerifyOptions,
+    runs: list[FoundRun],
+    checked: list[tuple[CheckedRun, ...]],
+) -> Lineage | None:
     if repository is None or not request.inputs:
-        return checked, None
+        return None
     with draw_progress(reporter, "recorded inputs") as bar:
         results = [result for results in checked for result in results]
-        return checked, verify_inputs(repository, runs, results, only_seal=only_seal, on_done=bar.set_done)
-
-
-def _check_chain_and_pointers(
-    reporter: Reporter, repository: Repository | None, request: _VerifyOptions
-) -> tuple[ChainState | None, PointerFile | None, tuple[Finding, ...]]:
-    """Return the chain, the pointer file if it was read, and the findings that the options ask for."""
-    if repository is None:
-        # Only paths are verified. A repository around the working directory says which runs are marked bad.
-        try:
-            return read_chain_state(find_repository(reporter.settings.repo)), None, ()
-        except RegistryPipelineError:
-            return None, None, ()
-    pointers: PointerFile | None = None
-    findings: tuple[Finding, ...] = ()
-    if request.includes_pointers:
-        _, snapshot, findings = inspect_with_git(repository, reporter.settings.now)
-        chain, pointers = snapshot.chain, snapshot.pointer_file
-        if request.all_folders:
-            findings = (*findings, *list_archives(repository)[1])
-    else:
-        chain = read_chain_state(repository)
-        if request.chain:
-            findings = (*chain.findings, *check_tracked_files(repository, list_evidence_pathspecs(repository.config)))
-    if request.chain or request.all_folders:
-        findings = (*findings, *check_activated_runs(repository, chain))
-    anchor_findings = check_anchor(chain, request.expect, repository.config.pointers) if request.expect else ()
-    return chain, pointers, (*findings, *anchor_findings)
-
-
-def _check_signatures(
-    repository: Repository,
-    chain: ChainState,
-    request: _VerifyOptions,
-    runs: Sequence[FoundRun],
-    checked: Sequence[Sequence[CheckedRun]],
-) -> SignatureCheck | None:
-    """Return what is signed, of the chain and of the runs that verify; None without `--signed`.
-
-    A run is a record of the chain if it has the root of one, wherever its folder is and however it was named.
-    """
-    if not request.signed:
-        return None
-    allowed = find_allowed_signers(repository, request.allowed_signers)
-    in_chain = request.chain or request.includes_pointers
-    # An archive has a result for each of its runs.
-    passed = [
-        (run, {r.verdict.root_sha256 for r in results if r.verdict.passed})
-        for run, results in zip(runs, checked, strict=True)
-    ]
-    named = {root for _, roots in passed for root in roots}
-    records = {record.root: record for record in (*chain.records, *chain.voided)}
-    in_question = [record for root, record in records.items() if in_chain or root in named]
-    record_check = check_record_signatures(chain, in_question, allowed)
-    missing = check_policy(repository, chain, record_check.signed) if in_chain else ()
-    others = [run for run, roots in passed if roots - records.keys()]
-    return record_check.joined_with(check_run_signatures(others, records, allowed), missing)
+        only_seal = request.only is not None
+        return verify_inputs(repository, runs, results, only_seal=only_seal, on_done=bar.set_done)
 
 
 def _find_subjects(
-    request: _VerifyOptions,
+    request: VerifyOptions,
     verdicts: Sequence[Verdict],
     chain: ChainState | None,
     pointers: PointerFile | None,
@@ -354,15 +256,17 @@ def _find_subjects(
 
 
 def _check_conditions(
-    repository: Repository | None, request: _VerifyOptions, result: Verification
+    repository: Repository | None, request: VerifyOptions, result: Verification
 ) -> tuple[ConditionResult, ...]:
     operations, drift = None, None
     if repository is not None and request.fail_on:
+        from registry_pipeline.pipeline.status import read_operations  # noqa: PLC0415 - few commands need it
+
         operations, drift = read_operations(repository, {})
     return check_conditions(request.fail_on, result.all_findings(), operations, drift)
 
 
-def _list_checked(repository: Repository | None, request: _VerifyOptions, result: Verification) -> dict[str, str]:
+def _list_checked(repository: Repository | None, request: VerifyOptions, result: Verification) -> dict[str, str]:
     """Return the paths that were verified, each with the reason if it was skipped, otherwise ""."""
     checked = {run.path: run.verdict if run.verdict in ("unsealed", "partial") else "" for run in result.results}
     if repository is not None and (request.includes_pointers or request.chain):
@@ -482,6 +386,8 @@ def anchor_command(reporter: Reporter, write: bool, accept_voided: bool) -> int:
     """
     if accept_voided and not write:
         raise click.UsageError("--accept-voided is for --write")
+    from registry_pipeline.pointers.anchors import write_anchors  # noqa: PLC0415 - not for `verify`
+
     repository = find_repository(reporter.settings.repo)
     chain = read_chain_state(repository)
     if not chain.refuses and chain.head is None:

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
-from functools import partial
 from glob import has_magic
 from itertools import islice
 from stat import S_ISDIR, S_ISLNK, S_ISREG
@@ -26,7 +25,7 @@ from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.base.values import CapturedInputs
 from registry_pipeline.runs.envelope import InputFile
-from registry_pipeline.schema import PROBLEM_LIMIT, Validator, check_bytes, check_value, make_validator
+from registry_pipeline.schema import PROBLEM_LIMIT, Validator, check_bytes, make_validator, shipped_validator
 from registry_pipeline.values import value_type
 
 LATEST: Final = "LATEST.txt"
@@ -263,7 +262,7 @@ class CaptureReader:
         if self._validators is None:
             self._validators = []
             if self._row.registry_id in CAPTURES:
-                self._validators.append(partial(check_value, f"REGISTRY_{self._registry_id}_v0_1.schema.json"))
+                self._validators.append(shipped_validator(f"REGISTRY_{self._registry_id}_v0_1.schema.json"))
             schema_path = self._config.schema
             if schema_path is not None:
                 try:

@@ -21,7 +21,7 @@ from registry_pipeline.registries.base.sealed_input import (
 )
 from registry_pipeline.runs.reference import RunId
 from registry_pipeline.runs.sealed_run import SealReport, Verdict
-from registry_pipeline.schema import PROBLEM_LIMIT, FileProblem, check_bytes, check_value
+from registry_pipeline.schema import PROBLEM_LIMIT, UNDESCRIBED, FileProblem, check_bytes, check_value
 from registry_pipeline.values import replace
 
 ENVELOPE_SCHEMA: Final = "RUN_ENVELOPE_v0_1.schema.json"
@@ -121,7 +121,9 @@ def _make_findings(path: str, problems: Iterable[FileProblem], severity: Severit
         yield finding(problem.code, path, location=problem.location, severity=severity, detail=problem.message)
     rest = len(first) - MAX_FINDINGS_PER_FILE
     if rest > 0:
-        at_least = "at least " if len(first) == PROBLEM_LIMIT else ""
+        # Of JSONL each further invalid line counts as one problem.
+        is_exact = len(first) < PROBLEM_LIMIT and not (path.endswith(".jsonl") and first[-1].message == UNDESCRIBED)
+        at_least = "" if is_exact else "at least "
         yield finding(first[-1].code, path, severity=severity, detail=f"and {at_least}{rest} more")
 
 
@@ -166,7 +168,8 @@ def _check_artifact(
         except ValueError as error:
             yield FileProblem("SCHEMA_UNKNOWN", "", f"{artifact} ({schema} cannot be used: {error})")
             return
-        yield from check_bytes(artifact, data, validate, known_lines)
+        # Only the problems that become findings are described: that takes most of the time of an invalid file.
+        yield from check_bytes(artifact, data, validate, known_lines, MAX_FINDINGS_PER_FILE)
     elif report.verdict == "pass":
         # Bytes are kept for verified files only; a file that is broken has a finding of the seal.
         raise ValueError(f"{artifact} was not kept: verify with keep=find_needed_files(specs) | find_more_needed_files")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from registry_pipeline import schema
 from registry_pipeline.registries.base.reader import RegistrySpec
-from registry_pipeline.schema import Validator, make_validator
+from registry_pipeline.schema import Validator, make_validator, shipped_validator
 
 _KEPT_VALIDATORS = 64
 
@@ -27,8 +27,8 @@ def read_schema_bytes(spec: RegistrySpec, name: str) -> bytes:
 
 
 def make_schema_validator(spec: RegistrySpec, name: str) -> Validator:
-    """Return a function that checks values against a schema that a row names; raise ValueError if it is unusable."""
-    return _make_own_validator(read_schema_bytes(spec, name)) if spec.is_own else partial(schema.check_value, name)
+    """Return the validator of a schema that a row names; raise ValueError if it is unusable."""
+    return _make_own_validator(read_schema_bytes(spec, name)) if spec.is_own else shipped_validator(name)
 
 
 @lru_cache(_KEPT_VALIDATORS)

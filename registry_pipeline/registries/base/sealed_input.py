@@ -102,9 +102,11 @@ def find_registry(
     if isinstance(name, str) and name:
         return name, True
     names = set(relpaths)
-    # An own registry is always named: its artifact may have a common name, such as prices.json.
-    rows = ((key, spec) for key, spec in specs.items() if spec.artifacts and not spec.is_own)
-    return next((key for key, spec in rows if spec.artifacts[0] in names), None), False
+    for key, spec in specs.items():
+        # An own registry is always named: its artifact may have a common name, such as prices.json.
+        if spec.artifacts and spec.artifacts[0] in names and not spec.is_own:
+            return key, False
+    return None, False
 
 
 def find_artifacts(spec: RegistrySpec, relpaths: Iterable[str]) -> tuple[str, ...]:
