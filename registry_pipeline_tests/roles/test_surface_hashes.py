@@ -143,7 +143,7 @@ def test_too_many_levels_are_refused_without_a_traceback() -> None:
         value = value.pop()  # a deep list is taken apart, since freeing it at once may overflow the stack
 
 
-@pytest.mark.parametrize("value", [2**53, float("inf"), "\ud83c"], ids=repr)
+@pytest.mark.parametrize("value", [2**53, 2**64, float("inf"), float("nan"), "\ud83c"], ids=repr)
 def test_the_fast_encoder_refuses_it_too(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         parsed_json_sha256({"k": value})

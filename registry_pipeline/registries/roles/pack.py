@@ -303,10 +303,9 @@ def _read_valid_role(text: str) -> _Role | None:
                 paths.append((field, index))
         # Valid fields are texts and lists of texts.
         rest = encode_compact(role)
-        rest.encode("utf-8")
     except (ValueError, RecursionError):
         return None
-    if colons + rest.count(":") != text.count(":"):
+    if colons + rest.count(b":") != text.count(":"):
         return None
     return _Role(read_entry(role_id, role), tuple(contracts), tuple(paths), (), has_invalid_ids=False)
 

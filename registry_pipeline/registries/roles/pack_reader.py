@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import orjson
+
 from registry_pipeline.findings.finding import did_you_mean
 from registry_pipeline.registries.roles.json_text import JsonPath, format_id, format_pointer, format_value, quote_text
 from registry_pipeline.registries.roles.snapshot import (
@@ -26,13 +28,14 @@ from registry_pipeline.registries.roles.snapshot import (
 )
 from registry_pipeline.registries.roles.strict_json import JsonDefect, StrictJson
 
-# One encoder for all surfaces, because `JSONEncoder.encode` makes a new one for each. The C function that json itself
-# calls; typeshed does not declare it. Its arguments: no check for cycles, no default, ..., sorted keys, no NaN.
+# For what orjson does not write. One encoder for all surfaces, because `JSONEncoder.encode` makes a new one for each. The
+# C function that json itself calls; typeshed does not declare it. Its arguments: no check for cycles, no default, ...,
+# sorted keys, no NaN.
 _encode: Final[Callable[[object, int], tuple[str, ...]]] = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
     *(None, None, json.encoder.encode_basestring, None), *(":", ","), *(True, False, False)
 )
 # Makes every digit and sign a zero and every `e` a point: then a number that RFC 8785 may write in another way than
-# Python has 0.0 or sixteen zeros. A text inside a string may look like one, too.
+# orjson or Python has 0.0 or sixteen zeros. A text inside a string may look like one, too.
 _SHAPES: Final = bytes.maketrans(b"123456789-+e", b"00000000000.")
 _SIXTEEN_DIGITS: Final = b"0" * 16
 # The fraction of a number, or the begin of one whose exponent or size is a case for the library.
@@ -63,23 +66,32 @@ def parsed_json_sha256(value: dict[str, Any]) -> str:
     return hashlib.sha256(dump_parsed_json(value)).hexdigest()
 
 
-def encode_compact(value: dict[str, Any]) -> str:
-    """Return an object as JSON without blanks and with sorted keys; a ValueError for NaN or an infinite number."""
-    return "".join(_encode(value, 0))
+def encode_compact(value: dict[str, Any]) -> bytes:
+    """Return an object as JSON in UTF-8, without blanks and with sorted keys.
+
+    Raises:
+        ValueError: a number is NaN or infinite, or a text has a lone surrogate.
+    """
+    try:
+        data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        # An integer of more than 64 bits, a lone surrogate, or deep nesting: json writes or refuses these as stated.
+        data = b"null"
+    # orjson writes a number that is not finite as null.
+    return "".join(_encode(value, 0)).encode("utf-8") if b"null" in data else data
 
 
 def dump_parsed_json(value: dict[str, Any]) -> bytes:
     """Return the RFC 8785 bytes of an object from a JSON parser; raises as `canonical_json_sha256`."""
-    text = encode_compact(value)
-    data = text.encode("utf-8")
+    data = encode_compact(value)
     shape = data.translate(_SHAPES)
-    # RFC 8785 sorts keys by UTF-16 units, Python by code points. Only characters above U+FFFF get another order, and
-    # only among those from U+E000 to U+FFFF.
-    if not text.isascii() and _AFTER_SURROGATES.search(text) and max(text) > "\uffff":
+    # RFC 8785 sorts keys by UTF-16 units, the encoders by code points. Only characters above U+FFFF get another order,
+    # and only among those from U+E000 to U+FFFF.
+    if not data.isascii() and _AFTER_SURROGATES.search(text := data.decode("utf-8")) and max(text) > "\uffff":
         return _dump_by_library(value)
     if b"0.0" not in shape and _SIXTEEN_DIGITS not in shape:
         return data
-    rewritten = _rewrite_numbers(text)
+    rewritten = _rewrite_numbers(data.decode("utf-8"))
     return _dump_by_library(value) if rewritten is None else rewritten.encode("utf-8")
 
 
