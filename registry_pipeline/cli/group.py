@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -49,6 +50,7 @@ class Command(_SuggestingCommand):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the command with a new reporter; raise UsageError if the global options contradict each other."""
+        gc.enable()
         ctx.obj = Reporter(read_settings(ctx))
         return super().invoke(ctx)
 

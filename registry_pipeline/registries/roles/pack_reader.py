@@ -28,9 +28,9 @@ from registry_pipeline.registries.roles.snapshot import (
 )
 from registry_pipeline.registries.roles.strict_json import JsonDefect, StrictJson
 
-# For what orjson does not write. One encoder for all surfaces, because `JSONEncoder.encode` makes a new one for each. The
-# C function that json itself calls; typeshed does not declare it. Its arguments: no check for cycles, no default, ...,
-# sorted keys, no NaN.
+# For what orjson does not write. One encoder for all surfaces, because `JSONEncoder.encode` makes a new one for each.
+# The C function that json itself calls; typeshed does not declare it. Its arguments: no check for cycles, no default,
+# ..., sorted keys, no NaN.
 _encode: Final[Callable[[object, int], tuple[str, ...]]] = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
     *(None, None, json.encoder.encode_basestring, None), *(":", ","), *(True, False, False)
 )
