@@ -161,7 +161,6 @@ class ScannedRun:
 class RunRow(NamedTuple):
     """The fields of a run registry line that the status table reads; `adapted` if an adapter read its envelope."""
 
-    run_key: str
     run_root: str
     run_id: str
     created_utc: str | None
@@ -171,3 +170,8 @@ class RunRow(NamedTuple):
     has_run_json: bool
     has_manifest_sha256: bool
     adapted: bool = False
+
+    @property
+    def run_key(self) -> str:
+        """The key of the line; not kept, because it repeats the run root and the run id."""
+        return f"{self.run_root}::{self.run_id}"

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from stat import S_ISREG
+from sys import intern
 from typing import Any, Final, Literal
 
 from registry_pipeline.config import Adapter, Config, Memo, Repository
@@ -165,7 +166,8 @@ def _read_run(
         status = os.lstat(folder)
         numbers = [status.st_ctime_ns, status.st_ino]
         with os.scandir(folder) as entries:
-            names = sorted([entry.name for entry in entries if entry.is_file(follow_symlinks=False)])
+            # Many folders have files of the same names; their identities are in memory together.
+            names = sorted([intern(entry.name) for entry in entries if entry.is_file(follow_symlinks=False)])
         for name in names:
             path = f"{folder}/{name}"
             try:

@@ -45,7 +45,7 @@ def row(run_id: str = "r", **changes: Any) -> RunRow:
         "has_run_json": True,
         "has_manifest_sha256": True,
     } | changes
-    return RunRow(run_key=f"{values['run_root']}::{run_id}", run_id=run_id, **values)
+    return RunRow(run_id=run_id, **values)
 
 
 def status_inputs(*runs: RunRow, coverage: dict[str, str] | None = None, **changes: Any) -> OpStatusInputs:

@@ -76,9 +76,7 @@ def test_the_scan_leaves_out_what_the_context_names(tmp_path: Path) -> None:
 def test_the_status_table_is_given_the_rows_of_the_upstream_registry_and_the_documents(tmp_path: Path) -> None:
     gathered = read_op_status_table_inputs(repository_at(tmp_path), SourceContext(upstream=upstream()))
 
-    assert gathered.inputs.runs == (
-        RunRow(".codex/RUNS::r", ".codex/RUNS", "r", None, "OP-A01", None, None, True, False),
-    )
+    assert gathered.inputs.runs == (RunRow(".codex/RUNS", "r", None, "OP-A01", None, None, True, False),)
     assert gathered.inputs.catalog.coverage == {"OP-A01": "C3"}
     assert gathered.inputs.system_drift is None
     assert gathered.inputs.drift_signals_run is None

@@ -25,7 +25,8 @@ ARTIFACTS: Final = {
     "drift_signals": "DRIFT_SIGNALS_v0_1.json",
 }
 """The artifact that other registries read, by registry id."""
-# The members of a line that the status table reads, with their types. Lines of other versions have more.
+# The members of a line that the status table reads, with their types. Lines of other versions have more. The first is
+# the key, which repeats the next two.
 _ROW_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     **dict.fromkeys(("run_key", "run_root", "run_id"), (str,)),
     **dict.fromkeys(("created_utc", "operation_id", "git_commit", "working_tree_state"), (str, NoneType)),
@@ -81,7 +82,7 @@ def parse_run_rows(data: bytes) -> tuple[RunRow, ...]:
         is_adapted = bool(warnings) and isinstance(warnings, list) and has_adapter_warning(warnings)
         # Most runs have an operation, a commit and a tree state that others have: one text is kept for all of them.
         shared = members[_FIRST_SHARED:]
-        rows.append(RunRow._make((*members[:_FIRST_SHARED], *map(known.setdefault, shared, shared), is_adapted)))
+        rows.append(RunRow._make((*members[1:_FIRST_SHARED], *map(known.setdefault, shared, shared), is_adapted)))
     return tuple(rows)
 
 

@@ -95,9 +95,15 @@ def _collect_evidence(runs: Iterable[RunRow]) -> tuple[dict[str, tuple[RunRow, s
         latest, run_roots = evidence.get(run.operation_id, (None, set()))
         run_roots.add(run.run_root)
         # The loop is written out because each day of a history reads all runs before it.
-        if latest is None or (run.created_utc or "", run.run_key) > (latest.created_utc or "", latest.run_key):
+        if latest is None or _is_later(run, latest):
             evidence[run.operation_id] = run, run_roots
     return evidence, has_legacy_runs
+
+
+def _is_later(run: RunRow, other: RunRow) -> bool:
+    """Return whether a run states a later time, or the same one and has the greater key."""
+    created, other_created = run.created_utc or "", other.created_utc or ""
+    return created > other_created or (created == other_created and run.run_key > other.run_key)
 
 
 def _make_row(

@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import orjson
-
 from registry_pipeline.findings.finding import did_you_mean
 from registry_pipeline.registries.roles.json_text import JsonPath, format_id, format_pointer, format_value, quote_text
 from registry_pipeline.registries.roles.snapshot import (
@@ -72,6 +70,8 @@ def encode_compact(value: dict[str, Any]) -> bytes:
     Raises:
         ValueError: a number is NaN or infinite, or a text has a lone surrogate.
     """
+    import orjson  # noqa: PLC0415 - most commands read no surface
+
     try:
         data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
