@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry_pipeline.registries.roles import pack_reader
 from registry_pipeline.registries.roles.pack import parse_pack
 from registry_pipeline.registries.roles.pack_reader import (
     canonical_json_sha256,
@@ -77,6 +80,14 @@ def test_the_examples_of_the_rfc_are_reproduced(source: str, canonical: str) -> 
     value = json.loads(source)
 
     assert parsed_json_sha256(value) == canonical_json_sha256(value) == sha256(canonical)
+
+
+@pytest.fixture(scope="module", autouse=True, params=[0, sys.maxsize], ids=["orjson", "json"])
+def encoder(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both encoders: the first surfaces of a command are written by json, the others by orjson."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pack_reader, "_FEW_SURFACES", request.param)
+        yield
 
 
 @given(OBJECTS)

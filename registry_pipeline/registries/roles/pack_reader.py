@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections import Counter
@@ -70,15 +71,26 @@ def encode_compact(value: dict[str, Any]) -> bytes:
     Raises:
         ValueError: a number is NaN or infinite, or a text has a lone surrogate.
     """
-    import orjson  # noqa: PLC0415 - most commands read no surface
+    data = None if next(_surface_numbers) < _FEW_SURFACES else _encode_by_orjson(value)
+    return "".join(_encode(value, 0)).encode("utf-8") if data is None else data
+
+
+# Importing orjson takes as long as writing so many surfaces with json.
+_FEW_SURFACES: Final = 400
+_surface_numbers: Final = itertools.count()
+
+
+def _encode_by_orjson(value: dict[str, Any]) -> bytes | None:
+    """Return what `encode_compact` returns, or None if it is not sure."""
+    import orjson  # noqa: PLC0415 - see above
 
     try:
         data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
         # An integer of more than 64 bits, a lone surrogate, or deep nesting: json writes or refuses these as stated.
-        data = b"null"
-    # orjson writes a number that is not finite as null.
-    return "".join(_encode(value, 0)).encode("utf-8") if b"null" in data else data
+        return None
+    # A number that is not finite is written as null.
+    return None if b"null" in data else data
 
 
 def dump_parsed_json(value: dict[str, Any]) -> bytes:
