@@ -175,7 +175,7 @@ def _read_shared_inputs(
         repository, SourceContext(on_progress=on_progress, specs=catalog_of(repository).registries)
     )
     context = BuildContext(run.started, utc_text(run.started), GitState(None, None))
-    rows = parse_run_rows(build_run_registry(scan.inputs, context).files[ARTIFACT])
+    rows = tuple(parse_run_rows(build_run_registry(scan.inputs, context).files[ARTIFACT]))
     # The length of an object id says which hash the repository uses (SHA-1 or SHA-256).
     cache = None if force else repository.state_root / "cache"
     digests = BlobDigests(cache, len(history.commits[0][1]) // 2)

@@ -173,7 +173,9 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "runs.envelope_file.parse_adapted_file": Parser(
         lambda data: envelope_file.parse_adapted_file(data, _ADAPTER), _json({"job": {"started": "2026-01-01"}})
     ),
-    "registries.base.upstream.parse_run_rows": Parser(upstream.parse_run_rows, (_RUN_ROW,), (EvidenceError,)),
+    "registries.base.upstream.parse_run_rows": Parser(
+        lambda data: tuple(upstream.parse_run_rows(data)), (_RUN_ROW, _RUN_ROW + b"\n"), (EvidenceError,)
+    ),
     "registries.base.operations.parse_catalog_document": Parser(
         _text(lambda text: operations.parse_catalog_document(text, "C.md")), (_CATALOG.encode(),)
     ),

@@ -24,6 +24,12 @@ class Worst(NamedTuple):
 
 _DAY: Final = "2026-03-01"
 _SHA: Final = "0123456789abcdef" * 4
+_RUN_LINE: Final = (
+    '{"registry_version":"0.1","run_id":"r","run_root":"runs","run_key":"runs::r","run_path":"runs/r/",'
+    '"created_utc":null,"run_type":null,"option":null,"operation_id":null,"git_commit":null,"working_tree_state":null,'
+    '"has_run_json":true,"has_manifest_sha256":true,"has_manifest_json":true,"manifest_root_sha256":null,'
+    '"files":[{"relpath":"a","bytes":1}'
+)
 
 CODE: Final[Mapping[str, Worst]] = {
     "pipeline.adoption:_ENTRY": Worst("/pointers/12/", "a", "\n"),
@@ -115,6 +121,7 @@ CODE: Final[Mapping[str, Worst]] = {
     "registries.scorecard.read:_PATH": Worst("", "a", ""),
     "registries.base.upstream:_ASSIGNMENT": Worst("A", "_VERSION", " = 'x"),
     "registries.base.upstream:_LABEL": Worst("", "\n**Version**:", ""),
+    "registries.base.upstream:_LINE": Worst(_RUN_LINE, ',{"relpath":"a","bytes":1}', "x"),
     "registries.base.upstream:_PLAIN_LABEL": Worst("", "\nVersion:\n", "\n"),
     "registries.base.upstream:_QUOTED": Worst("", "'a", " "),
     "registries.base.drift:escape_pathspec": Worst("", "*", "a"),

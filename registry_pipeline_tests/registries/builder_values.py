@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from registry_pipeline.git.values import GitState
 from registry_pipeline.registries.base.values import ExpectedVersions, Operation, OperationCatalog
 from registry_pipeline.registries.drift_signals.build import DriftInputs
-from registry_pipeline.registries.op_status_table.build import OpStatusInputs
+from registry_pipeline.registries.op_status_table.build import OpStatusInputs, collect_evidence
 from registry_pipeline.runs.envelope import BuildContext, RunRow, ScannedRun
 
 HEAD = "c" * 40
@@ -56,7 +56,7 @@ def status_inputs(*runs: RunRow, coverage: dict[str, str] | None = None, **chang
         "system_drift": None,
         "drift_signals_run": None,
     }
-    return OpStatusInputs(runs=runs, **(values | changes))
+    return OpStatusInputs(collect_evidence(runs), **(values | changes))
 
 
 def drift_inputs(**changes: Any) -> DriftInputs:

@@ -17,9 +17,12 @@ from registry_pipeline.registries.base.reader import BuildInputs, Previous, Sour
 from registry_pipeline.registries.base.upstream import parse_run_rows
 from registry_pipeline.registries.base.values import ExpectedVersions, SystemDrift
 from registry_pipeline.registries.drift_signals.read import read_drift_signals_inputs
+from registry_pipeline.registries.op_status_table.build import RunEvidence
 from registry_pipeline.registries.op_status_table.read import read_op_status_table_inputs
+from registry_pipeline.registries.run_registry.build import make_run_line
 from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
-from registry_pipeline.runs.envelope import InputFile, RunRow
+from registry_pipeline.runs.envelope import InputFile, RunRow, ScannedRun
+from registry_pipeline_tests.registries.builder_values import scanned, scanned_runs
 from registry_pipeline_tests.registries.repositories import commit, repository, write
 
 RECORD = {
@@ -76,7 +79,8 @@ def test_the_scan_leaves_out_what_the_context_names(tmp_path: Path) -> None:
 def test_the_status_table_is_given_the_rows_of_the_upstream_registry_and_the_documents(tmp_path: Path) -> None:
     gathered = read_op_status_table_inputs(repository_at(tmp_path), SourceContext(upstream=upstream()))
 
-    assert gathered.inputs.runs == (RunRow(".codex/RUNS", "r", None, "OP-A01", None, None, True, False),)
+    latest = RunRow(".codex/RUNS", "r", None, "OP-A01", None, None, True, False)
+    assert gathered.inputs.evidence == RunEvidence({"OP-A01": (latest, {".codex/RUNS"})}, has_legacy_runs=False, runs=1)
     assert gathered.inputs.catalog.coverage == {"OP-A01": "C3"}
     assert gathered.inputs.system_drift is None
     assert gathered.inputs.drift_signals_run is None
@@ -86,7 +90,9 @@ def test_the_status_table_is_given_the_rows_of_the_upstream_registry_and_the_doc
 
 
 def test_an_empty_registry_is_no_run_and_no_failure(tmp_path: Path) -> None:
-    assert read_op_status_table_inputs(repository_at(tmp_path), SourceContext(upstream=registry(b""))).inputs.runs == ()
+    gathered = read_op_status_table_inputs(repository_at(tmp_path), SourceContext(upstream=registry(b"")))
+
+    assert gathered.inputs.evidence == RunEvidence({}, has_legacy_runs=False, runs=0)
 
 
 def test_without_its_documents_no_status_table_is_built(tmp_path: Path) -> None:
@@ -165,6 +171,35 @@ def test_lines_are_parsed_as_each_by_itself(lines: list[bytes], end: bytes, bloc
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(base_upstream, "_BLOCK", block)
         assert outcome(lambda: parse_run_rows(b"\n".join(lines) + end)) == outcome(parse_each)
+
+
+@given(
+    scanned_runs,
+    st.none() | st.tuples(st.integers(0, 400), st.sampled_from([b"", b'"', b"0", b"n", b"\x00", b",", b"\n"])),
+)
+def test_a_line_as_the_run_registry_writes_it_gives_the_row_that_parsing_gives(
+    run: ScannedRun, change: tuple[int, bytes] | None
+) -> None:
+    line = bytes(make_run_line(run).text)
+    if change is not None:
+        position, byte = change
+        line = line[:position] + byte + line[position + 1 :]
+
+    # A line that begins with a space has another form, so it is parsed.
+    row, parsed = outcome(lambda: parse_run_rows(line)), outcome(lambda: parse_run_rows(b" " + line))
+
+    assert isinstance(row, str) == isinstance(parsed, str)
+    assert isinstance(row, str) or row == parsed
+
+
+@pytest.mark.parametrize("name", ["true", "null", "envelope read by adapter x"])
+def test_a_text_that_looks_like_another_value_stays_a_text(name: str) -> None:
+    stated = dict.fromkeys(("created_utc", "operation_id", "git_commit", "working_tree_state"), name)
+    run = scanned(name, envelope=stated, has_manifest_json=False)
+
+    (row,) = parse_run_rows(bytes(make_run_line(run).text))
+
+    assert row == RunRow("runs", name, name, name, name, name, True, True)
 
 
 def outcome(parse: Callable[[], Iterable[RunRow]]) -> tuple[RunRow, ...] | str:

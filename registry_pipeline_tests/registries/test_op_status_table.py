@@ -186,10 +186,10 @@ def test_the_content_hash_ignores_the_clock_and_nothing_else() -> None:
     assert first.content_sha256 == same.content_sha256 != other.content_sha256
 
 
-def naive_status(inputs: OpStatusInputs, operation: Operation) -> tuple[object, ...]:
+def naive_status(runs: list[RunRow], operation: Operation) -> tuple[object, ...]:
     """Return state, latest run and roots of one operation, by looking at every run: the oracle."""
-    mine = [r for r in inputs.runs if (r.has_run_json or r.adapted) and r.operation_id == operation.operation_id]
-    legacy = [r for r in inputs.runs if not (r.has_run_json or r.adapted) or r.operation_id is None]
+    mine = [r for r in runs if (r.has_run_json or r.adapted) and r.operation_id == operation.operation_id]
+    legacy = [r for r in runs if not (r.has_run_json or r.adapted) or r.operation_id is None]
     state = "OBSERVED" if mine else "LEGACY_ONLY" if legacy else "UNOBSERVED"
     latest = max(mine, key=lambda r: (r.created_utc or "", r.run_key)) if mine else None
     several = len({r.run_root for r in mine}) > 1
@@ -214,7 +214,7 @@ def test_one_pass_over_the_runs_finds_the_same_as_a_search_for_each_operation(
         for s in table(inputs)
     ]
 
-    assert sorted(latest_runs) == sorted(naive_status(inputs, o) for o in found if o.option in inputs.options)
+    assert sorted(latest_runs) == sorted(naive_status(runs, o) for o in found if o.option in inputs.options)
     assert build_op_status_table(inputs, CONTEXT) == build_op_status_table(shuffled, CONTEXT)
 
 

@@ -45,6 +45,6 @@ def build_drift_signals_daily(inputs: DailyInputs, context: BuildContext) -> Art
             **drift.metrics,
             **table.metrics,
             "stale": count_operations(json.loads(rows), inputs.stale_limits).stale,
-            "runs_known": len(inputs.status.runs),
+            "runs_known": inputs.status.evidence.runs,
         },
     )

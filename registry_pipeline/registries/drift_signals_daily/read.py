@@ -27,7 +27,7 @@ from registry_pipeline.registries.base.upstream import (
 from registry_pipeline.registries.base.values import ExpectedVersions, OperationCatalog
 from registry_pipeline.registries.drift_signals.build import DriftInputs, Past
 from registry_pipeline.registries.drift_signals_daily.build import DailyInputs
-from registry_pipeline.registries.op_status_table.build import OpStatusInputs
+from registry_pipeline.registries.op_status_table.build import OpStatusInputs, collect_evidence
 from registry_pipeline.runs.envelope import InputFile, RunRow
 from registry_pipeline.values import replace, value_type
 
@@ -139,7 +139,8 @@ def collect_day_inputs(
     known_runs = runs.until(instant)
     past = Past(runs.without_time, facts.documents_missing)
     drift = replace(facts.drift, observed_run_registry=version if known_runs else None, past=past)
-    status = OpStatusInputs(known_runs, facts.catalog, config.options, None, None, facts.path_drift)
+    evidence = collect_evidence(known_runs)
+    status = OpStatusInputs(evidence, facts.catalog, config.options, None, None, facts.path_drift)
     return BuildInputs(DailyInputs(status, drift, config.stale_days), facts.read, facts.findings)
 
 

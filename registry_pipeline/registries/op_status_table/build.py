@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from registry_pipeline.canonical import are_same_objects, json_document, json_line, sha256_hex
@@ -26,10 +26,22 @@ _NO_LEVEL: Final = "C0"
 
 
 @value_type
+class RunEvidence:
+    """What runs prove: the latest run of each operation with the run roots that contain runs of it.
+
+    `runs` is their number, and `has_legacy_runs` says whether one of them proves nothing about an operation.
+    """
+
+    by_operation: Mapping[str, tuple[RunRow, Collection[str]]]
+    has_legacy_runs: bool
+    runs: int
+
+
+@value_type
 class OpStatusInputs:
     """The inputs of `build_op_status_table`."""
 
-    runs: tuple[RunRow, ...]
+    evidence: RunEvidence
     catalog: OperationCatalog
     # The canonical options, in their order.
     options: tuple[str, ...]
@@ -41,17 +53,12 @@ class OpStatusInputs:
 
 def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Artifacts:
     """Return one row for each operation with a configured option, sorted by option and id, and the meta document."""
-    # (1) One pass over the runs: the latest run of each operation, and the run roots that contain its runs.
-    evidence, has_legacy_runs = _collect_evidence(inputs.runs)
-    # (2) One row for each operation, sorted by option and id.
+    # (1) One row for each operation, sorted by option and id.
     rank = {option: position for position, option in enumerate(inputs.options)}
     operations = [operation for operation in inputs.catalog.operations if operation.option in rank]
     operations.sort(key=lambda operation: (rank[operation.option], operation.operation_id))
-    rows = [
-        _make_row(operation, evidence.get(operation.operation_id), inputs, context, has_legacy_runs=has_legacy_runs)
-        for operation in operations
-    ]
-    # (3) What the table was made under, and the drift that was active before it.
+    rows = [_make_row(operation, inputs, context) for operation in operations]
+    # (2) What the table was made under, and the drift that was active before it.
     meta = {
         "generated_utc": context.generated_utc,
         "git_commit": context.git.commit,
@@ -59,7 +66,7 @@ def build_op_status_table(inputs: OpStatusInputs, context: BuildContext) -> Arti
         "system_drift": None if inputs.system_drift is None else asdict(inputs.system_drift),
         "drift_signals_run": inputs.drift_signals_run,
     }
-    # (4) The content hash leaves out the values that change by the passing of time alone.
+    # (3) The content hash leaves out the values that change by the passing of time alone.
     timeless_rows = [{key: value for key, value in row.items() if key != "staleness_days"} for row in rows]
     timeless_meta = {key: value for key, value in meta.items() if key != "generated_utc"}
     # Staleness is no metric of the table, so any limits will do.
@@ -83,11 +90,13 @@ def is_same_meta(active: bytes, built: bytes, _is_own_run: object) -> bool:
     return are_same_objects(active, built, ("generated_utc", "drift_signals_run"))
 
 
-def _collect_evidence(runs: Iterable[RunRow]) -> tuple[dict[str, tuple[RunRow, set[str]]], bool]:
-    """Return the latest run and the run roots by operation id, and whether some run proves no operation."""
+def collect_evidence(runs: Iterable[RunRow]) -> RunEvidence:
+    """Return what runs prove, in one pass over them: they need not be in memory together."""
     evidence: dict[str, tuple[RunRow, set[str]]] = {}
     has_legacy_runs = False
+    count = 0
     for run in runs:
+        count += 1
         # A run without an envelope proves nothing about an operation, whatever its line states.
         if run.operation_id is None or not (run.has_run_json or run.adapted):
             has_legacy_runs = True
@@ -97,7 +106,7 @@ def _collect_evidence(runs: Iterable[RunRow]) -> tuple[dict[str, tuple[RunRow, s
         # The loop is written out because each day of a history reads all runs before it.
         if latest is None or _is_later(run, latest):
             evidence[run.operation_id] = run, run_roots
-    return evidence, has_legacy_runs
+    return RunEvidence(evidence, has_legacy_runs, count)
 
 
 def _is_later(run: RunRow, other: RunRow) -> bool:
@@ -106,15 +115,10 @@ def _is_later(run: RunRow, other: RunRow) -> bool:
     return created > other_created or (created == other_created and run.run_key > other.run_key)
 
 
-def _make_row(
-    operation: Operation,
-    evidence: tuple[RunRow, set[str]] | None,
-    inputs: OpStatusInputs,
-    context: BuildContext,
-    *,
-    has_legacy_runs: bool,
-) -> dict[str, Any]:
-    """Return the row of one operation, with the keys in the specified order; `evidence` is None if no run names it."""
+def _make_row(operation: Operation, inputs: OpStatusInputs, context: BuildContext) -> dict[str, Any]:
+    """Return the row of one operation, with the keys in the specified order."""
+    evidence = inputs.evidence.by_operation.get(operation.operation_id)
+    has_legacy_runs = inputs.evidence.has_legacy_runs
     level = inputs.catalog.coverage.get(operation.operation_id, _NO_LEVEL)
     coverage_warnings = [f"coverage level < C3 (actual: {level})"] if level < "C3" else []
     reason = "runs exist but are legacy/untyped" if has_legacy_runs else "no attributable runs observed"

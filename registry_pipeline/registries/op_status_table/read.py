@@ -9,7 +9,7 @@ from registry_pipeline.registries.base.drift import read_executable_history
 from registry_pipeline.registries.base.operations import read_operation_catalog
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.base.upstream import parse_run_rows, parse_system_drift, read_upstream_artifact
-from registry_pipeline.registries.op_status_table.build import OpStatusInputs
+from registry_pipeline.registries.op_status_table.build import OpStatusInputs, collect_evidence
 
 
 def read_op_status_table_inputs(repository: Repository, context: SourceContext) -> BuildInputs:
@@ -17,7 +17,7 @@ def read_op_status_table_inputs(repository: Repository, context: SourceContext) 
 
     Raises as `read_upstream_artifact` and `parse_upstream_json`.
     """
-    runs = parse_run_rows(read_upstream_artifact(context, "run_registry"))
+    evidence = collect_evidence(parse_run_rows(read_upstream_artifact(context, "run_registry")))
     catalog, files = read_operation_catalog(WorkingTree(repository.root), repository.config)
     if has_errors(catalog.findings):
         return BuildInputs(None, files, catalog.findings)
@@ -25,7 +25,7 @@ def read_op_status_table_inputs(repository: Repository, context: SourceContext) 
     previous = context.previous.get("drift_signals")
     uses_paths = repository.config.op_drift != "commit"
     inputs = OpStatusInputs(
-        runs=runs,
+        evidence=evidence,
         catalog=catalog,
         options=repository.config.options,
         system_drift=None if previous is None else parse_system_drift(previous.files),
