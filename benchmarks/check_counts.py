@@ -45,6 +45,8 @@ CEILINGS: Final[Mapping[str, float]] = {
     "readings of the pointer file: third build of the example": 87,
     "syncs: build of the example that finds nothing": 0,
     "verifications: build of the example that finds nothing": 29,
+    "verifications: nine past days of the example, again": 14,
+    "run folders read: nine past days of the example, again": 14,
     "records verified at a chain of 60: status":                    9,
     "roots of records read at a chain of 60: status":               51,
     "records verified at a chain of 60: build": 40,
@@ -84,6 +86,7 @@ record("registry_pipeline.files.read", "read_short_files", lambda folder, paths,
 record("registry_pipeline.runs.verify", "verify_folder", lambda path: str(path).rpartition("/")[2])
 record("registry_pipeline.runs.pointer_file", "read_pointer_bytes", lambda repository: "")
 record("registry_pipeline.pointers.state", "read_locked_state", lambda repository: "")
+record("registry_pipeline.registries.run_registry.build", "make_run_line", lambda run: run.run_id)
 from registry_pipeline.cli.main import main
 
 status = main(sys.argv[2:])
@@ -98,6 +101,11 @@ def count_functions(place: Path, words: Sequence[str]) -> Counter[tuple[str, str
     file = place / "calls.json"
     run([sys.executable, "-c", _PROGRAM, str(file), *words], 0)
     return Counter((name, argument) for name, argument in json.loads(file.read_text()))
+
+
+def count_calls_of_function(calls: Counter[tuple[str, str | int]], function: str) -> int:
+    """Return how often a function was called, with any argument."""
+    return sum(number for (name, _), number in calls.items() if name == function)
 
 
 def count_of_folders(place: Path) -> Iterator[tuple[str, float]]:
@@ -133,7 +141,14 @@ def count_of_example(place: Path) -> Iterator[tuple[str, float]]:
     nothing = "build of the example that finds nothing"
     yield f"syncs: {nothing}", count_system_calls(place, SYNCS, [*build, *at_day(4)])
     calls = count_functions(place, [*build, *at_day(4)])
-    yield f"verifications: {nothing}", sum(number for (name, _), number in calls.items() if name == "verify_folder")
+    yield f"verifications: {nothing}", count_calls_of_function(calls, "verify_folder")
+    # The third history verifies each day once, and reads no folder but those whose envelope an adapter reads.
+    days = ["-C", str(root), "build", "drift_signals_daily", "--as-of", "2036-11-01..2036-11-09"]
+    for day in (5, 6):
+        run([sys.executable, "-m", "registry_pipeline", *days, *at_day(day)], 0)
+    calls = count_functions(place, [*days, *at_day(7)])
+    yield "verifications: nine past days of the example, again", count_calls_of_function(calls, "verify_folder")
+    yield "run folders read: nine past days of the example, again", count_calls_of_function(calls, "make_run_line")
 
 
 def count_of_chain(place: Path) -> Iterator[tuple[str, float]]:

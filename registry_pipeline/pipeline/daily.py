@@ -106,10 +106,10 @@ def build_days(
     """Build days in the given order, seal up to 32 together, and yield each that is sealed; raises as `seal_all_built`.
 
     Of `run` only `started` and `dagster_run_id` are used: the git state of a day is its commit. A day whose newest run
-    has the same content keeps that run; `force` seals it again, without the caches. `on_progress` is called with the
-    number of run folders read so far. Once `is_cancelled` returns True no further day is built, and those that are
-    built are sealed and yielded: so are the days before one that fails. RefusedError for any day that cannot be built:
-    none is built.
+    has the same content keeps that run; `force` seals it again, without what is cached of days and git objects.
+    `on_progress` is called with the number of run folders read so far. Once `is_cancelled` returns True no further day
+    is built, and those that are built are sealed and yielded: so are the days before one that fails. RefusedError for
+    any day that cannot be built: none is built.
     """
     requested = list(days)
     # (1) Check all days first, so that a wrong range builds nothing.
@@ -171,9 +171,8 @@ def _read_shared_inputs(
     if unreadable:
         advice = "restore it from a copy; `registry-pipeline doctor` says what is wrong"
         raise EvidenceError(f"the archive {unreadable[0]} cannot be read, so no past day is built", advice)
-    scan = read_run_registry_inputs(
-        repository, SourceContext(on_progress=on_progress, specs=catalog_of(repository).registries)
-    )
+    source = SourceContext(on_progress=on_progress, started=run.started, specs=catalog_of(repository).registries)
+    scan = read_run_registry_inputs(repository, source)
     context = BuildContext(run.started, utc_text(run.started), GitState(None, None))
     rows = tuple(parse_run_rows(build_run_registry(scan.inputs, context).files[ARTIFACT]))
     # The length of an object id says which hash the repository uses (SHA-1 or SHA-256).

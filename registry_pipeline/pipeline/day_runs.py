@@ -58,7 +58,10 @@ def read_run_of_day(
     report = verify_referenced_run(repository, ref, spec.artifacts)
     if report.verdict != "pass" or report.root_sha256 is None or find_foreign_id(repository, report) is not None:
         return None
-    return make_sealed_run(registry_id, replace(ref, manifest_sha256=report.root_sha256), report), report.kept
+    ref = replace(ref, manifest_sha256=report.root_sha256)
+    if repository.memo is not None:
+        repository.memo[ref] = report
+    return make_sealed_run(registry_id, ref, report), report.kept
 
 
 def read_sealed_days(repository: Repository, last: date) -> Iterator[HistoryDay]:

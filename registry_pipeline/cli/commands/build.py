@@ -25,8 +25,9 @@ from registry_pipeline.cli.exit_codes import (
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.param_types import parse_days
 from registry_pipeline.cli.reporter import Column, Page, Reporter, draw_progress
-from registry_pipeline.config import Repository, find_repository
+from registry_pipeline.config import Memo, Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
+from registry_pipeline.files.cache_file import find_safe_change
 from registry_pipeline.findings.display import list_some
 from registry_pipeline.findings.finding import Finding, Severity, plural, sorted_findings
 from registry_pipeline.git.values import GitState
@@ -49,6 +50,7 @@ from registry_pipeline.registries.catalog import refuse_disabled
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Verdict
 from registry_pipeline.signing.keys import find_signer
+from registry_pipeline.values import replace
 
 
 @command(
@@ -354,6 +356,9 @@ def _build_days(
     """Build, seal and validate past days, print them and return the exit code; Ctrl-C prints the days sealed so far."""
     run = BuildRun(reporter.settings.now, GitState(None, None), signer=find_signer(repository, wanted=sign))
     sealed: list[tuple[SealedDay, Verdict]] = []
+    # A day that keeps its run is verified once.
+    memo = Memo(find_safe_change(run.started))
+    repository = replace(repository, memo=memo)
     try:
         # Ctrl-C is deferred to the end of a day. What was built by then is sealed and printed.
         with (
@@ -365,6 +370,8 @@ def _build_days(
                 repository, run, days, force=force, on_progress=bar.set_done, is_cancelled=interrupted
             ):
                 sealed.append((day, validate(repository, day.run)))
+                # Ten years of days need not be in memory.
+                memo.pop(day.run.ref, None)
                 bar.start_step(str(day.day))
                 bar.set_done(len(sealed), len(days))
     except KeyboardInterrupt:
