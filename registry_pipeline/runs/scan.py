@@ -494,8 +494,9 @@ def list_run_folders(
         findings.append(finding("RUN_ROOT_UNREADABLE", run_root, detail=error.strerror or "unknown"))
 
     beginnings = tuple(tags)
-    for run_root, all_names in list_run_folder_names(repository, run_roots, report):
-        names = all_names if count_all else [name for name in all_names if name.startswith(beginnings, TAG_START)]
+    for run_root, entries in list_run_roots(repository, run_roots, report):
+        # Few of many thousand names are sorted.
+        names = entries.sorted_folders() if count_all else sorted(entries.select_tagged(beginnings).folders)
         states = list(_read_seal_states(os.fspath(repository.path(run_root)), names))
         listed = [
             (name, state)

@@ -30,7 +30,7 @@ from registry_pipeline.registries.collections.build import (
 from registry_pipeline.registries.collections.members import PACK_FOLDER, Identity, Member, list_members
 from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import TAG_START, RunId, SealedRef
-from registry_pipeline.runs.scan import list_run_folder_names
+from registry_pipeline.runs.scan import list_run_roots
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import replace, value_type
 
@@ -156,8 +156,8 @@ def list_run_names(repository: Repository, spec: RegistrySpec) -> frozenset[str]
     """Return the names of the folders in publish_root that contain the tag of a collection."""
     root, part = repository.config.publish_root, f"__{spec.tag}"
     # An unreadable publish_root is reported by run_registry, and nothing can be sealed in it.
-    listing = dict(list_run_folder_names(repository, [root], lambda _root, _error: None))
-    return frozenset([name for name in listing.get(root, ()) if part in name])
+    listing = list_run_roots(repository, [root], lambda _root, _error: None)
+    return frozenset([name for _, entries in listing for name in entries.folders if part in name])
 
 
 def _find_head(

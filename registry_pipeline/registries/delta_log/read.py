@@ -31,7 +31,7 @@ from registry_pipeline.runs.envelope import InputRegistry, Inputs
 from registry_pipeline.runs.envelope_file import read_entries_for_root
 from registry_pipeline.runs.pointer_file import read_pointers, run_folder, verify_referenced_run
 from registry_pipeline.runs.reference import SealedRef
-from registry_pipeline.runs.scan import list_run_folder_names
+from registry_pipeline.runs.scan import list_run_roots
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.values import replace, value_type
 
@@ -218,9 +218,14 @@ def _find_head_and_claims(
     specs = context.specs
     # An unreadable run root is skipped here; run_registry reports it.
     roots = repository.config.run_roots
-    listing = dict(list_run_folder_names(repository, roots, lambda _run_root, _error: None))
+    listing = {
+        run_root: entries.folders
+        for run_root, entries in list_run_roots(repository, roots, lambda _run_root, _error: None)
+    }
     # (1) Only the folders that are named like logs are opened first: a head makes opening most others unnecessary.
-    logs = [(run_root, name) for run_root, names in listing.items() for name in select_delta_log_names(names, specs)]
+    logs = [
+        (run_root, name) for run_root, names in listing.items() for name in sorted(select_delta_log_names(names, specs))
+    ]
     claims = read_claims(repository.root, logs, specs)
     # The build of run_registry may have found out which folders belong to no registry. With a hundred thousand of
     # them, sets take a tenth of the time of a loop.
