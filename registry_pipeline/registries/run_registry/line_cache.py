@@ -32,6 +32,7 @@ _FILE_NUMBERS: Final = 3
 _MAX_SIZES_BYTES: Final = 4096
 # Writing a line costs a hundredth of reading its folder.
 _LINES_PER_CHANGE: Final = 100
+_ITEMS_A_PART: Final = 1_000
 LINES: Final = "RUN_LINES_v0_1.jsonl"
 IDENTITIES: Final = "FOLDER_IDENTITIES_v0_1.json"
 """The artifacts of a shard: its lines, and what shows that their folders have not changed."""
@@ -190,6 +191,20 @@ def _find_newest_change(identity: FolderIdentity) -> int:
     return max(identity.numbers[:1] + identity.numbers[_FOLDER_NUMBERS::_FILE_NUMBERS])
 
 
+def _encode_lists(lists: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    """Yield the parts of a JSON array of lists."""
+    # Of a hundred thousand items at once the encoder would need 20 MB more.
+    before = b"["
+    for items in lists:
+        yield before + b"["
+        for first in range(0, len(items), _ITEMS_A_PART):
+            part = json.dumps(items[first : first + _ITEMS_A_PART])[1:-1]
+            yield b"," * (first > 0) + part.encode("ascii")
+        yield b"]"
+        before = b","
+    yield b"]"
+
+
 class _Entries:
     """The content of the file: columns with one item for each line, and the lines themselves."""
 
@@ -275,7 +290,9 @@ class _Entries:
         # Neighbours of one source are copied together.
         for (number, _), group in groupby(enumerate(places), lambda pair: (pair[1][1], pair[1][2] - pair[0])):
             indexes = [place[2] for _, place in group]
-            texts.append(combined._copy(sources[number], range(indexes[0], indexes[-1] + 1)))
+            neighbours = range(indexes[0], indexes[-1] + 1)
+            texts.append(combined._copy(sources[number], neighbours))
+            combined.numbers.frombytes(sources[number].view_numbers(neighbours))
         combined.text = b"".join(texts)
         combined._locate()
         return combined
@@ -328,26 +345,37 @@ class _Entries:
         """Yield the parts of a file with the lines at some indexes and new ones, both in the order of the registry."""
         merged = _Entries((self.roots, self.name_sets, [], []))
         identities = iter([identity for _, identity in new])
-        texts = [
-            merged._copy(self, piece) if isinstance(piece, range) else merged._append(piece, next(identities))
-            for piece in self.split(kept, [line for line, _ in new])
-        ]
+        # The largest parts, the numbers and the lines, are not copied.
+        numbers: list[bytes | memoryview] = []
+        texts: list[bytes | memoryview] = []
+        for piece in self.split(kept, [line for line, _ in new]):
+            if isinstance(piece, range):
+                texts.append(merged._copy(self, piece))
+                numbers.append(self.view_numbers(piece))
+            else:
+                identity = next(identities)
+                texts.append(merged._append(piece, identity.names))
+                numbers.append(memoryview(identity.numbers).cast("B"))
         merged._drop_unused_names()
-        header = json.dumps([merged.roots, merged.name_sets, merged.ids, merged.times]).encode("ascii")
-        parts = [memoryview(header), *(memoryview(column).cast("B") for column in merged.columns)]
-        yield json.dumps([*map(len, parts), sum(map(len, texts))]).encode("ascii") + b"\n"
-        yield from parts
-        yield from texts
+        header = list(_encode_lists((merged.roots, merged.name_sets, merged.ids, merged.times)))
+        columns = [memoryview(column).cast("B") for column in merged.columns[:-1]]
+        parts: list[Sequence[bytes | memoryview]] = [header, *([column] for column in columns), numbers, texts]
+        yield json.dumps([sum(map(len, part)) for part in parts]).encode("ascii") + b"\n"
+        for part in parts:
+            yield from part
 
     def _copy(self, source: _Entries, indexes: range) -> bytes | memoryview:
-        """Append neighbouring lines of another content, and return their text."""
+        """Append neighbouring lines of another content without their numbers, and return their text."""
         first, last = indexes.start, indexes.stop
         self.ids += source.ids[first:last]
         self.times += source.times[first:last]
         for column, other in zip(self.columns[:-1], source.columns[:-1], strict=True):
             column.extend(other[first:last])
-        self.numbers.extend(source.numbers[source.starts[first] : source.starts[last]])
         return source.text[source.offsets[first] : source.offsets[last]]
+
+    def view_numbers(self, indexes: range) -> memoryview:
+        """Return the bytes of the numbers of the folders of neighbouring lines."""
+        return memoryview(self.numbers)[self.starts[indexes.start] : self.starts[indexes.stop]].cast("B")
 
     def _drop_unused_names(self) -> None:
         used = {position: number for number, position in enumerate(dict.fromkeys(self.names_of))}
@@ -355,15 +383,14 @@ class _Entries:
             self.name_sets = [self.name_sets[position] for position in used]
             self.names_of[:] = array("Q", [used[position] for position in self.names_of])
 
-    def _append(self, line: RunLine, identity: FolderIdentity) -> bytes | memoryview:
-        """Append a new line, and return its text."""
+    def _append(self, line: RunLine, names: tuple[str, ...]) -> bytes | memoryview:
+        """Append a new line without the numbers of its folder, and return its text."""
         self.ids.append(line.run_id)
         self.times.append(None if line.has_no_time else line.created_utc)
         self.root_of.append(self._number_root(line.run_root))
-        self.names_of.append(self._number_names(identity.names))
+        self.names_of.append(self._number_names(names))
         self.facts.append(line.facts)
         self.sizes.append(len(line.text))
-        self.numbers.extend(identity.numbers)
         return line.text
 
     def _number_root(self, run_root: str) -> int:
