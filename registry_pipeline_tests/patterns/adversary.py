@@ -17,7 +17,7 @@ from registry_pipeline_tests.patterns.worst_texts import Worst
 MOST_GROWTH: Final = 5.0
 """Four times the text may take so many times the steps: linear, and room for what is constant."""
 
-_SHORT, _LONG = 24, 160
+_SHORT, _LONG = 48, 320
 _STEPS_A_CHARACTER: Final = 300
 _STRANGERS: Final = ("\x01", "é", "!")
 
