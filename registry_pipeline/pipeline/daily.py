@@ -38,7 +38,7 @@ from registry_pipeline.registries.run_registry.archives import read_archived_run
 from registry_pipeline.registries.run_registry.build import ARTIFACT, VERSION, build_run_registry
 from registry_pipeline.registries.run_registry.read import read_run_registry_inputs
 from registry_pipeline.runs.envelope import BuildContext, Inputs
-from registry_pipeline.runs.sealed_run import Built, SealedRun
+from registry_pipeline.runs.sealed_run import Built, SealedRun, SealReport
 from registry_pipeline.values import replace, value_type
 
 _CACHED_COMMITS: Final = 4
@@ -84,13 +84,13 @@ class _SharedInputs:
 
 @value_type
 class _BuiltDay:
-    """A day before it is sealed; `run` is the earlier run that it keeps, or None."""
+    """A day before it is sealed; `kept` is the earlier run that it keeps, with its report, or None."""
 
     day: date
     commit: str
     inputs_sha256: str | None
     built: Built
-    run: SealedRun | None
+    kept: tuple[SealedRun, SealReport] | None
     seconds: float
 
 
@@ -221,21 +221,27 @@ def _build_batch(
             break
     # (2) Seal what is new, with one synchronisation of the disk.
     started = time.perf_counter()
-    new = [built_day for built_day in batch if built_day.run is None]
+    new = [built_day for built_day in batch if built_day.kept is None]
     requests = [(replace(shared.run, git=GitState(day.commit, None)), day.built) for day in new]
     sealed = iter(
         seal_all_built(shared.repository, catalog_of(shared.repository).spec_of(DAILY), requests) if requests else []
     )
     sealing_seconds = (time.perf_counter() - started) / max(len(new), 1)
     # (3) Record the inputs of every run, and yield the days in the order of the request.
+    memo = shared.repository.memo
     for built_day in batch:
-        run = built_day.run or next(sealed)
+        run, report = built_day.kept or (next(sealed), None)
+        # For a caller that validates the day, and only until then: a history may have thousands.
+        if memo is not None and report is not None:
+            memo[run.ref] = report
         artifacts, root_sha256 = built_day.built.artifacts, run.ref.manifest_sha256
         if built_day.inputs_sha256 is not None:
             facts = (artifacts.records, artifacts.content_sha256, artifacts.metrics)
             shared.records.add(str(built_day.day), DayRecord(built_day.inputs_sha256, root_sha256, *facts))
-        seconds = built_day.seconds + (0 if built_day.run is not None else sealing_seconds)
+        seconds = built_day.seconds + (0 if built_day.kept is not None else sealing_seconds)
         yield SealedDay(built_day.day, built_day.commit, built_day.built, run, round(seconds, 3))
+        if memo is not None:
+            memo.pop(run.ref, None)
     if failure is not None:
         raise failure
 
@@ -253,10 +259,10 @@ def _build_day(shared: _SharedInputs, day: date, *, force: bool) -> _BuiltDay:
     newest = None if force else _read_newest_run(shared, day)
     record = None if inputs_sha256 is None else shared.records.find_record(str(day), inputs_sha256)
     if newest is not None and record is not None and record.root_sha256 == newest[0].ref.manifest_sha256:
-        run, files = newest
-        artifacts = record.make_artifacts(files)
+        run, report = newest
+        artifacts = record.make_artifacts(report.kept)
         built = Built(DAILY, artifacts, run.inputs, run.as_of_utc, root, shared.findings, partition=str(day))
-        return _BuiltDay(day, commit, inputs_sha256, built, run, time.perf_counter() - started)
+        return _BuiltDay(day, commit, inputs_sha256, built, newest, time.perf_counter() - started)
     # (2) Build the day from its newest commit and from the runs up to its last second.
     facts = shared.read_facts(commit)
     gathered = collect_day_inputs(shared.repository.config, facts, shared.runs, instant, VERSION)
@@ -268,17 +274,17 @@ def _build_day(shared: _SharedInputs, day: date, *, force: bool) -> _BuiltDay:
     # Findings are not recorded: a day whose commit has some is always built.
     recorded = None if facts.findings else inputs_sha256
     # (3) Keep the newest run if it has the same content.
-    kept = newest[0] if newest is not None and _has_same_content(*newest, built) else None
+    kept = newest if newest is not None and _has_same_content(*newest, built) else None
     return _BuiltDay(day, commit, recorded, built, kept, time.perf_counter() - started)
 
 
-def _read_newest_run(shared: _SharedInputs, day: date) -> tuple[SealedRun, Mapping[str, bytes]] | None:
-    """Return the newest run of a day and its artifacts; None if there is none that can be kept."""
+def _read_newest_run(shared: _SharedInputs, day: date) -> tuple[SealedRun, SealReport] | None:
+    """Return the newest run of a day and its report with its artifacts; None if there is none that can be kept."""
     run_id = shared.newest_runs.get(str(day))
     return None if run_id is None else read_run_of_day(shared.repository, run_id)
 
 
-def _has_same_content(run: SealedRun, files: Mapping[str, bytes], built: Built) -> bool:
+def _has_same_content(run: SealedRun, report: SealReport, built: Built) -> bool:
     # The generation time is the last second of the day, so equal content gives equal bytes.
     same_inputs = run.inputs == built.inputs and run.as_of_utc == built.as_of_utc
-    return same_inputs and dict(files) == dict(built.artifacts.files)
+    return same_inputs and dict(report.kept) == dict(built.artifacts.files)

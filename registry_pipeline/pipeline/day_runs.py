@@ -15,7 +15,7 @@ from registry_pipeline.registries.system_health.charts import find_first_day
 from registry_pipeline.runs.pointer_file import verify_referenced_run
 from registry_pipeline.runs.reference import RunId, SealedRef
 from registry_pipeline.runs.scan import list_run_roots
-from registry_pipeline.runs.sealed_run import SealedRun
+from registry_pipeline.runs.sealed_run import SealedRun, SealReport
 from registry_pipeline.schema import check_value
 from registry_pipeline.values import replace, value_type
 
@@ -51,17 +51,14 @@ def find_newest_runs_of_days(repository: Repository, names: Iterable[str], regis
 
 def read_run_of_day(
     repository: Repository, run_id: str, registry_id: str = DAILY
-) -> tuple[SealedRun, Mapping[str, bytes]] | None:
-    """Return a run of a day and its artifacts; None if it does not verify or is of another repository."""
+) -> tuple[SealedRun, SealReport] | None:
+    """Return a run of a day, and its report with its artifacts; None if it does not verify or is foreign."""
     spec = catalog_of(repository).spec_of(registry_id)
     ref = SealedRef(run_id, repository.config.publish_root, spec.relpath, "")
     report = verify_referenced_run(repository, ref, spec.artifacts)
     if report.verdict != "pass" or report.root_sha256 is None or find_foreign_id(repository, report) is not None:
         return None
-    ref = replace(ref, manifest_sha256=report.root_sha256)
-    if repository.memo is not None:
-        repository.memo[ref] = report
-    return make_sealed_run(registry_id, ref, report), report.kept
+    return make_sealed_run(registry_id, replace(ref, manifest_sha256=report.root_sha256), report), report
 
 
 def read_sealed_days(repository: Repository, last: date) -> Iterator[HistoryDay]:
@@ -86,7 +83,7 @@ def _read_documents(repository: Repository, registry_id: str, last: date) -> Ite
     for text, run_id in sorted(find_newest_runs_of_days(repository, names, registry_id).items()):
         day = date.fromisoformat(text)
         read = read_run_of_day(repository, run_id, registry_id) if find_first_day(last) <= day <= last else None
-        documents = {} if read is None else {name: _parse(data) for name, data in read[1].items()}
+        documents = {} if read is None else {name: _parse(data) for name, data in read[1].kept.items()}
         # A run of an earlier version may lack a file.
         if not any(name not in documents or check_value(schema, documents[name]) for name, schema in spec.schemas):
             yield day, documents

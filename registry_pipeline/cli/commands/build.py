@@ -25,7 +25,7 @@ from registry_pipeline.cli.exit_codes import (
 from registry_pipeline.cli.group import command
 from registry_pipeline.cli.param_types import parse_days
 from registry_pipeline.cli.reporter import Column, Page, Reporter, draw_progress
-from registry_pipeline.config import Memo, Repository, find_repository
+from registry_pipeline.config import Repository, find_repository
 from registry_pipeline.errors import RegistryPipelineError
 from registry_pipeline.files.cache_file import find_safe_change
 from registry_pipeline.findings.display import list_some
@@ -50,7 +50,6 @@ from registry_pipeline.registries.catalog import refuse_disabled
 from registry_pipeline.registries.validation import validate
 from registry_pipeline.runs.sealed_run import Activation, Refusal, SealedRun, Verdict
 from registry_pipeline.signing.keys import find_signer
-from registry_pipeline.values import replace
 
 
 @command(
@@ -357,8 +356,7 @@ def _build_days(
     run = BuildRun(reporter.settings.now, GitState(None, None), signer=find_signer(repository, wanted=sign))
     sealed: list[tuple[SealedDay, Verdict]] = []
     # A day that keeps its run is verified once.
-    memo = Memo(find_safe_change(run.started))
-    repository = replace(repository, memo=memo)
+    repository = repository.remembering(find_safe_change(run.started))
     try:
         # Ctrl-C is deferred to the end of a day. What was built by then is sealed and printed.
         with (
@@ -370,8 +368,6 @@ def _build_days(
                 repository, run, days, force=force, on_progress=bar.set_done, is_cancelled=interrupted
             ):
                 sealed.append((day, validate(repository, day.run)))
-                # Ten years of days need not be in memory.
-                memo.pop(day.run.ref, None)
                 bar.start_step(str(day.day))
                 bar.set_done(len(sealed), len(days))
     except KeyboardInterrupt:
