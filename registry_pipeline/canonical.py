@@ -26,6 +26,10 @@ _INSTANT: Final = re.compile(
 _UTC: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
+PLAIN_TEXT: Final = r"[ !#-\[\]-~]*+"
+"""A regular expression of a JSON text without its quotes: of ASCII, without escapes."""
+
+
 class StrictJsonError(ValueError):
     """Bytes that are not strict JSON; `kind` is `invalid`, `duplicate_key` or `non_finite`."""
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
+from io import BytesIO
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -226,7 +227,8 @@ def _check_lines(data: bytes, validate: Validator, known_lines: bytes, described
     parts = find_differing_lines(known_lines, data)
     known = {line for part in parts for line in part.old.split(b"\n")[:-1]}
     for part in parts:
-        for number, line in enumerate(_iterate_lines(part.new), part.before + 1):
+        # BytesIO shares the bytes. A list of all lines would take as much memory as a large registry again.
+        for number, line in enumerate((line[:-1] for line in BytesIO(part.new)), part.before + 1):
             if line in known:
                 continue
             if described > 0:
@@ -237,16 +239,6 @@ def _check_lines(data: bytes, validate: Validator, known_lines: bytes, described
                 code = _find_code(line, validate)
                 if code is not None:
                     yield FileProblem(code, f"line {number}", UNDESCRIBED)
-
-
-def _iterate_lines(data: bytes) -> Iterator[bytes]:
-    """Yield the lines of a text that ends with a newline, or is empty."""
-    # A list of all lines would take as much memory as a large registry again.
-    start = 0
-    while start < len(data):
-        end = data.index(b"\n", start)
-        yield data[start:end]
-        start = end + 1
 
 
 def _find_code(line: bytes, validate: Validator) -> str | None:

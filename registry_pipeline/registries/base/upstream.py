@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from io import BytesIO
 from itertools import product
 from operator import itemgetter
 from types import NoneType
 from typing import Any, Final
 
-from registry_pipeline.canonical import sha256_hex, try_parse_strict_json
+from registry_pipeline.canonical import PLAIN_TEXT, sha256_hex, try_parse_strict_json
 from registry_pipeline.errors import EvidenceError, RefusedError
 from registry_pipeline.git.tree import Tree
 from registry_pipeline.registries.base.reader import SourceContext
@@ -33,7 +34,6 @@ _ROW_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     **dict.fromkeys(("has_run_json", "has_manifest_sha256"), (bool,)),
 }
 _TYPES_OF_A_ROW: Final = frozenset(product(*_ROW_TYPES.values()))
-_TEXT: Final = r"[ !#-\[\]-~]*+"
 # A line as `make_run_line` writes it, apart from texts with escapes: it is valid JSON, and its envelope was not read by
 # an adapter. It takes half of the time of parsing, and matches nearly every line.
 _LINE: Final = re.compile(
@@ -42,15 +42,14 @@ _LINE: Final = re.compile(
     '"git_commit":{kept_or_null},"working_tree_state":{kept_or_null},"has_run_json":(true|false),'
     '"has_manifest_sha256":(true|false),"has_manifest_json":(?:true|false),"manifest_root_sha256":{text_or_null},'
     r'"files":\[(?:{file}(?:,{file})*+)?\],"warnings":\[(?:{warning}(?:,{warning})*+)?\]}}\n'.format(
-        text=f'"{_TEXT}"',
-        kept=f'"({_TEXT})"',
-        text_or_null=f'(?:"{_TEXT}"|null)',
-        kept_or_null=f'(?:"({_TEXT})"|null)',
-        file=rf'\{{"relpath":"{_TEXT}","bytes":(?:0|[1-9][0-9]{{0,17}}+)\}}',
-        warning=f'"(?!{ADAPTED}){_TEXT}"',
+        text=f'"{PLAIN_TEXT}"',
+        kept=f'"({PLAIN_TEXT})"',
+        text_or_null=f'(?:"{PLAIN_TEXT}"|null)',
+        kept_or_null=f'(?:"({PLAIN_TEXT})"|null)',
+        file=rf'\{{"relpath":"{PLAIN_TEXT}","bytes":(?:0|[1-9][0-9]{{0,17}}+)\}}',
+        warning=f'"(?!{ADAPTED}){PLAIN_TEXT}"',
     )
 )
-_BLOCK: Final = 2**20
 
 
 def read_upstream_artifact(context: SourceContext, registry_id: str) -> bytes:
@@ -84,31 +83,17 @@ def parse_upstream_json(data: bytes, registry_id: str, location: str = "") -> An
 
 def parse_run_rows(data: bytes) -> Iterator[RunRow]:
     """Yield what the status table reads of each line of a run registry; raise EvidenceError if one is malformed."""
-    match_at = _LINE.match
     # Most runs have an operation, a commit and a tree state that others have: one text is kept for all of them.
     known: dict[Any, Any] = {}
-    number = first = 0
-    # A hundred thousand lines are matched inside of the texts of a few blocks.
-    while first < len(data):
-        block = data[first : data.find(b"\n", first + _BLOCK) + 1 or len(data)]
-        text = block.decode("latin-1")  # one character for each byte
-        start = 0
-        while start < len(block):
-            number += 1
-            match = match_at(text, start)
-            if match is not None:
-                start = match.end()
-                run_id, run_root, created_utc, *shared, has_run_json, has_hashes = match.groups()
-                stated = map(known.setdefault, shared, shared)
-                flags = has_run_json == "true", has_hashes == "true", False
-                yield RunRow._make((run_root, run_id, created_utc, *stated, *flags))
-                continue
-            end = block.find(b"\n", start)
-            end = len(block) if end < 0 else end
-            if start < end:
-                yield _parse_row(block[start:end], f" line {number}")
-            start = end + 1
-        first += len(block)
+    for number, line in enumerate(BytesIO(data), 1):
+        match = _LINE.match(line.decode("latin-1"))  # one character for each byte
+        if match is not None:
+            run_id, run_root, created_utc, *shared, has_run_json, has_hashes = match.groups()
+            stated = map(known.setdefault, shared, shared)
+            flags = has_run_json == "true", has_hashes == "true", False
+            yield RunRow._make((run_root, run_id, created_utc, *stated, *flags))
+        elif line != b"\n":
+            yield _parse_row(line.removesuffix(b"\n"), f" line {number}")
 
 
 def _parse_row(line: bytes, location: str) -> RunRow:

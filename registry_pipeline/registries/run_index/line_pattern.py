@@ -13,6 +13,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from registry_pipeline.canonical import PLAIN_TEXT
+
 if TYPE_CHECKING:
     from registry_pipeline.registries.run_index.record import Field, Form, Grammar
 
@@ -34,10 +36,9 @@ _DAYS: Final = "(?:(?:0[1-9]|1[0-2]){0}(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2
 _HOUR: Final = "(?:[01][0-9]|2[0-3])"
 _STAMP: Final = f"[1-9][0-9]{{3}}{_DAYS.format('')}-{_HOUR}[0-5][0-9]"
 _UTC: Final = f"[1-9][0-9]{{3}}-{_DAYS.format('-')}T{_HOUR}:[0-5][0-9](?::[0-5][0-9])?Z"
-_PLAIN: Final = r"[ !#-\[\]-~]*+"
 # Without halves of surrogate pairs, which only together are a character.
 _ESCAPE: Final = r'\\(?:["\\/bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4})'
-_PROSE: Final = f"{_PLAIN}(?:{_ESCAPE}{_PLAIN})*+"
+_PROSE: Final = f"{PLAIN_TEXT}(?:{_ESCAPE}{PLAIN_TEXT})*+"
 
 
 class LinePatterns:
