@@ -32,7 +32,6 @@ _FILE_NUMBERS: Final = 3
 _MAX_SIZES_BYTES: Final = 4096
 # Writing a line costs a hundredth of reading its folder.
 _LINES_PER_CHANGE: Final = 100
-_ITEMS_A_PART: Final = 1_000
 LINES: Final = "RUN_LINES_v0_1.jsonl"
 IDENTITIES: Final = "FOLDER_IDENTITIES_v0_1.json"
 """The artifacts of a shard: its lines, and what shows that their folders have not changed."""
@@ -191,20 +190,6 @@ def _find_newest_change(identity: FolderIdentity) -> int:
     return max(identity.numbers[:1] + identity.numbers[_FOLDER_NUMBERS::_FILE_NUMBERS])
 
 
-def _encode_lists(lists: Iterable[Sequence[Any]]) -> Iterator[bytes]:
-    """Yield the parts of a JSON array of lists."""
-    # Of a hundred thousand items at once the encoder would need 20 MB more.
-    before = b"["
-    for items in lists:
-        yield before + b"["
-        for first in range(0, len(items), _ITEMS_A_PART):
-            part = json.dumps(items[first : first + _ITEMS_A_PART])[1:-1]
-            yield b"," * (first > 0) + part.encode("ascii")
-        yield b"]"
-        before = b","
-    yield b"]"
-
-
 class _Entries:
     """The content of the file: columns with one item for each line, and the lines themselves."""
 
@@ -357,9 +342,9 @@ class _Entries:
                 texts.append(merged._append(piece, identity.names))
                 numbers.append(memoryview(identity.numbers).cast("B"))
         merged._drop_unused_names()
-        header = list(_encode_lists((merged.roots, merged.name_sets, merged.ids, merged.times)))
+        header = json.dumps([merged.roots, merged.name_sets, merged.ids, merged.times]).encode("ascii")
         columns = [memoryview(column).cast("B") for column in merged.columns[:-1]]
-        parts: list[Sequence[bytes | memoryview]] = [header, *([column] for column in columns), numbers, texts]
+        parts: list[Sequence[bytes | memoryview]] = [[header], *([column] for column in columns), numbers, texts]
         yield json.dumps([sum(map(len, part)) for part in parts]).encode("ascii") + b"\n"
         for part in parts:
             yield from part
