@@ -29,7 +29,16 @@ from typing import Any, Final
 
 import jsonschema
 from baseline import RUN_ROOT, list_folders, make_index
-from side_by_side import Results, Way, make_run_folders, make_writable, measure_command, measure_in_turns, program
+from side_by_side import (
+    SETTLING_SECONDS,
+    Results,
+    Way,
+    make_run_folders,
+    make_writable,
+    measure_command,
+    measure_in_turns,
+    program,
+)
 from stack import make_repository
 
 from registry_pipeline.canonical import json_line, parse_strict_json
@@ -38,7 +47,6 @@ from registry_pipeline.schema import check_bytes, make_validator, read_schema, s
 
 ROUNDS: Final = 5
 SETTLED_AFTER: Final = 3
-SETTLING_SECONDS: Final = 3
 SMALL: Final = (1_000, 3_000)
 RECORDS: Final = 20_000
 SCHEMA: Final = "REGISTRY_run_registry_v0_1.schema.json"

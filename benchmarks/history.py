@@ -28,7 +28,16 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from gen_runs import OPERATIONS
-from side_by_side import Cost, Results, Way, make_run_folders, measure_command, measure_in_turns, program
+from side_by_side import (
+    SETTLING_SECONDS,
+    Cost,
+    Results,
+    Way,
+    make_run_folders,
+    measure_command,
+    measure_in_turns,
+    program,
+)
 
 from registry_pipeline.cli.settings import read_system_clock
 from registry_pipeline.config import Repository, load_repository
@@ -45,7 +54,6 @@ CHANGES = 12
 RUNS = 1000
 ROUNDS = 5
 FIRST = date(2025, 1, 1)
-SETTLING_SECONDS = 3
 TOML = """\
 operations_catalog = ["docs/catalog.md"]
 coverage_matrix = ["docs/matrix.md"]

@@ -22,6 +22,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
+SETTLING_SECONDS: Final = 3
+"""After so long the change times of files are old enough for a cache."""
 # The peak of a process begins with that of the process that started it, so a small one starts what is measured.
 _LAUNCHER: Final = """
 import os, sys, time
