@@ -30,7 +30,9 @@ def configure(repo: DagsterRepo, rebuild: str) -> DagsterRepo:
 
 
 def _round_up(now: datetime) -> datetime:
-    return now.replace(minute=now.minute // 5 * 5, second=5) + timedelta(minutes=5)
+    rounded = now.replace(minute=now.minute // 5 * 5, second=5) + timedelta(minutes=5)
+    # At 03:00 the night begins, which only `next_night` may pass.
+    return rounded + timedelta(minutes=5) if (rounded.hour, rounded.minute) == (2, 55) else rounded
 
 
 @dataclass
