@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Hashable, Mapping, MutableMapping, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
 from glob import has_magic
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Literal
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from registry_pipeline.canonical import is_repository_id
 from registry_pipeline.capture_table import explain_invalid_captures, explain_invalid_pack_path
@@ -306,16 +306,22 @@ class Config:
 # fmt: on
 
 
-class Memo(dict[Any, Any]):
-    """What one build or one `status` has read.
+_Kept = TypeVar("_Kept")
 
-    These are verified reports by reference, the names of run folders that belong to no registry, the names in run roots,
-    and the state of pointer file and chain. What changed before `safe_change`, in nanoseconds, shows a later change by
-    another time.
+
+class MemoKind(Generic[_Kept]):
+    """One kind of things that a memo keeps, all of one type; the module that reads them has it as a constant."""
+
+
+class Memo:
+    """What one build or one `status` has read; see `Repository.recall`.
+
+    What changed before `safe_change`, in nanoseconds, shows a later change by another time.
     """
 
     def __init__(self, safe_change: int) -> None:
         self.safe_change = safe_change
+        self.kept: dict[tuple[MemoKind[Any], Hashable], Any] = {}
 
 
 @value_type
@@ -336,6 +342,21 @@ class Repository:
     def remembering(self, safe_change: int) -> Repository:
         """Return the repository with an empty memo, for one build or one `status`."""
         return replace(self, memo=Memo(safe_change))
+
+    def recall(self, kind: MemoKind[_Kept], name: Hashable = None) -> _Kept | None:
+        """Return what `keep` was given last under this kind and name; None if there is none, or no memo."""
+        known: _Kept | None = None if self.memo is None else self.memo.kept.get((kind, name))
+        return known
+
+    def keep(self, kind: MemoKind[_Kept], value: _Kept, name: Hashable = None) -> None:
+        """Keep a value for the rest of this build or `status`; without a memo nothing is kept."""
+        if self.memo is not None:
+            self.memo.kept[kind, name] = value
+
+    def forget(self, kind: MemoKind[Any], name: Hashable = None) -> None:
+        """Forget a value, if it is kept."""
+        if self.memo is not None:
+            self.memo.kept.pop((kind, name), None)
 
     @property
     def publish_root(self) -> Path:

@@ -110,6 +110,7 @@ def schema_folder(package: Path = _PACKAGE) -> Path:
     return package / "schemas"
 
 
+@cache
 def has_schema(name: str) -> bool:
     """Return whether a schema file ships; `name` is relative to the schema folder, as `cli/verify.schema.json`."""
     return (schema_folder() / name).is_file()

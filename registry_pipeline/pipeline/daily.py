@@ -22,6 +22,7 @@ from registry_pipeline.pipeline.day_records import NAME, DayRecord, DayRecords, 
 from registry_pipeline.pipeline.day_runs import DAILY, find_newest_runs_of_days, read_run_of_day
 from registry_pipeline.registries.base.reader import SourceContext
 from registry_pipeline.registries.base.seal_build import BuildRun, seal_all_built
+from registry_pipeline.registries.base.sealed_input import VERIFIED
 from registry_pipeline.registries.base.upstream import parse_run_rows
 from registry_pipeline.registries.base.values import last_second
 from registry_pipeline.registries.catalog import catalog_of
@@ -228,20 +229,18 @@ def _build_batch(
     )
     sealing_seconds = (time.perf_counter() - started) / max(len(new), 1)
     # (3) Record the inputs of every run, and yield the days in the order of the request.
-    memo = shared.repository.memo
     for built_day in batch:
         run, report = built_day.kept or (next(sealed), None)
         # For a caller that validates the day, and only until then: a history may have thousands.
-        if memo is not None and report is not None:
-            memo[run.ref] = report
+        if report is not None:
+            shared.repository.keep(VERIFIED, report, run.ref)
         artifacts, root_sha256 = built_day.built.artifacts, run.ref.manifest_sha256
         if built_day.inputs_sha256 is not None:
             facts = (artifacts.records, artifacts.content_sha256, artifacts.metrics)
             shared.records.add(str(built_day.day), DayRecord(built_day.inputs_sha256, root_sha256, *facts))
         seconds = built_day.seconds + (0 if built_day.kept is not None else sealing_seconds)
         yield SealedDay(built_day.day, built_day.commit, built_day.built, run, round(seconds, 3))
-        if memo is not None:
-            memo.pop(run.ref, None)
+        shared.repository.forget(VERIFIED, run.ref)
     if failure is not None:
         raise failure
 

@@ -55,7 +55,7 @@ def select_activatable(
     """
     # Only a proposal: the activation itself reads the active runs again, under its lock.
     chain, pointers = read_chain_state(repository, from_checkpoint=True), read_pointers(repository)
-    state = read_activation_state(repository, chain, pointers, known=repository.memo or {})
+    state = read_activation_state(repository, chain, pointers, from_memo=True)
     findings: list[Finding] = []
     proposed: dict[str, ValidatedRun] = {}
     for run, verdict in validated:

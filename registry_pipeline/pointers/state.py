@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequenc
 from contextlib import AbstractContextManager
 from operator import itemgetter
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from registry_pipeline.canonical import StrictJsonError, json_document, parse_strict_json, sha256_hex
-from registry_pipeline.config import Repository
+from registry_pipeline.config import MemoKind, Repository
 from registry_pipeline.errors import BusyError, DurabilityError, NotFoundError
 from registry_pipeline.files.atomic_write import create_file, read_own_file, remove_file
 from registry_pipeline.files.lock import hold_lock
@@ -34,6 +33,7 @@ from registry_pipeline.pointers.chain import (
 from registry_pipeline.pointers.checkpoint import make_line
 from registry_pipeline.pointers.plan import ActivationState
 from registry_pipeline.registries.base.reader import find_foreign_repository_id
+from registry_pipeline.registries.base.sealed_input import VERIFIED
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.runs.envelope import Inputs, is_foreign, stated_repository_id
 from registry_pipeline.runs.pointer_file import (
@@ -267,8 +267,6 @@ def pointer_lock(
 
 WAIT_SECONDS: Final = 30.0
 _ATTEMPTS: Final = 20
-_MEMO: Final = "pointer state"
-"""The key in `Repository.memo` of a state and its fingerprint."""
 _SETTLED: Final = frozenset(("not_chained", "committed"))
 
 
@@ -278,6 +276,10 @@ class PointerState:
 
     pointers: bytes | None
     chain: ChainState
+
+
+_Fingerprint = tuple[_RecordNames, bytes | None, Intent | None]
+_STATES: Final = MemoKind[tuple[_Fingerprint, PointerState]]()
 
 
 def read_chain_state(repository: Repository, *, from_checkpoint: bool = False) -> ChainState:
@@ -290,26 +292,25 @@ def read_pointer_state(repository: Repository, *, from_checkpoint: bool = False)
 
     With `from_checkpoint` the records before the newest checkpoint are not verified: only their names and the roots in
     their MANIFEST.sha256 are compared with it. On any difference every record is verified. One build reads the same
-    state once: see `Repository.memo`.
+    state once.
 
     Raises:
         BusyError: a change was in progress for all of `WAIT_SECONDS` (exit 6).
         NotFoundError: a run root or the pointer file exists and cannot be read.
     """
-    memo = repository.memo if from_checkpoint else None
     for _ in range(_ATTEMPTS):
         # (1) Read without a lock first: usually nothing changes, and no writer has to wait.
         before = _read_fingerprint(repository)
-        if memo is not None and memo.get(_MEMO, (None,))[0] == before:
-            known: PointerState = memo[_MEMO][1]
-            return known
+        known = repository.recall(_STATES) if from_checkpoint else None
+        if known is not None and known[0] == before:
+            return known[1]
         state = read_locked_state(repository, from_checkpoint=from_checkpoint, names=before[0])
         if _read_fingerprint(repository) != before:
             continue
         # (2) A sealed record whose pointer file is not yet replaced is normal while a writer holds the lock.
         if state.chain.state in _SETTLED or not lock_path(repository.pointer_path).exists():
-            if memo is not None:
-                memo[_MEMO] = before, state
+            if from_checkpoint:
+                repository.keep(_STATES, (before, state))
             return state
         break
     # (3) The lock excludes writers: what is read now is final.
@@ -387,23 +388,22 @@ def _read_stated_lines(repository: Repository, names: Iterable[tuple[str, str]])
     return frozenset(lines)
 
 
-def _read_fingerprint(repository: Repository) -> tuple[_RecordNames, bytes | None, Intent | None]:
+def _read_fingerprint(repository: Repository) -> _Fingerprint:
     """Return a value that differs after every change: names of records and reports, pointer file and intent."""
     # Every change of the pointers changes at least one of these. A new report can be a witness of a missing record.
     return _list_names(repository), read_pointer_bytes(repository), read_intent(repository.pointer_path)
 
 
-def read_active_runs(
-    repository: Repository, pointers: PointerFile, known: Mapping[SealedRef, SealReport] = MappingProxyType({})
-) -> dict[str, SealedRun]:
+def read_active_runs(repository: Repository, pointers: PointerFile, *, from_memo: bool = False) -> dict[str, SealedRun]:
     """Return the active runs whose folders exist, verified or not, with the inputs that they record.
 
-    `known` are reports of earlier verifications, which are not repeated.
+    With `from_memo` a run that this build has verified is not verified again.
     """
     active: dict[str, SealedRun] = {}
     for registry_id, ref in pointers.active_refs().items():
         if run_folder(repository, ref).is_dir():
-            report = known[ref] if ref in known else verify_referenced_run(repository, ref)
+            known = repository.recall(VERIFIED, ref) if from_memo else None
+            report = known or verify_referenced_run(repository, ref)
             envelope = report.run_json or {}
             as_of = envelope.get("as_of_utc")
             as_of_utc, inputs = as_of if isinstance(as_of, str) else "", Inputs.from_json(envelope.get("inputs"))
@@ -412,18 +412,15 @@ def read_active_runs(
 
 
 def read_activation_state(
-    repository: Repository,
-    chain: ChainState,
-    pointers: PointerFile,
-    known: Mapping[SealedRef, SealReport] = MappingProxyType({}),
+    repository: Repository, chain: ChainState, pointers: PointerFile, *, from_memo: bool = False
 ) -> ActivationState:
     """Return what candidates for activation are compared with: the active runs, and what the chain says about runs.
 
-    The folder of each active run is read and hashed, if its report is not in `known`. One that does not verify is
-    included, a missing one is not.
+    The folder of each active run is read and hashed, with `from_memo` unless this build has done so. One that does not
+    verify is included, a missing one is not.
     """
     return ActivationState(
-        active=read_active_runs(repository, pointers, known),
+        active=read_active_runs(repository, pointers, from_memo=from_memo),
         specs=catalog_of(repository).registries,
         run_roots=repository.config.run_roots,
         marked_bad=chain.marked_bad,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from registry_pipeline.config import Memo, Repository
+from registry_pipeline.config import Repository
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, has_errors, sorted_findings
@@ -13,6 +13,7 @@ from registry_pipeline.registries.base.check_run import check_run, find_more_nee
 from registry_pipeline.registries.base.reader import RegistrySpec
 from registry_pipeline.registries.base.seal_build import has_present_schema
 from registry_pipeline.registries.base.sealed_input import (
+    VERIFIED,
     find_artifacts,
     list_likely_artifacts,
     read_sealed_report,
@@ -48,14 +49,14 @@ def validate(repository: Repository, sealed: SealedRun, *, activated: SealedRef 
         findings.append(finding("ROOT_MISMATCH", path, expected=expected, got=got))
     findings += check_rules(repository, sealed, report)
     result = "fail" if verdict.verdict == "pass" and has_errors(findings) else verdict.verdict
-    if repository.memo is not None and result == "pass" and _has_all_artifacts(repository, sealed.registry_id, report):
-        repository.memo[sealed.ref] = report
+    if result == "pass" and _has_all_artifacts(repository, sealed.registry_id, report):
+        repository.keep(VERIFIED, report, sealed.ref)
     return replace(verdict, findings=sorted_findings(findings), verdict=result, pointer_sha256=pointers)
 
 
 def _find_known_report(repository: Repository, sealed: SealedRun) -> SealReport | None:
     """Return the report of a reused run that this build has verified already, if `check_run` needs nothing more."""
-    report: SealReport | None = (repository.memo or Memo(0)).get(sealed.ref)
+    report = repository.recall(VERIFIED, sealed.ref)
     # A new run is verified for its activation. A reused one is not activated.
     if report is None or not sealed.reused or (report.run_json or {}).get("registry_id") != sealed.registry_id:
         return None

@@ -12,7 +12,7 @@ from stat import S_ISREG
 from sys import intern
 from typing import Any, Final, Literal
 
-from registry_pipeline.config import Adapter, Config, Memo, Repository
+from registry_pipeline.config import Adapter, Config, MemoKind, Repository
 from registry_pipeline.errors import NotFoundError
 from registry_pipeline.files.read import read_file_with_status
 from registry_pipeline.findings.codes import finding
@@ -30,8 +30,6 @@ DOCUMENTS: Final = ("run.json", _HASH_FILE)
 """The files whose content a scan reads."""
 _ROOT_KEYWORD: Final = "ROOT_SHA256"
 _PROGRESS_EVERY: Final = 256
-_MEMO: Final = "names in a run root"
-"""The first part of a key in `Repository.memo`; the second is the path of a run root."""
 
 
 @value_type
@@ -444,7 +442,7 @@ def list_run_roots(
     # This is the only listing of run roots.
     for run_root in dict.fromkeys(run_roots):
         try:
-            entries = _list_entries(os.fspath(repository.path(run_root)), repository.memo)
+            entries = _list_entries(repository, os.fspath(repository.path(run_root)))
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -453,22 +451,26 @@ def list_run_roots(
             yield run_root, entries
 
 
-def _list_entries(path: str, memo: Memo | None) -> RunRootEntries:
-    """Return the names in a folder; those that `memo` has are returned if the folder has not changed since."""
+# By path: what shows that a folder has not changed, and the names in it.
+_LISTINGS: Final = MemoKind[tuple[tuple[int, int, int], RunRootEntries]]()
+
+
+def _list_entries(repository: Repository, path: str) -> RunRootEntries:
+    """Return the names in a folder; one build lists it once if it has not changed since."""
     # An entry that is added, removed or replaced changes the time of the folder.
     status = os.stat(path)  # noqa: PTH116 - no pathlib here
     identity = (status.st_dev, status.st_ino, status.st_ctime_ns)
-    if memo is not None and memo.get((_MEMO, path), (None,))[0] == identity:
-        known: RunRootEntries = memo[_MEMO, path][1]
-        return known
+    known = repository.recall(_LISTINGS, path)
+    if known is not None and known[0] == identity:
+        return known[1]
     folders: list[str] = []
     others: list[str] = []
     with os.scandir(path) as listing:
         for entry in listing:
             (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
     entries = RunRootEntries(folders, tuple(others))
-    if memo is not None and status.st_ctime_ns < memo.safe_change:
-        memo[_MEMO, path] = identity, entries
+    if repository.memo is not None and status.st_ctime_ns < repository.memo.safe_change:
+        repository.keep(_LISTINGS, (identity, entries), path)
     return entries
 
 

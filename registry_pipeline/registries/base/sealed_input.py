@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Final
 
 from registry_pipeline.capture_table import is_reserved_name
-from registry_pipeline.config import Repository
+from registry_pipeline.config import MemoKind, Repository
 from registry_pipeline.errors import EvidenceError
 from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.finding import sorted_findings
@@ -22,6 +23,9 @@ from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.scan import Documents
 from registry_pipeline.runs.sealed_run import SealedRun, SealReport, Verdict
 from registry_pipeline.values import field, value_type
+
+VERIFIED: Final = MemoKind[SealReport]()
+"""The verified reports that one build keeps, with their artifacts, by reference."""
 
 
 def make_sealed_run(registry_id: str, ref: SealedRef, report: SealReport) -> SealedRun:
@@ -40,11 +44,11 @@ def make_sealed_run(registry_id: str, ref: SealedRef, report: SealReport) -> Sea
 def read_sealed_report(repository: Repository, spec: RegistrySpec, ref: SealedRef) -> SealReport:
     """Return the verified report of a run with its artifacts; raise EvidenceError if it is not what `ref` names.
 
-    One build verifies a run once: see `Repository.memo`.
+    One build verifies a run once.
     """
     registry_id = spec.registry_id
-    if repository.memo is not None and ref in repository.memo:
-        known: SealReport = repository.memo[ref]
+    known = repository.recall(VERIFIED, ref)
+    if known is not None:
         return known
     keep = {*spec.artifacts, *([] if ref.relpath is None else [ref.relpath])}
     if spec.multi_file:
@@ -67,8 +71,7 @@ def read_sealed_report(repository: Repository, spec: RegistrySpec, ref: SealedRe
             f"{registry_id}: the run {ref.run_id} has the root {report.root_sha256} instead of {ref.manifest_sha256}",
             f"the folder was replaced; run `registry-pipeline build {registry_id}` to make a new one",
         )
-    if repository.memo is not None:
-        repository.memo[ref] = report
+    repository.keep(VERIFIED, report, ref)
     return report
 
 
@@ -206,11 +209,8 @@ def read_claims(
     return claims
 
 
-UNCLAIMED: Final = "folders of no registry"
-"""The key in `Repository.memo` of the names of folders that no delta log records, by run root.
-
-They claim to belong to no registry, or to a collection.
-"""
+UNCLAIMED: Final = MemoKind[Mapping[str, AbstractSet[str]]]()
+"""The names of folders that no delta log records, by run root: they claim no registry, or a collection."""
 
 
 def select_delta_log_names(names: Iterable[str], specs: Mapping[str, RegistrySpec]) -> list[str]:

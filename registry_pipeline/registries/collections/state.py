@@ -19,7 +19,7 @@ from registry_pipeline.files.read import read_regular_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, sorted_findings
 from registry_pipeline.registries.base.reader import ChainFacts, RegistrySpec, find_foreign_repository_id
-from registry_pipeline.registries.base.sealed_input import make_sealed_run
+from registry_pipeline.registries.base.sealed_input import VERIFIED, make_sealed_run
 from registry_pipeline.registries.collections import INDEX
 from registry_pipeline.registries.collections.build import (
     IndexEntry,
@@ -199,8 +199,7 @@ def _read_index(
         return finding("COLLECTION_RUN_NOT_VERIFIED", ref.path, detail=str(error), run_id=run_id)
     ref = replace(ref, manifest_sha256=report.root_sha256)
     # The build validates the index without reading it again.
-    if repository.memo is not None:
-        repository.memo[ref] = report
+    repository.keep(VERIFIED, report, ref)
     return make_sealed_run(spec.registry_id, ref, report), lines
 
 

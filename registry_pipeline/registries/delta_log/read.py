@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from registry_pipeline.config import Memo, Repository
+from registry_pipeline.config import MemoKind, Repository
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, has_errors, sorted_findings
 from registry_pipeline.registries.base.delta import DELTA_LOG, LOG_FILE, DeltaEdge, Snapshot, parse_delta_log
@@ -122,7 +122,7 @@ def _verify_head(repository: Repository, log: Claim, chain: ChainFacts) -> Delta
         return finding("DELTA_SNAPSHOT_NOT_VERIFIED", log.path, detail=detail, run_id=log.run_id)
     # (2) What was sealed and is no valid log is an error: it may have been altered.
     try:
-        data, edges = _parse_log(report)
+        data, edges = _parse_log(repository, report)
     except ValueError as error:
         return finding("DELTA_HEAD_NOT_VERIFIED", log.path, detail=str(error), run_id=log.run_id)
     previous = Inputs.from_json((report.run_json or {}).get("inputs")).previous(DELTA_LOG)
@@ -135,13 +135,22 @@ def _verify_head(repository: Repository, log: Claim, chain: ChainFacts) -> Delta
     return DeltaHead(SealedRef(log.run_id, log.run_root, LOG_FILE, report.root_sha256 or ""), data, edges)
 
 
-def _parse_log(report: SealReport) -> tuple[bytes, tuple[DeltaEdge, ...]]:
+# By the root of a log: a build looks for the head once more before it seals.
+_EDGES: Final = MemoKind[tuple[DeltaEdge, ...]]()
+
+
+def _parse_log(repository: Repository, report: SealReport) -> tuple[bytes, tuple[DeltaEdge, ...]]:
     """Return the bytes and edges of a sealed log; raise ValueError with the reason if it is no valid log."""
     if report.verdict != "pass":
         raise ValueError(", ".join(sorted({f.code for f in report.findings if f.severity is Severity.ERROR})))
     if LOG_FILE not in report.kept:
         raise ValueError(f"the folder does not contain {LOG_FILE}")
-    return report.kept[LOG_FILE], tuple(parse_delta_log(report.kept[LOG_FILE]))
+    data = report.kept[LOG_FILE]
+    edges = repository.recall(_EDGES, report.root_sha256)
+    if edges is None:
+        edges = tuple(parse_delta_log(data))
+        repository.keep(_EDGES, edges, report.root_sha256)
+    return data, edges
 
 
 def _read_log(repository: Repository, ref: SealedRef) -> bytes | None:
@@ -229,7 +238,7 @@ def _find_head_and_claims(
     claims = read_claims(repository.root, logs, specs)
     # The build of run_registry may have found out which folders belong to no registry. With a hundred thousand of
     # them, sets take a tenth of the time of a loop.
-    unclaimed = (repository.memo or Memo(0)).get(UNCLAIMED, {})
+    unclaimed = repository.recall(UNCLAIMED) or {}
     unread = {run_root: set(names).difference(unclaimed.get(run_root, ())) for run_root, names in listing.items()}
     for run_root, name in logs:
         unread[run_root].discard(name)

@@ -15,7 +15,7 @@ from glob import has_magic
 from types import MappingProxyType
 from typing import Final
 
-from registry_pipeline.config import Repository
+from registry_pipeline.config import MemoKind, Repository
 from registry_pipeline.files.cache_file import find_safe_change, hash_maker, read_cache_file, write_cache_file
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, sorted_findings
@@ -27,7 +27,6 @@ from registry_pipeline.values import replace, value_type
 
 NAME: Final = "archived_run_lines"
 """The file's name below `cache/`."""
-_MEMO: Final = "archived runs"
 _RESTORE: Final = (
     "restore the archive from a copy; if the folders still exist, remove it from `archives` and export again"
 )
@@ -82,6 +81,9 @@ def list_archives(repository: Repository) -> tuple[tuple[str, ...], tuple[Findin
     return tuple(sorted(archives)), tuple(findings)
 
 
+_ARCHIVED: Final = MemoKind[ArchivedRuns]()
+
+
 def read_archived_runs(repository: Repository, *, started: datetime | None = None) -> ArchivedRuns:
     """Return the runs of the archives that the toml names; only what is not cached is read.
 
@@ -89,8 +91,8 @@ def read_archived_runs(repository: Repository, *, started: datetime | None = Non
     """
     if not repository.config.archives:
         return _NO_RUNS
-    if repository.memo is not None and _MEMO in repository.memo:
-        known: ArchivedRuns = repository.memo[_MEMO]
+    known = repository.recall(_ARCHIVED)
+    if known is not None:
         return known
     archives, findings = list_archives(repository)
     cache = _Cache(repository)
@@ -109,8 +111,7 @@ def read_archived_runs(repository: Repository, *, started: datetime | None = Non
     if started is not None:
         cache.save(started)
     result = collected.make_result()
-    if repository.memo is not None:
-        repository.memo[_MEMO] = result
+    repository.keep(_ARCHIVED, result)
     return result
 
 

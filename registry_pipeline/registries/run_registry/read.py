@@ -13,6 +13,7 @@ from registry_pipeline.findings.finding import Finding, Severity, sorted_finding
 from registry_pipeline.registries.base.reader import BuildInputs, SourceContext
 from registry_pipeline.registries.base.sealed_input import (
     UNCLAIMED,
+    VERIFIED,
     RunKey,
     claims_no_registry,
     list_collections,
@@ -94,7 +95,7 @@ def read_run_registry_inputs(repository: Repository, context: SourceContext) -> 
     if context.write_caches and context.started is not None and repository.publish_root.is_dir():
         cache.save(context.started)
     if repository.memo is not None:
-        repository.memo[UNCLAIMED] = cache.list_without_claim()
+        repository.keep(UNCLAIMED, cache.list_without_claim())
     return BuildInputs(cache.lines(), (), (*findings, *shard_findings, *warnings, *find_missing_run_roots(repository)))
 
 
@@ -115,8 +116,8 @@ def check_run_registry(repository: Repository, sealed: SealedRun, report: SealRe
     previous_rows: bytes | None = None
     if previous is not None and run_folder(repository, previous).is_dir():
         # The predecessor of a run that is kept is read once, and its lines may be many megabytes.
-        known = repository.memo is not None and previous in repository.memo
-        reader = repository if known else replace(repository, memo=None)
+        is_known = repository.recall(VERIFIED, previous) is not None
+        reader = repository if is_known else replace(repository, memo=None)
         previous_rows = read_sealed_report(reader, SPEC, previous).kept[ARTIFACT]
     archived = read_archived_runs(repository)
     findings = compare_with_previous(
