@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final
 
 from registry_pipeline.files.path_policy import STATEMENT_FILES, path_codes
+from registry_pipeline.findings.finding import did_you_mean
 from registry_pipeline.values import value_type
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+")
@@ -92,8 +92,8 @@ def explain_invalid_captures(stated: Mapping[str, tuple[str | None, str | None]]
         if registry_id in OWN_TABLES:
             return f"{place}: the table [{OWN_TABLES[registry_id]}] describes that registry"
         if capture is None:
-            near = get_close_matches(registry_id, CAPTURES, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else f"; these are: {', '.join(sorted(CAPTURES))}"
+            near = did_you_mean(registry_id, CAPTURES)
+            meant = f"; did you mean {near!r}?" if near else f"; these are: {', '.join(sorted(CAPTURES))}"
             return f"{place}: no captured registry has that name{meant}"
         if source is not None and capture.source is None:
             return f"{place}.source: {capture.config_key} names it"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Hashable, Mapping, MutableMapping, Sequence
@@ -35,6 +34,7 @@ from registry_pipeline.config_types import (
 )
 from registry_pipeline.errors import ConfigError, NotFoundError
 from registry_pipeline.files.read import read_regular_file
+from registry_pipeline.findings.finding import did_you_mean
 from registry_pipeline.path_pattern import OPERATION_ID, PATH_FIELDS, parse_path_pattern
 from registry_pipeline.stale_limits import StaleLimits, parse_stale_limits
 from registry_pipeline.values import field, replace, value_type
@@ -577,5 +577,5 @@ def _reads_all_of(other: Adapter, adapter: Adapter) -> bool:
 
 
 def _suggest(text: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(text, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = did_you_mean(text, known)
+    return f"; did you mean {near!r}?" if near else ""

@@ -5,12 +5,12 @@ A class of options is a value class whose fields are made by `option_row`. `pars
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date
 from typing import Any, Final, TypeVar
 
+from registry_pipeline.findings.finding import did_you_mean
 from registry_pipeline.values import MISSING, FieldInfo, field_infos, value_type
 
 Place = tuple[str | int, ...]
@@ -37,8 +37,8 @@ class OptionProblem:
         shown = key if len(key) <= _MAX_SHOWN else f"{key[:_MAX_SHOWN]}…"
         if self.known is None:
             return f"{shown}: {self.message}"
-        near = difflib.get_close_matches(str(self.place[-1]), self.known, n=1)
-        return f"unknown key {shown}" + (f"; did you mean {near[0]!r}?" if near else "")
+        near = did_you_mean(str(self.place[-1]), self.known)
+        return f"unknown key {shown}" + (f"; did you mean {near!r}?" if near else "")
 
 
 OptionType = Callable[[Any, Place, list[OptionProblem]], Any]

@@ -5,12 +5,12 @@ No regular expression of a user is run. Matching a name takes at most the square
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
+from registry_pipeline.findings.finding import did_you_mean
 from registry_pipeline.values import value_type
 
 PATH_FIELDS: Final = ("operation_id", "option", "run_type")
@@ -131,7 +131,7 @@ def _parse_sequence(text: str) -> _Sequence:
         raise ValueError("has two parts next to each other: write the text that separates them between them")
     unknown = next((part[1:-1] for part in parts if part != "*" and part[1:-1] not in PATH_FIELDS), None)
     if unknown is not None:
-        near = difflib.get_close_matches(unknown, PATH_FIELDS, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else f"; it can name {', '.join(PATH_FIELDS)}"
+        near = did_you_mean(unknown, PATH_FIELDS)
+        meant = f"; did you mean {near!r}?" if near else f"; it can name {', '.join(PATH_FIELDS)}"
         raise ValueError(f"names the unknown field {unknown!r}{meant}")
     return _Sequence(tuple(texts), tuple(part[1:-1] for part in parts))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -94,4 +93,4 @@ def hash_program() -> str:
             )
             count += 1
     # In a zip there are no files: then nothing equals anything.
-    return digest.hexdigest() if count else secrets.token_hex(_DIGEST_BYTES)
+    return digest.hexdigest() if count else os.urandom(_DIGEST_BYTES).hex()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
@@ -23,7 +22,16 @@ NO_PERMISSION: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 @cache
 def _libc(name: str) -> Any:
     """Return a function of the C library, or None where the library has no such function."""
+    import ctypes  # noqa: PLC0415 - 2 ms of every command, and few of them write
+
     return getattr(ctypes.CDLL(None, use_errno=True), name, None)
+
+
+def _read_errno() -> int:
+    """Return the error number of the last call of a function of the C library."""
+    import ctypes  # noqa: PLC0415 - as above
+
+    return ctypes.get_errno()
 
 
 def rename_noreplace(source: str, target: str) -> None:
@@ -38,7 +46,7 @@ def rename_noreplace(source: str, target: str) -> None:
         done = renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE)
         if done == 0:
             return
-        number = ctypes.get_errno()
+        number = _read_errno()
         if number not in _UNSUPPORTED:
             raise OSError(number, os.strerror(number), target)
     if os.path.lexists(target):
@@ -66,7 +74,7 @@ def sync_filesystem(folder: str) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         if syncfs(descriptor) != 0:
-            number = ctypes.get_errno()
+            number = _read_errno()
             raise OSError(number, os.strerror(number), folder)
     finally:
         os.close(descriptor)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -154,6 +153,8 @@ class _Unpacked:
         self._collector = collector
         # Whether it is a directory, by path.
         self._made = {"": True}
+        import shutil  # noqa: PLC0415 - 2 ms of most commands, and few of them unpack
+
         # Some space is left to other programs.
         self._space = shutil.disk_usage(folder).free // 10 * 9
 
@@ -216,6 +217,8 @@ class _Unpacked:
         source = archive.extractfile(member)
         if source is None:
             raise ArchiveError("ARCHIVE_INVALID", f"{member.name!r} has no content")
+        import shutil  # noqa: PLC0415 - as above
+
         with open(f"{self._folder}/{relpath}", "xb") as target:  # noqa: PTH123
             shutil.copyfileobj(source, target, CHUNK)
         self._made[relpath] = False

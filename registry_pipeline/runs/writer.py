@@ -6,8 +6,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
-import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -156,7 +154,9 @@ def seal_folders(
             raise _make_publish_error(error) from error
         finally:
             # Published folders were renamed; those that still exist here were not published.
-            for staging in stagings:
+            for staging in filter(os.path.lexists, stagings):
+                import shutil  # noqa: PLC0415 - 2 ms of every command, and only a failure needs it
+
                 shutil.rmtree(staging, ignore_errors=True)
         # A faster writer took the name: stage again under the next one, because the files contain their run id.
         pending = {
@@ -190,7 +190,7 @@ def _stage_all(
 
 def make_staging_folder(staging_root: Path, name: str) -> str:
     """Make a folder in an existing `staging_root` that no other process uses, and return its path."""
-    staging = str(staging_root / f"{name}.{os.getpid()}.{secrets.token_hex(4)}")
+    staging = str(staging_root / f"{name}.{os.getpid()}.{os.urandom(4).hex()}")
     os.mkdir(staging)  # noqa: PTH102 -- one spelling for all calls on a staging folder
     # If this process is killed, `doctor --fix` moves the folder: any member of the group must be able to.
     try:
