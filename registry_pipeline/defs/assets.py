@@ -111,8 +111,7 @@ def make_registry_asset(
     ) -> Iterator[MaterializeResult[Any]]:
         sealed = {name: run for name, run in upstream.items() if run is not None}
         with as_dagster_failure():
-            loaded = repository.load_in_run(context.run.run_id)
-            run = repository.build_run(context.run.run_id)
+            loaded, run = repository.open_run(context.run.run_id)
             progress = step_log.make_progress_logger(context.log)
             built = steps.build(loaded, run, spec, sealed, on_progress=progress)
             if isinstance(built, Built):

@@ -21,6 +21,7 @@ from dagster import (
     DagsterRun,
     EventLogRecord,
     IntMetadataValue,
+    RunRecord,
 )
 
 from registry_pipeline.config import Repository
@@ -216,6 +217,13 @@ class CheckResults:
         self._catalog = catalog
         self._unread: dict[AssetCheckKey, Iterator[AssetCheckExecutionRecord]] = {}
         self._by_root_sha256: dict[tuple[AssetCheckKey, str], list[AssetCheckExecutionRecord]] = {}
+        self._run_records: dict[str, RunRecord | None] = {}
+
+    def find_run(self, dagster_run_id: str) -> RunRecord | None:
+        """Return the record of a Dagster run as it was at the first question, or None if there is no such run."""
+        if dagster_run_id not in self._run_records:
+            self._run_records[dagster_run_id] = self._instance.get_run_record_by_id(dagster_run_id)
+        return self._run_records[dagster_run_id]
 
     def find_missing_or_failed(self, materialization: Materialization) -> dict[str, str]:
         """Return the blocking checks that did not pass on a materialization, with the reason, which is one clause.
@@ -239,7 +247,7 @@ class CheckResults:
         known = self._by_root_sha256.setdefault((key, sealed.ref.manifest_sha256), [])
         # A result has the time at which its run was planned, which is not before the run that materialized. Storages
         # round times, some to a second.
-        run = self._instance.get_run_record_by_id(materialization.dagster_run_id)
+        run = self.find_run(materialization.dagster_run_id)
         planned = materialization.timestamp if run is None else run.create_timestamp.timestamp()
         unread = self._read_back(key, planned - _ROUNDING_SECONDS)
         return next(

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
 
 from registry_pipeline.canonical import parse_utc, sha256_hex, short
 from registry_pipeline.config import Repository
@@ -106,12 +106,12 @@ def propose(instance: DagsterInstance, repository: Repository) -> Proposal:
             if build.sealed is not None and build.sealed.ref == pointers.active(registry_id):
                 break
             is_newest = build is newest[registry_id]
-            if _is_in_progress(instance, build):
+            # Each Dagster run is read once: one that ends meanwhile is in progress until the next proposal.
+            run = results.find_run(build.dagster_run_id) if build.dagster_run_id else None
+            if run is not None and not run.dagster_run.is_finished:
                 pending |= {registry_id} if is_newest else set()
                 continue
-            obstacle = _find_obstacle(repository, build, active.get(registry_id), results) or _find_dead_run(
-                instance, build
-            )
+            obstacle = _find_obstacle(repository, build, active.get(registry_id), results) or _find_dead_run(run, build)
             if obstacle is None:
                 candidates.append(build)
                 count += 1
@@ -198,14 +198,8 @@ def _read_refusal(run: DagsterRun) -> dict[str, Obstacle]:
         return {}
 
 
-def _is_in_progress(instance: DagsterInstance, build: Materialization) -> bool:
-    run = instance.get_run_by_id(build.dagster_run_id) if build.dagster_run_id else None
-    return run is not None and not run.is_finished
-
-
-def _find_dead_run(instance: DagsterInstance, build: Materialization) -> Obstacle | None:
+def _find_dead_run(record: RunRecord | None, build: Materialization) -> Obstacle | None:
     """Return an obstacle if a worker reported a build after its Dagster run had failed or was cancelled."""
-    record = instance.get_run_record_by_id(build.dagster_run_id)
     if record is None or record.end_time is None or build.timestamp <= record.end_time:
         return None
     if record.dagster_run.status is DagsterRunStatus.SUCCESS or build.sealed is None:

@@ -14,6 +14,7 @@ from typing import Final, cast
 
 from dagster import (
     DagsterInstance,
+    DagsterRun,
     DagsterRunStatus,
     InitResourceContext,
     InputContext,
@@ -25,7 +26,7 @@ from dagster import (
 
 from registry_pipeline.config import CONFIG_NAME, Repository, find_repository
 from registry_pipeline.dagster.dagster_internals import find_producing_run
-from registry_pipeline.dagster.event_records import read_run_start
+from registry_pipeline.dagster.event_records import parse_run_start, read_run_start
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, metadata, step_log
 from registry_pipeline.defs.location import ROOT_TAG, Location, find_registry_id, location_of
@@ -115,31 +116,37 @@ class RepositoryResource:
             RefusedError: the run is over, or it, or the run that it re-executes, is tagged with another root.
             RegistryPipelineError: as `load`.
         """
-        repository = self.load()
-        if self.is_over(dagster_run_id):
+        return self._admit_step(self.load(), dagster_run_id, self.instance.get_run_by_id(dagster_run_id))[0]
+
+    def _admit_step(
+        self, repository: Repository, dagster_run_id: str, run: DagsterRun | None
+    ) -> tuple[Repository, Mapping[str, str]]:
+        """Return the repository and the tags of a Dagster run, as `load_in_run`."""
+        if run is not None and _is_over(run):
             # A worker may take a step from the queue after the process of its run died.
             raise RefusedError(
                 f"the Dagster run {dagster_run_id} is over, so this step of it reads and writes nothing",
                 "launch a new run, if the run did not succeed",
             )
         root = str(repository.root)
-        stated = self._read_tag(dagster_run_id, ROOT_TAG)
+        tags: Mapping[str, str] = {} if run is None else run.tags
+        stated = tags.get(ROOT_TAG)
         if stated is None:
             # Tags are read, changed and written again: two steps that do so at once would lose some.
             with self._lock_tags(repository):
-                stated = self._read_tag(dagster_run_id, ROOT_TAG) or root
+                stated = self._read_tags(dagster_run_id).get(ROOT_TAG) or root
                 self.instance.add_run_tags(dagster_run_id, {ROOT_TAG: stated})
         if stated != root:
             raise RefusedError(
                 f"the Dagster run belongs to the repository {stated}, and this code location to {root}",
                 "launch a new run; do not execute this one again",
             )
-        return repository
+        return repository, tags
 
     def is_over(self, dagster_run_id: str) -> bool:
         """Return whether a Dagster run has ended or is being cancelled, while a worker executes a step of it."""
         run = self.instance.get_run_by_id(dagster_run_id)
-        return run is not None and (run.is_finished or run.status is DagsterRunStatus.CANCELING)
+        return run is not None and _is_over(run)
 
     @contextmanager
     def defer_cancellation(self, dagster_run_id: str) -> Iterator[Callable[[], bool]]:
@@ -148,9 +155,9 @@ class RepositoryResource:
             # A Celery worker gets no signal if the run is cancelled, or if its process dies.
             yield lambda: is_signalled() or self.is_over(dagster_run_id)
 
-    def _read_tag(self, dagster_run_id: str, tag: str) -> str | None:
+    def _read_tags(self, dagster_run_id: str) -> Mapping[str, str]:
         run = self.instance.get_run_by_id(dagster_run_id)
-        return None if run is None else run.tags.get(tag)
+        return {} if run is None else run.tags
 
     def _lock_tags(self, repository: Repository) -> AbstractContextManager[None]:
         lock = repository.dagster_home / "git_state.lock"
@@ -162,49 +169,62 @@ class RepositoryResource:
 
     def build_run(self, dagster_run_id: str) -> seal_build.BuildRun:
         """Return the build run of a Dagster run: its start, and what its first step found of git and the chain."""
-        started, repository = self.started(dagster_run_id), self.load_in_run(dagster_run_id)
+        return self.open_run(dagster_run_id)[1]
+
+    def open_run(self, dagster_run_id: str) -> tuple[Repository, seal_build.BuildRun]:
+        """Return the repository, as `load_in_run`, and the build run of a Dagster run."""
+        record = self.instance.get_run_record_by_id(dagster_run_id)
+        started = parse_run_start(record, dagster_run_id)
+        repository, tags = self._admit_step(self.load(), dagster_run_id, None if record is None else record.dagster_run)
         # The git state is kept in the tags of the run, because other processes may execute its other steps.
-        with self._lock_tags(repository):
-            run = self._read_tags(repository, dagster_run_id, started)
-            if run is None:
-                run = seal_build.start_build_run(repository, started, dagster_run_id)
-                run = steps.add_chain_head(repository, run)
-                self.instance.add_run_tags(dagster_run_id, _to_tags(run, dagster_run_id))
-        return run
+        run = _parse_tags(repository, tags, dagster_run_id, started)
+        if run is None:
+            with self._lock_tags(repository):
+                run = _parse_tags(repository, self._read_tags(dagster_run_id), dagster_run_id, started)
+                if run is None:
+                    run = seal_build.start_build_run(repository, started, dagster_run_id)
+                    run = steps.add_chain_head(repository, run)
+                    self.instance.add_run_tags(dagster_run_id, _to_tags(run, dagster_run_id))
+        return repository, run
 
     def keep_unchanged(self, dagster_run_id: str, built: Built) -> Built:
         """Return the build with the run that it keeps, as `steps.keep_unchanged`; only what a rebuild would keep."""
-        repository = self.load_in_run(dagster_run_id)
+        repository, run = self.open_run(dagster_run_id)
         spec = catalog_of(repository).spec_of(built.registry_id)
-        if not spec.is_kept_alone and not self._is_up_to_date(dagster_run_id):
+        if not spec.is_kept_alone and not self._is_up_to_date(dagster_run_id, repository, run):
             return built
-        return steps.keep_unchanged(repository, self.build_run(dagster_run_id), built)
+        return steps.keep_unchanged(repository, run, built)
 
-    def _is_up_to_date(self, dagster_run_id: str) -> bool:
+    def _is_up_to_date(self, dagster_run_id: str, repository: Repository, run: seal_build.BuildRun) -> bool:
         """Return whether a build of all registries would seal nothing; all steps of a Dagster run get one answer."""
-        run, repository = self.build_run(dagster_run_id), self.load_in_run(dagster_run_id)
         # A re-execution inherits the tag of its parent: the answer counts in the run that it names.
         answers = {f"{answer} in {dagster_run_id}": answer == "yes" for answer in ("yes", "no")}
-        known = answers.get(self._read_tag(dagster_run_id, UP_TO_DATE_TAG) or "")
+        known = answers.get(self._read_tags(dagster_run_id).get(UP_TO_DATE_TAG, ""))
         if known is None:
             # Not under the lock, because it takes as long as a build. Steps at the same time see the same active runs.
             found = rebuild.is_up_to_date(repository, run)
             with self._lock_tags(repository):
-                known = answers.get(self._read_tag(dagster_run_id, UP_TO_DATE_TAG) or "", found)
+                known = answers.get(self._read_tags(dagster_run_id).get(UP_TO_DATE_TAG, ""), found)
                 text = next(text for text, answer in answers.items() if answer == known)
                 self.instance.add_run_tags(dagster_run_id, {UP_TO_DATE_TAG: text})
         return known
 
-    def _read_tags(self, repository: Repository, dagster_run_id: str, started: datetime) -> seal_build.BuildRun | None:
-        run = self.instance.get_run_by_id(dagster_run_id)
-        tags: Mapping[str, str] = {} if run is None else run.tags
-        # A re-execution inherits the tags of its parent; they count only in the run that wrote them.
-        if tags.get(TAKEN_TAG) != dagster_run_id:
-            return None
-        commit, tree = (None if tags[tag] == _OUTSIDE_GIT else tags[tag] for tag in (COMMIT_TAG, TREE_TAG))
-        head = SealedRef.from_json(json.loads(tags.get(HEAD_TAG, "null")))
-        git = GitState(commit, cast("WorkingTreeState | None", tree))
-        return seal_build.BuildRun(started, git, dagster_run_id, head, signer=find_signer(repository))
+
+def _is_over(run: DagsterRun) -> bool:
+    return bool(run.is_finished or run.status is DagsterRunStatus.CANCELING)
+
+
+def _parse_tags(
+    repository: Repository, tags: Mapping[str, str], dagster_run_id: str, started: datetime
+) -> seal_build.BuildRun | None:
+    """Return the build run that the tags of a Dagster run describe, or None if they describe none."""
+    # A re-execution inherits the tags of its parent; they count only in the run that wrote them.
+    if tags.get(TAKEN_TAG) != dagster_run_id:
+        return None
+    commit, tree = (None if tags[tag] == _OUTSIDE_GIT else tags[tag] for tag in (COMMIT_TAG, TREE_TAG))
+    head = SealedRef.from_json(json.loads(tags.get(HEAD_TAG, "null")))
+    git = GitState(commit, cast("WorkingTreeState | None", tree))
+    return seal_build.BuildRun(started, git, dagster_run_id, head, signer=find_signer(repository))
 
 
 def _to_tags(run: seal_build.BuildRun, dagster_run_id: str) -> dict[str, str]:
@@ -229,10 +249,9 @@ class SealedIOManager(IOManager):
         if isinstance(obj, NotBuilt):
             return
         with as_dagster_failure():
-            repository = self._repository.load_in_run(context.run_id)
+            repository, run = self._repository.open_run(context.run_id)
             spec = catalog_of(repository).spec_of(obj.registry_id)
             active = _read_active_report(repository, spec)
-            run = self._repository.build_run(context.run_id)
             sealed = obj.kept or steps.seal(repository, run, spec, obj)
             state = "unchanged" if obj.kept else "reused" if sealed.reused else "sealed"
             content = {"state": state} | metadata.make_content_metadata(spec, obj, active)

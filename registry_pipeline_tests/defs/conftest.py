@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from dagster import (
     AssetCheckEvaluation,
     AssetCheckKey,
@@ -271,6 +273,21 @@ def _one_engine_per_database() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
             patch.setattr(module, "create_engine", kept_engine)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrations_read_once() -> Iterator[None]:
+    """Keep what Alembic reads: Dagster reads its migrations again for each new database, of which each run has one."""
+    read, kept = ScriptDirectory.from_config, dict[str | None, ScriptDirectory]()
+
+    def read_once(config: Config) -> ScriptDirectory:
+        if config.config_file_name not in kept:
+            kept[config.config_file_name] = read(config)
+        return kept[config.config_file_name]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", read_once)
         yield
 
 

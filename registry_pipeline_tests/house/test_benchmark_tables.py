@@ -192,7 +192,7 @@ def test_what_a_benchmark_writes_can_be_rendered(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(names, "compileall", SimpleNamespace(compile_dir=lambda folder, **_: compiled.append(folder)))
 
     tables = results_class("benchmarks/example.py")
-    costs = SIDE_BY_SIDE["measure_in_turns"]({"script": lambda: sum(range(10**5)), "ours": lambda: None}, rounds=3)
+    costs = SIDE_BY_SIDE["measure_in_turns"]({"script": lambda: sum(range(10**5)), "ours": lambda: sum(range(10**4))}, rounds=3)
     tables.add("adding", 5, "numbers", costs, wanted={"ours": 0.5})
     tables.write()
     stored = read_results(tmp_path)
