@@ -17,7 +17,7 @@ from typing import Any, Final
 Row = Mapping[str, Any]
 Curves = Mapping[str, Sequence[tuple[float, float]]]
 
-_BLOCK: Final = re.compile(r"(<!-- results (\w+)[^>]*-->\n\n).*?(\n\n<!-- end of results -->)", re.DOTALL)
+_BLOCK: Final = re.compile(r"(<!-- results (\w+)[^>]*-->\n).*?(<!-- end of results -->)", re.DOTALL)
 _CURVE_SIZES: Final = 3
 # Readable on white and on black.
 _COLOURS: Final = ("#768390", "#3b8eea", "#d4762c", "#3fa45b", "#b36bd4", "#d1495b")
@@ -34,7 +34,7 @@ def fill_page(page: str, results: Mapping[str, Mapping[str, Any]]) -> str:
 
     def fill(block: re.Match[str]) -> str:
         name = block[2]
-        return block[1] + format_results(name, results[name]) + block[3] if name in results else block[0]
+        return f"{block[1]}\n{format_results(name, results[name])}\n\n{block[3]}" if name in results else block[0]
 
     return _BLOCK.sub(fill, page)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from dagster import AssetKey, AssetRecordsFilter, DagsterInstance, EventLogRecord, EventRecordsResult, RunRecord
+from dagster import AssetKey, AssetRecordsFilter, DagsterInstance, EventLogRecord, EventRecordsResult
 
 from registry_pipeline.errors import NotFoundError
 
@@ -22,11 +22,7 @@ Fetch = Callable[..., EventRecordsResult]
 
 def read_run_start(instance: DagsterInstance, run_id: str) -> datetime:
     """Return when a Dagster run started (not when it was queued); raise NotFoundError if it has not."""
-    return parse_run_start(instance.get_run_record_by_id(run_id), run_id)
-
-
-def parse_run_start(record: RunRecord | None, run_id: str) -> datetime:
-    """Return the start from the record of a Dagster run, as `read_run_start`."""
+    record = instance.get_run_record_by_id(run_id)
     if record is None or record.start_time is None:
         raise NotFoundError(f"the Dagster run {run_id} has not started", "launch it through Dagster")
     return datetime.fromtimestamp(record.start_time, UTC)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Any, Final, TypedDict
 
@@ -47,6 +46,7 @@ from registry_pipeline.findings.finding import Finding, Severity
 from registry_pipeline.pipeline import steps
 from registry_pipeline.registries import validation
 from registry_pipeline.registries.base.reader import DeferredCall, RegistrySpec
+from registry_pipeline.registries.base.seal_build import read_version
 from registry_pipeline.registries.base.sealed_input import read_active_run
 from registry_pipeline.runs import pointer_file
 from registry_pipeline.runs.sealed_run import Built, NotBuilt, SealedRun, Verdict
@@ -225,7 +225,7 @@ def make_asset_attributes(spec: RegistrySpec, location: Location) -> AssetAttrib
 # Without a code version, Dagster takes each run for a new version.
 def code_version(spec: RegistrySpec) -> str:
     """Return the schema version of a registry with the version of this program, as `0.1+1.2.3`."""
-    return f"{spec.version}+{version('registry-pipeline')}"
+    return f"{spec.version}+{read_version()}"
 
 
 def data_version(built: Built) -> DataVersion:

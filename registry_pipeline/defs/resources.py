@@ -26,7 +26,7 @@ from dagster import (
 
 from registry_pipeline.config import CONFIG_NAME, Repository, find_repository
 from registry_pipeline.dagster.dagster_internals import find_producing_run
-from registry_pipeline.dagster.event_records import parse_run_start, read_run_start
+from registry_pipeline.dagster.event_records import read_run_start
 from registry_pipeline.dagster.failure import as_dagster_failure
 from registry_pipeline.defs import event_log, metadata, step_log
 from registry_pipeline.defs.location import ROOT_TAG, Location, find_registry_id, location_of
@@ -116,12 +116,11 @@ class RepositoryResource:
             RefusedError: the run is over, or it, or the run that it re-executes, is tagged with another root.
             RegistryPipelineError: as `load`.
         """
-        return self._admit_step(self.load(), dagster_run_id, self.instance.get_run_by_id(dagster_run_id))[0]
+        return self._admit_step(dagster_run_id)[0]
 
-    def _admit_step(
-        self, repository: Repository, dagster_run_id: str, run: DagsterRun | None
-    ) -> tuple[Repository, Mapping[str, str]]:
-        """Return the repository and the tags of a Dagster run, as `load_in_run`."""
+    def _admit_step(self, dagster_run_id: str) -> tuple[Repository, Mapping[str, str]]:
+        """Return the repository, as `load_in_run`, and the tags that the run had before."""
+        repository, run = self.load(), self.instance.get_run_by_id(dagster_run_id)
         if run is not None and _is_over(run):
             # A worker may take a step from the queue after the process of its run died.
             raise RefusedError(
@@ -173,9 +172,8 @@ class RepositoryResource:
 
     def open_run(self, dagster_run_id: str) -> tuple[Repository, seal_build.BuildRun]:
         """Return the repository, as `load_in_run`, and the build run of a Dagster run."""
-        record = self.instance.get_run_record_by_id(dagster_run_id)
-        started = parse_run_start(record, dagster_run_id)
-        repository, tags = self._admit_step(self.load(), dagster_run_id, None if record is None else record.dagster_run)
+        started = self.started(dagster_run_id)
+        repository, tags = self._admit_step(dagster_run_id)
         # The git state is kept in the tags of the run, because other processes may execute its other steps.
         run = _parse_tags(repository, tags, dagster_run_id, started)
         if run is None:

@@ -102,8 +102,9 @@ def test_a_busy_machine_is_named(load: float, busy: bool) -> None:
     assert f"load {load} at the start, 1.1 at the end" in text
 
 
-def test_a_block_without_results_keeps_its_text_and_others_are_replaced() -> None:
-    page = "\n".join(f"a\n<!-- results {name} -->\n\nold\n\n<!-- end of results -->\nb" for name in ("one", "two"))
+@pytest.mark.parametrize("old", ["old\n\n", ""])
+def test_a_block_without_results_keeps_its_text_and_others_are_replaced(old: str) -> None:
+    page = "\n".join(f"a\n<!-- results {name} -->\n\n{old}<!-- end of results -->\nb" for name in ("one", "two"))
     before, after = page.split("two")
 
     filled = fill_page(page, {"one": results(REFERENCE)})
@@ -192,7 +193,9 @@ def test_what_a_benchmark_writes_can_be_rendered(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(names, "compileall", SimpleNamespace(compile_dir=lambda folder, **_: compiled.append(folder)))
 
     tables = results_class("benchmarks/example.py")
-    costs = SIDE_BY_SIDE["measure_in_turns"]({"script": lambda: sum(range(10**5)), "ours": lambda: sum(range(10**4))}, rounds=3)
+    costs = SIDE_BY_SIDE["measure_in_turns"](
+        {"script": lambda: sum(range(10**5)), "ours": lambda: sum(range(10**4))}, rounds=3
+    )
     tables.add("adding", 5, "numbers", costs, wanted={"ours": 0.5})
     tables.write()
     stored = read_results(tmp_path)

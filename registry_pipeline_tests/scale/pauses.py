@@ -76,6 +76,6 @@ def _find_seal_point(_repository: Any, _run: Any, spec: Any, _built: Any) -> str
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]  # celery has no types
 def _install(**_signal: Any) -> None:
-    _wait_before(RepositoryResource, "load_in_run", lambda *_: BEGIN)
+    _wait_before(RepositoryResource, "_admit_step", lambda *_: BEGIN)
     _wait_before(steps, "seal", _find_seal_point)
     _wait_before(transaction, "pointer_lock", lambda *_: MOVE)
