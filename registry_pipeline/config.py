@@ -299,6 +299,8 @@ class Config:
 
     def find_exclusion(self, run_root: str, run_id: str) -> str | None:
         """Return the first glob of `exclude` that matches a run folder, or None; one without a slash matches its name."""
+        if not self.exclude:  # as in most repositories; thousands of folders are asked about
+            return None
         path = f"{run_root}/{run_id}"
         return next((glob for glob in self.exclude if fnmatchcase(path if "/" in glob else run_id, glob)), None)
 

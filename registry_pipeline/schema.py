@@ -329,7 +329,7 @@ class Validator:
             here = [_describe_error(error, path, self._objects or self._schema) for error in by_path[path]]
             if path in missing:
                 here.append(_describe_missing_keys(path, missing[path]))
-            problems += sorted(dict.fromkeys(here), key=attrgetter("message"))
+            problems += here if len(here) == 1 else sorted(dict.fromkeys(here), key=attrgetter("message"))
         # An invalid value always has a problem, even if the library names no reason.
         return problems or [SchemaProblem("", "does not satisfy the schema")]
 
@@ -483,13 +483,13 @@ def _sort_key(path: Sequence[str | int]) -> list[tuple[int, int, str]]:
 
 
 def _describe_missing_keys(path: tuple[str | int, ...], names: Iterable[str]) -> SchemaProblem:
-    return SchemaProblem(json_pointer(path), _word_missing_keys(tuple(names)), path)
+    return SchemaProblem(json_pointer(path), _word_keys("missing keys: ", tuple(names), _LONGEST), path)
 
 
-# Many objects of a file lack the same keys.
-@lru_cache(maxsize=100)
-def _word_missing_keys(names: tuple[str, ...]) -> str:
-    return printable(_shorten(f"missing keys: {', '.join(dict.fromkeys(names))}", _LONGEST))
+# Many objects of a file lack the same keys, and have the same unknown ones.
+@lru_cache(maxsize=300)
+def _word_keys(beginning: str, names: tuple[str, ...], longest: int = sys.maxsize) -> str:
+    return printable(_shorten(beginning + ", ".join(dict.fromkeys(names)), longest))
 
 
 def _describe_error(error: ValidationError, path: tuple[str | int, ...], schema: Mapping[str, Any]) -> SchemaProblem:
@@ -497,9 +497,9 @@ def _describe_error(error: ValidationError, path: tuple[str | int, ...], schema:
     keyword, stated = error.kind.name, error.kind.as_dict()
     if keyword in ("additionalProperties", "unevaluatedProperties"):
         # Not even asked for its instance, because the library copies the whole object.
-        message = f"unknown keys: {', '.join(sorted(map(str, stated.get('unexpected', ()))))}"
-        known_keys = printable(", ".join(_find_known_keys(error, schema))) or None
-        return SchemaProblem(json_pointer(path), printable(_shorten(message, _LONGEST)), path, known_keys)
+        unknown = tuple(sorted(map(str, stated.get("unexpected", ()))))
+        known_keys = _word_keys("", tuple(_find_known_keys(error, schema))) or None
+        return SchemaProblem(json_pointer(path), _word_keys("unknown keys: ", unknown, _LONGEST), path, known_keys)
     instance = error.instance
     got = printable(_shorten(repr(instance)))
     expected: str | None = None

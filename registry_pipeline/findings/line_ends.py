@@ -77,8 +77,10 @@ def _is_consequence(f: Finding, converted: set[str]) -> bool:
 
 def _is_converted_record(f: Finding) -> bool:
     """Return whether an activation record has no errors but those of a conversion; only their codes are known."""
+    if f.code != "CHAIN_RECORD_EDITED":
+        return False
     codes = set(f.message.rpartition(": ")[2].split(", "))
-    return f.code == "CHAIN_RECORD_EDITED" and codes <= _OF_RECORD and not codes.isdisjoint(_MARKS)
+    return codes <= _OF_RECORD and not codes.isdisjoint(_MARKS)
 
 
 def _is_explained(f: Finding, folders: set[str], run_ids: set[str], run_roots: set[str], converted: set[str]) -> bool:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final, Self, cast
+from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from registry_pipeline.errors import NotFoundError
+
+if TYPE_CHECKING:
+    import subprocess
 
 _CEILINGS: Final = "GIT_CEILING_DIRECTORIES"
 _KEPT_VARIABLES: Final = ("GIT_CONFIG_", "GIT_EXEC_PATH", _CEILINGS, "GIT_DISCOVERY_ACROSS_FILESYSTEM")
@@ -142,6 +144,8 @@ def _run_git(
     index_file: str | None = None,
     filters: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[bytes]:
+    import subprocess  # noqa: PLC0415 - `verify` asks git only after it has started its processes
+
     command, environment = _make_command(root, *arguments), _make_environment(root, top, filters)
     environment |= {} if index_file is None else {"GIT_INDEX_FILE": index_file}
     return subprocess.run(command, env=environment, input=given, capture_output=True, check=False)
@@ -202,6 +206,8 @@ class ObjectPipe:
     """
 
     def __init__(self, root: Path) -> None:
+        import subprocess  # noqa: PLC0415 - as above
+
         self._root = root
         environment = _make_environment(root, find_git_repository(root))
         try:

@@ -7,7 +7,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from registry_pipeline.canonical import short
 from registry_pipeline.config import Repository
@@ -15,7 +15,6 @@ from registry_pipeline.files.path_policy import SEAL_FILES, path_codes
 from registry_pipeline.findings.codes import finding
 from registry_pipeline.findings.finding import Finding, Severity, count_findings, has_errors, sorted_findings
 from registry_pipeline.parallel import map_in_processes
-from registry_pipeline.pointers.anchors import AnchorCheck
 from registry_pipeline.pointers.find_runs import FoundRun, find_run_at, make_found_run
 from registry_pipeline.registries.base.check_run import check_run, find_needed_files
 from registry_pipeline.registries.base.reader import RegistrySpec
@@ -23,7 +22,6 @@ from registry_pipeline.registries.base.sealed_input import find_registry
 from registry_pipeline.registries.catalog import catalog_of
 from registry_pipeline.registries.run_registry.archives import read_archived_runs
 from registry_pipeline.registries.run_registry.build import compare_runs_with_baseline
-from registry_pipeline.registries.run_registry.read import explain_missing_folder
 from registry_pipeline.registries.validation import complete_report
 from registry_pipeline.runs.archive import keep_report, verify_runs
 from registry_pipeline.runs.envelope import InputRegistry, Inputs
@@ -32,8 +30,11 @@ from registry_pipeline.runs.reference import SealedRef
 from registry_pipeline.runs.scan import read_committed_runs, read_run_folders
 from registry_pipeline.runs.sealed_run import SealReport, Verdict
 from registry_pipeline.runs.verify import verify_folder
-from registry_pipeline.signing.ssh import CheckedSignature
 from registry_pipeline.values import asdict, field, replace, value_type
+
+if TYPE_CHECKING:
+    from registry_pipeline.pointers.anchors import AnchorCheck
+    from registry_pipeline.signing.ssh import CheckedSignature
 
 
 @value_type
@@ -209,6 +210,8 @@ def check_committed_runs(repository: Repository, revision: str) -> tuple[int, tu
     Raises:
         NotFoundError: no git, no such commit, or no run folder in it (exit 7).
     """
+    from registry_pipeline.registries.run_registry.read import explain_missing_folder  # noqa: PLC0415 - a baseline only
+
     run_roots = repository.config.run_roots
     committed = read_committed_runs(repository.root, revision, run_roots)
     runs = read_run_folders(repository, run_roots).runs
@@ -251,7 +254,7 @@ class Verification:
 
     def all_findings(self) -> tuple[Finding, ...]:
         """Return the findings of the folders, then the others."""
-        return (*(f for verdict in self.results for f in verdict.findings), *self.findings)
+        return (*itertools.chain.from_iterable([verdict.findings for verdict in self.results]), *self.findings)
 
     def counts(self) -> dict[str, int]:
         """Return the numbers of folders by verdict and of findings by severity."""
@@ -306,9 +309,11 @@ def combine_verdicts(
             _add_findings_to_verdict(verdict, [f for f in inputs if f.path == f"{verdict.path}/run.json"])
             for verdict in results
         ]
-    reported = {f for verdict in results for f in verdict.findings}
     # With `--all` a finding of an active run comes twice: from its folder and from its pointer.
-    return Verification(tuple(results), tuple(f for f in (*inputs, *findings) if f not in reported))
+    others = (*inputs, *findings)
+    paths = {f.path for f in others}
+    reported = {f for verdict in results for f in verdict.findings if f.path in paths}
+    return Verification(tuple(results), tuple(f for f in others if f not in reported))
 
 
 def _add_marked_bad_finding(verdict: Verdict, marked_bad: Mapping[str, str], severity: Severity) -> Verdict:

@@ -23,6 +23,7 @@ from registry_pipeline.values import value_type
 
 # Of a larger file the full verification compares the size before it hashes.
 _MAX_BYTES: Final = 2**20
+_MANIFEST, _HASH_FILE = SEAL_FILES
 _FileFacts = tuple[str, int, str]
 
 
@@ -90,7 +91,8 @@ def _read_files(
         try:
             before = read_status(file)
             size = before.st_size
-            if size > min(before.st_blocks * 512, _MAX_BYTES) or before.st_nlink != 1 or not S_ISREG(before.st_mode):
+            has_holes = size > before.st_blocks * 512
+            if has_holes or size > _MAX_BYTES or before.st_nlink != 1 or not S_ISREG(before.st_mode):
                 return None
             if size <= CHUNK or name in kept:
                 data = read(file, size)
@@ -115,21 +117,27 @@ def _read_files(
 
 def _match_seal_files(files: list[_FileFacts], contents: Mapping[str, bytes]) -> str | None:
     """Return the root if the two seal files are exactly what the other files require, else None."""
-    # (1) manifest.json. No name that the path rules allow needs an escape in JSON.
-    sealed = [file for file in files if file[0] not in SEAL_FILES]
-    items = ",\n".join(
-        f'  {{\n    "relpath": "{name}",\n    "bytes": {size},\n    "sha256": "{digest}"\n  }}'
-        for name, size, digest in sealed
-    )
-    if contents["manifest.json"] != f"[\n{items}\n]\n".encode():
+    entries: list[str] = []
+    lines: list[str] = []
+    manifest_at, manifest_line = 0, ""
+    for name, size, digest in files:
+        if name == _MANIFEST:
+            manifest_at, manifest_line = len(lines), f"{digest}  {name}\n"
+        elif name != _HASH_FILE:
+            # No name that the path rules allow needs an escape in JSON.
+            entries.append(f'  {{\n    "relpath": "{name}",\n    "bytes": {size},\n    "sha256": "{digest}"\n  }}')
+            lines.append(f"{digest}  {name}\n")
+    # (1) manifest.json
+    separator = ",\n"
+    if contents[_MANIFEST] != f"[\n{separator.join(entries)}\n]\n".encode():
         return None
-    # (2) MANIFEST.sha256, in one of the orders that the specification permits: by path, manifest.json last, by line.
-    by_path = [f"{digest}  {name}\n" for name, _, digest in files if name != "MANIFEST.sha256"]
-    by_line = sorted(by_path)
+    # (2) MANIFEST.sha256, in one of the orders that the specification permits: manifest.json last, by path, by line.
+    manifest_last = [*lines, manifest_line]
+    by_path = [*lines[:manifest_at], manifest_line, *lines[manifest_at:]]
+    by_line = sorted(manifest_last)
     root = sha256("".join(by_line).encode()).hexdigest()
-    stated, root_line = contents["MANIFEST.sha256"], f"ROOT_SHA256  {root}\n"
-    if stated == f"{''.join(by_path)}{root_line}".encode():
-        return root
-    manifest_last = sorted(by_path, key=lambda line: line.endswith("  manifest.json\n"))
-    is_exact = any(stated == f"{''.join(lines)}{root_line}".encode() for lines in (manifest_last, by_line))
-    return root if is_exact else None
+    stated, root_line = contents[_HASH_FILE], f"ROOT_SHA256  {root}\n"
+    for ordered in (manifest_last, by_path, by_line):
+        if stated == f"{''.join(ordered)}{root_line}".encode():
+            return root
+    return None

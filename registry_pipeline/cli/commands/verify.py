@@ -160,10 +160,11 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
     signed = {} if signatures is None else signatures.signed
     result = replace(result, compared=compared, verified=is_verified, not_checked=not_checked)
     result = replace(result, signed=signed, anchors=anchors)
-    conditions = _check_conditions(repository, request, result)
+    all_findings = result.all_findings()
+    conditions = _check_conditions(repository, request, all_findings)
     reporter.print_result(
         result.to_json,
-        result.all_findings(),
+        all_findings,
         lambda page: _print_result(page, result, len(named_verdicts), missing),
         conditions=conditions,
         checked=_list_checked(repository, request, result),
@@ -176,7 +177,7 @@ def verify_command(reporter: Reporter, /, **options: Any) -> int:
             reporter.note(_explain_not_checked(result))
     nothing = ExitCode.NOT_FOUND * (result.verdict == "none")
     failed_on = ExitCode.FAIL_ON * has_failed(conditions)
-    return combine_exit_codes([exit_code_of(result.all_findings()), nothing, failed_on])
+    return combine_exit_codes([exit_code_of(all_findings), nothing, failed_on])
 
 
 # What a result leaves out if no repository was found.
@@ -256,14 +257,14 @@ def _find_subjects(
 
 
 def _check_conditions(
-    repository: Repository | None, request: VerifyOptions, result: Verification
+    repository: Repository | None, request: VerifyOptions, findings: Sequence[Finding]
 ) -> tuple[ConditionResult, ...]:
     operations, drift = None, None
     if repository is not None and request.fail_on:
         from registry_pipeline.pipeline.status import read_operations  # noqa: PLC0415 - few commands need it
 
         operations, drift = read_operations(repository, {})
-    return check_conditions(request.fail_on, result.all_findings(), operations, drift)
+    return check_conditions(request.fail_on, findings, operations, drift)
 
 
 def _list_checked(repository: Repository | None, request: VerifyOptions, result: Verification) -> dict[str, str]:
