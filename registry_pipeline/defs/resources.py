@@ -189,18 +189,20 @@ class RepositoryResource:
         """Return the build with the run that it keeps, as `steps.keep_unchanged`; only what a rebuild would keep."""
         repository, run = self.open_run(dagster_run_id)
         spec = catalog_of(repository).spec_of(built.registry_id)
-        if not spec.is_kept_alone and not self._is_up_to_date(dagster_run_id, repository, run):
+        if not spec.is_kept_alone and not self._is_up_to_date(dagster_run_id, repository, run, built):
             return built
         return steps.keep_unchanged(repository, run, built)
 
-    def _is_up_to_date(self, dagster_run_id: str, repository: Repository, run: seal_build.BuildRun) -> bool:
+    def _is_up_to_date(
+        self, dagster_run_id: str, repository: Repository, run: seal_build.BuildRun, built: Built
+    ) -> bool:
         """Return whether a build of all registries would seal nothing; all steps of a Dagster run get one answer."""
         # A re-execution inherits the tag of its parent: the answer counts in the run that it names.
         answers = {f"{answer} in {dagster_run_id}": answer == "yes" for answer in ("yes", "no")}
         known = answers.get(self._read_tags(dagster_run_id).get(UP_TO_DATE_TAG, ""))
         if known is None:
             # Not under the lock, because it takes as long as a build. Steps at the same time see the same active runs.
-            found = rebuild.is_up_to_date(repository, run)
+            found = rebuild.is_up_to_date(repository, run, built)
             with self._lock_tags(repository):
                 known = answers.get(self._read_tags(dagster_run_id).get(UP_TO_DATE_TAG, ""), found)
                 text = next(text for text, answer in answers.items() if answer == known)

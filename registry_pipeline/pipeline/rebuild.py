@@ -327,10 +327,17 @@ class Builds:
         return rows
 
 
-def is_up_to_date(repository: Repository, run: BuildRun) -> bool:
-    """Return whether a rebuild of all registries with a pointer would seal nothing; writes no run folder."""
+def is_up_to_date(repository: Repository, run: BuildRun, built: Built | None = None) -> bool:
+    """Return whether a rebuild of all registries with a pointer would seal nothing; writes no run folder.
+
+    `built` is what `run` has just built of one of them. It is not built again if it depends on no other.
+    """
     builds = Builds(repository.remembering(find_safe_change(run.started)), run)
-    return builds.find_unchanged([spec for spec in catalog_of(repository).build_order if spec.pointer]) is not None
+    specs = [spec for spec in catalog_of(repository).build_order if spec.pointer]
+    for spec in specs:
+        if built is not None and spec.registry_id == built.registry_id and not spec.depends_on:
+            builds.compared[spec.registry_id] = built, 0.0
+    return builds.find_unchanged(specs) is not None
 
 
 def _build_registry(builds: Builds, spec: RegistrySpec, sealed: Mapping[str, SealedRun]) -> BuiltRow:

@@ -17,14 +17,17 @@ from hypothesis import strategies as st
 
 from registry_pipeline import schema
 from registry_pipeline.canonical import are_same_objects, json_document, json_line
-from registry_pipeline.config import load_repository
+from registry_pipeline.config import Repository, load_repository
 from registry_pipeline.pipeline import rebuild as rebuild_module
+from registry_pipeline.pipeline import steps
 from registry_pipeline.pipeline.rebuild import RebuildResult, is_up_to_date, rebuild
 from registry_pipeline.pipeline.steps import add_chain_head
 from registry_pipeline.registries.base import seal_build
+from registry_pipeline.registries.base.reader import RegistrySpec
+from registry_pipeline.registries.base.seal_build import BuildRun
 from registry_pipeline.registries.catalog import SHIPPED
 from registry_pipeline.registries.run_registry.build import adds_own_runs_only
-from registry_pipeline.runs.sealed_run import Refusal
+from registry_pipeline.runs.sealed_run import Built, Refusal
 from registry_pipeline_tests.copies import add_run_folder, flip_byte
 from registry_pipeline_tests.pipeline.conftest import World, copied
 from registry_pipeline_tests.registries.repositories import git
@@ -210,6 +213,29 @@ def test_whether_all_is_up_to_date_is_known_without_sealing_anything(world: Worl
 
     assert (settled, changed) == (True, False)
     assert world.names() == before | {"some_work"}
+
+
+def test_what_a_step_has_just_built_is_compared_and_not_built_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, names = add_chain_head(world.repository, world.run(10)), []
+
+    def build_and_note(repository: Repository, run: BuildRun, spec: RegistrySpec, *args: Any, **options: Any) -> Any:
+        names.append(spec.registry_id)
+        return steps.build(repository, run, spec, *args, **options)
+
+    monkeypatch.setattr(rebuild_module, "build", build_and_note)
+    built = steps.build(world.repository, run, SHIPPED.spec_of("run_registry"), {})
+    assert isinstance(built, Built)
+
+    assert is_up_to_date(world.repository, run, built)
+    assert "op_status_table" in names
+    assert "run_registry" not in names
+
+    add_foreign_run(world)
+    changed = steps.build(world.repository, run, SHIPPED.spec_of("run_registry"), {})
+    assert isinstance(changed, Built)
+    assert not is_up_to_date(world.repository, run, changed)
 
 
 def test_a_tracked_pointer_file_that_the_builds_change_is_no_change(world: World) -> None:
